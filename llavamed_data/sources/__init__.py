@@ -1,0 +1,1 @@
+"""Where articles, figures and finished rows come from."""
