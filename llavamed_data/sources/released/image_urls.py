@@ -1,0 +1,81 @@
+"""The released list of where each figure's image was: the article's package on PMC, and the file in it."""
+
+import re
+from collections.abc import Container, Iterator, Mapping
+from typing import Any
+
+from llavamed_data.reasons import Drop
+from llavamed_data.sources.released.content import open_content
+from llavamed_data.sources.released.fields import malformed, plain_name, record_fields, text_of
+from llavamed_data.sources.released.packed import PackedTable
+from llavamed_data.sources.released.records import read_records
+
+_PACKAGE = re.compile(r"/(PMC\d+)\.tar\.gz$")
+
+
+class PmcFiles(Mapping[str, tuple[str, str]]):
+    """pair_id → (PMCID, file name of the image in the article's package); the first line of a pair counts.
+
+    Attributes:
+        malformed: how many lines could not be used.
+    """
+
+    def __init__(self, entries: Iterator[tuple[str, tuple[str, str]] | None]) -> None:
+        self.malformed = 0
+        self._table = PackedTable(self._usable(entries))
+
+    def _usable(self, entries: Iterator[tuple[str, tuple[str, str]] | None]) -> Iterator[tuple[str, str]]:
+        for entry in entries:
+            if entry is None:
+                self.malformed += 1
+            else:
+                yield entry[0], "/".join(entry[1])
+
+    def __getitem__(self, pair_id: str) -> tuple[str, str]:
+        text = next(self._table.texts(pair_id), None)
+        if text is None:
+            raise KeyError(pair_id)
+        pmcid, _, name = text.partition("/")
+        return pmcid, name
+
+    def __iter__(self) -> Iterator[str]:
+        """Each pair once, in the order of the file."""
+        seen: set[str] = set()
+        return (pair_id for pair_id, _ in self._table if not (pair_id in seen or seen.add(pair_id)))  # type: ignore[func-returns-value]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def pmcids_of(url_file: str, pair_ids: Container[str] | None = None) -> PmcFiles:
+    """Which article, and which file of it, each pair's image came from.
+
+    `{pair_id: "21139713_F0003", pmc_tar_url: ".../PMC2988167.tar.gz", image_file_path:
+    "PMC2988167/LI-27-196-g003.jpg"}` gives `21139713_F0003` → `("PMC2988167", "LI-27-196-g003.jpg")`.
+
+    Args:
+        url_file: `llava_med_image_urls.jsonl` or `qa50_image_urls.jsonl`: a local path, `https://…` or `hf://…`.
+        pair_ids: keep these only. All 721,154 pairs of the release take less than 100 MB.
+
+    Raises:
+        UsageError: no such file.
+        LlavaMedError: it cannot be read or breaks off.
+    """
+    with open_content(url_file) as content:
+        entries = map(_entry, read_records(content))
+        return PmcFiles(
+            entry for entry in entries if entry is None or pair_ids is None or entry[0] in pair_ids
+        )
+
+
+def _entry(record: Any) -> tuple[str, tuple[str, str]] | None:
+    try:
+        fields = record_fields(record)
+        pair_id = plain_name(fields.get("pair_id"), "pair_id")
+        package = _PACKAGE.search(text_of(fields.get("pmc_tar_url"), "pmc_tar_url"))
+        if package is None:
+            raise malformed("pmc_tar_url names no package")
+        path = text_of(fields.get("image_file_path"), "image_file_path")
+        return pair_id, (package[1], plain_name(path.rpartition("/")[2], "image_file_path"))
+    except Drop:
+        return None
