@@ -118,9 +118,7 @@ def test_missing_few_shot_file_is_named(tmp_path: Path) -> None:
 
 def test_own_few_shot_file_replaces_ours(tmp_path: Path) -> None:
     path = tmp_path / "shots.yaml"
-    path.write_text(
-        "- caption: A knee.\n  turns:\n    - {user: What?, assistant: A knee.}\n", encoding="utf-8"
-    )
+    path.write_text('- caption: A knee.\n  turns: [{user: "What?", assistant: A knee.}]\n', encoding="utf-8")
     head = Prompt.build(load_few_shots(path), mentions=True).head
     assert [message["content"] for message in head[1:]] == [
         "Figure Caption:\nA knee.",
