@@ -1,0 +1,117 @@
+"""What the front matter says about the article as a whole."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lxml import etree
+
+from llavamed_data.jats.plaintext import fold, plain_text, text_of
+
+_XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
+_NOT_PUBLICATION = frozenset(["pmc-release", "nihms-submitted", "received", "accepted", "retracted"])
+
+_DEED = re.compile(
+    r"creativecommons\.org/(?:licenses/(by(?:-nc)?(?:-nd|-sa)?)\b|publicdomain/(zero)\b)", re.I
+)
+_CODE = re.compile(r"\b(?:CC[ -]?(BY(?:[ -]NC)?(?:[ -](?:ND|SA))?)\b|CC[ -]?(0)\b|(CC-?Zero)\b)", re.I)
+_NAME = re.compile(
+    r"Creative Commons,?\s+(?:(?P<by>Attribution)(?P<more>(?:[\s,–-]+(?:and\s+)?(?:Non-?\s?Commercial|No\s?-?Deriv\w*"
+    r"|Share\s?-?Alike))*)|(?P<zero>(?:CC0|Zero|Public Domain)))",
+    re.I,
+)
+
+
+@dataclass(slots=True)
+class Front:
+    """The fields of `Article` that come from `<front>`."""
+
+    pmcid: str | None = None
+    pmid: str | None = None
+    doi: str | None = None
+    title: str = ""
+    license: str | None = None
+    year: int | None = None
+
+
+def read_front(article: etree._Element) -> Front:
+    """Identifiers, title, licence and the year of first publication, each absent where it is not stated."""
+    front = Front()
+    meta = article.find("front/article-meta")
+    if meta is None:
+        meta = article.find("front-stub")
+    if meta is None:
+        return front
+    years = []
+    for child in meta:
+        match child.tag:
+            case "article-id":
+                _read_id(child, front)
+            case "title-group":
+                title = child.find("article-title")
+                front.title = "" if title is None else plain_text(title)
+            case "pub-date":
+                years += _year(child)
+            case "permissions" | "copyright-statement" | "license":
+                front.license = front.license or read_license(child)
+    front.year = min(years, default=None)
+    return front
+
+
+def _read_id(element: etree._Element, front: Front) -> None:
+    value = (element.text or "").strip()
+    kind = element.get("pub-id-type")
+    if kind in ("pmc", "pmcid"):
+        digits = re.match(r"(?:PMC)?(\d+)", value, re.I)
+        front.pmcid = f"PMC{digits[1]}" if digits else front.pmcid
+    elif kind == "pmid":
+        front.pmid = value if value.isdecimal() else front.pmid
+    elif kind == "doi":
+        front.doi = value or None
+
+
+def _year(pub_date: etree._Element) -> Iterator[int]:
+    year = (pub_date.findtext("year") or "").strip()
+    if year.isdecimal() and not _NOT_PUBLICATION & {pub_date.get("pub-type"), pub_date.get("date-type")}:
+        yield int(year)
+
+
+def read_license(permissions: etree._Element) -> str | None:
+    """The Creative Commons code as PMC writes it (`CC BY-NC-SA`), or None where none is stated.
+
+    The licence's own address counts first, then addresses in its text, its type, and its wording; within each,
+    what comes first: the waiver that some publishers add for the data ("CC0 applies to the data") comes later.
+    """
+    licenses = list(permissions.iter("license"))
+    addresses = [element.get(_XLINK_HREF, "") for element in licenses]
+    addresses += [
+        fold(text_of(ref)) for ref in permissions.iter("{http://www.niso.org/schemas/ali/1.0/}license_ref")
+    ]
+    addresses += [link.get(_XLINK_HREF, "") for link in permissions.iter("ext-link", "uri", "related-object")]
+    for address in addresses:
+        if deed := _DEED.search(address):
+            return "CC0" if deed[2] else f"CC {deed[1].upper()}"
+    wordings = [element.get("license-type", "") for element in licenses]
+    wordings.append(fold(text_of(permissions)))
+    return next(filter(None, map(_license_of_wording, wordings)), None)
+
+
+def _license_of_wording(text: str) -> str | None:
+    stated: list[tuple[int, str]] = []
+    if deed := _DEED.search(text):
+        stated.append((deed.start(), "CC0" if deed[2] else f"CC {deed[1].upper()}"))
+    if code := _CODE.search(text):
+        stated.append((code.start(), f"CC {code[1].upper().replace(' ', '-')}" if code[1] else "CC0"))
+    if name := _NAME.search(text):
+        stated.append((name.start(), _code_of_name(name)))
+    return min(stated)[1] if stated else None
+
+
+def _code_of_name(name: re.Match[str]) -> str:
+    if name["zero"]:
+        return "CC0"
+    more = re.sub(r"[^a-z]", "", name["more"].lower())
+    parts = ["BY"] + [
+        code for word, code in (("noncomm", "NC"), ("noderiv", "ND"), ("share", "SA")) if word in more
+    ]
+    return f"CC {'-'.join(parts)}"

@@ -1,0 +1,124 @@
+"""Markup → plain text on one line: blocks apart, each formula once, nothing that is not prose."""
+
+import re
+from importlib.resources import files
+
+import yaml
+from lxml import etree
+
+_MATH = "{http://www.w3.org/1998/Math/MathML}"
+_MATHML = _MATH + "math"
+
+BREAK = "\ufdd2"
+"""Stands where one block ends and another begins; a noncharacter that no text has a use for."""
+
+_UNREAD = frozenset(
+    ["object-id", "permissions", "attrib", "fn", "table-wrap", "table-wrap-group", "fig", "fig-group", "media",
+     "supplementary-material", "inline-supplementary-material", "alt-text", "long-desc", "graphic", "processing-meta",
+     "chem-struct-wrap", "array", "code", "ref-list", "index-term", "x"]
+)  # fmt: skip
+_BLOCKS = frozenset(
+    ["p", "title", "subtitle", "list", "list-item", "def-list", "def-item", "term", "def", "disp-quote", "boxed-text",
+     "statement", "verse-group", "verse-line", "speech", "speaker", "sec"]
+)  # fmt: skip
+_SPACED = frozenset(["break", "disp-formula", "label"])
+_FORMULAE = frozenset(["alternatives", "inline-formula", "disp-formula"])
+_SPECIAL = (*(_UNREAD | _BLOCKS | _SPACED | _FORMULAE), "tex-math", _MATHML)
+
+
+def fold(text: str) -> str:
+    """`text` on one line: every run of white space, no-break and thin spaces included, becomes one space."""
+    return " ".join(text.split())
+
+
+def text_of(element: etree._Element) -> str:
+    """All text below `element`, in C, as it stands; its tail is left out."""
+    return etree.tostring(element, method="text", encoding="unicode", with_tail=False)
+
+
+def plain_text(element: etree._Element) -> str:
+    """What a reader reads in `element`, on one line. Changes the tree: call it once an element."""
+    simplify(element)
+    return fold(text_of(element).replace(BREAK, " "))
+
+
+def simplify(element: etree._Element) -> None:
+    """Changes the tree below `element` so that its bare text reads well, with `BREAK` between blocks."""
+    for special in list(element.iterdescendants(*_SPECIAL)):
+        tag = special.tag
+        if tag in _UNREAD:
+            special.clear(keep_tail=True)
+        elif tag in _BLOCKS:
+            _surround(special, BREAK)
+        elif tag == "tex-math":
+            _replace_content(special, read_tex("".join(special.itertext())))
+        elif tag == _MATHML:
+            _replace_content(special, fold(_read_math(special)))
+        if tag in _SPACED:
+            _surround(special, " ")
+        if tag in _FORMULAE:
+            _keep_one_reading(special)
+
+
+def _surround(element: etree._Element, separator: str) -> None:
+    element.text = separator + (element.text or "")
+    element.tail = separator + (element.tail or "")
+
+
+def _replace_content(element: etree._Element, text: str) -> None:
+    element.clear(keep_tail=True)
+    element.text = text
+
+
+def _keep_one_reading(formula: etree._Element) -> None:
+    readings = (
+        formula.findall(_MATHML)
+        or formula.findall("tex-math")
+        or list(formula)[: formula.tag == "alternatives"]
+    )
+    if formula.tag == "alternatives":
+        unread = [child for child in formula if child is not readings[0]]
+    else:
+        unread = [child for child in formula.findall("tex-math") if child not in readings]
+    for child in unread:
+        child.clear(keep_tail=True)
+
+
+def _read_math(node: etree._Element) -> str:
+    if not isinstance(node.tag, str):
+        return ""
+    tag = node.tag.removeprefix(_MATH)
+    if tag in ("annotation", "annotation-xml"):
+        return ""
+    if tag == "mspace":
+        return " "
+    parts = [_read_math(child) for child in node]
+    if tag == "mfrac":
+        return "/".join(parts)
+    if tag == "mfenced":
+        return node.get("open", "(") + node.get("separators", ",")[:1].join(parts) + node.get("close", ")")
+    if tag == "msqrt":
+        return f"√{''.join(parts)}" if len(parts) == 1 else f"√({''.join(parts)})"
+    return (node.text or "" if tag == "mtext" else (node.text or "").strip()) + "".join(parts)
+
+
+_TEX = yaml.safe_load(files(__package__).joinpath("tex.yaml").read_text("utf-8"))
+_SYMBOLS: dict[str, str] = _TEX["symbols"]
+_TEX_BODY = re.compile(r"\\begin\{document\}(.*?)(?:\\end\{document\}|\Z)", re.DOTALL)
+_TEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+_TEX_LAYOUT = re.compile(
+    r"\\(?:begin|end)\{[^{}]*\}(?:\{[clr|]*\})?|\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])"
+)
+_TEX_COMMAND = re.compile(r"\\([A-Za-z]+) ?")
+_TEX_SPACE = re.compile(r"\\[,;:! ]|\\\\|(?<!\\)[~&]")
+
+
+def read_tex(source: str) -> str:
+    r"""LaTeX → a plain reading: `\documentclass…\begin{document}$$\alpha_{1} \le 0.05$$\end{document}` → `α1≤ 0.05`."""
+    body = _TEX_BODY.search(source)
+    text = body[1] if body else source
+    text = _TEX_FRACTION.sub(r"\1/\2", text)
+    text = _TEX_SPACE.sub(" ", _TEX_LAYOUT.sub("", text))
+    text = _TEX_COMMAND.sub(lambda command: _SYMBOLS.get(command[1], ""), text)
+    text = re.sub(r"\\([%#&_{}$])", r"\1", re.sub(r"(?<!\\)[${}^_]", "", text))
+    return fold(text)
