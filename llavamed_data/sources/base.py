@@ -45,6 +45,9 @@ class ArticleSource(Protocol):
     def fingerprint(self) -> str:
         """Hex digest that changes when anything the source holds changes."""
 
+    def images_version(self) -> str:
+        """A short name that changes when the bytes behind an unchanged locator may have changed."""
+
     def handles(self) -> Iterator[str]:
         """Every article's handle, each once, in a stable order.
 

@@ -1,0 +1,35 @@
+"""`extract`: articles to one row a figure, and no further."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from llavamed_data.cli.build import Limit, Quiet, Source, Work, Workers
+
+
+def extract(
+    source: Source,
+    out: Annotated[Path, typer.Option(help="Parquet file of pairs, one row a figure.")],
+    work: Work = Path(".llavamed"),
+    limit: Limit = None,
+    workers: Workers = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read articles and leave their figures, captions and inline mentions.
+
+    Example: python -m llavamed_data extract --source jats:articles --out pairs.parquet
+    """
+    from llavamed_data.cli.progress import watched
+    from llavamed_data.cli.tables import show_stations
+    from llavamed_data.pipeline.engine import Engine
+    from llavamed_data.pipeline.pairs_file import extract_to_file
+
+    with watched(quiet=quiet) as watch:
+        summary = extract_to_file(
+            source, out, work=work, limit=limit, engine=Engine(workers=workers, watch=watch)
+        )
+    if not quiet:
+        show_stations(summary, Console())
+        Console().print(f"{out}: {summary.steps[-1].tally.kept:,} pairs", soft_wrap=True, highlight=False)

@@ -1,0 +1,105 @@
+"""What a recipe says, read from its YAML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from llavamed_data.errors import UsageError
+
+RECIPES = ("alignment-600k", "10k", "60k", "60k-im", "eval")
+"""The datasets of the paper, in the order in which they are built and shown."""
+
+EVAL = "eval"
+
+
+class Task(StrEnum):
+    """What is written about a figure."""
+
+    CAPTION = "caption"
+    CONVERSATION = "conversation"
+    EVALUATION = "evaluation"
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Which figures a dataset draws from, and in which order.
+
+    Attributes:
+        ranking: name of the ranking; recipes that share it nest.
+        unit: the figures drawn from, in words, for "the source has no more …".
+        single_plot: only figures with one plot (section 3).
+        mentioned: only figures that a sentence of the article mentions.
+        one_per_article: at most one figure an article.
+        article_share: no more figures than one eligible article in this many; None for no such limit.
+        domains: the domains taken round-robin; empty for all figures in one ranking.
+    """
+
+    ranking: str
+    unit: str
+    single_plot: bool = False
+    mentioned: bool = False
+    one_per_article: bool = False
+    article_share: int | None = None
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Converse:
+    """What is written about each figure, and whether the inline mentions are shown to the writer."""
+
+    task: Task
+    mentions: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One dataset of the paper (section 3, section 5.1).
+
+    Attributes:
+        name: folder and repository name.
+        title: as cards print it.
+        schema: which JSON Schema its rows follow.
+        split: `train` or `test`.
+        size: figures wanted.
+    """
+
+    name: str
+    title: str
+    schema: str
+    split: str
+    size: int
+    select: Select
+    converse: Converse
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Every recipe that `build` knows."""
+    return RECIPES
+
+
+@cache
+def load_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"no recipe is called {name!r}: choose from {', '.join(RECIPES)}")
+    stated: Mapping[str, Any] = yaml.safe_load(
+        files("llavamed_data.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    )
+    select = {**stated["select"], "domains": tuple(stated["select"].get("domains", ()))}
+    converse = stated["converse"]
+    return Recipe(
+        **{
+            **stated,
+            "select": Select(**select),
+            "converse": Converse(task=Task(converse["task"]), mentions=converse["mentions"]),
+        }
+    )

@@ -1,0 +1,1 @@
+"""LLaVA-Med's training curriculum on TRL. The package is laid out; the trainer itself is not here yet."""
