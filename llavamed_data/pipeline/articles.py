@@ -1,0 +1,211 @@
+"""Builds datasets from articles: extract → select → acquire → converse → assemble."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from llavamed_data.instruct.conversation import Generator
+from llavamed_data.instruct.offline import Offline
+from llavamed_data.pipeline.acquire import acquire
+from llavamed_data.pipeline.assemble import Record, assemble
+from llavamed_data.pipeline.card import card_of
+from llavamed_data.pipeline.converse import CAPTION, converse
+from llavamed_data.pipeline.engine import Engine
+from llavamed_data.pipeline.extract import extract, pair_files
+from llavamed_data.pipeline.files import read_rows
+from llavamed_data.pipeline.options import BuildOptions
+from llavamed_data.pipeline.rows import messages, provenance
+from llavamed_data.pipeline.select import OVERDRAW, select
+from llavamed_data.pipeline.shelf import Shelf
+from llavamed_data.pipeline.station import Manifest, fingerprint
+from llavamed_data.pipeline.summary import BuildSummary, Built
+from llavamed_data.pipeline.work import source_folder
+from llavamed_data.reasons import Reason
+from llavamed_data.recipes import EVAL, Recipe, Task, load_recipe
+from llavamed_data.sources.base import ArticleSource
+from llavamed_data.sources.open import open_source
+from llavamed_data.sources.released import released_eval_pmids
+
+
+def build_from_articles(recipes: Sequence[Recipe], options: BuildOptions, engine: Engine) -> BuildSummary:
+    """Builds each recipe from a source of articles; see `build`."""
+    source = open_source(options.source, licenses=options.licenses or None)
+    work = _Build(source, options, engine)
+    work.extract()
+    if not options.keep_eval_articles:
+        work.set_eval_articles_aside()
+    for recipe in recipes:
+        work.build(work.sized(recipe))
+    return work.summary
+
+
+class _Build:
+    """One source and its work folder."""
+
+    def __init__(self, source: ArticleSource, options: BuildOptions, engine: Engine) -> None:
+        self.source = source
+        self.options = options
+        self.engine = engine
+        self.summary = BuildSummary()
+        self.folder = source_folder(
+            options.work, source, options.source, licenses=options.licenses, limit=options.limit
+        )
+        self.shelf = Shelf(self.folder / "images" / source.images_version())
+        self.generator: Generator = Offline(options.seed)
+        self.eval_articles: frozenset[str] = frozenset()
+
+    def extract(self) -> None:
+        folder = self.folder / "extract"
+        self.extracted = extract(self.source, folder, limit=self.options.limit, engine=self.engine)
+        self.summary.record("extract", self.extracted)
+        self.pairs = pair_files(folder)
+
+    def set_eval_articles_aside(self) -> None:
+        """Draws the evaluation set's figures first, so that no training set takes from their articles."""
+        self._draw(load_recipe(EVAL))
+        rows = read_rows([self.folder / EVAL / "acquire" / "acquired.parquet"], ["pmcid", "pmid"])
+        self.eval_articles = frozenset(name for row in rows for name in (row["pmcid"], row["pmid"]) if name)
+
+    def sized(self, recipe: Recipe) -> Recipe:
+        size = self.options.size
+        return dataclasses.replace(recipe, size=size) if size and recipe.name != EVAL else recipe
+
+    def build(self, recipe: Recipe) -> None:
+        """Draws, writes and assembles one dataset."""
+        selected, acquired = self._draw(recipe)
+        folder = self.folder / recipe.name
+        pairs = folder / "acquire" / "acquired.parquet"
+        said = converse(
+            recipe, pairs, acquired.digest(), self.generator, folder / "converse", seed=self.options.seed
+        )
+        first = len(self.summary.steps)
+        for manifest in (selected, acquired, said):
+            self.summary.record(f"{recipe.name}: {manifest.station}", manifest)
+        shortage = _shortage(recipe, selected, said.tallies["figures"].kept)
+        if not said.tallies["figures"].kept:
+            self.summary.datasets.append(Built(recipe.name, None, recipe.split, shortage=shortage))
+            return
+        extracting = [step for step in self.summary.steps if step.station == "extract"]
+        card = partial(
+            card_of,
+            recipe,
+            source=self.source.name,
+            source_date=self.source.date,
+            generator=CAPTION if recipe.converse.task is Task.CAPTION else self.generator.name,
+            shortage=shortage,
+            steps=[*extracting, *self.summary.steps[first:]],
+            notes=self._notes(recipe),
+        )
+        assembled = assemble(
+            partial(self._records, recipe),
+            self.options.out / recipe.name,
+            schema=recipe.schema,
+            split=recipe.split,
+            card=card,
+            fingerprint=fingerprint("assemble", recipe.name, said.digest(), self.source.name, shortage),
+            manifest=folder / "assemble.json",
+        )
+        self.summary.record(f"{recipe.name}: assemble", assembled)
+        out = self.options.out / recipe.name
+        self.summary.datasets.append(
+            Built(recipe.name, out, recipe.split, shortage=shortage, **assembled.facts)
+        )
+
+    def _draw(self, recipe: Recipe) -> tuple[Manifest, Manifest]:
+        """Selects and acquires; looks further down the ranking where too many images turn out unsound."""
+        folder = self.folder / recipe.name
+        aside = self.eval_articles if recipe.name != EVAL else None
+        overdraw = OVERDRAW
+        while True:
+            selected = select(
+                recipe,
+                self.pairs,
+                self.extracted.digest(),
+                folder / "select",
+                seed=self.options.seed,
+                excluded=partial(_excluded, aside),
+                excluded_digest=fingerprint(sorted(aside) if aside is not None else None),
+                overdraw=overdraw,
+            )
+            acquired = acquire(
+                recipe,
+                folder / "select" / "ranked.parquet",
+                self.pairs,
+                selected.digest(),
+                self.source,
+                self.shelf,
+                folder / "acquire",
+                size=selected.facts["size"],
+                engine=self.engine,
+            )
+            if acquired.tallies["figures"].kept >= selected.facts["size"] or not selected.facts["cut"]:
+                return selected, acquired
+            overdraw *= 4
+
+    def _notes(self, recipe: Recipe) -> list[str]:
+        if recipe.name == EVAL or not self.options.keep_eval_articles:
+            return []
+        return [
+            "Articles of an evaluation set drawn from the same source were not left out (`--keep-eval-articles`)."
+        ]
+
+    def _records(self, recipe: Recipe) -> Iterator[Record]:
+        """Joins conversations to their pairs: both lie in the same order."""
+        folder = self.folder / recipe.name
+        pairs = read_rows([folder / "acquire" / "acquired.parquet"])
+        pair: Mapping[str, Any] = {"pair_id": None}
+        for number, said in enumerate(read_rows([folder / "converse" / "conversations.parquet"])):
+            while pair["pair_id"] != said["pair_id"]:
+                pair = next(pairs)
+            yield self._record(recipe, pair, said, number)
+
+    def _record(
+        self, recipe: Recipe, pair: Mapping[str, Any], said: Mapping[str, Any], number: int
+    ) -> Record:
+        columns = ("domain", "caption", "inline_mentions", "figure_label", "pmcid", "pmid", "license")
+        row = {name: pair[name] for name in columns} | {
+            "id": pair["pair_id"],
+            "messages": messages((turn["question"], turn["answer"]) for turn in said["rounds"]),
+            "provenance": provenance(
+                recipe.name,
+                self.source.name,
+                self.source.date,
+                said["generator"],
+                model=said["model"],
+                generator=self.generator if said["generator"] != CAPTION else None,
+            ),
+        }
+        if recipe.name == EVAL:
+            row |= {
+                "id": f"{row['id']}-q{number}",
+                "question_id": number,
+                "question_type": said["question_type"],
+            }
+        locator = pair["image"]
+        return Record(
+            row,
+            image=self.shelf.path(locator),
+            image_name=locator.partition("?")[0].rsplit("/", 1)[-1].rsplit("#", 1)[-1],
+            image_bytes=pair["image_bytes"],
+            image_sha256=pair["image_sha256"],
+        )
+
+
+def _excluded(eval_articles: frozenset[str] | None, pmcid: str | None, pmid: str | None) -> Reason | None:
+    """Why a training set may not draw from an article; the evaluation set itself (None) may draw from any."""
+    if eval_articles is None:
+        return None
+    if pmcid in eval_articles or pmid in eval_articles:
+        return Reason.EVAL_ARTICLE
+    return Reason.RELEASED_EVAL_ARTICLE if pmid in released_eval_pmids() else None
+
+
+def _shortage(recipe: Recipe, selected: Manifest, figures: int) -> str:
+    if figures >= recipe.size:
+        return ""
+    if recipe.select.article_share and figures == selected.facts["size"]:
+        why = f"a small source gives at most one eligible article in {recipe.select.article_share}"
+    else:
+        why = f"the source has no more {recipe.select.unit}"
+    return f"{figures:,} of {recipe.size:,}: {why}"

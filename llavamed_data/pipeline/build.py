@@ -1,0 +1,65 @@
+"""From a source to datasets: the one call behind `python -m llavamed_data build`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hub_cards.dataset_card import BUILT_BY
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.pipeline.articles import build_from_articles
+from llavamed_data.pipeline.engine import Engine
+from llavamed_data.pipeline.finished_rows import build_from_released
+from llavamed_data.pipeline.options import BuildOptions
+from llavamed_data.pipeline.summary import BuildSummary
+from llavamed_data.pipeline.work import alone
+from llavamed_data.recipes import RECIPES, load_recipe
+
+RELEASED = "released:"
+
+
+def build(
+    recipes: Sequence[str] = (), options: BuildOptions | None = None, engine: Engine | None = None
+) -> BuildSummary:
+    """Builds datasets: folders that stock `load_dataset` reads.
+
+    Args:
+        recipes: names of recipes; all five where empty.
+        options: how to build; the bundled sample corpus by default.
+        engine: what runs the stations that walk over articles and images.
+
+    Returns:
+        What was done, station by station and dataset by dataset.
+
+    Raises:
+        UsageError: a recipe, source, path or combination of options is wrong.
+        LlavaMedError: nothing could be built, the disk is full, or another build uses the work folder.
+    """
+    options, engine = options or BuildOptions(), engine or Engine()
+    chosen = [load_recipe(name) for name in dict.fromkeys(recipes or RECIPES)]
+    for recipe in chosen:
+        refuse_foreign_folder(options.out / recipe.name)
+    with alone(options.work):
+        if options.source.startswith(RELEASED):
+            summary = build_from_released(chosen, options.source.removeprefix(RELEASED), options, engine)
+        else:
+            summary = build_from_articles(chosen, options, engine)
+    if not any(built.folder for built in summary.datasets):
+        raise LlavaMedError(
+            f"nothing could be built from {options.source}: all was dropped ({summary.worst()})"
+        )
+    return summary
+
+
+def refuse_foreign_folder(folder: Path) -> None:
+    """Makes sure that replacing `folder` loses nothing of the user's.
+
+    Raises:
+        UsageError: it holds something that `build` did not write.
+    """
+    if not folder.exists():
+        return
+    card = folder / "README.md"
+    ours = card.is_file() and BUILT_BY in card.read_text(encoding="utf-8", errors="replace")
+    if not ours and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"{folder} holds something that build did not write: move it away, or choose another --out"
+        )

@@ -1,0 +1,51 @@
+"""What a build knows of a dataset, as its card states it."""
+
+from collections.abc import Sequence
+
+from hub_cards import DatasetCard, StationCounts, render_dataset_card
+from llavamed_data import __version__
+from llavamed_data.pipeline.assemble import Written
+from llavamed_data.pipeline.summary import Step
+from llavamed_data.recipes import Recipe
+from llavamed_data.schemas import features
+
+
+def card_of(
+    recipe: Recipe,
+    written: Written,
+    *,
+    source: str,
+    source_date: str | None,
+    generator: str,
+    shortage: str,
+    steps: Sequence[Step],
+    notes: Sequence[str],
+) -> str:
+    """The card's text for what was written."""
+    return render_dataset_card(
+        DatasetCard(
+            name=recipe.name,
+            title=recipe.title,
+            schema=recipe.schema,
+            split=recipe.split,
+            features=features(recipe.schema)._to_yaml_list(),
+            rows=written.rows,
+            images=written.images,
+            num_bytes=written.bytes,
+            download_bytes=written.download_bytes,
+            domains=written.domains,
+            licenses=written.licenses,
+            source=source,
+            source_date=source_date,
+            generator=generator,
+            shortage=shortage,
+            stations=[_counts(step) for step in steps],
+            notes=notes,
+            version=__version__,
+        )
+    )
+
+
+def _counts(step: Step) -> StationCounts:
+    tally = step.tally
+    return StationCounts(step.manifest.station, step.unit, tally.entered, tally.kept, tally.dropped)

@@ -1,0 +1,191 @@
+"""Articles → pairs: one row a figure with its caption, the sentences that mention it, and where its image lies.
+
+    ReadArticles(source) → FiguresOf → WritePairs
+
+Section 3 of the paper: figure–caption pairs of PubMed Central, with "sentences that mention the image" as context.
+"""
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from datatrove.data import Document
+from datatrove.pipeline.base import PipelineStep
+
+from llavamed_data.figures import caption_is_single_plot, domain_of
+from llavamed_data.jats import Article, Figure, parse_article
+from llavamed_data.pipeline.engine import Engine, forget_tasks, share, tasks_for
+from llavamed_data.pipeline.files import PAIRS, write_dropped, write_rows, written_whole
+from llavamed_data.pipeline.station import Manifest, Outcome, Station, fingerprint
+from llavamed_data.pipeline.tally import Dropped, Tally, total
+from llavamed_data.reasons import Drop, Reason
+from llavamed_data.sources.base import ArticleSource, SourceArticle
+from llavamed_data.sources.media import resolve_graphic
+
+HANDLES = "handles.txt"
+LEAST_ARTICLES, MOST_ARTICLES = 32, 5_000
+"""Articles a task: small enough to use all cores on a few hundred, large enough for millions."""
+
+
+def extract(
+    source: ArticleSource, folder: Path, *, limit: int | None = None, engine: Engine | None = None
+) -> Manifest:
+    """Reads every article of `source` and leaves its pairs in `folder`.
+
+    Args:
+        source: where articles come from.
+        folder: the station's folder: `pairs-*.parquet` (schema `files.PAIRS`), `dropped-*.parquet`, manifest.
+        limit: read at most this many articles, in the source's order.
+        engine: what runs the work; all cores by default.
+
+    Raises:
+        UsageError: the source holds nothing.
+    """
+    station = Station(
+        folder, fingerprint("extract", source.name, source.fingerprint(), limit), resumable=True
+    )
+    return station.run(lambda partial: _extract(source, partial, limit, engine or Engine()))
+
+
+def pair_files(folder: Path) -> list[Path]:
+    """The files of pairs that `extract` left, in order."""
+    return sorted(folder.glob("pairs-*.parquet"))
+
+
+def _extract(source: ArticleSource, partial: Path, limit: int | None, engine: Engine) -> Outcome:
+    handles = partial / HANDLES
+    if not handles.exists():
+        with written_whole(handles) as aside, aside.open("w", encoding="utf-8") as lines:
+            lines.writelines(f"{handle}\n" for handle in itertools.islice(source.handles(), limit))
+    with handles.open(encoding="utf-8") as lines:
+        articles = sum(1 for _ in lines)
+    tasks = tasks_for(articles, least=LEAST_ARTICLES, most=MOST_ARTICLES)
+    blocks = [ReadArticles(source, str(handles), articles), FiguresOf(), WritePairs(str(partial))]
+    engine.run("extract", blocks, folder=partial, tasks=tasks)
+    counts = [json.loads(path.read_text()) for path in sorted(partial.glob("counts-*.json"))]
+    tallies = {unit: total(Tally(**part[unit]) for part in counts) for unit in ("articles", "figures")}
+    for path in partial.glob("counts-*.json"):
+        path.unlink()
+    handles.unlink()
+    forget_tasks(partial)
+    return Outcome(tallies, facts={"source": source.name, "source_date": source.date})
+
+
+class ReadArticles(PipelineStep):  # type: ignore[misc]
+    """Reads this task's share of the articles; a document holds the article or why it was dropped."""
+
+    name = "read articles"
+    type = "reader"
+
+    def __init__(self, source: ArticleSource, handles: str, articles: int) -> None:
+        super().__init__()
+        self.source = source
+        self.handles = handles
+        self.articles = articles
+
+    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # noqa: ARG002
+        """Yields one document an article, in the source's order."""
+        part = share(self.articles, rank, world_size)
+        with Path(self.handles).open(encoding="utf-8") as lines:
+            handles = [line.rstrip("\n") for line in itertools.islice(lines, part.start, part.stop)]
+        for got in self.source.read(handles):
+            handle = got.handle if isinstance(got, SourceArticle) else got[0]
+            yield Document(text="", id=handle, metadata={"read": got})
+
+
+class FiguresOf(PipelineStep):  # type: ignore[misc]
+    """Parses an article and makes one row a figure."""
+
+    name = "figures of an article"
+    type = "parser"
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # noqa: ARG002
+        """Adds `rows` and `dropped` to each document, and an `article_drop` to those given up."""
+        for document in data:
+            read = document.metadata.pop("read")
+            try:
+                rows, dropped = _figures(read) if isinstance(read, SourceArticle) else _raise(read[1])
+                document.metadata.update(rows=rows, dropped=dropped)
+            except Drop as drop:
+                document.metadata.update(article_drop=drop)
+            yield document
+
+
+class WritePairs(PipelineStep):  # type: ignore[misc]
+    """Writes a task's rows, drops and counts; the counts last."""
+
+    name = "write pairs"
+    type = "writer"
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> None:  # noqa: ARG002
+        """Consumes the documents of one task."""
+        articles, figures = Tally(), Tally()
+        dropped: list[Dropped] = []
+        folder = Path(self.folder)
+
+        def rows() -> Iterator[dict[str, Any]]:
+            for document in data:
+                if drop := document.metadata.get("article_drop"):
+                    articles.drop(drop.reason)
+                    dropped.append(Dropped.of(document.id, drop))
+                    continue
+                articles.keep()
+                figures.keep(len(document.metadata["rows"]))
+                for line in document.metadata["dropped"]:
+                    figures.drop(Reason(line.reason))
+                    dropped.append(line)
+                yield from document.metadata["rows"]
+
+        write_rows(folder / f"pairs-{rank:05d}.parquet", PAIRS, rows())
+        write_dropped(folder / f"dropped-{rank:05d}.parquet", dropped)
+        with written_whole(folder / f"counts-{rank:05d}.json") as aside:
+            aside.write_text(json.dumps({"articles": asdict(articles), "figures": asdict(figures)}))
+
+
+def _raise(drop: Drop) -> tuple[list[dict[str, Any]], list[Dropped]]:
+    raise drop
+
+
+def _figures(read: SourceArticle) -> tuple[list[dict[str, Any]], list[Dropped]]:
+    article = parse_article(read.xml)
+    rows, dropped = [], []
+    for figure in article.figures:
+        row = _row(read, article, figure)
+        if figure.caption:
+            rows.append(row)
+        else:
+            dropped.append(Dropped(row["pair_id"], Reason.NO_CAPTION.value, figure.label))
+    return rows, dropped
+
+
+def _row(read: SourceArticle, article: Article, figure: Figure) -> dict[str, Any]:
+    pmcid, pmid = read.pmcid or article.pmcid, read.pmid or article.pmid
+    single = len(figure.graphics) <= 1 and caption_is_single_plot(figure.caption)
+    return {
+        "pair_id": f"{pmid or pmcid or Path(read.handle).stem}_{figure.figure_id}",
+        "pmcid": pmcid,
+        "pmid": pmid,
+        "figure_id": figure.figure_id,
+        "figure_label": figure.label,
+        "caption": figure.caption,
+        "inline_mentions": list(figure.inline_mentions),
+        "image": _locator(read, figure.graphics),
+        "license": read.license or article.license,
+        "single_plot": single,
+        "domain": domain_of(figure.caption),
+    }
+
+
+def _locator(read: SourceArticle, graphics: Sequence[str]) -> str | None:
+    """The first graphic that the source has; in an archive that breaks off, where it would have been."""
+    found = (resolve_graphic(href, read.media) for href in graphics)
+    return next(filter(None, found), None) or (
+        f"{read.handle}#{graphics[0]}" if read.incomplete and graphics else None
+    )

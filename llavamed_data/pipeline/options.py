@@ -1,0 +1,33 @@
+"""How to build: every choice that the command line offers, with its default."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How to build.
+
+    Attributes:
+        source: `sample`, a folder or URL in the bucket's layout, `jats:PATH`, `packages:PATH`, `released:PATH`.
+        images: folder of images for `released:` sources.
+        out: datasets go to `<out>/<recipe>`.
+        work: stations' outputs go here; a rerun uses what is whole.
+        seed: chooses the sample and the phrasings.
+        size: figures wanted, in place of the recipe's own number.
+        limit: read at most this many articles.
+        licenses: draw only from articles under these licences (`cc0`, `cc-by`, …); all where empty.
+        keep_eval_articles: do not leave the evaluation set's articles out of the training sets.
+        keep_without_image: keep evaluation questions whose image is lost.
+    """
+
+    source: str = "sample"
+    images: str | None = None
+    out: Path = Path("llava-med")
+    work: Path = Path(".llavamed")
+    seed: int = 0
+    size: int | None = None
+    limit: int | None = None
+    licenses: tuple[str, ...] = ()
+    keep_eval_articles: bool = False
+    keep_without_image: bool = False

@@ -1,0 +1,103 @@
+"""What a build did, for the table at its end, for cards and for machines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llavamed_data.pipeline.station import Manifest
+from llavamed_data.pipeline.tally import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the summary: what a station did to one unit."""
+
+    station: str
+    unit: str
+    manifest: Manifest
+
+    @property
+    def tally(self) -> Tally:
+        """In, kept and dropped by reason."""
+        return self.manifest.tallies[self.unit]
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One dataset of a build.
+
+    Attributes:
+        name: the recipe.
+        folder: where it lies; None where nothing was left to write.
+        split: `train` or `test`.
+        rows, images: how many.
+        domains: domain → rows.
+        shortage: why there are fewer figures than the recipe wants, or "".
+    """
+
+    name: str
+    folder: Path | None
+    split: str
+    rows: int = 0
+    images: int = 0
+    domains: Mapping[str, int] = field(default_factory=dict)
+    shortage: str = ""
+
+    @property
+    def load(self) -> str:
+        """The line of code that loads it."""
+        return f'load_dataset("{self.folder}", split="{self.split}")' if self.folder else ""
+
+
+@dataclass(slots=True)
+class BuildSummary:
+    """Every station in order, every dataset, and what the user should know."""
+
+    steps: list[Step] = field(default_factory=list)
+    datasets: list[Built] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def record(self, station: str, manifest: Manifest) -> Manifest:
+        """Adds a station's counts."""
+        self.steps.extend(Step(station, unit, manifest) for unit in manifest.tallies)
+        return manifest
+
+    def worst(self) -> str:
+        """The most frequent reasons for drops, in words."""
+        counts: dict[str, int] = {}
+        for step in self.steps:
+            for reason, count in step.tally.dropped.items():
+                counts[reason] = max(counts.get(reason, 0), count)
+        most = sorted(counts.items(), key=lambda item: -item[1])[:3]
+        return ", ".join(f"{count:,} {reason}" for reason, count in most) or "nothing was read"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "stations": [
+                {
+                    "station": step.station,
+                    "unit": step.unit,
+                    "in": step.tally.entered,
+                    "kept": step.tally.kept,
+                    "dropped": dict(step.tally.dropped),
+                    "seconds": step.manifest.seconds,
+                    "skipped": step.manifest.skipped,
+                }
+                for step in self.steps
+            ],
+            "datasets": [
+                {
+                    "name": built.name,
+                    "folder": str(built.folder) if built.folder else None,
+                    "rows": built.rows,
+                    "images": built.images,
+                    "domains": dict(built.domains),
+                    "shortage": built.shortage,
+                    "load": built.load,
+                }
+                for built in self.datasets
+            ],
+            "notes": self.notes,
+        }

@@ -1,0 +1,45 @@
+"""The work folder: one user at a time, one sub-folder a source."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.sources.base import ArticleSource
+
+
+@contextmanager
+def alone(work: Path) -> Iterator[None]:
+    """Makes the work folder and keeps other runs out of it.
+
+    Raises:
+        LlavaMedError: another run is in it.
+        UsageError: it cannot be written.
+    """
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(work / "lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise LlavaMedError(f"another run is using {work}: wait for it, or choose another --work") from None
+    except OSError as error:
+        raise UsageError(
+            f"cannot work in {work} ({error.strerror}): choose another folder with --work"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def source_folder(
+    work: Path, source: ArticleSource, spec: str, *, licenses: Sequence[str] = (), limit: int | None = None
+) -> Path:
+    """The sub-folder of a source: two sources, or two ways to read one, never share it."""
+    scheme, _, path = spec.rpartition(":")
+    named = spec if "://" in spec else f"{scheme}:{Path(path).absolute()}"
+    digest = hashlib.sha256(repr((named, sorted(licenses), limit)).encode()).hexdigest()
+    return work / f"{source.name}-{digest[:8]}"
