@@ -1,0 +1,475 @@
+"""A server on 127.0.0.1 that speaks Chat Completions, Files and Batches, with faults on command.
+
+By hand: `python -m tests.servers.openai --port 8001 --latency 0.3 --rpm 3000 --faults 0.3`, then
+`OPENAI_API_KEY=sk-test` and `--base-url http://127.0.0.1:8001/v1`.
+
+Answers depend on the request's content alone. Faults come in three ways: a share of all requests
+(`fault_share`, drawn from `fault_kinds` by a seeded generator), `queue` (the next requests in turn), and
+`triggers` (every request whose body holds a string).
+"""
+
+import argparse
+import asyncio
+import collections
+import hashlib
+import json
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from typing import Any
+
+PASSING_FAULTS = (
+    "429",
+    "429-bare",
+    "500",
+    "503",
+    "hang",
+    "reset",
+    "malformed",
+    "empty-choices",
+)
+ERRORS = {
+    "429": (429, "Rate limit reached", "rate_limit_exceeded"),
+    "429-bare": (429, "Rate limit reached", "rate_limit_exceeded"),
+    "quota": (429, "You exceeded your current quota", "insufficient_quota"),
+    "500": (500, "The server had an error", "server_error"),
+    "503": (503, "The server is overloaded", "overloaded"),
+    "content-filter-400": (400, "The response was filtered", "content_filter"),
+    "too-long": (400, "This model's maximum context length is 10", "context_length_exceeded"),
+    "bad-parameter": (400, "Unsupported value: 'temperature' does not support 0", "unsupported_value"),
+    "wrong-model": (404, "The model does not exist", "model_not_found"),
+}
+KEY = "sk-test"
+
+
+@dataclass
+class Settings:
+    """What the server does; may be changed while it runs."""
+
+    latency: float = 0.0
+    rpm: float | None = None
+    tpm: float | None = None
+    window: float = 60.0
+    headers: bool = True
+    models: tuple[str, ...] = ("gpt-4o", "gpt-4o-mini", "judge")
+    fault_share: float = 0.0
+    fault_kinds: tuple[str, ...] = PASSING_FAULTS
+    seed: int = 0
+    retry_after: str = "0.05"
+    queue: list[str] = field(default_factory=list)
+    triggers: dict[str, str] = field(default_factory=dict)
+    hang: float = 30.0
+    batch_polls: int = 1
+    batch_requests: int = 50_000
+    batch_bytes: int = 200_000_000
+    batch_faults: list[str] = field(default_factory=list)
+    record: bool = True
+
+
+@dataclass
+class Reply:
+    """A response; `cut` sends that many bytes of the body and breaks the connection."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+
+
+def body_key(body: dict[str, Any]) -> str:
+    """What tells requests apart in `Server.asked` and `Server.answered`."""
+    text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Server:
+    """The state behind the sockets: what was asked, files and batches."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.asked: list[str] = []
+        self.answered: list[str] = []
+        self.statuses: collections.Counter[int] = collections.Counter()
+        self.tokens = 0
+        self.answers = 0
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self.files: dict[str, bytes] = {}
+        self.batches: dict[str, dict[str, Any]] = {}
+        self.url = ""
+        self._random = random.Random(settings.seed)
+        self._recent: collections.deque[tuple[float, int]] = collections.deque()
+        self._recent_tokens = 0
+
+    async def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        if headers.get("authorization") != f"Bearer {KEY}":
+            return error(
+                401, f"Incorrect API key provided: {headers.get('authorization')}", "invalid_api_key"
+            )
+        path = path.split("?")[0]
+        if (method, path) == ("POST", "/v1/chat/completions"):
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
+            try:
+                return await self._chat(json.loads(body))
+            finally:
+                self.in_flight -= 1
+        return self._files_and_batches(method, path, headers, body)
+
+    # Chat Completions -------------------------------------------------------------------------
+
+    async def _chat(self, body: dict[str, Any]) -> Reply:
+        key = body_key(body) if self.settings.record else ""
+        if self.settings.record:
+            self.asked.append(key)
+        fault = self._fault(body)
+        if self.settings.latency:
+            await asyncio.sleep(self.settings.latency)
+        if fault:
+            reply = await self._faulty(fault, body)
+            if reply:
+                return reply
+        refused = self._over_limit(body)
+        if refused:
+            return refused
+        answer = completion(body, self.settings.models)
+        if isinstance(answer, Reply):
+            return answer
+        if fault == "length":
+            answer["choices"][0]["finish_reason"] = "length"
+            answer["choices"][0]["message"]["content"] = answer["choices"][0]["message"]["content"][:-20]
+        self.answers += 1
+        self.tokens += answer["usage"]["total_tokens"]
+        if self.settings.record:
+            self.answered.append(key)
+        return Reply(200, json.dumps(answer).encode(), self._limit_headers())
+
+    def _fault(self, body: dict[str, Any]) -> str | None:
+        if self.settings.triggers:
+            text = json.dumps(body["messages"][-1], ensure_ascii=False)
+            for trigger, kind in self.settings.triggers.items():
+                if trigger in text:
+                    return kind
+        if self.settings.queue:
+            return self.settings.queue.pop(0)
+        if self.settings.fault_share and self._random.random() < self.settings.fault_share:
+            return self._random.choice(self.settings.fault_kinds)
+        return None
+
+    async def _faulty(self, kind: str, body: dict[str, Any]) -> Reply | None:
+        """The faulty reply, or None where the fault leaves the reply to be made."""
+        if kind in ERRORS:
+            after = {"retry-after": self.settings.retry_after} if kind == "429" else None
+            return error(*ERRORS[kind], headers=after)
+        if kind in ("hang", "slow"):
+            await asyncio.sleep(self.settings.hang if kind == "hang" else 1.0)
+        if kind in ("slow", "length"):
+            return None
+        return damaged(kind, json.dumps(completion(body, (body["model"],))).encode())
+
+    def _over_limit(self, body: dict[str, Any]) -> Reply | None:
+        settings = self.settings
+        if not (settings.rpm or settings.tpm):
+            return None
+        now = time.monotonic()
+        while self._recent and self._recent[0][0] <= now - settings.window:
+            self._recent_tokens -= self._recent.popleft()[1]
+        share = settings.window / 60
+        tokens = prompt_tokens(body) + 100
+        over = (settings.rpm and len(self._recent) + 1 > settings.rpm * share) or (
+            settings.tpm and self._recent_tokens + tokens > settings.tpm * share
+        )
+        if over:
+            after = {"retry-after": f"{max(0.01, self._recent[0][0] + settings.window - now):.3f}"}
+            return error(429, "Rate limit reached", "rate_limit_exceeded", after | self._limit_headers())
+        self._recent.append((now, tokens))
+        self._recent_tokens += tokens
+        return None
+
+    def _limit_headers(self) -> dict[str, str]:
+        limits = {"requests": self.settings.rpm, "tokens": self.settings.tpm} if self.settings.headers else {}
+        return {f"x-ratelimit-limit-{name}": str(int(limit)) for name, limit in limits.items() if limit}
+
+    # Files and Batches ------------------------------------------------------------------------
+
+    def _files_and_batches(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
+        parts = path.removeprefix("/v1/").split("/")
+        match method, parts:
+            case "POST", ["files"]:
+                return self._upload(headers, body)
+            case "GET", ["files", name, "content"] if name in self.files:
+                return Reply(200, self.files[name], {"content-type": "application/octet-stream"})
+            case "POST", ["batches"]:
+                return self._submit(json.loads(body))
+            case "GET", ["batches"]:
+                found = [self._shown(batch) for batch in reversed(self.batches.values())]
+                return ok({"object": "list", "data": found, "has_more": False})
+            case "GET", ["batches", name] if name in self.batches:
+                self._advance(self.batches[name])
+                return ok(self._shown(self.batches[name]))
+        return error(404, f"No {method} {path} here", "not_found")
+
+    def _upload(self, headers: dict[str, str], body: bytes) -> Reply:
+        head = f"Content-Type: {headers['content-type']}\r\n\r\n".encode()
+        parts = BytesParser().parsebytes(head + body).get_payload()
+        content = b""
+        for part in parts:
+            if part.get_filename():  # type: ignore[union-attr]
+                content = part.get_payload(decode=True)  # type: ignore[union-attr,assignment]
+        if len(content) > self.settings.batch_bytes:
+            return error(400, "File is too large", "file_too_large")
+        name = f"file-{len(self.files)}"
+        self.files[name] = content
+        return ok(
+            {
+                "id": name,
+                "object": "file",
+                "bytes": len(content),
+                "created_at": 0,
+                "purpose": "batch",
+                "filename": "requests.jsonl",
+                "status": "processed",
+            }
+        )
+
+    def _submit(self, body: dict[str, Any]) -> Reply:
+        name = f"batch_{len(self.batches)}"
+        self.batches[name] = {
+            "id": name,
+            "object": "batch",
+            "endpoint": body["endpoint"],
+            "completion_window": "24h",
+            "input_file_id": body["input_file_id"],
+            "status": "validating",
+            "created_at": 0,
+            "metadata": body.get("metadata"),
+            "polls": 0,
+            "fault": self.settings.batch_faults.pop(0) if self.settings.batch_faults else None,
+        }
+        return ok(self._shown(self.batches[name]))
+
+    @staticmethod
+    def _shown(batch: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in batch.items() if name not in ("polls", "fault")}
+
+    def _advance(self, batch: dict[str, Any]) -> None:
+        batch["polls"] += 1
+        if batch["status"] in ("completed", "failed", "expired"):
+            return
+        batch["status"] = "in_progress"
+        if batch["polls"] < self.settings.batch_polls:
+            return
+        lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
+        if batch["fault"] == "failed" or len(lines) > self.settings.batch_requests:
+            message = "too many requests" if batch["fault"] != "failed" else "validation failed"
+            batch.update(status="failed", errors={"data": [{"code": "invalid", "message": message}]})
+            return
+        self._work(batch, lines)
+
+    def _work(self, batch: dict[str, Any], lines: list[dict[str, Any]]) -> None:
+        done, failed = [], []
+        stop = len(lines) // 2 if batch["fault"] == "expired" else len(lines)
+        for number, line in enumerate(lines):
+            key = body_key(line["body"])
+            head = {"id": f"r{number}", "custom_id": line["custom_id"]}
+            if number >= stop:
+                fault = {"code": "batch_expired", "message": "The batch expired"}
+                failed.append({**head, "response": None, "error": fault})
+                continue
+            self.asked.append(key)
+            if batch["fault"] == "partial" and number % 3 == 0:
+                response = {"status_code": 500, "body": {"error": {"message": "oops"}}}
+                failed.append({**head, "response": response, "error": None})
+                continue
+            answer = completion(line["body"], self.settings.models)
+            if isinstance(answer, Reply):
+                response = {"status_code": answer.status, "body": json.loads(answer.body)}
+                failed.append({**head, "response": response, "error": None})
+                continue
+            self.answered.append(key)
+            self.answers += 1
+            done.append({**head, "response": {"status_code": 200, "body": answer}, "error": None})
+        batch["status"] = "expired" if batch["fault"] == "expired" else "completed"
+        for name, rows in (("output_file_id", reversed(done)), ("error_file_id", failed)):
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            if text:
+                batch[name] = f"file-{len(self.files)}"
+                self.files[batch[name]] = text.encode()
+
+
+def damaged(kind: str, whole: bytes) -> Reply:
+    answer = json.loads(whole)
+    if kind == "content-filter":
+        answer["choices"][0].update(finish_reason="content_filter", message={"content": None})
+    if kind == "empty-choices":
+        answer["choices"] = []
+    text = json.dumps(answer).encode()
+    if kind in ("reset", "hang"):
+        return Reply(200, text, cut=len(text) // 2)
+    return Reply(200, text[: len(text) // 2] if kind == "malformed" else text)
+
+
+def ok(value: object) -> Reply:
+    return Reply(200, json.dumps(value).encode())
+
+
+def error(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> Reply:
+    body = {"error": {"message": message, "type": code, "param": None, "code": code}}
+    return Reply(status, json.dumps(body).encode(), headers or {})
+
+
+def prompt_tokens(body: dict[str, Any]) -> int:
+    return sum(len(message["content"]) for message in body["messages"]) // 4
+
+
+def completion(body: dict[str, Any], models: tuple[str, ...]) -> dict[str, Any] | Reply:
+    """The answer to a body, by its content alone."""
+    if body["model"] not in models:
+        return error(404, f"The model `{body['model']}` does not exist", "model_not_found")
+    text = answer_text(body["messages"])
+    used = prompt_tokens(body), len(text) // 4
+    return {
+        "id": "chatcmpl-0",
+        "object": "chat.completion",
+        "created": 0,
+        "model": f"{body['model']}-2026-01-01",
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": used[0], "completion_tokens": used[1], "total_tokens": sum(used)},
+    }
+
+
+STYLES: tuple[Callable[[str, str], str], ...] = (
+    lambda question, answer: f"User: {question}\nAssistant: {answer}\n",
+    lambda question, answer: f"**User:** {question}\n\n**Assistant:** {answer}\n\n",
+    lambda question, answer: f"1. User: {question}\n   Assistant: {answer}\n",
+)
+
+
+def answer_text(messages: list[dict[str, str]]) -> str:
+    system, query = messages[0]["content"], messages[-1]["content"]
+    chance = random.Random(hashlib.sha256(query.encode()).digest())
+    if system.startswith("You check training data"):
+        return f"{chance.randint(1, 10)}\nThe size is a guess."
+    if not system.startswith("You are an AI assistant") or "Answer the question" in system:
+        return f"The image shows finding {chance.randint(100, 999)}."
+    reminded = "again as plain text in rounds" in query
+    if not reminded and chance.random() < 0.05:
+        return "I can describe the image if you like. It is interesting."
+    words = re.findall(r"[a-z]{4,}", query.lower()) or ["nothing"]
+    style = chance.choice(STYLES)
+    rounds = []
+    for number in range(chance.randint(2, 4)):
+        word = chance.choice(words)
+        opening = chance.choice(("", "", "", "Based on the caption, ", "As mentioned in the context, "))
+        answer = (
+            f"{opening}{'t' if opening else 'T'}he image shows {word} with sign {chance.randint(10, 99)}."
+        )
+        rounds.append(style(f"What about {word} in place {number}?", answer))
+    return "".join(rounds)
+
+
+# The sockets ----------------------------------------------------------------------------------
+
+
+class _Connection(asyncio.Protocol):
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.buffer = bytearray()
+        self.busy = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        self._next()
+
+    def _next(self) -> None:
+        end = self.buffer.find(b"\r\n\r\n")
+        if self.busy or end < 0:
+            return
+        first, *lines = self.buffer[:end].decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        length = int(headers.get("content-length", 0))
+        if len(self.buffer) < end + 4 + length:
+            return
+        body = bytes(self.buffer[end + 4 : end + 4 + length])
+        del self.buffer[: end + 4 + length]
+        method, path, _ = first.split(" ")
+        self.busy = True
+        self.task = asyncio.ensure_future(self._answer(method, path, headers, body))
+
+    async def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
+        reply = await self.server.respond(method, path, headers, body)
+        self.server.statuses[reply.status] += 1
+        if self.transport.is_closing():
+            return
+        fields = {"content-type": "application/json", "content-length": str(len(reply.body))} | reply.headers
+        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        sent = reply.body if reply.cut is None else reply.body[: reply.cut]
+        self.transport.write(f"HTTP/1.1 {reply.status} X\r\n{head}\r\n".encode() + sent)
+        if reply.cut is not None:
+            self.transport.close()
+        self.busy = False
+        self._next()
+
+
+async def _serve(server: Server, port: int, ready: Callable[[], None], stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    listening = await loop.create_server(lambda: _Connection(server), "127.0.0.1", port, backlog=1024)
+    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+    ready()
+    await stop.wait()
+    listening.close()
+
+
+@contextmanager
+def running(settings: Settings | None = None, *, port: int = 0) -> Iterator[Server]:
+    """A server in a thread of its own, on a free port unless one is named."""
+    server = Server(settings or Settings())
+    ready, stop = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(
+        target=lambda: loop.run_until_complete(_serve(server, port, ready.set, stop)), daemon=True
+    )
+    thread.start()
+    ready.wait()
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+
+def main() -> None:
+    """Serves until it is stopped."""
+    parser = argparse.ArgumentParser(description="A local server that speaks the OpenAI API.")
+    parser.add_argument("--port", type=int, default=8001)
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer")
+    parser.add_argument("--rpm", type=float, help="requests a minute")
+    parser.add_argument("--tpm", type=float, help="tokens a minute")
+    parser.add_argument("--window", type=float, default=60.0, help="seconds over which limits are counted")
+    parser.add_argument("--faults", type=float, default=0.0, help="share of requests that fail")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--forget", action="store_true", help="keep no list of requests")
+    args = parser.parse_args()
+    settings = Settings(
+        latency=args.latency, rpm=args.rpm, tpm=args.tpm, window=args.window, fault_share=args.faults,
+        seed=args.seed, record=not args.forget,
+    )  # fmt: skip
+    with running(settings, port=args.port) as server:
+        print(server.url, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
