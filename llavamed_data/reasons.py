@@ -44,6 +44,11 @@ class Reason(StrEnum):
     MALFORMED_ROW = "malformed row"
     DUPLICATE_ID = "duplicate id"
     NO_CONVERSATION = "no conversation"
+    UNREADABLE_ANSWER = "unreadable answer"
+    CONTENT_FILTER = "content filter"
+    REQUEST_REFUSED = "request refused"
+    REQUEST_FAILED = "request failed"
+    LOW_SCORE = "low score"
 
 
 class Drop(Exception):  # noqa: N818  (not an error: a counted outcome)
