@@ -1,4 +1,4 @@
-"""The bundled corpus: synthetic articles in the layout of the PMC bucket, read by the same code as the bucket."""
+"""The bundled corpus: synthetic articles in the layout of the PMC bucket, read by the code that reads it."""
 
 from importlib import resources
 from pathlib import Path

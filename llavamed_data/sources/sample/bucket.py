@@ -57,7 +57,7 @@ def _metadata(
     manuscript = name in faults["manuscript"]
     pmcid, version = name.split(".")
     ids = {kind: _first(tree, f"article-id[@pub-id-type='{kind}']") for kind in ("pmid", "doi", "manuscript")}
-    title, journal = _first(tree, "article-title"), _first(tree, "journal-title")
+    place = [_first(tree, part) for part in ("journal-title", "year", "volume", "elocation-id")]
     metadata: dict[str, Any] = {"pmcid": pmcid, "version": int(version)}
     if ids["pmid"]:
         metadata["pmid"] = int(ids["pmid"])
@@ -65,8 +65,8 @@ def _metadata(
     if manuscript:
         metadata["mid"] = ids["manuscript"]
     metadata |= {
-        "title": title,
-        "citation": f"{journal}. {_first(tree, 'year')}; {_first(tree, 'volume')}: {_first(tree, 'elocation-id')}",
+        "title": _first(tree, "article-title"),
+        "citation": "{}. {}; {}: {}".format(*place),
         "is_pmc_openaccess": not manuscript,
         "is_manuscript": manuscript,
         "is_historical_ocr": False,

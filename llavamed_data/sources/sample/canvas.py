@@ -39,6 +39,8 @@ def radius(
     dx, dy = x - centre[0], y - centre[1]
     u = (np.cos(turn) * dx + np.sin(turn) * dy) / radii[0]
     v = (np.cos(turn) * dy - np.sin(turn) * dx) / radii[1]
+    if power == 2:
+        return np.asarray(np.hypot(u, v))
     return np.asarray((np.abs(u) ** power + np.abs(v) ** power) ** (1 / power))
 
 
@@ -62,11 +64,12 @@ def blur(field: Field, sigma: float) -> Field:
     kernel /= kernel.sum()
     for axis in (0, 1):
         pad = [(reach, reach) if a == axis else (0, 0) for a in range(field.ndim)]
-        wide = np.pad(field, pad, mode="symmetric")
+        wide = np.moveaxis(np.pad(field, pad, mode="symmetric"), axis, 0)
         size = field.shape[axis]
-        field = sum(  # type: ignore[assignment]
-            weight * np.take(wide, range(i, i + size), axis=axis) for i, weight in enumerate(kernel)
-        )
+        total = np.zeros((size, *wide.shape[1:]))
+        for i, weight in enumerate(kernel):
+            total += weight * wide[i : i + size]
+        field = np.moveaxis(total, 0, axis)
     return field
 
 
@@ -105,7 +108,7 @@ def label(picture: Image.Image, text: str, at: tuple[float, float], size: int, i
 
 
 def arrow(picture: Image.Image, tip: tuple[float, float], angle: float, ink: Any, length: float = 34) -> None:
-    """Draws an arrow that ends at pixel `tip` and comes from direction `angle` (radians, 0 = from the right)."""
+    """Draws an arrow that ends at pixel `tip` and comes from `angle` (radians, 0 = from the right)."""
     pen = ImageDraw.Draw(picture)
     away = np.array([np.cos(angle), np.sin(angle)])
     side = np.array([-away[1], away[0]])

@@ -100,15 +100,18 @@ def panels(
     gutter: str = "white",
     letters: bool = True,
     cell: tuple[int, int] = (200, 160),
+    crop: float = 1,
 ) -> Image.Image:
-    """A figure of several panels in `columns`, parted by gutters of that colour, lettered A, B, C ... if wanted."""
+    """Joins up to six panels, `crop` of each kept around its centre; `letters` marks them A to F."""
     gap = 8
     rows = -(-len(pictures) // columns)
     size = (columns * (cell[0] + gap) + gap, rows * (cell[1] + gap) + gap)
     sheet = Image.new("RGB", size, gutter)
     for k, picture in enumerate(pictures):
         left, top = gap + k % columns * (cell[0] + gap), gap + k // columns * (cell[1] + gap)
-        sheet.paste(picture.convert("RGB").resize(cell, Image.Resampling.LANCZOS), (left, top))
+        across, down = picture.width / 2, picture.height / 2
+        box = (across * (1 - crop), down * (1 - crop), across * (1 + crop), down * (1 + crop))
+        sheet.paste(picture.convert("RGB").resize(cell, Image.Resampling.LANCZOS, box=box), (left, top))
         if letters:
             ImageDraw.Draw(sheet).rectangle((left, top, left + 22, top + 22), fill=(255, 255, 255))
             label(sheet, "ABCDEF"[k], (left + 5, top + 1), 18, (0, 0, 0))

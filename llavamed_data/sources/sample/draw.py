@@ -1,11 +1,11 @@
 """Makes the bundled corpus anew: `python -m llavamed_data.sources.sample.draw OUT`.
 
-Written by hand and copied as they are: the articles (`corpus/PMC….N/PMC….N.xml`) and their supplements (`.csv`).
-Drawn here, from images.yaml: every figure. Derived from both, by `bucket.write`: plain text, metadata JSON with
-its checksums, inventory. What is wrong on purpose stands in faults.yaml. Equal inputs give equal files, up to
-the last bits that another release of numpy, Pillow or its JPEG library may set differently.
+Written by hand and copied as they are: the articles (`corpus/PMC….N/PMC….N.xml`) and supplements (`.csv`).
+Drawn here, from images.yaml: every figure. Derived from both, by `bucket.write`: plain text, metadata JSON
+with its checksums, inventory. What is wrong on purpose stands in faults.yaml. Equal inputs give equal files,
+up to the last bits that another release of numpy, Pillow or its JPEG library may set differently.
 
-To change the corpus, edit the XML or images.yaml, run this on a new folder and copy the result over `corpus/`.
+To change the corpus, edit the XML or images.yaml, run this on a new folder, copy the result over `corpus/`.
 """
 
 import io

@@ -33,7 +33,7 @@ def _finish(canvas: Field, rng: np.random.Generator, grain: float) -> Image.Imag
 def ct_chest(
     seed: int, finding: str = "none", size: tuple[int, int] = (432, 332), mark: bool = False
 ) -> Image.Image:
-    """Axial CT of the chest; findings: none, nodule, effusion, consolidation, lymph node, dissection, emboli."""
+    """Axial CT of the chest: none, nodule, effusion, consolidation, lymph node, dissection or emboli."""
     rng = np.random.default_rng(seed)
     x, y = grid(*size)
     canvas = _trunk(x, y, (1.20, 0.84), rng)
@@ -139,7 +139,7 @@ def ct_head(seed: int, finding: str = "none", size: tuple[int, int] = (344, 400)
     canvas = over(np.full(x.shape, 0.02), 0.36, edge(1 - scalp, 0.02))
     canvas = over(canvas, 0.97, edge(1 - outer, 0.015))
     brain = edge(1 - inner, 0.015)
-    sulci, cortex = _cortex(x, y, inner, rng, 0.80)
+    sulci, cortex = _cortex(inner, rng, 0.80)
     canvas = over(canvas, 0.40 + 0.06 * cortex + 0.01 * noise(rng, x.shape, 5), brain)
     canvas = over(canvas, 0.26, 0.8 * sulci * brain)
     shift = 0.06 if finding in ("subdural", "epidural", "haematoma") else 0.0
@@ -179,7 +179,7 @@ def mr_brain(
     canvas = over(canvas, 0.06, edge(1 - skull, 0.015))
     canvas = over(canvas, fluid, edge(1 - inside, 0.012))
     brain = edge(1 - inner, 0.012)
-    sulci, cortex = _cortex(x, y, inner, rng, 0.55)
+    sulci, cortex = _cortex(inner, rng, 0.55)
     tissue = white + (grey - white) * cortex + 0.012 * noise(rng, x.shape, 6)
     canvas = over(canvas, tissue, brain)
     for side in (-1, 1):
@@ -347,9 +347,9 @@ def _rib_sections(canvas: Field, x: Field, y: Field, radii: tuple[float, float])
     return canvas
 
 
-def _cortex(x: Field, y: Field, rho: Field, rng: np.random.Generator, depth: float) -> tuple[Field, Field]:
-    """Sulci (fluid lines) and cortex (the grey band along them), both masks, outside `depth` of the radius."""
-    field = noise(rng, x.shape, 9)
+def _cortex(rho: Field, rng: np.random.Generator, depth: float) -> tuple[Field, Field]:
+    """Masks of sulci (fluid lines) and cortex (the grey band along them), beyond `depth` of the radius."""
+    field = noise(rng, rho.shape, 9)
     across = np.hypot(*np.gradient(field)) + 0.02
     zone = edge(rho - depth - 0.12, 0.12)
     sulci = edge(1.1 - np.abs(field) / across, 0.8) * zone
@@ -391,7 +391,7 @@ def _brain_finding(
             canvas = over(canvas, 0.93, disc(x, y, (cx, cy), (0.030, 0.062), turn=turn, soft=0.02))
     elif finding == "infarct":
         canvas = over(
-            canvas, 0.90, 0.85 * brain * edge(1 - radius(x, y, (-0.42, 0.02), (0.22, 0.33)) + ragged, 0.1)
+            canvas, 0.78, 0.75 * brain * edge(1 - radius(x, y, (-0.40, 0.02), (0.20, 0.31)) + ragged, 0.14)
         )
     elif finding == "abscess":
         rho = radius(x, y, (-0.28, 0.34), (0.15, 0.14))

@@ -93,13 +93,11 @@ def _spread(
     rng: np.random.Generator, shape: tuple[int, ...], count: int, gap: float
 ) -> list[tuple[float, float]]:
     """Up to `count` random places at least `gap` pixels apart."""
-    places: list[tuple[float, float]] = []
-    for row, column in rng.uniform((0, 0), shape[:2], (count * 6, 2)):
-        if all((row - r) ** 2 + (column - c) ** 2 > gap * gap for r, c in places):
-            places.append((float(row), float(column)))
-        if len(places) == count:
-            break
-    return places
+    places = np.empty((0, 2))
+    for place in rng.uniform((0, 0), shape[:2], (count * 6, 2)):
+        if len(places) < count and (((places - place) ** 2).sum(axis=1) > gap * gap).all():
+            places = np.vstack([places, place])
+    return [(float(row), float(column)) for row, column in places]
 
 
 def _stromal_cells(canvas: Field, rng: np.random.Generator, count: int) -> None:
