@@ -2,7 +2,7 @@
 
 `ReleasedFiles` finds a recipe's file, `RowFile` (or plain `read_rows`) reads its conversations,
 `read_captions` the input of generation, `pmcids_of` the list of image addresses, `ImageFolder` the images
-beside them, and `identify` says whether a copy is the released one. The files are published under CC BY-NC 4.0.
+beside them, and `identify` says whether a copy is the released one. The files are under CC BY-NC 4.0.
 """
 
 from llavamed_data.sources.released.captions import CaptionRecord, read_captions

@@ -49,6 +49,22 @@ def shown(location: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def below(folder: str, path: str) -> str:
+    """The location of `path` in `folder`; an address keeps its query."""
+    if not is_remote(folder):
+        return str(Path(folder) / path)
+    parts = urlsplit(folder)
+    return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
+
+
+def folder_of(file: str) -> str:
+    """The location of the folder that holds `file`; an address keeps its query."""
+    if not is_remote(file):
+        return str(Path(file).parent)
+    parts = urlsplit(file)
+    return parts._replace(path=posixpath.dirname(parts.path)).geturl()
+
+
 def exists(location: str) -> bool:
     """Whether a file is there.
 

@@ -19,7 +19,7 @@ def first_flagged(value: Any) -> str | None:
     if isinstance(value, str):
         name = "_".join(value.lower().replace("-", " ").split())
         if name not in DOMAINS:
-            raise Drop(Reason.MALFORMED_ROW, f"domain '{value[:40]}' is none of {', '.join(DOMAINS)}")
+            raise Drop(Reason.MALFORMED_ROW, f"domain {value[:40]!a} is none of {', '.join(DOMAINS)}")
         return name
     if not isinstance(value, dict) or not all(isinstance(flag, bool) for flag in value.values()):
         raise Drop(Reason.MALFORMED_ROW, "domain is neither a name nor flags")

@@ -8,6 +8,9 @@ from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.released.json_stream import Unreadable
 from llavamed_data.sources.released.mentions import mend_tokens
 
+MAX_TEXT = 1 << 20
+"""Characters of one text; more is no caption and no turn."""
+
 _NAME = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
 _PMID = re.compile(r"(\d{1,9})_.")
 
@@ -25,6 +28,8 @@ def text_of(value: Any, field: str) -> str:
     """`value`, if it is text that can be written as UTF-8."""
     if not isinstance(value, str):
         raise malformed(f"{field} is missing" if value is None else f"{field} is a {type(value).__name__}")
+    if len(value) > MAX_TEXT:
+        raise malformed(f"{field} has {len(value):,} characters")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -41,7 +46,7 @@ def plain_name(value: Any, field: str) -> str:
     """`value`, if it can be the name of a file or figure: no path, no control characters."""
     name = text_of(value, field)
     if not _NAME.fullmatch(name) or name.startswith(".") or name != name.strip():
-        raise malformed(f"{field} {name[:40]!r} is not a plain name")
+        raise malformed(f"{field} {name[:40]!a} is not a plain name")
     return name
 
 

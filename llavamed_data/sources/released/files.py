@@ -10,7 +10,15 @@ from typing import Literal
 import yaml
 
 from llavamed_data.errors import UsageError
-from llavamed_data.sources.released.content import Content, exists, is_remote, open_content, shown
+from llavamed_data.sources.released.content import (
+    Content,
+    below,
+    exists,
+    folder_of,
+    is_remote,
+    open_content,
+    shown,
+)
 
 Holds = Literal["rows", "captions", "image_urls", "answers"]
 
@@ -160,16 +168,12 @@ class ReleasedFiles:
         if name in _recipes():
             return self.rows(name)
         known = [file for file in released_files() if name in file.names]
-        place = _joined(self._folder, name)
+        place = below(self._folder, name)
         return self._found(known) if known else place if exists(place) else self._missing([name])
 
     @property
     def _folder(self) -> str:
-        if not self._is_file:
-            return self.location
-        return (
-            self.location.rpartition("/")[0] if is_remote(self.location) else str(Path(self.location).parent)
-        )
+        return folder_of(self.location) if self._is_file else self.location
 
     def _beside(self, holds: Holds, recipe: str) -> str | None:
         wanted = (file for file in released_files() if file.holds == holds and recipe in file.recipes)
@@ -180,7 +184,7 @@ class ReleasedFiles:
         return next(places, None) or self._missing([name for file in wanted for name in file.names])
 
     def _present(self, file: ReleasedFile) -> Iterator[str]:
-        return (path for place in file.places if exists(path := _joined(self._folder, place)))
+        return (path for place in file.places if exists(path := below(self._folder, place)))
 
     def _missing(self, names: list[str]) -> str:
         raise UsageError(f"{shown(self.location)} does not hold {' or '.join(names)}")
@@ -194,10 +198,6 @@ def _names_file(location: str) -> bool:
     if not is_remote(location):
         return Path(location).is_file()
     return shown(location).removesuffix(".gz").endswith((".json", ".jsonl"))
-
-
-def _joined(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}" if is_remote(folder) else str(Path(folder) / name)
 
 
 def _base_name(location: str) -> str:

@@ -39,8 +39,8 @@ class ImageFolder:
             The bytes, which may be none at all, or the drop: no such file, one that cannot be read, or a link
             that leads out of the folder.
         """
-        if image in ("", ".", "..") or any(mark in image for mark in "/\\\0"):
-            return Drop(Reason.IMAGE_MISSING, f"{image[:40]!r} is not a plain name")
+        if not _is_plain(image):
+            return Drop(Reason.IMAGE_MISSING, f"{image[:40]!a} is not a plain name")
         path = self._find(image)
         if path is None:
             return Drop(Reason.IMAGE_MISSING, image)
@@ -75,6 +75,15 @@ class ImageFolder:
             for name in sorted(names):
                 if Path(name).suffix.lower() in _SUFFIXES and (Path(folder) / name).is_file():
                     yield _stem(name), str(below / name)
+
+
+def _is_plain(name: str) -> bool:
+    longest = 255  # bytes of a name, of every common file system
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(_name_bytes(name)) <= longest
+
+
+def _name_bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")
 
 
 def _stem(name: str) -> str:

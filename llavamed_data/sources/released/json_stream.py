@@ -161,15 +161,15 @@ class JsonStream:
         """
         found = self.peek()
         if found != mark:
-            what = f"'{found}' where '{mark}' belongs" if found else f"the text ends where '{mark}' belongs"
+            what = f"{found!a} where '{mark}' belongs" if found else f"the text ends where '{mark}' belongs"
             raise BrokenJsonError(what, self.position)
         self._at += 1
 
     def value(self) -> Any:
-        """The next value; `Unreadable` where it is too long, too deep or holds NaN.
+        """The next value; `Unreadable` where it is nested too deeply or holds NaN.
 
         Raises:
-            BrokenJsonError: it is malformed, or the text ends inside it.
+            BrokenJsonError: it is malformed or longer than `MAX_RECORD`, or the text ends inside it.
         """
         if self.peek() in ("{", "[", '"'):
             try:
@@ -182,12 +182,11 @@ class JsonStream:
 
     def _delimited_value(self) -> Any:
         start, extent, searched = self.position, _Extent(), self._at
-        too_long = False
         while (end := extent.end(self._text, searched)) is None:
-            if len(self._text) - self._at > MAX_RECORD:
-                too_long = True
-                self._at = len(self._text)
             held = len(self._text) - self._at
+            if held > MAX_RECORD:
+                what = f"a value longer than {MAX_RECORD >> 20} MiB, or a quotation mark that nothing closes"
+                raise BrokenJsonError(what, start)
             if not self._read_on():
                 if extent.is_scalar:
                     end = len(self._text)
@@ -196,8 +195,6 @@ class JsonStream:
                 raise BrokenJsonError(what, self.position + held)
             searched = held
         text, self._at = self._text[self._at : end], end
-        if too_long:
-            return Unreadable(f"longer than {MAX_RECORD >> 20} MiB")
         try:
             return _decode(text)
         except json.JSONDecodeError as error:
