@@ -1,11 +1,9 @@
 """One JATS document → one `Article`."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from lxml import etree
-
-from llavamed_data.jats.document import read_article, replace_entities
+from llavamed_data.jats.contents import survey
+from llavamed_data.jats.document import read_article
 from llavamed_data.jats.figures import read_figures
 from llavamed_data.jats.front import read_front
 from llavamed_data.jats.mentions import add_mentions
@@ -64,19 +62,10 @@ def parse_article(xml: bytes) -> Article:
             `document.MAX_XML_BYTES`).
     """
     article = read_article(xml)
-    references: list[etree._Element] = []
-    figures: list[etree._Element] = []
-    crossings: list[etree._Element] = []
-    paragraphs: list[etree._Element] = []
-    heap: dict[Any, list[etree._Element]] = {
-        etree.Entity: references, "fig": figures, "xref": crossings, "p": paragraphs
-    }  # fmt: skip
-    for element in article.iter(*heap):  # one walk: each costs a tenth of the parse
-        heap[element.tag].append(element)
-    replace_entities(references)
+    contents = survey(article)
     front = read_front(article)
-    drafts = read_figures(article, figures)
-    add_mentions(article, drafts, crossings, paragraphs)
+    drafts = read_figures(contents)
+    add_mentions(contents, drafts)
     return Article(
         pmcid=front.pmcid,
         pmid=front.pmid,

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lxml import etree
 
+from llavamed_data.jats.contents import Contents
 from llavamed_data.jats.plaintext import plain_text
 
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
@@ -13,7 +15,7 @@ _FOR_THE_WEB = re.compile(r"\.(?:jpe?g|png)$", re.I)
 _ENDED = re.compile(r"[.!?:;,…][\"”’'»)\]]*$")
 _CAPTION_BLOCKS = frozenset(["title", "subtitle", "p", "list", "def-list", "disp-formula", "disp-quote"])
 _DOI_ALONE = re.compile(r"(?:doi:\s?|(?:https?://)?(?:dx\.)?doi\.org/)10\.\S+", re.I)
-_PARTS = ("floats-group", "floats-wrap", "back", "sub-article", "response")
+_PLACES = {"floats-group": 1, "floats-wrap": 1, "back": 2, "sub-article": 3, "response": 3}
 _SUB_ARTICLES = ("sub-article", "response")
 
 
@@ -33,8 +35,8 @@ class FigureDraft:
     label: str
     caption: str
     graphics: tuple[str, ...]
-    number_labels: tuple[str, ...]
-    group_ids: tuple[str, ...]
+    number_labels: list[str]
+    group_ids: list[str] = field(default_factory=list)
     figure_id: str = ""
     mentions: dict[str, None] = field(default_factory=dict)
 
@@ -44,13 +46,13 @@ def scope_of(element: etree._Element, article: etree._Element) -> etree._Element
     return next(element.iterancestors(*_SUB_ARTICLES), article)
 
 
-def read_figures(article: etree._Element, elements: Iterable[etree._Element]) -> list[FigureDraft]:
-    """Drafts of `elements` (every `<fig>`, in document order) in reading order, with ids unique in the article.
+def read_figures(contents: Contents) -> list[FigureDraft]:
+    """Drafts of every figure in reading order, with ids unique in the article. Changes the tree below captions.
 
     Reading order is the body with what stands before it, the floats group, the back matter, then sub-articles.
-    Changes the tree below the captions.
     """
-    placed = [(_place(element), _read_figure(element, article)) for element in elements]
+    groups: dict[etree._Element, _Named] = {}
+    placed = [_read_figure(element, contents, groups) for element in contents.figures]
     placed.sort(key=lambda entry: entry[0])
     drafts = [draft for _, draft in placed]
     for draft, figure_id in zip(drafts, _unique_ids(drafts), strict=True):
@@ -58,47 +60,66 @@ def read_figures(article: etree._Element, elements: Iterable[etree._Element]) ->
     return drafts
 
 
-def _place(element: etree._Element) -> int:
-    parts = {ancestor.tag for ancestor in element.iterancestors(*_PARTS)}
-    if not parts:
-        return 0
-    if not parts.isdisjoint(_SUB_ARTICLES):
-        return 3
-    return 2 if "back" in parts else 1
+class _Named(NamedTuple):
+    """What a figure or a group of figures says of itself; `graphics` are those right below it."""
+
+    label: str
+    caption: str
+    graphics: list[str]
 
 
-def _read_figure(element: etree._Element, article: etree._Element) -> FigureDraft:
-    own_label, caption = _label_and_caption(element)
-    label, number_labels, group_ids = own_label, [own_label], []
-    for group in element.iterancestors("fig-group"):
-        group_ids.append(group.get("id", ""))
-        group_label, group_caption = _label_and_caption(group)
-        number_labels.append(group_label)
-        if not any(character.isdigit() for character in label):
-            label = f"{group_label} {label}".strip()
-        caption = caption or group_caption
-    return FigureDraft(
-        scope=scope_of(element, article),
+def _read_figure(
+    element: etree._Element, contents: Contents, groups: dict[etree._Element, _Named]
+) -> tuple[int, FigureDraft]:
+    own = _read_named(element, contents)
+    draft = FigureDraft(
+        scope=contents.article,
         stated_id=element.get("id", ""),
-        label=label,
-        caption=caption,
-        graphics=tuple(dict.fromkeys(_graphics(element))),
-        number_labels=tuple(filter(None, number_labels)),
-        group_ids=tuple(filter(None, group_ids)),
+        label=own.label,
+        caption=own.caption,
+        graphics=tuple(dict.fromkeys(own.graphics or _graphics_below(element))),
+        number_labels=[own.label],
     )
+    place = 0
+    for ancestor in element.iterancestors(*_PLACES, "fig-group"):
+        place = max(place, _PLACES.get(ancestor.tag, 0))
+        if ancestor.tag == "fig-group":
+            if ancestor not in groups:
+                groups[ancestor] = _read_named(ancestor, contents)
+            _add_group(draft, ancestor.get("id", ""), groups[ancestor])
+        elif ancestor.tag in _SUB_ARTICLES and draft.scope is contents.article:
+            draft.scope = ancestor
+    return place, draft
 
 
-def _label_and_caption(element: etree._Element) -> tuple[str, str]:
-    label = element.find("label")
-    blocks = [block for caption in element.iterchildren("caption") for block in caption]
-    return (
-        "" if label is None else plain_text(label).rstrip(" .:,;–—-|"),
-        _join(text for text in map(_block_text, blocks) if text and not _DOI_ALONE.fullmatch(text)),
-    )
+def _add_group(draft: FigureDraft, group_id: str, group: _Named) -> None:
+    draft.group_ids.append(group_id)
+    draft.number_labels.append(group.label)
+    if not any(character.isdigit() for character in draft.label):
+        draft.label = f"{group.label} {draft.label}".strip()
+    draft.caption = draft.caption or group.caption
 
 
-def _block_text(block: etree._Element) -> str:
-    return plain_text(block) if block.tag in _CAPTION_BLOCKS else ""
+def _read_named(element: etree._Element, contents: Contents) -> _Named:
+    label, blocks, graphics = "", [], []
+    for child in element:
+        match child.tag:
+            case "label":
+                label = plain_text(child, composite=len(child) > 0).rstrip(" .:,;–—-|")
+            case "caption":
+                blocks += [_block_text(block, contents) for block in child] or [plain_text(child)]
+            case "graphic":
+                graphics.append(_href(child))
+            case "alternatives":
+                graphics.append(_href_for_the_web(child))
+    caption = _join(text for text in blocks if text and not _DOI_ALONE.fullmatch(text))
+    return _Named(label, caption, list(filter(None, graphics)))
+
+
+def _block_text(block: etree._Element, contents: Contents) -> str:
+    if block.tag not in _CAPTION_BLOCKS:
+        return ""
+    return plain_text(block, composite=block in contents.composite or block.tag not in ("p", "title"))
 
 
 def _join(blocks: Iterable[str]) -> str:
@@ -110,15 +131,16 @@ def _join(blocks: Iterable[str]) -> str:
     return joined
 
 
-def _graphics(figure: etree._Element) -> Iterator[str]:
-    for element in figure.iter("graphic", "alternatives"):
-        if next(element.iterancestors("caption"), None) is not None:
-            continue
-        if element.tag == "alternatives":
-            hrefs = [href for graphic in element.iterchildren("graphic") if (href := _href(graphic))]
-            yield from [href for href in hrefs if _FOR_THE_WEB.search(href)][:1] or hrefs[:1]
-        elif element.getparent().tag != "alternatives" and (href := _href(element)):
+def _graphics_below(figure: etree._Element) -> Iterator[str]:
+    """Graphics that stand deeper than usual, in a paragraph of the figure; those in captions are formulae."""
+    for graphic in figure.iterdescendants("graphic"):
+        if next(graphic.iterancestors("caption", "alternatives"), None) is None and (href := _href(graphic)):
             yield href
+
+
+def _href_for_the_web(alternatives: etree._Element) -> str:
+    hrefs = [href for graphic in alternatives.iterchildren("graphic") if (href := _href(graphic))]
+    return next(filter(_FOR_THE_WEB.search, hrefs), hrefs[0] if hrefs else "")
 
 
 def _href(graphic: etree._Element) -> str:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import yaml
 from lxml import etree
 
+from llavamed_data.jats.contents import Contents
 from llavamed_data.jats.figures import FigureDraft, scope_of
 from llavamed_data.jats.plaintext import BREAK, fold, simplify, text_of
 from llavamed_data.jats.sentences import sentences_at
@@ -21,7 +22,6 @@ from llavamed_data.jats.sentences import sentences_at
 # Noncharacters: no text has a use for them. One that a document holds all the same reads as a mark at worst, and
 # what a document marks itself is what it could have said with an <xref>.
 _OPEN, _BETWEEN, _CLOSE = "\ufdd0", "\ufdd1", "\ufdd3"
-_MARKS = re.compile(f"{_OPEN}(\\d+){_BETWEEN}|{_CLOSE}")
 
 _RUNNING_TEXT = frozenset(
     ["sec", "body", "abstract", "app", "ack"]
@@ -52,6 +52,10 @@ _JOINT = re.compile(
     rf"\s?(?:(?P<range>[-–—−‐‑~]|to\b|through\b)|(?:[,;](?:\s?(?:and|or|&))?|and\b|or\b|&|/))\s?"
     rf"(?:(?P<word>{_WORDS})\b\.?\s?)?",
     re.I,
+)
+_SEVERAL_NUMBERS = re.compile(r"\d\D+\d")
+_MORE_NUMBERS = re.compile(
+    rf"(?:{_PANEL})?\s?(?:(?:[-–—−‐‑~]|to\b|through\b)\s?(?:\d|$)|(?:[,;&/]|and\b|or\b)\s?(?:(?:and|or)\s)?\d)"
 )
 _CLOSING = ("", ")", ".", ",", ";", "]")
 _LONGEST_RANGE = 40
@@ -101,6 +105,13 @@ class _Names:
                     self.by_number[draft.scope][number].append(draft)
                     families.add(number.series.rsplit(" ", 1)[-1])
         self.needles, self.word = _finder(frozenset(families))
+
+    def in_plain(self, text: str) -> bool:
+        """Whether `text` may name a figure without a cross-reference."""
+        for needle in self.needles:  # noqa: SIM110  (a generator takes three times as long)
+            if needle in text:
+                return True
+        return False
 
     def of_xref(self, rids: str, scope: etree._Element) -> list[FigureDraft]:
         """Figures that the ids in `rids` name; where an id is repeated, those of the same (sub-)article."""
@@ -183,44 +194,31 @@ def _between(first: _Number, last: _Number) -> Iterator[_Number]:
                 yield _Number(first.series, first.letters, str(number))
 
 
-def add_mentions(
-    article: etree._Element,
-    drafts: Sequence[FigureDraft],
-    xrefs: Iterable[etree._Element],
-    paragraphs: Iterable[etree._Element],
-) -> None:
-    """Adds to each draft the sentences of `paragraphs` that mention it. Changes the tree.
-
-    Args:
-        article: the article that holds the rest.
-        drafts: its figures, of all sub-articles.
-        xrefs: its `<xref>` elements.
-        paragraphs: its `<p>` elements, in document order.
-    """
+def add_mentions(contents: Contents, drafts: Sequence[FigureDraft]) -> None:
+    """Adds to each draft the sentences of the running text that mention it. Changes the tree."""
     if not drafts:
         return
     names = _Names(drafts)
-    rids = _mark(xrefs, names)
-    for paragraph in paragraphs:
+    rids = _mark(contents.xrefs, names)
+    for paragraph in contents.paragraphs:
         text = text_of(paragraph)
-        if _OPEN not in text and not any(needle in text for needle in names.needles):
+        if not (_OPEN in text or names.in_plain(text)) or not _is_running_text(paragraph):
             continue
-        if not _is_running_text(paragraph):
-            continue
-        if len(paragraph):
+        if paragraph in contents.composite:
             simplify(paragraph)
             text = text_of(paragraph)
-        scope = scope_of(paragraph, article)
+        scope = scope_of(paragraph, contents.article)
         for block in text.split(BREAK):
-            _add_block(block, scope, names, rids)
+            _add_block(fold(block), scope, names, rids)
 
 
 def _mark(xrefs: Iterable[etree._Element], names: _Names) -> list[str]:
-    """Marks the start and end of each cross-reference to a figure; the mark's number is its place in what returns."""
+    """Marks where each cross-reference to a figure begins and ends; a mark's number is the place of its ids."""
     rids: list[str] = []
+    known = names.by_id
     for xref in xrefs:
         rid = xref.get("rid", "")
-        if rid in names.by_id or (" " in rid and not names.by_id.keys().isdisjoint(rid.split())):
+        if rid in known or (" " in rid and not known.keys().isdisjoint(rid.split())):
             xref.text = f"{_OPEN}{len(rids)}{_BETWEEN}{xref.text or ''}"
             xref.tail = _CLOSE + (xref.tail or "")
             rids.append(rid)
@@ -235,33 +233,29 @@ def _is_running_text(paragraph: etree._Element) -> bool:
     )
 
 
-def _add_block(block: str, scope: etree._Element, names: _Names, rids: Sequence[str]) -> None:
-    text, spans = _unmark(fold(block), scope, names, rids)
+def _add_block(marked: str, scope: etree._Element, names: _Names, rids: Sequence[str]) -> None:
+    """Adds the sentences of one block of text, whose cross-references are marked."""
+    before, *pieces = marked.split(_OPEN)
+    text, spans, by_number = before, [], names.in_plain(before)
+    for piece in pieces:
+        index, _, rest = piece.partition(_BETWEEN)
+        inside, _, after = rest.partition(_CLOSE)
+        spans.append(_Span(len(text), len(text) + len(inside), names.of_xref(rids[int(index)], scope)))
+        text = f"{text}{inside}{after}"
+        by_number = by_number or _goes_on(inside, after) or names.in_plain(after)
     hits = [_Hit(span.start, span.figures) for span in spans]
-    hits += _numbered(text, spans, names.word, names.by_number.get(scope, {}))
-    if hits:
+    if by_number:
+        hits += _numbered(text, spans, names.word, names.by_number.get(scope, {}))
         hits.sort(key=lambda hit: hit.offset)
+    if hits:
         for hit, sentence in zip(hits, sentences_at(text, [hit.offset for hit in hits]), strict=True):
             for draft in hit.figures:
                 draft.mentions[sentence] = None
 
 
-def _unmark(
-    marked: str, scope: etree._Element, names: _Names, rids: Sequence[str]
-) -> tuple[str, list[_Span]]:
-    """Text without its marks, and where in it the cross-references stood."""
-    text, spans = "", []
-    for piece in marked.split(_OPEN):
-        if not text and not spans and _BETWEEN not in piece:
-            text = piece
-            continue
-        index, _, rest = piece.partition(_BETWEEN)
-        inside, _, after = rest.partition(_CLOSE)
-        start = len(text)
-        text = f"{text}{inside}{after}"
-        if index.isdecimal() and int(index) < len(rids):
-            spans.append(_Span(start, start + len(inside), names.of_xref(rids[int(index)], scope)))
-    return text, spans
+def _goes_on(inside: str, after: str) -> bool:
+    """Whether a cross-reference may be part of a list or range whose other numbers have none of their own."""
+    return _SEVERAL_NUMBERS.search(inside) is not None or _MORE_NUMBERS.match(after) is not None
 
 
 def _numbered(

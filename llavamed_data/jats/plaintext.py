@@ -14,8 +14,7 @@ BREAK = "\ufdd2"
 
 _UNREAD = frozenset(
     ["object-id", "permissions", "attrib", "fn", "table-wrap", "table-wrap-group", "fig", "fig-group", "media",
-     "supplementary-material", "inline-supplementary-material", "alt-text", "long-desc", "graphic", "processing-meta",
-     "chem-struct-wrap", "array", "code", "ref-list", "index-term", "x"]
+     "supplementary-material", "inline-supplementary-material", "alt-text", "long-desc", "code", "index-term", "x"]
 )  # fmt: skip
 _BLOCKS = frozenset(
     ["p", "title", "subtitle", "list", "list-item", "def-list", "def-item", "term", "def", "disp-quote", "boxed-text",
@@ -24,6 +23,12 @@ _BLOCKS = frozenset(
 _SPACED = frozenset(["break", "disp-formula", "label"])
 _FORMULAE = frozenset(["alternatives", "inline-formula", "disp-formula"])
 _SPECIAL = (*(_UNREAD | _BLOCKS | _SPACED | _FORMULAE), "tex-math", _MATHML)
+
+COMPOSITE = (
+    *(_UNREAD - {"fig", "object-id"}), *(_SPACED | _FORMULAE), "tex-math", _MATHML,
+    "list", "def-list", "disp-quote", "boxed-text", "statement", "verse-group", "speech",
+)  # fmt: skip
+"""Tags of which at least one is in every paragraph that `simplify` would change; `fig` comes on top."""
 
 
 def fold(text: str) -> str:
@@ -36,10 +41,17 @@ def text_of(element: etree._Element) -> str:
     return etree.tostring(element, method="text", encoding="unicode", with_tail=False)
 
 
-def plain_text(element: etree._Element) -> str:
-    """What a reader reads in `element`, on one line. Changes the tree: call it once an element."""
-    simplify(element)
-    return fold(text_of(element).replace(BREAK, " "))
+def plain_text(element: etree._Element, *, composite: bool = True) -> str:
+    """What a reader reads in `element`, on one line. Changes the tree: call it once an element.
+
+    Args:
+        element: a paragraph, title or label.
+        composite: whether it may hold blocks or formulae; `Contents` knows, and most hold none.
+    """
+    if composite:
+        simplify(element)
+        return fold(text_of(element).replace(BREAK, " "))
+    return fold(text_of(element))
 
 
 def simplify(element: etree._Element) -> None:

@@ -6,7 +6,6 @@ rest.
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterable
 from importlib.resources import files
 
@@ -19,60 +18,84 @@ _WORDS = {
     ).items()
 }
 _NEVER_END, _BEFORE_NUMBER, _MAY_END = _WORDS["never_end"], _WORDS["before_number"], _WORDS["may_end"]
+_ABBREVIATIONS = _NEVER_END | _BEFORE_NUMBER | _MAY_END
 _OPENERS = _WORDS["openers"]
 
 _OPENING = "([{“‘\"'«‹¿¡"
 _STOP = re.compile(
-    r"""[.!?…]+
+    r"""[.!?]+
         ["”’'»)\]]*
         (?: \d{1,3} (?:[,–-]\d{1,3})* | [ ]?\[\d[\d,;–\- ]*\] )?  # references set after the stop: "disease.12 The"
-        [ ]""",
+        [ ]
+        (?= [(\[{“‘"'«‹¿¡]* (?: [^\W_a-z] | [a-z]+-?[A-Z\d] | [#~≥≤<>±−$*†‡§] ) )  # "The", "5", "mRNA", not "and"
+    """,
     re.VERBOSE,
 )
+_REACH = 400
+"""Characters before an offset within which its sentence mostly begins; where it does not, all is looked at."""
 
 
 def split_sentences(text: str) -> list[str]:
     """The sentences of `text` in order, each stripped; together they hold every character but spaces."""
-    ends = [match.end() for match in _STOP.finditer(text) if _is_end(text, match)]
+    ends = [stop.end() for stop in _STOP.finditer(text) if _is_end(text, stop)]
     sentences = (text[start:end].strip() for start, end in zip([0, *ends], [*ends, len(text)], strict=True))
     return [sentence for sentence in sentences if sentence]
 
 
 def sentences_at(text: str, offsets: Iterable[int]) -> list[str]:
-    """The sentence around each of `offsets`: what `split_sentences` gives, at the cost of the stops nearby."""
-    stops = list(_STOP.finditer(text))
-    ends = [stop.end() for stop in stops]
-    sentences = []
+    """The sentence around each of `offsets`: one of those that `split_sentences` gives, without splitting it all."""
+    sentences: list[str] = []
+    start, end = 0, -1
     for offset in offsets:
-        first = following = bisect_right(ends, offset)
-        while first > 0 and not _is_end(text, stops[first - 1]):
-            first -= 1
-        while following < len(stops) and not _is_end(text, stops[following]):
-            following += 1
-        start = ends[first - 1] if first else 0
-        end = ends[following] if following < len(stops) else len(text)
+        if not start <= offset < end:
+            start, end = _span_at(text, offset)
         sentences.append(text[start:end].strip())
     return sentences
 
 
+def _span_at(text: str, offset: int) -> tuple[int, int]:
+    reach = text.rfind(" ", 0, max(0, offset - _REACH)) + 1
+    before: list[re.Match[str]] = []
+    end = len(text)
+    for stop in _STOP.finditer(text, reach):
+        if stop.end() <= offset:
+            before.append(stop)
+        elif _is_end(text, stop):
+            end = stop.end()
+            break
+    for stop in reversed(before):
+        if _is_end(text, stop):
+            return stop.end(), end
+    if reach == 0:
+        return 0, end
+    starts = [stop.end() for stop in _STOP.finditer(text, 0, reach + 1) if _is_end(text, stop)]
+    return (starts[-1] if starts else 0), end
+
+
 def _is_end(text: str, stop: re.Match[str]) -> bool:
     start, end = stop.span()
-    following = text[end : text.find(" ", end) if " " in text[end : end + 40] else end + 40].lstrip(_OPENING)
-    first = following[:1]
-    if not (first.isalnum() or first in "#~≥≤<>±−$%*†‡§"):
-        return False
-    if first.islower() and (following.isalpha() and following.islower() or text[start] in "…!?"):
+    space = text.find(" ", end)
+    following = text[end : space if space >= 0 else len(text)].lstrip(_OPENING)
+    if following[:1].islower() and (following.islower() and following.isalpha() or text[start] != "."):
         return False
     word_start = text.rfind(" ", 0, start) + 1
     word = text[word_start:start].lstrip(_OPENING)
-    mark = stop.group()
-    if word and mark[1:2].isdigit() and word[-1].isdigit():
-        return False  # a decimal number, not a reference after the stop
-    if mark[0] == "." and not _word_may_end(word, following):
+    if text[start] == "." and not _word_may_end(word, following):
         return False
-    if not word.strip("0123456789") and len(word) < 3 and (word_start == 0 or text[word_start - 2] in ".;:"):
-        return False  # "1. Patients": the number of a list
+    if word[-1:].isdigit():
+        if text[start + 1].isdigit():
+            return False  # a decimal number, not a reference after the stop
+        if len(word) < 3 and word.isdecimal() and _is_list_number(text, word_start):
+            return False
     return not _within_brackets(text, start, end)
+
+
+def _is_list_number(text: str, start: int) -> bool:
+    """Whether the number at `start` begins the text or a sentence: "1. Patients", but not "Fig. 1. Patients"."""
+    before = text[:start].rstrip()
+    return not before or (
+        before[-1] in ".;:" and before[before.rfind(" ") + 1 : -1].lower() not in _ABBREVIATIONS
+    )
 
 
 def _word_may_end(word: str, following: str) -> bool:
