@@ -4,7 +4,8 @@ A canvas is a float array of shape (height, width), or (height, width, 3) for co
 Coordinates run from -1 (top) to 1 (bottom); a unit has the same length in x.
 """
 
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,65 @@ def over(canvas: Field, value: float | Colour | Field, mask: Field) -> Field:
     if canvas.ndim == 3 and mask.ndim == 2:
         mask = mask[..., None]
     return canvas * (1 - mask) + np.asarray(value) * mask
+
+
+class Blob(NamedTuple):
+    """One (super)ellipse of an anatomy table; `paired` draws its mirror image, at -x, as well."""
+
+    value: float
+    centre: tuple[float, float]
+    radii: tuple[float, float]
+    turn: float = 0
+    soft: float = 0.012
+    power: float = 2
+    paired: bool = False
+
+
+class Scene:
+    """A grey canvas with its coordinates and its source of chance: what the cross-sections are painted on."""
+
+    def __init__(self, seed: int, size: tuple[int, int], ground: float = 0.015) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.size = size
+        self.x, self.y = grid(*size)
+        self.canvas: Field = np.full(self.x.shape, ground)
+
+    def lay(self, value: float | Field, mask: Field) -> None:
+        """Puts `value` where the mask is 1."""
+        self.canvas = over(self.canvas, value, mask)
+
+    def paint(self, blobs: Iterable[Blob]) -> None:
+        """Puts each blob over those before it."""
+        for blob in blobs:
+            for side in (-1, 1) if blob.paired else (1,):
+                centre = (side * blob.centre[0], blob.centre[1])
+                mask = disc(self.x, self.y, centre, blob.radii, side * blob.turn, blob.power, blob.soft)
+                self.lay(blob.value, mask)
+
+    def disc(
+        self,
+        cx: float,
+        cy: float,
+        rx: float,
+        ry: float,
+        turn: float = 0,
+        power: float = 2,
+        soft: float = 0.012,
+    ) -> Field:
+        """The mask of one (super)ellipse."""
+        return disc(self.x, self.y, (cx, cy), (rx, ry), turn, power, soft)
+
+    def radius(self, cx: float, cy: float, rx: float, ry: float, turn: float = 0, power: float = 2) -> Field:
+        """Distance from (cx, cy) in units of the radii."""
+        return radius(self.x, self.y, (cx, cy), (rx, ry), turn, power)
+
+    def noise(self, sigma: float) -> Field:
+        """Smooth noise over the whole canvas."""
+        return noise(self.rng, self.x.shape, sigma)
+
+    def picture(self, grain: float) -> Image.Image:
+        """The finished picture, with detector noise of that strength."""
+        return soften(to_image(self.canvas + grain * self.noise(1.0)), 0.6)
 
 
 def to_image(canvas: Field) -> Image.Image:

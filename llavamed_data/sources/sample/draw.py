@@ -18,20 +18,30 @@ from typing import Any
 import yaml
 from PIL import Image
 
-from llavamed_data.sources.sample import bucket, charts, corpus_path, radiographs, slices, specimens, tissue
+from llavamed_data.sources.sample import (
+    bucket,
+    charts,
+    corpus_path,
+    ct,
+    heads,
+    mr,
+    radiographs,
+    specimens,
+    tissue,
+)
 
 HERE = Path(__file__).parent
 DRAW: Mapping[str, Callable[..., Image.Image]] = {
     function.__name__: function
     for function in (
         radiographs.chest_radiograph,
-        slices.ct_chest,
-        slices.ct_abdomen,
-        slices.ct_head,
-        slices.mr_brain,
-        slices.mr_knee,
-        slices.mr_spine,
-        slices.mr_liver,
+        ct.ct_chest,
+        ct.ct_abdomen,
+        heads.ct_head,
+        heads.mr_brain,
+        mr.mr_knee,
+        mr.mr_spine,
+        mr.mr_liver,
         tissue.tissue,
         specimens.specimen,
         charts.bar_chart,
