@@ -77,7 +77,7 @@ def mr_brain(
     _brain_finding(scene, finding, brain)
     picture = scene.picture(0.008)
     if mark:
-        arrow(picture, (size[0] / 2 + 0.12 * size[1] / 2, size[1] * 0.36), -0.25 * np.pi, 255)
+        arrow(picture, (size[0] / 2 + 0.48 * size[1] / 2, size[1] * 0.27), -0.25 * np.pi, 255)
     return picture
 
 
