@@ -10,6 +10,8 @@ from llavamed_data.sources.released.packed import PackedTable
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".bmp", ".webp")
 
+_LONGEST_NAME = 255  # bytes, on every common file system
+
 
 class ImageFolder:
     """Images by file name, in a folder or any folder below it. Names come from rows and are not trusted.
@@ -78,12 +80,11 @@ class ImageFolder:
 
 
 def _is_plain(name: str) -> bool:
-    longest = 255  # bytes of a name, of every common file system
-    return name not in ("", ".", "..") and not set(name) & set("/\\\0") and len(_name_bytes(name)) <= longest
-
-
-def _name_bytes(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    return name not in ("", ".", "..") and not set(name) & set("/\\\0") and length <= _LONGEST_NAME
 
 
 def _stem(name: str) -> str:
