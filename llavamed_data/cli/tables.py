@@ -1,49 +1,69 @@
 """What a person sees at the end of a run."""
 
+import itertools
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.pipeline.summary import BuildSummary
+from llavamed_data.pipeline.summary import BuildSummary, Step
+
+_RIGHT = {"in", "kept", "time", "rows", "images"}
 
 
 def show_build(summary: BuildSummary, console: Console) -> None:
     """Prints what each station did, then each dataset with the line that loads it."""
     show_stations(summary, console)
-    datasets = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("dataset", "rows", "images", "domains"):
-        datasets.add_column(column, justify="right" if column in ("rows", "images") else "left")
+    datasets = _table("dataset", "rows", "images", "domains")
     for built in summary.datasets:
-        domains = " ".join(f"{domain} {rows:,}" for domain, rows in built.domains.items())
+        domains = " · ".join(f"{domain} {rows:,}" for domain, rows in built.domains.items())
         name = str(built.folder) if built.folder else f"{built.name} (not written)"
         datasets.add_row(Text(name), f"{built.rows:,}", f"{built.images:,}", domains or "-")
+    console.print()
     console.print(datasets)
-    for built in summary.datasets:
-        if built.shortage:
-            _line(console, f"{built.name}: {built.shortage}")
-    for note in summary.notes:
-        _line(console, note)
-    _line(console, "\nfrom datasets import load_dataset")
-    for built in summary.datasets:
-        if built.load:
-            _line(console, built.load)
+    shortages = [f"{built.name}: {built.shortage}" for built in summary.datasets if built.shortage]
+    _paragraph(console, [*shortages, *summary.notes])
+    loads = [built.load for built in summary.datasets if built.load]
+    _paragraph(console, ["from datasets import load_dataset", *loads])
 
 
 def show_stations(summary: BuildSummary, console: Console) -> None:
     """Prints one line a station and unit: in, kept, dropped by reason, time."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("station", "in", "kept", "dropped", "time"):
-        table.add_column(column, justify="right" if column in ("in", "kept", "time") else "left")
-    for step in summary.steps:
-        dropped = ", ".join(f"{count:,} {reason}" for reason, count in step.tally.dropped.items())
-        time = "done before" if step.manifest.skipped else f"{step.manifest.seconds:.1f} s"
-        unit = f"{step.station} ({step.unit})"
-        table.add_row(
-            Text(unit), f"{step.tally.entered:,}", f"{step.tally.kept:,}", Text(dropped or "-"), time
-        )
+    table = _table("station", "in", "kept", "dropped", "time")
+    for dataset, steps in itertools.groupby(summary.steps, key=lambda step: step.dataset):
+        table.add_section()
+        if dataset:
+            table.add_row(Text(dataset, style="bold"))
+        for step in steps:
+            name = f"  {step.name}" if dataset else f"{step.name} ({step.unit})"
+            table.add_row(
+                Text(name), f"{step.tally.entered:,}", f"{step.tally.kept:,}", _dropped(step), _time(step)
+            )
     console.print(table)
 
 
-def _line(console: Console, text: str) -> None:
-    console.print(Text(text), soft_wrap=True)
+def _dropped(step: Step) -> Text:
+    return Text(", ".join(f"{count:,} {reason}" for reason, count in step.dropped.items()) or "-")
+
+
+def _time(step: Step) -> str:
+    return "done before" if step.manifest.skipped else f"{step.manifest.seconds:.1f} s"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(
+            column,
+            justify="right" if column in _RIGHT else "left",
+            no_wrap=column not in ("dropped", "domains"),
+        )
+    return table
+
+
+def _paragraph(console: Console, lines: list[str]) -> None:
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)

@@ -24,7 +24,7 @@ from llavamed_data.reasons import Reason
 from llavamed_data.recipes import Recipe
 
 IMAGE_FIELDS = (
-    pa.field("image_sha256", pa.string()),
+    pa.field("image_digest", pa.string()),
     pa.field("image_bytes", pa.int64(), nullable=False),
 )
 ACQUIRED = pa.schema([*PAIRS, *IMAGE_FIELDS])
@@ -141,7 +141,7 @@ class _Walk:
         table = take_rows(pairs, np.array([row["row"] for row in chosen], dtype=np.int64))
         found = [self.verdicts[str(row["image"])] for row in chosen]
         columns = [
-            pa.array([v.sha256 for v in found], pa.string()),
+            pa.array([v.digest for v in found], pa.string()),
             pa.array([v.bytes for v in found], pa.int64()),
         ]
         with written_whole(partial / "acquired.parquet") as aside:

@@ -54,6 +54,7 @@ class _Build:
         self.shelf = Shelf(self.folder / "images" / source.images_version())
         self.generator: Generator = Offline(options.seed)
         self.eval_articles: frozenset[str] = frozenset()
+        self.drawn: dict[str, tuple[Manifest, Manifest]] = {}
 
     def extract(self) -> None:
         folder = self.folder / "extract"
@@ -63,7 +64,7 @@ class _Build:
 
     def set_eval_articles_aside(self) -> None:
         """Draws the evaluation set's figures first, so that no training set takes from their articles."""
-        self._draw(load_recipe(EVAL))
+        self.drawn[EVAL] = self._draw(load_recipe(EVAL))
         rows = read_rows([self.folder / EVAL / "acquire" / "acquired.parquet"], ["pmcid", "pmid"])
         self.eval_articles = frozenset(name for row in rows for name in (row["pmcid"], row["pmid"]) if name)
 
@@ -73,20 +74,18 @@ class _Build:
 
     def build(self, recipe: Recipe) -> None:
         """Draws, writes and assembles one dataset."""
-        selected, acquired = self._draw(recipe)
+        selected, acquired = self.drawn.get(recipe.name) or self._draw(recipe)
         folder = self.folder / recipe.name
         pairs = folder / "acquire" / "acquired.parquet"
         said = converse(
             recipe, pairs, acquired.digest(), self.generator, folder / "converse", seed=self.options.seed
         )
-        first = len(self.summary.steps)
         for manifest in (selected, acquired, said):
-            self.summary.record(f"{recipe.name}: {manifest.station}", manifest)
+            self.summary.record(manifest.station, manifest, dataset=recipe.name)
         shortage = _shortage(recipe, selected, said.tallies["figures"].kept)
         if not said.tallies["figures"].kept:
             self.summary.datasets.append(Built(recipe.name, None, recipe.split, shortage=shortage))
             return
-        extracting = [step for step in self.summary.steps if step.station == "extract"]
         card = partial(
             card_of,
             recipe,
@@ -94,7 +93,7 @@ class _Build:
             source_date=self.source.date,
             generator=CAPTION if recipe.converse.task is Task.CAPTION else self.generator.name,
             shortage=shortage,
-            steps=[*extracting, *self.summary.steps[first:]],
+            steps=self.summary.steps_of(recipe.name),
             notes=self._notes(recipe),
         )
         assembled = assemble(
@@ -106,7 +105,7 @@ class _Build:
             fingerprint=fingerprint("assemble", recipe.name, said.digest(), self.source.name, shortage),
             manifest=folder / "assemble.json",
         )
-        self.summary.record(f"{recipe.name}: assemble", assembled)
+        self.summary.record("assemble", assembled, dataset=recipe.name)
         out = self.options.out / recipe.name
         self.summary.datasets.append(
             Built(recipe.name, out, recipe.split, shortage=shortage, **assembled.facts)
@@ -188,7 +187,7 @@ class _Build:
             image=self.shelf.path(locator),
             image_name=locator.partition("?")[0].rsplit("/", 1)[-1].rsplit("#", 1)[-1],
             image_bytes=pair["image_bytes"],
-            image_sha256=pair["image_sha256"],
+            image_digest=pair["image_digest"],
         )
 
 

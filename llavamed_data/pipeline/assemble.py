@@ -4,7 +4,6 @@ Image bytes go in as they are, uncompressed and plain; row groups of 100 rows ke
 quick; content-defined chunking lets a changed set upload only what changed.
 """
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.figures import DOMAINS
+from llavamed_data.pipeline.shelf import digest_of
 from llavamed_data.pipeline.station import Manifest, Outcome, Station
 from llavamed_data.pipeline.tally import Tally
 from llavamed_data.schemas import arrow_schema
@@ -41,14 +41,14 @@ class Record:
         image: the file; None where the image is lost (the evaluation set alone).
         image_name: the name it has in the source.
         image_bytes: its size.
-        image_sha256: its checksum, verified when it is read.
+        image_digest: its checksum, verified when it is read.
     """
 
     row: Mapping[str, Any]
     image: Path | None = None
     image_name: str | None = None
     image_bytes: int = 0
-    image_sha256: str | None = None
+    image_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ def _read_into(record: Record, memory: memoryview) -> None:
             whole = file.readinto(memory) == len(memory) and not file.read(1)
     except FileNotFoundError:
         whole = False
-    if not whole or hashlib.sha256(memory).hexdigest() != record.image_sha256:
+    if not whole or digest_of(memory) != record.image_digest:
         raise LlavaMedError(
             f"the image {record.image} of {record.row['id']} has changed since it was fetched: delete it and run again"
         )
@@ -224,7 +224,7 @@ class _Count:
 
     def add(self, group: Sequence[Record]) -> None:
         self.rows += len(group)
-        self.images.update(record.image_sha256 for record in group if record.image_sha256)
+        self.images.update(record.image_digest for record in group if record.image_digest)
         self.domains.update(record.row["domain"] for record in group if record.row["domain"])
         self.licenses.update(record.row["license"] for record in group)
 

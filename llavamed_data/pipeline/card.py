@@ -48,4 +48,4 @@ def card_of(
 
 def _counts(step: Step) -> StationCounts:
     tally = step.tally
-    return StationCounts(step.manifest.station, step.unit, tally.entered, tally.kept, tally.dropped)
+    return StationCounts(step.name, step.unit, tally.entered, tally.kept, step.dropped)

@@ -4,15 +4,18 @@ The number of tasks follows from the amount of work alone; workers only decide h
 ended well is not run again (datatrove's completion marks lie in the station's partial folder).
 """
 
+import copy
 import math
 import os
 import shutil
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import multiprocess
 from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
@@ -85,7 +88,16 @@ class Engine:
 
 
 class _QuietExecutor(LocalPipelineExecutor):  # type: ignore[misc]
-    """datatrove's local executor without its console log: the command line shows its own table."""
+    """datatrove's local executor without its console log, and without its manager process, which outlives a kill."""
+
+    def run(self) -> None:
+        ranks = self.get_incomplete_ranks()
+        if self.workers == 1 or len(ranks) == 1:
+            for rank in ranks:
+                copy.deepcopy(self)._run_for_rank(rank)
+            return
+        with multiprocess.get_context(self.start_method).Pool(min(self.workers, len(ranks))) as pool:
+            deque(pool.imap_unordered(self._run_for_rank, ranks), maxlen=0)
 
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:  # noqa: ARG002
         logger.disable("datatrove")

@@ -53,7 +53,7 @@ ROWS = pa.schema(
         pa.field("question_type", pa.string()),
     ]
 )
-ILLUSTRATED = pa.schema([*ROWS, pa.field("image_sha256", pa.string()), pa.field("image_bytes", pa.int64())])
+ILLUSTRATED = pa.schema([*ROWS, pa.field("image_digest", pa.string()), pa.field("image_bytes", pa.int64())])
 """A released row with its image on the shelf; both fields are null where the image is lost and the row kept."""
 
 
@@ -117,9 +117,9 @@ class _Build:
 
     def run(self) -> None:
         name = self.recipe.name
-        read = self.summary.record(f"{name}: read", self._read())
+        read = self.summary.record("read", self._read(), dataset=name)
         self.summary.notes.append(f"{name}: {read.facts['identity']}")
-        illustrated = self.summary.record(f"{name}: acquire", self._acquire(read))
+        illustrated = self.summary.record("acquire", self._acquire(read), dataset=name)
         if not illustrated.tallies["rows"].kept:
             self.summary.datasets.append(Built(name, None, self.recipe.split))
             return
@@ -131,7 +131,7 @@ class _Build:
             source_date=None,
             generator="the released files" if self.recipe.converse.task is not Task.CAPTION else "caption",
             shortage="",
-            steps=[step for step in self.summary.steps if step.station.startswith(f"{name}:")],
+            steps=self.summary.steps_of(name),
             notes=[f"The file read is {read.facts['identity']}.", _LICENSE_NOTE],
         )
         assembled = assemble(
@@ -143,7 +143,7 @@ class _Build:
             fingerprint=fingerprint("assemble", name, illustrated.digest()),
             manifest=self.folder / "assemble.json",
         )
-        self.summary.record(f"{name}: assemble", assembled)
+        self.summary.record("assemble", assembled, dataset=name)
         self.summary.datasets.append(Built(name, out, self.recipe.split, **assembled.facts))
 
     def _read(self) -> Manifest:
@@ -204,10 +204,10 @@ class _Build:
             verdict = verdicts.get(row["image"], lost)
             if verdict.reason is None:
                 tally.keep()
-                yield row | {"image_sha256": verdict.sha256, "image_bytes": verdict.bytes}
+                yield row | {"image_digest": verdict.digest, "image_bytes": verdict.bytes}
             elif self.options.keep_without_image:
                 tally.keep()
-                yield row | {"image_sha256": None, "image_bytes": None}
+                yield row | {"image_digest": None, "image_bytes": None}
             else:
                 tally.drop(Reason(verdict.reason))
                 dropped.append(Dropped(row["id"], verdict.reason, verdict.detail))
@@ -216,13 +216,13 @@ class _Build:
         acquired = json.loads((self.folder / "acquire" / "manifest.json").read_text(encoding="utf-8"))
         shelf = Shelf(self.folder / "images" / str(acquired["facts"]["images_version"]))
         for row in read_rows([self.folder / "acquire" / "rows.parquet"]):
-            held = row["image_sha256"] is not None
+            held = row["image_digest"] is not None
             yield Record(
                 self._columns(row),
                 image=shelf.path(row["image"]) if held else None,
                 image_name=row["image"] if held else None,
                 image_bytes=row["image_bytes"] or 0,
-                image_sha256=row["image_sha256"],
+                image_digest=row["image_digest"],
             )
 
     def _columns(self, row: Mapping[str, Any]) -> dict[str, Any]:

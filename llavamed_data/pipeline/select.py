@@ -116,7 +116,8 @@ class _Selection:
             else:
                 self.tally.drop(reason)
                 yield Dropped(pair["pair_id"], reason.value, pair["pmcid"] or "")
-        yield from self._fallen(_repeats(self.groups.values(), "key"), Reason.DUPLICATE_ID)
+        within = {row for best in self.groups.values() for row in best.repeated()}
+        yield from self._fallen(within | _repeats(self.groups.values(), "key"), Reason.DUPLICATE_ID)
         if self.recipe.select.one_per_article:
             yield from self._fallen(_repeats(self.groups.values(), "article"), Reason.ONE_PER_ARTICLE)
 
@@ -182,6 +183,7 @@ class _Best:
     def __init__(self, bound: int) -> None:
         self.bound = bound
         self.cut = 0
+        self._repeated: list[int] = []
         self._held: _Keys = np.empty(0, dtype=_KEY)
         self._new: list[tuple[bytes, int, int]] = []
 
@@ -194,12 +196,20 @@ class _Best:
         self._settle()
         return self._held
 
+    def repeated(self) -> list[int]:
+        self._settle()
+        return self._repeated
+
     def remove(self, rows: set[int]) -> None:
         self._held = self._held[[row not in rows for row in self._held["row"].tolist()]]
 
     def _settle(self) -> None:
         held = np.concatenate([self._held, np.array(self._new, dtype=_KEY)])
         held = np.sort(held, order=["key", "row"])
+        again = np.zeros(len(held), dtype=bool)
+        again[1:] = held["key"][1:] == held["key"][:-1]
+        self._repeated += held[again]["row"].tolist()
+        held = held[~again]
         self._new = []
         self.cut += max(0, len(held) - self.bound)
         self._held = held[: self.bound]

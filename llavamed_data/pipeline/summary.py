@@ -11,9 +11,17 @@ from llavamed_data.pipeline.tally import Tally
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of the summary: what a station did to one unit."""
+    """One line of the summary: what a station did to one unit.
 
-    station: str
+    Attributes:
+        name: the station.
+        dataset: the recipe it worked for; "" for what all recipes share.
+        unit: `articles`, `figures` or `rows`.
+        manifest: what the station says of itself.
+    """
+
+    name: str
+    dataset: str
     unit: str
     manifest: Manifest
 
@@ -21,6 +29,11 @@ class Step:
     def tally(self) -> Tally:
         """In, kept and dropped by reason."""
         return self.manifest.tallies[self.unit]
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason → count, the most frequent first; the same order in every run."""
+        return dict(sorted(self.tally.dropped.items(), key=lambda item: (-item[1], item[0])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +71,14 @@ class BuildSummary:
     datasets: list[Built] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def record(self, station: str, manifest: Manifest) -> Manifest:
+    def record(self, name: str, manifest: Manifest, *, dataset: str = "") -> Manifest:
         """Adds a station's counts."""
-        self.steps.extend(Step(station, unit, manifest) for unit in manifest.tallies)
+        self.steps.extend(Step(name, dataset, unit, manifest) for unit in manifest.tallies)
         return manifest
+
+    def steps_of(self, dataset: str) -> list[Step]:
+        """What led to a dataset: the stations that all share, then its own."""
+        return [step for step in self.steps if step.dataset in ("", dataset)]
 
     def worst(self) -> str:
         """The most frequent reasons for drops, in words."""
@@ -77,11 +94,12 @@ class BuildSummary:
         return {
             "stations": [
                 {
-                    "station": step.station,
+                    "station": step.name,
+                    "dataset": step.dataset or None,
                     "unit": step.unit,
                     "in": step.tally.entered,
                     "kept": step.tally.kept,
-                    "dropped": dict(step.tally.dropped),
+                    "dropped": step.dropped,
                     "seconds": step.manifest.seconds,
                     "skipped": step.manifest.skipped,
                 }

@@ -1,11 +1,10 @@
 """The work folder: one user at a time, one sub-folder a source."""
 
+import fcntl
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.sources.base import ArticleSource
@@ -21,18 +20,20 @@ def alone(work: Path) -> Iterator[None]:
     """
     try:
         work.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(work / "lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise LlavaMedError(f"another run is using {work}: wait for it, or choose another --work") from None
+        lock = (work / "lock").open("a")
     except OSError as error:
         raise UsageError(
             f"cannot work in {work} ({error.strerror}): choose another folder with --work"
         ) from error
-    try:
+    with lock:
+        try:
+            # a record lock: unlike flock's it is not inherited, so it ends with this process, however that ends
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LlavaMedError(
+                f"another run is using {work}: wait for it, or choose another --work"
+            ) from None
         yield
-    finally:
-        lock.release()
 
 
 def source_folder(

@@ -1,6 +1,5 @@
 """Shards hold the files' own bytes, in the layout that readers and the Hub want."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from PIL import Image
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.pipeline.assemble import GROUP_ROWS, IMAGE_COLUMN, Record, write_shards
 from llavamed_data.pipeline.rows import messages, provenance
+from llavamed_data.pipeline.shelf import digest_of
 
 
 def records(folder: Path, count: int, **changes: Any) -> list[Record]:
@@ -33,7 +33,7 @@ def records(folder: Path, count: int, **changes: Any) -> list[Record]:
             "provenance": provenance("60k", "sample", None, "offline"),
             **changes,
         }
-        made.append(Record(row, path, path.name, len(data), hashlib.sha256(data).hexdigest()))
+        made.append(Record(row, path, path.name, len(data), digest_of(data)))
     return made
 
 
