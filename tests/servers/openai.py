@@ -44,6 +44,10 @@ ERRORS = {
     "bad-parameter": (400, "Unsupported value: 'temperature' does not support 0", "unsupported_value"),
     "wrong-model": (404, "The model does not exist", "model_not_found"),
 }
+PROSE = {
+    "prose": "It is a fine image.",
+    "apology": "User: What is it?\nAssistant: I'm sorry, but I cannot see the image.",
+}
 KEY = "sk-test"
 
 
@@ -306,6 +310,8 @@ def damaged(kind: str, whole: bytes) -> Reply:
     answer = json.loads(whole)
     if kind == "content-filter":
         answer["choices"][0].update(finish_reason="content_filter", message={"content": None})
+    if kind in PROSE:
+        answer["choices"][0]["message"]["content"] = PROSE[kind]
     if kind == "empty-choices":
         answer["choices"] = []
     text = json.dumps(answer).encode()
