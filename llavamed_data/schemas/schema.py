@@ -74,7 +74,7 @@ def _read(name: str) -> Schema:
 
 
 def _inlined(node: Any, resolver: Any) -> Any:
-    """`node` without `$ref`: it is half the cost of checking a row, and deriving types needs none."""
+    """`node` with what each `$ref` refers to in its place, so that whoever reads a schema needs no registry."""
     if isinstance(node, list):
         return [_inlined(each, resolver) for each in node]
     if not isinstance(node, dict):

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from llavamed_data.schemas import features
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.report import Finding
 from llavamed_data.validation.rows import shown
@@ -30,12 +31,13 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def card_findings(
-    folder: Path, rows: Mapping[str, int], shards: Mapping[str, list[str]]
+    folder: Path, kind: str, rows: Mapping[str, int], shards: Mapping[str, list[str]]
 ) -> Iterator[Finding]:
     """What is wrong with the card.
 
     Args:
         folder: of the dataset.
+        kind: of the set, whose features the card may state.
         rows: split → rows in its shards.
         shards: split → its files, relative to `folder`.
     """
@@ -46,7 +48,12 @@ def card_findings(
         return
     if not metadata.get("license"):
         yield Finding(Check.LICENCE, "license", "the card's metadata state no licence")
-    yield from _count_findings(metadata, rows)
+    info = _dataset_info(metadata)
+    if "features" in info and info["features"] != features(kind)._to_yaml_list():
+        yield Finding(
+            Check.CARD, "dataset_info.features", "are not those of this kind of set; load_dataset uses them"
+        )
+    yield from _count_findings(info, rows)
     yield from _file_findings(metadata, shards)
 
 
@@ -76,9 +83,19 @@ def read_metadata(card: Path) -> dict[str, Any]:
     return metadata
 
 
-def _count_findings(metadata: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[Finding]:
-    stated = _stated_splits(metadata)
-    if stated is None:
+def _dataset_info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The one `dataset_info`, which the Hub lets stand in a list; empty if there is none."""
+    info = metadata.get("dataset_info")
+    only = info[0] if isinstance(info, list) and len(info) == 1 else info
+    return only if isinstance(only, dict) else {}
+
+
+def _count_findings(info: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[Finding]:
+    stated = {
+        name if isinstance(name := split.get("name"), str) else shown(name): split.get("num_examples")
+        for split in _objects(info.get("splits"))
+    }
+    if not stated:
         yield Finding(Check.COUNTS, "dataset_info.splits", "the card's metadata state no counts")
         return
     for split in sorted({*stated, *rows}):
@@ -88,20 +105,6 @@ def _count_findings(metadata: Mapping[str, Any], rows: Mapping[str, int]) -> Ite
             yield Finding(Check.COUNTS, field, f"is not stated, the shards hold {there:,}")
         elif type(stated[split]) is not int or stated[split] != there:
             yield Finding(Check.COUNTS, field, f"is {shown(stated[split])}, the shards hold {there:,}")
-
-
-def _stated_splits(metadata: Mapping[str, Any]) -> dict[str, object] | None:
-    info = metadata.get("dataset_info")
-    if isinstance(info, list) and len(info) == 1:
-        info = info[0]
-    splits = info.get("splits") if isinstance(info, dict) else None
-    if not isinstance(splits, list) or not all(isinstance(split, dict) for split in splits):
-        return None
-    names = (split.get("name") for split in splits)
-    return {
-        name if isinstance(name, str) else shown(name): split.get("num_examples")
-        for name, split in zip(names, splits, strict=True)
-    }
 
 
 def _file_findings(metadata: Mapping[str, Any], shards: Mapping[str, list[str]]) -> Iterator[Finding]:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from llavamed_data.schemas import arrow_schema, kind_of, load_schema, validator
+from llavamed_data.schemas import arrow_schema, kind_of, load_schema
 from llavamed_data.validation.articles import article_findings, articles_elsewhere
 from llavamed_data.validation.card import CARD, card_findings
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.images import image_fault
 from llavamed_data.validation.place import local_folder, neighbours
 from llavamed_data.validation.report import ID_SHOWN, Fault, Finding, Report
-from llavamed_data.validation.rows import BREACHES_A_ROW, Row, role_findings, schema_findings, shown
+from llavamed_data.validation.rows import BREACHES_A_ROW, Row, RowSchema, role_findings, shown
 from llavamed_data.validation.shards import (
     UNREADABLE,
     Shard,
@@ -68,7 +68,7 @@ def validate(
     files: defaultdict[str, list[str]] = defaultdict(list)
     for shard in shards:
         files[shard.split].append(shard.name)
-    for finding in card_findings(folder, rows, files):
+    for finding in card_findings(folder, kind, rows, files):
         report.add(Fault(finding.check, finding.message, file=CARD, field=finding.field))
     return report
 
@@ -101,7 +101,7 @@ class _RowPass:
     ) -> None:
         self._report = report
         self._arrow = arrow_schema(kind)
-        self._validator = validator(kind)
+        self._schema = RowSchema(kind)
         self._recipe = recipe
         self._elsewhere = elsewhere
         self._watch = watch
@@ -113,33 +113,33 @@ class _RowPass:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for shard in shards:
                 try:
-                    rows[shard.split] += self._shard(shard, pool)
+                    with pq.ParquetFile(shard.path, page_checksum_verification=True) as file:
+                        rows[shard.split] += file.metadata.num_rows
+                        self._shard(shard, file, pool)
                 except UNREADABLE as error:
                     self._report.add(Fault(Check.READABLE, f"cannot be read: {error}"[:300], file=shard.name))
         return dict(rows)
 
-    def _shard(self, shard: Shard, pool: ThreadPoolExecutor) -> int:
-        with pq.ParquetFile(shard.path) as file:
-            self._report.shards += 1
-            for finding in column_findings(file.schema_arrow, self._arrow):
-                self._add(finding, shard)
-            number = 0
-            for batch in batches_of(file):
-                decoding = pool.map(image_fault, map(_image, batch))
-                for row, broken in zip(batch, decoding, strict=True):
-                    for finding in self._findings(row, broken):
-                        self._add(finding, shard, number, row)
-                    number += 1
-                self._report.rows += len(batch)
-                if self._watch:
-                    self._watch(len(batch))
-            return int(file.metadata.num_rows)
+    def _shard(self, shard: Shard, file: pq.ParquetFile, pool: ThreadPoolExecutor) -> None:
+        self._report.shards += 1
+        for finding in column_findings(file.schema_arrow, self._arrow):
+            self._add(finding, shard)
+        number = 0
+        for batch in batches_of(file):
+            decoding = pool.map(image_fault, map(_image, batch))
+            for row, broken in zip(batch, decoding, strict=True):
+                for finding in self._findings(row, broken):
+                    self._add(finding, shard, number, row)
+                number += 1
+            self._report.rows += len(batch)
+            if self._watch:
+                self._watch(len(batch))
 
     def _findings(self, row: Values | UnreadableRow, broken: str | None) -> Iterator[Finding]:
         if isinstance(row, UnreadableRow):
             yield Finding(Check.ENCODING, row.field, row.reason)
             return
-        breaches = list(schema_findings(row, self._validator))
+        breaches = list(self._schema.findings(row))
         yield from breaches
         if len(breaches) < BREACHES_A_ROW and not any(_of_messages(breach) for breach in breaches):
             yield from role_findings(row)

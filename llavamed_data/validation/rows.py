@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from jsonschema import Draft202012Validator, ValidationError
+import jsonschema_rs
+from jsonschema import ValidationError
 
+from llavamed_data.schemas import load_schema, validator
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.report import Finding
 
@@ -16,12 +18,41 @@ TEXT_SHOWN = 60
 MESSAGE_SHOWN = 200
 
 
-def schema_findings(row: Row, validator: Draft202012Validator) -> Iterator[Finding]:
-    """Breaches of the schema, at most 20 a row; a missing or unknown column is the shard's fault, not the row's."""
-    errors = (error for error in validator.iter_errors(row) if error.absolute_path)
-    for error in islice(errors, BREACHES_A_ROW):
-        check = Check(_rule(error).get("x-check", Check.SCHEMA))
-        yield Finding(check, field_path(error.absolute_path), _says(error))
+class RowSchema:
+    """The JSON Schema of one kind, quick on sound rows and exact on others.
+
+    jsonschema says what is wrong with a row, a hundred times as slowly as jsonschema-rs says that nothing is: it
+    sees the rows that jsonschema-rs does not pass.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._thorough = validator(kind)
+        self._quick = jsonschema_rs.Draft202012Validator(load_schema(kind))
+
+    def findings(self, row: Row) -> Iterator[Finding]:
+        """Breaches, at most 20 a row; a missing or unknown column is the shard's fault, not the row's."""
+        if self.passes(row):
+            return
+        errors = (error for error in self._thorough.iter_errors(row) if error.absolute_path)
+        for error in islice(errors, BREACHES_A_ROW):
+            check = Check(_rule(error).get("x-check", Check.SCHEMA))
+            yield Finding(check, field_path(error.absolute_path), _says(error))
+
+    def passes(self, row: Row) -> bool:
+        """Whether the row is found sound quickly; False says nothing about it."""
+        try:
+            return self._quick.is_valid(_without_bytes(row))
+        except ValueError:  # a value that JSON has no type for
+            return False
+
+
+def _without_bytes(row: Row) -> Row:
+    """The row with `""` for the images' bytes, which JSON cannot hold: the schema asks only that they are not null."""
+    images = row.get("images")
+    if not isinstance(images, list) or not all(isinstance(image, dict) for image in images):
+        return row
+    plain = [image | {"bytes": ""} if isinstance(image.get("bytes"), bytes) else image for image in images]
+    return {**row, "images": plain}
 
 
 def role_findings(row: Row) -> Iterator[Finding]:

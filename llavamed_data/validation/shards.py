@@ -48,7 +48,11 @@ def find_shards(folder: Path) -> tuple[list[Shard], list[Fault]]:
     data = folder / "data"
     shards: list[Shard] = []
     faults: list[Fault] = []
-    for path in sorted(data.iterdir()) if data.is_dir() else []:
+    try:
+        paths = sorted(data.iterdir())
+    except OSError as error:
+        return [], [Fault(Check.SHARDS, f"there are no shards: {error.strerror}", file="data")]
+    for path in paths:
         name = f"data/{path.name}"
         match = NAME.fullmatch(path.name)
         if match and path.is_file():
@@ -86,7 +90,7 @@ def column_findings(there: pa.Schema, wanted: pa.Schema) -> Iterator[Finding]:
         if name not in wanted.names:
             yield Finding(Check.COLUMNS, name, "is not a column of this kind of set")
     if there.names != wanted.names and set(there.names) == set(wanted.names):
-        yield Finding(Check.COLUMNS, None, f"are in the order {', '.join(there.names)}")
+        yield Finding(Check.COLUMNS, None, f"are in the order {', '.join(there.names)}"[:300])
     for field in wanted:
         for index in there.get_all_field_indices(field.name):
             if there.field(index).type != field.type:

@@ -7,8 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from llavamed_data.schemas import KINDS, arrow_schema
+from llavamed_data.schemas import KINDS, arrow_schema, features
 from llavamed_data.validation import Check, Report, validate
 from tests.validation.sets import MAKERS, Row, card, instruct_row, jpeg, sound_set, turn, write_set
 
@@ -291,6 +294,13 @@ DAMAGED_FILES: dict[str, tuple[Callable[[Path], None], Check]] = {
         ),
         Check.CARD,
     ),
+    "a card of other features": (
+        write(
+            "README.md",
+            card(train=12).replace("  splits", "  features:\n  - name: id\n    dtype: string\n  splits"),
+        ),
+        Check.CARD,
+    ),
     "a card without a licence": (
         write("README.md", card(train=12).replace("license", "licence")),
         Check.LICENCE,
@@ -312,6 +322,49 @@ def test_a_damaged_file_is_caught(tmp_path: Path, name: str) -> None:
     damage(folder)
     report = validate(str(folder))
     assert check in checks(report)
+
+
+def test_a_card_may_state_the_features(tmp_path: Path) -> None:
+    folder = sound_set(tmp_path / "set")
+    metadata = yaml.safe_load(card(train=12).split("---")[1])
+    metadata["dataset_info"]["features"] = features("instruct")._to_yaml_list()
+    (folder / "README.md").write_text(f"---\n{yaml.safe_dump(metadata)}---\n")
+    assert validate(str(folder)).faults == []
+
+
+def test_a_flipped_bit_in_a_page_with_a_checksum_is_caught(tmp_path: Path) -> None:
+    folder = sound_set(tmp_path / "set")
+    table = pq.read_table(folder / FIRST)
+    pq.write_table(table, folder / FIRST, write_page_checksum=True, compression="none")
+    data = (folder / FIRST).read_bytes()
+    at = data.index(table["images"][3].as_py()[0]["bytes"]) + 300
+    (folder / FIRST).write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    assert checks(validate(str(folder))) == {Check.READABLE}
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8)
+)
+def test_no_bytes_of_a_shard_make_it_crash(
+    hostile: tuple[Path, bytes], flips: list[tuple[float, int]]
+) -> None:
+    """Half of the flips fall into the last kilobytes, where Parquet keeps its index."""
+    folder, sound = hostile
+    data = bytearray(sound)
+    for place, value in flips:
+        at = int(place * 2 * len(data)) if place < 0.5 else len(data) - 1 - int((place - 0.5) * 2 * 4000)
+        data[at] = value
+    (folder / FIRST).write_bytes(data)
+    report = validate(str(folder))
+    assert report.ok == (report.faults == [])
+    assert report.rows >= 6 or Check.READABLE in report.totals
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> tuple[Path, bytes]:
+    folder = sound_set(tmp_path / "set")
+    return folder, (folder / FIRST).read_bytes()
 
 
 def test_a_row_that_is_not_utf8_is_named_and_the_others_are_still_checked(tmp_path: Path) -> None:

@@ -97,3 +97,17 @@ def test_a_repository_without_the_hub_is_one_clear_line(
         validate("llava-med/none")
     assert "\n" not in str(told.value)
     assert told.value.exit_code == 1
+
+
+def test_a_repository_is_checked_as_a_folder_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The client's own cache stands in for the Hub."""
+    commit = "0" * 40
+    repository = tmp_path / "hub" / "datasets--llava-med--10k"
+    sound_set(repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    report = validate("llava-med/10k")
+    assert (report.dataset, report.rows, report.faults) == ("llava-med/10k", 12, [])
