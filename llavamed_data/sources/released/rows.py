@@ -8,7 +8,7 @@ from typing import Any
 
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.released.content import Content, open_content
-from llavamed_data.sources.released.domains import DOMAINS, first_flagged
+from llavamed_data.sources.released.domains import first_flagged
 from llavamed_data.sources.released.fields import (
     labelled,
     malformed,
@@ -21,8 +21,6 @@ from llavamed_data.sources.released.fields import (
 )
 from llavamed_data.sources.released.files import Identity, ReleasedFiles, identity_of
 from llavamed_data.sources.released.records import read_records
-
-__all__ = ["DOMAINS", "ReleasedRow", "RowFile", "read_rows"]
 
 _MARKER = "<image>"
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
