@@ -10,6 +10,7 @@ class Reason(StrEnum):
     NO_XML = "no XML"
     MALFORMED_XML = "malformed XML"
     XML_TOO_LARGE = "XML too large"
+    XML_CHECKSUM = "XML checksum"
     METADATA_UNREADABLE = "metadata unreadable"
     RETRACTED = "retracted"
     NOT_OPEN_ACCESS = "not open access"

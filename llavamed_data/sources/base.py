@@ -19,7 +19,8 @@ class SourceArticle:
         pmcid: `PMC` and digits, where the source itself knows it; else it is taken from the XML.
         pmid: digits, likewise.
         license: Creative Commons code as PMC writes it (`CC BY`, `CC BY-NC`, `CC0`), likewise.
-        incomplete: the source broke off before its end: an image not in `media` may have been there.
+        incomplete: the source broke off before its end: an image not in `media` may have been there. The locator
+            `<handle>#<href>` (`media.missing_locator`) stands for it, and fetching it tells so.
     """
 
     handle: str

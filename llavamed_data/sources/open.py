@@ -1,0 +1,44 @@
+"""From what a user writes after `--source` to the source."""
+
+from collections.abc import Iterable
+
+from llavamed_data.errors import UsageError
+from llavamed_data.sources.base import ArticleSource
+from llavamed_data.sources.bucket import Bucket
+from llavamed_data.sources.jats_files import JatsFiles
+from llavamed_data.sources.packages import Packages
+from llavamed_data.sources.sample import corpus_path
+from llavamed_data.sources.stores import PMC_CLOUD
+
+FORMS = "sample, pmc-cloud, a folder, s3://BUCKET, https://MIRROR, packages:PATH or jats:PATH"
+
+
+def open_source(spec: str, *, licenses: Iterable[str] | None = None) -> ArticleSource:
+    """Opens a source of articles.
+
+    Args:
+        spec: `sample`; `pmc-cloud`; a folder, `file:`, `s3://` or `https://` address in the layout of the PMC bucket;
+            `packages:PATH`; `jats:PATH`.
+        licenses: draw only from articles under these licences (`bucket.LICENSES`).
+
+    Raises:
+        UsageError: there is no such source, or it is of another kind than said.
+    """
+    scheme, colon, rest = spec.partition(":")
+    if not spec.strip():
+        raise UsageError(f"the source is empty: use {FORMS}")
+    if spec == "sample":
+        return Bucket(corpus_path(), name="sample", licenses=licenses)
+    if spec == "pmc-cloud":
+        return Bucket(PMC_CLOUD, licenses=licenses)
+    if scheme == "released":
+        raise UsageError(
+            f"{spec} holds finished rows, not articles: `build` takes it, with --images where it needs them"
+        )
+    if scheme in ("packages", "jats") and colon:
+        if not rest:
+            raise UsageError(f"{scheme}: names no place: use {scheme}:PATH")
+        if licenses:
+            raise UsageError(f"{scheme}: sources do not state licences beforehand: leave --license out")
+        return Packages(rest) if scheme == "packages" else JatsFiles(rest)
+    return Bucket(spec, licenses=licenses)
