@@ -20,6 +20,7 @@ def image_fault(data: object) -> str | None:
         return None
     if not data:
         return "is empty"
+    Image.init()  # formats that are named to `open` must be registered, and Pillow registers most of them late
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:

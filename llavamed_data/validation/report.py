@@ -94,7 +94,7 @@ class Report:
         Nothing in the data can act on the terminal: markup is not read, control characters are written out.
         """
         if self.ok:
-            _line(console, f"{self.dataset}: {self.rows:,} rows in {self.shards} shards, no fault")
+            _line(console, f"{self._read()}, no fault")
             return
         if console.is_terminal:
             console.print(self._table())
@@ -107,7 +107,7 @@ class Report:
                     if place
                     else f"{fault.check}: {fault.message}",
                 )
-        _line(console, f"{self.dataset}: {self.rows:,} rows in {self.shards} shards, {self._summary()}")
+        _line(console, f"{self._read()}, {self._summary()}")
 
     def _table(self) -> Table:
         table = Table(title=Text(inert(self.dataset)))
@@ -118,11 +118,14 @@ class Report:
             table.add_row(*(Text(inert(cell)) for cell in cells))
         return table
 
+    def _read(self) -> str:
+        return f"{self.dataset}: {_count(self.rows, 'row')} in {_count(self.shards, 'shard')}"
+
     def _summary(self) -> str:
         by_check = ", ".join(f"{check} {count:,}" for check, count in self.totals.most_common())
         left_out = self.totals.total() - len(self.faults)
         unseen = f"; {left_out:,} of them not listed" if left_out else ""
-        return f"{self.totals.total():,} faults ({by_check}){unseen}"
+        return f"{_count(self.totals.total(), 'fault')} ({by_check}){unseen}"
 
 
 def inert(text: str) -> str:
@@ -130,6 +133,10 @@ def inert(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _place(fault: Fault) -> tuple[str, str, str, str]:

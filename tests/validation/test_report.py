@@ -28,7 +28,13 @@ def test_every_fault_is_shown_with_its_place(tmp_path: Path, terminal: bool) -> 
     rows = [instruct_row(number) for number in range(12)]
     rows[7]["license"] = ""
     text = shown(validate(str(write_set(tmp_path / "set", rows))), terminal=terminal)
-    for part in ("licence", "data/train-00001-of-00002.parquet", "9007_F1", "states its licence", "1 faults"):
+    for part in (
+        "licence",
+        "data/train-00001-of-00002.parquet",
+        "9007_F1",
+        "states its licence",
+        "1 fault (licence 1)",
+    ):
         assert part in text
 
 
@@ -48,7 +54,7 @@ def test_the_plain_form_is_a_line_a_fault(tmp_path: Path) -> None:
     assert shown(report, terminal=False).splitlines() == [
         "card: README.md: there is no card",
         "schema: data/a.parquet 2 x caption: is null, not string",
-        "set: 3 rows in 1 shards, 2 faults (card 1, schema 1)",
+        "set: 3 rows in 1 shard, 2 faults (card 1, schema 1)",
     ]
 
 
