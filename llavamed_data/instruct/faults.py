@@ -4,6 +4,7 @@ import email.utils
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import openai
 
@@ -62,12 +63,30 @@ def fault_of(error: openai.APIError, *, model: str) -> Fault:
     if error.status_code in _PASSING_STATUS or error.status_code >= 500:
         after = retry_after(error.response.headers)
         return Retry(f"the server answers {error.status_code}", after, throttled=error.status_code == 429)
-    if error.status_code in _STOPPING_STATUS:
-        return LlavaMedError(_STOPPING_STATUS[error.status_code].format(model=model, said=said))
+    return _lasting(error.status_code, code, said, model=model)
+
+
+def line_fault(row: Mapping[str, Any], *, model: str) -> Fault | None:
+    """What a line of a batch's error file calls for; None where the batch ended before the request's turn."""
+    response = row.get("response") or {}
+    told = row.get("error") or (response.get("body") or {}).get("error") or {}
+    code, said = str(told.get("code") or ""), _one_line(str(told.get("message") or ""))
+    if code in ("batch_expired", "batch_cancelled"):
+        return None
+    status = int(response.get("status_code") or 500)
+    if status in _PASSING_STATUS or status >= 500 or status == 200:
+        return Retry(f"the batch answers {status} {said}".strip())
+    return _lasting(status, code, said, model=model)
+
+
+def _lasting(status: int, code: str, said: str, *, model: str) -> Drop | LlavaMedError:
+    """A fault that stays: of this request, or of the run."""
+    if status in _STOPPING_STATUS:
+        return LlavaMedError(_STOPPING_STATUS[status].format(model=model, said=said))
     for mark, reason in _REFUSED.items():
         if mark in code or mark in said:
             return Drop(reason, said)
-    return LlavaMedError(f"the server refuses the request ({error.status_code}): {said}")
+    return LlavaMedError(f"the server refuses the request ({status}): {said}")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

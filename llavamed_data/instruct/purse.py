@@ -91,4 +91,12 @@ class Purse:
         """Takes back what was set aside for `worst` and books what was used."""
         self.under_way -= 1
         self.aside = self.aside - self._price.of(worst) if self.under_way else 0.0
+        self.book(used)
+
+    def book(self, used: Usage) -> None:
+        """Books what was used."""
         self.spent += self._price.of(used)
+
+    def empty_aside(self) -> None:
+        """Takes back all that was set aside: nothing is under way."""
+        self.aside, self.under_way = 0.0, 0
