@@ -4,8 +4,8 @@ import io
 
 from PIL import Image
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "TIFF", "WEBP", "BMP")
-"""Formats that Pillow reads by itself; others, such as EPS, would start other programs on untrusted bytes."""
+FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
+"""Formats that Pillow reads by itself, MPO as JPEG; others, such as EPS, would start other programs on untrusted bytes."""
 
 MAX_PIXELS = 2 * 89_478_485
 """Where Pillow itself, and so `load_dataset`, refuses to open an image as a decompression bomb."""
@@ -20,7 +20,6 @@ def image_fault(data: object) -> str | None:
         return None
     if not data:
         return "is empty"
-    Image.init()  # formats that are named to `open` must be registered, and Pillow registers most of them late
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
