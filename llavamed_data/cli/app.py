@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from llavamed_data import __version__
-from llavamed_data.cli.build import build
+from llavamed_data.cli.build import build, option
 from llavamed_data.cli.extract import extract
 from llavamed_data.cli.validate import validate
 from llavamed_data.errors import LlavaMedError, UsageError
@@ -47,10 +47,10 @@ def settings(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option(help="YAML file of settings: {build: {source: …, work: …}}.", show_default=False),
+        option(help="YAML file of settings: {build: {source: …, work: …}}.", show_default=False),
     ] = None,
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Settings come from recipe, --config file, environment (LLAVAMED_BUILD_WORK=…), flag: later wins."""

@@ -2,25 +2,27 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-Quiet = Annotated[bool, typer.Option(help="No progress and no tables.")]
-AsJson = Annotated[bool, typer.Option("--json", help="The summary as JSON on standard output.")]
-Work = Annotated[Path, typer.Option(help="Stations' outputs; a rerun uses what is whole.")]
+option = partial(typer.Option, show_envvar=False)
+"""An option whose help does not repeat the rule for environment variables."""
+
+Quiet = Annotated[bool, option("--quiet", help="No progress and no tables.")]
+AsJson = Annotated[bool, option("--json", help="The summary as JSON on standard output.")]
+Work = Annotated[Path, option(help="Stations' outputs; a rerun uses what is whole.")]
 Source = Annotated[
     str,
-    typer.Option(
+    option(
         help="sample | a folder or URL in PMC's bucket layout | jats:PATH | packages:PATH | released:PATH"
     ),
 ]
-Limit = Annotated[
-    int | None, typer.Option(min=1, help="Read at most this many articles.", show_default=False)
-]
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes at a time.", show_default="one a core")]
+Limit = Annotated[int | None, option(min=1, help="Read at most this many articles.", show_default=False)]
+Workers = Annotated[int | None, option(min=1, help="Processes at a time.", show_default="one a core")]
 
 
 def build(
@@ -30,24 +32,24 @@ def build(
     ] = None,
     source: Source = "sample",
     images: Annotated[
-        str | None, typer.Option(help="Folder of images, for released:PATH.", show_default=False)
+        str | None, option(help="Folder of images, for released:PATH.", show_default=False)
     ] = None,
-    out: Annotated[Path, typer.Option(help="Datasets go to OUT/RECIPE.")] = Path("llava-med"),
+    out: Annotated[Path, option(help="Datasets go to OUT/RECIPE.")] = Path("llava-med"),
     work: Work = Path(".llavamed"),
-    seed: Annotated[int, typer.Option(help="Chooses the sample and the phrasings.")] = 0,
+    seed: Annotated[int, option(help="Chooses the sample and the phrasings.")] = 0,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Figures wanted, in place of the recipe's.", show_default=False)
+        int | None, option(min=1, help="Figures wanted, in place of the recipe's.", show_default=False)
     ] = None,
     limit: Limit = None,
     license: Annotated[  # noqa: A002  (the flag's name)
-        str, typer.Option(help="Only articles under these licences: cc0,cc-by,…", show_default="all")
+        str, option(help="Only articles under these licences: cc0,cc-by,…", show_default="all")
     ] = "",
     keep_eval_articles: Annotated[
         bool,
-        typer.Option("--keep-eval-articles", help="Let training sets draw from the eval set's articles."),
+        option("--keep-eval-articles", help="Let training sets draw from the eval set's articles."),
     ] = False,
     keep_without_image: Annotated[
-        bool, typer.Option("--keep-without-image", help="Keep eval questions whose image is lost.")
+        bool, option("--keep-without-image", help="Keep eval questions whose image is lost.")
     ] = False,
     workers: Workers = None,
     as_json: AsJson = False,

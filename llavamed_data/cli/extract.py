@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from rich.console import Console
 
-from llavamed_data.cli.build import Limit, Quiet, Source, Work, Workers
+from llavamed_data.cli.build import Limit, Quiet, Source, Work, Workers, option
 
 
 def extract(
     source: Source,
-    out: Annotated[Path, typer.Option(help="Parquet file of pairs, one row a figure.")],
+    out: Annotated[Path, option(help="Parquet file of pairs, one row a figure.")],
     work: Work = Path(".llavamed"),
     limit: Limit = None,
     workers: Workers = None,

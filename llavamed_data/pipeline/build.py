@@ -53,8 +53,10 @@ def refuse_foreign_folder(folder: Path) -> None:
     """Makes sure that replacing `folder` loses nothing of the user's.
 
     Raises:
-        UsageError: it holds something that `build` did not write.
+        UsageError: it holds something that `build` did not write, or cannot be a folder.
     """
+    if folder.parent.exists() and not folder.parent.is_dir():
+        raise UsageError(f"{folder.parent} is not a folder: choose another --out")
     if not folder.exists():
         return
     card = folder / "README.md"

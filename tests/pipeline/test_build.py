@@ -217,7 +217,7 @@ def test_killed_at_any_moment_a_rerun_gives_the_same_bytes(built: Path, tmp_path
         (["build", "--work", "file.txt"], 2, "file.txt"),
         (["--config", "missing.yaml", "build"], 2, "missing.yaml"),
         (["extract", "--source", "sample", "--out", "no/such/folder/pairs.parquet"], 2, "no/such/folder"),
-        (["validate", "nowhere"], 1, "nowhere"),
+        (["validate", "nowhere"], 2, "nowhere"),
     ],
 )
 def test_a_wrong_call_gets_one_clear_line(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
