@@ -25,6 +25,7 @@ from llavamed_data.validation.shards import (
     column_findings,
     find_shards,
     name_faults,
+    open_shard,
     recipe_of,
 )
 
@@ -113,7 +114,7 @@ class _RowPass:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for shard in shards:
                 try:
-                    with pq.ParquetFile(shard.path, page_checksum_verification=True) as file:
+                    with open_shard(shard.path) as file:
                         rows[shard.split] += file.metadata.num_rows
                         self._shard(shard, file, pool)
                 except UNREADABLE as error:

@@ -5,7 +5,7 @@ import io
 from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
-"""Formats that Pillow reads by itself, MPO as JPEG; others, such as EPS, would start other programs on untrusted bytes."""
+"""What Pillow reads by itself (it opens MPO as JPEG); EPS would start another program on untrusted bytes."""
 
 MAX_PIXELS = 2 * 89_478_485
 """Where Pillow itself, and so `load_dataset`, refuses to open an image as a decompression bomb."""

@@ -18,6 +18,8 @@ NAME = re.compile(r"(?P<split>[a-z]+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parq
 BATCH_ROWS = 64
 """Rows in memory at a time: a few MB of images."""
 
+BUFFER_BYTES = 1 << 20
+
 UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
 """What Arrow raises on files and values that are not what they say; bad UTF-8 is a ValueError."""
 
@@ -81,6 +83,11 @@ def name_faults(shards: Sequence[Shard], splits: Sequence[str] | None) -> Iterat
             yield Fault(Check.SHARDS, fault, file=f"data/{split}-{index:05d}-of-{count:05d}.parquet")
 
 
+def open_shard(path: Path) -> pq.ParquetFile:
+    """Opens a shard so that it is read page by page: by default pyarrow keeps all that it has read."""
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+
+
 def column_findings(there: pa.Schema, wanted: pa.Schema) -> Iterator[Finding]:
     """What is wrong with a shard's columns, their types and the `huggingface` metadata."""
     for name in wanted.names:
@@ -131,7 +138,7 @@ def _row(batch: pa.RecordBatch, index: int) -> Values | UnreadableRow:
 
 def articles_of(path: Path) -> Iterator[str]:
     """The `pmcid` and `pmid` values of a shard; raises one of `UNREADABLE` where they cannot be read."""
-    with pq.ParquetFile(path) as file:
+    with open_shard(path) as file:
         columns = [name for name in ("pmcid", "pmid") if name in file.schema_arrow.names]
         for batch in file.iter_batches(columns=columns, use_threads=False) if columns else ():
             for column in batch.columns:
@@ -143,7 +150,7 @@ def recipe_of(path: Path) -> str | None:
 
     Raises one of `UNREADABLE` where the file cannot be read.
     """
-    with pq.ParquetFile(path) as file:
+    with open_shard(path) as file:
         columns = [name for name in file.schema_arrow.names if name == "provenance"]
         for batch in file.iter_batches(batch_size=1, columns=columns) if columns else ():
             provenance = batch.to_pylist()[0]["provenance"]
