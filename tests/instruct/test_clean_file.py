@@ -1,0 +1,113 @@
+"""Files are cleaned in the form in which they came, and every touch can be shown."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from llavamed_data.errors import UsageError
+from llavamed_data.instruct.clean_file import clean_file, explain, show
+
+IMAGE = {"type": "image"}
+
+
+def text(said: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": said}]
+
+
+CLEAN: list[dict[str, Any]] = [
+    {"pair_id": "a", "domain": "mri", "turns": [["What?", "It is a cyst."]]},
+    {"id": "b", "messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "A lung."}]},
+    {
+        "id": "c",
+        "messages": [
+            {"role": "user", "content": [IMAGE, *text("What?")]},
+            {"role": "assistant", "content": text("It is a cyst.")},
+        ],
+    },
+    {"id": "d", "conversations": [{"from": "human", "value": "Where?\n<image>"}, {"from": "gpt", "value": "Left."}]},
+]  # fmt: skip
+DIRTY: list[dict[str, Any]] = [
+    {"pair_id": "a", "domain": "mri", "turns": [["What?", "According to the caption, it is a cyst."]]},
+    CLEAN[1],
+    {
+        "id": "c",
+        "messages": [
+            {"role": "user", "content": [IMAGE, *text("What does the caption say?")]},
+            {"role": "assistant", "content": text("Nothing.")},
+            {"role": "user", "content": text("What?")},
+            {"role": "assistant", "content": text("It is a cyst.")},
+        ],
+    },
+    {
+        "id": "d",
+        "conversations": [
+            {"from": "human", "value": "How large?\n<image>"},
+            {"from": "gpt", "value": "I'm sorry, I cannot tell."},
+            {"from": "human", "value": "Where?"},
+            {"from": "gpt", "value": "Left."},
+        ],
+    },
+    {"pair_id": "e", "turns": [["What?", "I cannot see the image."]]},
+]
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_rows_keep_their_form_and_their_image(tmp_path: Path) -> None:
+    out = tmp_path / "clean.jsonl"
+    summary = clean_file(write(tmp_path / "dirty.jsonl", DIRTY), out)
+    assert [json.loads(line) for line in out.read_text().splitlines()] == CLEAN
+    assert (summary.read, summary.kept, summary.dropped) == (5, 4, 1)
+    assert (summary.turns_read, summary.turns_kept) == (7, 4)
+    assert summary.rules == {
+        "according_to_text": 1, "question_about_text": 1, "apology": 1, "no_access_to_image": 1,
+    }  # fmt: skip
+    console = Console(record=True, width=100)
+    console.print(summary.table())
+    assert "5 conversations: 4 kept, 1 dropped; 4 of 7 rounds" in " ".join(console.export_text().split())
+
+
+def test_cleaning_a_clean_file_changes_nothing(tmp_path: Path) -> None:
+    source, out = write(tmp_path / "clean.jsonl", CLEAN), tmp_path / "again.jsonl"
+    assert clean_file(source, out).rules == {}
+    assert out.read_bytes() == source.read_bytes()
+
+
+def test_explain_shows_each_touch_with_before_and_after(tmp_path: Path) -> None:
+    touches = list(explain(write(tmp_path / "dirty.jsonl", DIRTY)))
+    assert [(name, touch.turn, touch.rule) for name, touch in touches] == [
+        ("a", 0, "according_to_text"),
+        ("c", 0, "question_about_text"),
+        ("d", 0, "apology"),
+        ("e", 0, "no_access_to_image"),
+    ]
+    console = Console(record=True, width=100)
+    console.print(show(*touches[0]))
+    shown = console.export_text()
+    assert "a, round 1, answer: according_to_text" in shown
+    assert "- According to the caption, it is a cyst." in shown
+    assert "+ It is a cyst." in shown
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", '{"id": 1}', '{"conversations": [{"from": "gpt", "value": "a"}]}', '{"turns": [["a"]]}'],
+)
+def test_a_faulty_row_is_named_by_its_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(CLEAN[0]) + "\n" + line + "\n")
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(UsageError, match="line 2"):
+        clean_file(path, out)
+    assert not out.exists()
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        clean_file(tmp_path / "none.jsonl")
