@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from llavamed_data.errors import UsageError
-from llavamed_data.instruct.clean_file import clean_file, explain, show
+from llavamed_data.instruct.conversation_files import clean_file, explain, show
 
 IMAGE = {"type": "image"}
 
