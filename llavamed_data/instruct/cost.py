@@ -71,14 +71,27 @@ def tariff(model: str, prices: Path | None = None) -> Tariff:
     Raises:
         UsageError: the table cannot be read, or does not know the model.
     """
+    found = find_tariff(model, prices)
+    if found is None:
+        table = _table(prices)
+        raise UsageError(
+            f"no price known for the model {model} (table of {table['as_of']}: {', '.join(table['models'])}): "
+            "write its price and encoding into a table of your own and name it with --prices FILE"
+        )
+    return found
+
+
+def find_tariff(model: str, prices: Path | None = None) -> Tariff | None:
+    """What the table says of `model`, or None where it does not know it, as with a model of one's own server.
+
+    Raises:
+        UsageError: the table cannot be read.
+    """
     table = _table(prices)
     models: Mapping[str, Any] = table["models"]
     facts = models.get(model) or models.get(re.sub(r"-\d{4}-\d\d-\d\d$", "", model))
     if facts is None:
-        raise UsageError(
-            f"no price known for the model {model} (table of {table['as_of']}: {', '.join(models)}): "
-            "write its price and encoding into a table of your own and name it with --prices FILE"
-        )
+        return None
     batch = table["batch"]
     prompt, completion = float(facts["prompt"]), float(facts["completion"])
     return Tariff(

@@ -89,6 +89,36 @@ def unseen_facts(answer: str, source: str) -> list[str]:
     return [match[0] for match in _unseen().finditer(answer) if _squeezed(match[0]) in quoted]
 
 
+def summarize(conversations: Iterable[Sequence[Turn]]) -> Mapping[str, float]:
+    """Figures of a whole set, for `stats`.
+
+    Args:
+        conversations: the rounds of each.
+
+    Returns:
+        `conversations`; `turns` a conversation; `question_words` and `answer_words` on average; `refusals`, the
+        share of answers that decline; `distinct_questions`, the share of questions that no other conversation
+        asks in the same content words. All 0 for an empty set.
+    """
+    total, questions, words = 0, Counter[frozenset[str]](), Counter[str]()
+    for turns in conversations:
+        total += 1
+        for question, answer in turns:
+            questions[content_words(question)] += 1
+            words["question"] += len(question.split())
+            words["answer"] += len(answer.split())
+            words["refusal"] += bool(_refusal().search(answer))
+    rounds = max(1, questions.total())
+    return {
+        "conversations": total,
+        "turns": questions.total() / max(1, total),
+        "question_words": words["question"] / rounds,
+        "answer_words": words["answer"] / rounds,
+        "refusals": words["refusal"] / rounds,
+        "distinct_questions": sum(count == 1 for count in questions.values()) / rounds,
+    }
+
+
 def _squeezed(text: str) -> str:
     return re.sub(r"[\s-]+", "", text).lower()
 
@@ -108,3 +138,8 @@ def _empty_words() -> frozenset[str]:
 @cache
 def _unseen() -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in _tables()["unseen"].values()))
+
+
+@cache
+def _refusal() -> re.Pattern[str]:
+    return re.compile(_tables()["refusal"], re.IGNORECASE)

@@ -4,7 +4,7 @@ import pytest
 
 from llavamed_data.instruct.conversation import Conversation, Pair
 from llavamed_data.instruct.judge import Judge, Verdict, best, score_of
-from llavamed_data.instruct.quality import Quality, unseen_facts, without_near_duplicates
+from llavamed_data.instruct.quality import Quality, summarize, unseen_facts, without_near_duplicates
 from llavamed_data.instruct.references import Reference, References
 from llavamed_data.reasons import Reason
 from tests.instruct.conftest import MakeClient, make_generator, make_pairs
@@ -105,3 +105,21 @@ def test_reference_answers_come_from_caption_and_mentions(make_client: MakeClien
     assert found[0].answer.startswith("The image shows finding")
     assert isinstance(found[1], tuple)
     assert found[1][1].reason == Reason.CONTENT_FILTER
+
+
+def test_a_set_is_summed_up() -> None:
+    found = summarize(
+        [
+            [("Where is the mass?", "In the left lung."), ("How large is it?", "I cannot tell.")],
+            [("Where's the mass seen?", "It is difficult to say.")],
+        ]
+    )
+    assert found == {
+        "conversations": 2,
+        "turns": 1.5,
+        "question_words": 4.0,
+        "answer_words": 4.0,
+        "refusals": pytest.approx(2 / 3),
+        "distinct_questions": pytest.approx(1 / 3),
+    }
+    assert set(summarize([]).values()) == {0}
