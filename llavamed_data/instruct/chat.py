@@ -336,7 +336,8 @@ class _Run:
 
     async def _wait(self, fault: Retry, attempt: int) -> None:
         backoff = min(60.0, self.client.limits.backoff * 2 ** min(attempt, 10))
-        delay = max(fault.after or 0.0, backoff * random.uniform(0.5, 1.0))  # noqa: S311
+        jitter = random.uniform(0.5, 1.0)  # noqa: S311
+        delay = backoff * jitter if fault.after is None else fault.after * (1 + jitter / 10)
         if fault.throttled:
             self.limiter.pause(delay)
         else:
@@ -366,7 +367,11 @@ class _Run:
             raise self.stopping
         try:
             async with asyncio.timeout(self.client.server.timeout):
-                response = await self.api.chat.completions.with_raw_response.create(**request.body)
+                # The client walks through every message that it is given as an argument, which takes longer
+                # than all the rest of a request; what comes as `extra_body` is sent as it is.
+                response = await self.api.chat.completions.with_raw_response.create(
+                    model=self.client.model.name, messages=[], extra_body=request.body
+                )
             self._heed(response.headers)
             return read_answer(response.content, model=self.client.model.name)
         except openai.APIError as error:

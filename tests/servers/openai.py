@@ -59,6 +59,7 @@ class Settings:
     rpm: float | None = None
     tpm: float | None = None
     window: float = 60.0
+    filled: float = 1.0
     headers: bool = True
     models: tuple[str, ...] = ("gpt-4o", "gpt-4o-mini", "judge")
     fault_share: float = 0.0
@@ -107,8 +108,7 @@ class Server:
         self.batches: dict[str, dict[str, Any]] = {}
         self.url = ""
         self._random = random.Random(settings.seed)
-        self._recent: collections.deque[tuple[float, int]] = collections.deque()
-        self._recent_tokens = 0
+        self._levels: dict[str, tuple[float, float]] = {}
 
     async def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Reply:
         if headers.get("authorization") != f"Bearer {KEY}":
@@ -177,22 +177,25 @@ class Server:
         return damaged(kind, json.dumps(completion(body, (body["model"],))).encode())
 
     def _over_limit(self, body: dict[str, Any]) -> Reply | None:
-        settings = self.settings
-        if not (settings.rpm or settings.tpm):
-            return None
-        now = time.monotonic()
-        while self._recent and self._recent[0][0] <= now - settings.window:
-            self._recent_tokens -= self._recent.popleft()[1]
-        share = settings.window / 60
-        tokens = prompt_tokens(body) + 100
-        over = (settings.rpm and len(self._recent) + 1 > settings.rpm * share) or (
-            settings.tpm and self._recent_tokens + tokens > settings.tpm * share
-        )
-        if over:
-            after = {"retry-after": f"{max(0.01, self._recent[0][0] + settings.window - now):.3f}"}
-            return error(429, "Rate limit reached", "rate_limit_exceeded", after | self._limit_headers())
-        self._recent.append((now, tokens))
-        self._recent_tokens += tokens
+        """Token buckets, as OpenAI describes its limits: they hold what `window` seconds bring."""
+        wanted = {
+            "requests": (self.settings.rpm, 1),
+            "tokens": (self.settings.tpm, prompt_tokens(body) + 100),
+        }
+        now, wait = time.monotonic(), 0.0
+        for name, (limit, units) in wanted.items():
+            if not limit:
+                continue
+            rate, holds = limit / 60, limit / 60 * self.settings.window
+            level, since = self._levels.get(name, (holds * self.settings.filled, now))
+            level = min(holds, level + (now - since) * rate)
+            self._levels[name] = level, now
+            wait = max(wait, (units - level) / rate)
+        if wait > 0:
+            after = {"retry-after": f"{wait:.3f}"} | self._limit_headers()
+            return error(429, "Rate limit reached", "rate_limit_exceeded", after)
+        for name, (level, since) in self._levels.items():
+            self._levels[name] = level - wanted[name][1], since
         return None
 
     def _limit_headers(self) -> dict[str, str]:
@@ -463,15 +466,22 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds before an answer")
     parser.add_argument("--rpm", type=float, help="requests a minute")
     parser.add_argument("--tpm", type=float, help="tokens a minute")
-    parser.add_argument("--window", type=float, default=60.0, help="seconds over which limits are counted")
+    parser.add_argument("--window", type=float, default=60.0, help="seconds whose share may come at once")
+    parser.add_argument("--filled", type=float, default=1.0, help="how full that share is at the start")
     parser.add_argument("--faults", type=float, default=0.0, help="share of requests that fail")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--forget", action="store_true", help="keep no list of requests")
     args = parser.parse_args()
     settings = Settings(
-        latency=args.latency, rpm=args.rpm, tpm=args.tpm, window=args.window, fault_share=args.faults,
-        seed=args.seed, record=not args.forget,
-    )  # fmt: skip
+        latency=args.latency,
+        rpm=args.rpm,
+        tpm=args.tpm,
+        window=args.window,
+        filled=args.filled,
+        fault_share=args.faults,
+        seed=args.seed,
+        record=not args.forget,
+    )
     with running(settings, port=args.port) as server:
         print(server.url, flush=True)
         threading.Event().wait()
