@@ -193,8 +193,9 @@ class _Run:
         try:
             with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
                 runner.run(self._drive(jobs))
-        except asyncio.CancelledError:
-            pass
+        except asyncio.CancelledError as error:
+            # A task that was stopped before its first step looks as if the caller wanted no more.
+            last = self.stopping or (None if self.unwanted else error)
         except BaseException as error:  # handed to the caller's thread
             last = error
         self.deliver(last)
@@ -319,12 +320,21 @@ class _Run:
                 raise self.stopping
             failures += not outcome.throttled
             self.client.tally.retries += 1
-            if outcome.throttled and self.loop.time() - self.last_success > limits.patience:
-                raise LlavaMedError("the server says nothing but «too many requests»: run again later")
+            if outcome.throttled:
+                self._check_patience(outcome)
             if failures >= limits.attempts:
                 return self._given_up(outcome, started)
             await self._wait(outcome, attempt)
         raise AssertionError("the attempts never end by themselves")
+
+    def _check_patience(self, fault: Retry) -> None:
+        patience = self.client.limits.patience
+        if (fault.after or 0.0) > patience:
+            raise LlavaMedError(
+                f"the server asks to wait for {fault.after:.0f} seconds: run again after that"
+            )
+        if self.loop.time() - self.last_success > patience:
+            raise LlavaMedError("the server says nothing but «too many requests»: run again later")
 
     def _given_up(self, fault: Retry, started: float) -> Outcome:
         # If others were answered meanwhile, it is this request that the server cannot take.

@@ -84,6 +84,22 @@ def test_retry_after_is_obeyed_by_all(make_client: MakeClient, server: Server) -
     assert len(server.asked) == 4
 
 
+def test_a_server_that_wants_a_day_is_not_waited_for(make_client: MakeClient, server: Server) -> None:
+    server.settings.queue, server.settings.retry_after = ["429"], "86400"
+    client = make_client()
+    with pytest.raises(LlavaMedError, match="86400 seconds"):
+        list(client.complete(jobs(client, 3)))
+
+
+def test_a_server_that_is_only_busy_is_not_waited_for_for_ever(
+    make_client: MakeClient, server: Server
+) -> None:
+    server.settings.queue = ["429-bare"] * 1000
+    client = make_client(Limits(backoff=0.01, patience=0.3))
+    with pytest.raises(LlavaMedError, match="too many requests"):
+        list(client.complete(jobs(client, 3)))
+
+
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
