@@ -80,7 +80,7 @@ def build(
     with watched(quiet=quiet or as_json) as watch:
         summary = run(recipes or (), options, Engine(workers=workers, watch=watch))
     if as_json:
-        json.dump(summary.to_dict(), sys.stdout, indent=1, ensure_ascii=False)
+        json.dump(summary.to_dict(), sys.stdout, indent=1)
         sys.stdout.write("\n")
     elif not quiet:
         show_build(summary, Console())

@@ -22,7 +22,7 @@ def validate(
 
     report = run(dataset)
     if as_json:
-        json.dump(report.to_dict(), sys.stdout, indent=1, ensure_ascii=False)
+        json.dump(report.to_dict(), sys.stdout, indent=1)
         sys.stdout.write("\n")
     else:
         report.render(Console())

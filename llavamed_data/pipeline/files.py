@@ -33,7 +33,7 @@ DROPPED = pa.schema(
     [pa.field("id", pa.string()), pa.field("reason", pa.string()), pa.field("detail", pa.string())]
 )
 
-BATCH_ROWS = 1_000
+BATCH_ROWS = 250
 """Rows held at a time by a station that streams."""
 
 

@@ -1,6 +1,7 @@
 """Runs an asynchronous generator beside code that is not asynchronous."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from typing import TypeVar
@@ -27,6 +28,8 @@ def in_background(items: AsyncGenerator[T, None]) -> Iterator[T]:
                 return
             yield item  # type: ignore[misc]
     finally:
+        if sys.is_finalizing():
+            return  # the process ends with this generator still open: its thread is gone, and nothing answers
         asyncio.run_coroutine_threadsafe(_close(items), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
