@@ -94,11 +94,6 @@ def test_every_figure_is_read_as_a_person_reads_it(built: Path) -> None:
 @pytest.mark.parametrize("name", ["10k", "60k", "60k-im"])
 def test_an_instruct_set_holds_every_sound_figure_outside_the_eval_articles(built: Path, name: str) -> None:
     aside = {row["pmcid"] for row in rows(built, "eval")}
-    expected = {
-        (each.pmcid, each.domain)
-        for each in sample_truth()
-        if each.fate == "sound" and each.pmcid not in aside and (each.mentions or name != "60k-im")
-    }
     got = Counter((row["pmcid"], row["domain"]) for row in rows(built, name))
     wanted = Counter(
         (each.pmcid, each.domain)
@@ -106,7 +101,6 @@ def test_an_instruct_set_holds_every_sound_figure_outside_the_eval_articles(buil
         if each.fate == "sound" and each.pmcid not in aside and (each.mentions or name != "60k-im")
     )
     assert got == wanted
-    assert expected
 
 
 def test_alignment_takes_compound_figures_and_charts_too_with_the_right_kind_of_instruction(
