@@ -24,6 +24,7 @@ _PARSER = etree.XMLParser(
     remove_comments=True,
     remove_pis=True,
 )
+_REFERENCES_START, _REFERENCES_END = b"<ref-list", b"</ref-list>"
 _ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]*);")
 _PREDEFINED = (b"amp", b"lt", b"gt", b"quot", b"apos")
 _LONGEST_DECLARED_TEXT = 32
@@ -39,7 +40,10 @@ def read_article(xml: bytes) -> etree._Element:
     """
     if len(xml) > MAX_XML_BYTES:
         raise Drop(Reason.XML_TOO_LARGE, f"{len(xml)} bytes, {MAX_XML_BYTES} allowed")
-    root = _parse(xml.lstrip())
+    xml = xml.lstrip()
+    root = _parse_without_references(xml)
+    if root is None:
+        root = _parse(xml)
     if root.tag == "article":
         return root
     article = next(root.iter("{*}article"), None)
@@ -47,6 +51,28 @@ def read_article(xml: bytes) -> etree._Element:
         raise Drop(Reason.MALFORMED_XML, f"no <article>, the root is <{etree.QName(root).localname}>")
     _strip_namespace(article)
     return article
+
+
+def _parse_without_references(xml: bytes) -> etree._Element | None:
+    """The document without its reference lists: a third of the bytes of most articles, and most of the elements.
+
+    Returns:
+        None where there are none, where one holds a figure, or where what is left is not well-formed (lists within
+        lists, a tag in a comment): the whole then has to be parsed.
+    """
+    kept, position = [], 0
+    while (start := xml.find(_REFERENCES_START, position)) >= 0:
+        end = xml.find(_REFERENCES_END, start)
+        if end < 0 or xml.find(b"<fig", start, end) >= 0:
+            return None
+        kept.append(xml[position:start])
+        position = end + len(_REFERENCES_END)
+    if not kept:
+        return None
+    try:
+        return etree.fromstring(b"".join([*kept, xml[position:]]), _PARSER)
+    except (etree.XMLSyntaxError, ValueError):
+        return None
 
 
 def _parse(xml: bytes) -> etree._Element:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from llavamed_data.jats.contents import Contents
-from llavamed_data.jats.plaintext import plain_text
+from llavamed_data.jats.plaintext import fold, plain_text
 
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _FOR_THE_WEB = re.compile(r"\.(?:jpe?g|png)$", re.I)
@@ -105,7 +105,7 @@ def _read_named(element: etree._Element, contents: Contents) -> _Named:
     for child in element:
         match child.tag:
             case "label":
-                label = plain_text(child, composite=len(child) > 0).rstrip(" .:,;–—-|")
+                label = (plain_text(child) if len(child) else fold(child.text or "")).rstrip(" .:,;–—-|")
             case "caption":
                 blocks += [_block_text(block, contents) for block in child] or [plain_text(child)]
             case "graphic":

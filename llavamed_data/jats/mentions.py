@@ -5,10 +5,10 @@ it; only paragraphs that hold a mark or a figure's name in plain text are looked
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import yaml
@@ -19,9 +19,9 @@ from llavamed_data.jats.figures import FigureDraft, scope_of
 from llavamed_data.jats.plaintext import BREAK, fold, simplify, text_of
 from llavamed_data.jats.sentences import sentences_at
 
-# Noncharacters: no text has a use for them. One that a document holds all the same reads as a mark at worst, and
-# what a document marks itself is what it could have said with an <xref>.
-_OPEN, _BETWEEN, _CLOSE = "\ufdd0", "\ufdd1", "\ufdd3"
+# Control characters that XML allows, that no encoding in use has and that keep Latin text one byte a character. What
+# a document marks with them itself is what it could have said with an <xref>.
+_OPEN, _BETWEEN, _CLOSE = "\x81", "\x8d", "\x8f"
 
 _RUNNING_TEXT = frozenset(
     ["sec", "body", "abstract", "app", "ack"]
@@ -57,16 +57,16 @@ _SEVERAL_NUMBERS = re.compile(r"\d\D+\d")
 _MORE_NUMBERS = re.compile(
     rf"(?:{_PANEL})?\s?(?:(?:[-–—−‐‑~]|to\b|through\b)\s?(?:\d|$)|(?:[,;&/]|and\b|or\b)\s?(?:(?:and|or)\s)?\d)"
 )
+_ODD_SPACES = ("\n", "\xa0", "\t", "\u2009", "  ")
 _CLOSING = ("", ")", ".", ",", ";", "]")
 _LONGEST_RANGE = 40
 
 
 class _Number(NamedTuple):
-    """How a figure is numbered: `("supplementary figure", "S", "3")`."""
+    """A figure's number: `("", "3")`, `("A", "1")` of Figure A1, `("", "3/1")` of Figure 3—figure supplement 1."""
 
-    series: str
     letters: str
-    number: str
+    digits: str
 
 
 class _Named(NamedTuple):
@@ -82,29 +82,46 @@ class _Hit(NamedTuple):
     figures: Sequence[FigureDraft]
 
 
+_offset = itemgetter(0)
+
+
 class _Span(NamedTuple):
+    """Where a cross-reference stands in a text.
+
+    Attributes:
+        start: offset of its first character.
+        end: offset after its last.
+        figures: what it refers to.
+        goes_on: it may be part of a list or range whose other numbers have no cross-reference of their own.
+    """
+
     start: int
     end: int
     figures: Sequence[FigureDraft]
+    goes_on: bool
+
+
+_Key = tuple[str, _Number]  # ("supplementary figure", 3)
 
 
 class _Names:
     """Every way by which the paragraphs of one article can name its figures."""
 
     def __init__(self, drafts: Iterable[FigureDraft]) -> None:
-        self.by_id: dict[str, list[FigureDraft]] = defaultdict(list)
-        self.by_number: dict[etree._Element, dict[_Number, list[FigureDraft]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
+        self.by_id: dict[str, list[FigureDraft]] = {}
+        self.by_key: dict[etree._Element, dict[_Key, list[FigureDraft]]] = {}
         families: set[str] = set()
+        capitals = False
         for draft in drafts:
             for name in {draft.stated_id, draft.figure_id, *draft.group_ids}:
-                self.by_id[name].append(draft)
+                self.by_id.setdefault(name, []).append(draft)
+            keys = self.by_key.setdefault(draft.scope, {})
             for label in draft.number_labels:
-                for number in _numbers_of_label(label):
-                    self.by_number[draft.scope][number].append(draft)
-                    families.add(number.series.rsplit(" ", 1)[-1])
-        self.needles, self.word = _finder(frozenset(families))
+                for key in _keys_of_label(label):
+                    keys.setdefault(key, []).append(draft)
+                    families.add(key[0].rsplit(" ", 1)[-1])
+                capitals = capitals or label.isupper()
+        self.needles, self.word = _finder(frozenset(families), capitals=capitals)
 
     def in_plain(self, text: str) -> bool:
         """Whether `text` may name a figure without a cross-reference."""
@@ -123,29 +140,31 @@ class _Names:
 
 
 @lru_cache(maxsize=64)
-def _finder(families: frozenset[str]) -> tuple[tuple[str, ...], re.Pattern[str] | None]:
-    """What a text must contain to name a figure of `families`, and the pattern of their words up to the number."""
+def _finder(families: frozenset[str], *, capitals: bool) -> tuple[tuple[str, ...], re.Pattern[str] | None]:
+    """What a text must contain to name a figure of `families`, and the pattern of their words up to the number.
+
+    Words all in capitals are looked for only where a label is written so.
+    """
     if not families:
         return (), None
-    stems = sorted(_FAMILIES[family]["stem"] for family in families)
-    needles = tuple(spelling for stem in stems for spelling in (stem, stem.capitalize(), stem.upper()))
-    words = sorted(
-        (word for family in families for word in _FAMILIES[family]["words"]), key=len, reverse=True
-    )
-    starts = "".join(sorted({case for word in words for case in (word[0], word[0].upper())}))
-    # The plain set of first letters lets the engine skip ahead; a word boundary there would not.
-    return needles, re.compile(
-        rf"[{starts}](?<!\w.)(?i:(?<={'|'.join(starts)})(?:{'|'.join(w[1:] for w in words)}))\b\.?,?\s?(?=\(?[A-Z]{{0,2}}[.-]?\d)"
-    )
+    needles, patterns = [], []
+    for family in sorted(families):
+        stem, words = _FAMILIES[family]["stem"], _FAMILIES[family]["words"]
+        needles += [stem, stem.capitalize()] + [stem.upper()] * capitals
+        # A plain set of first letters lets the engine skip ahead; a word boundary before it would not.
+        rest = "|".join(word[1:] for word in sorted(words, key=len, reverse=True))
+        patterns.append(rf"[{stem[0]}{stem[0].upper()}](?<!\w.)(?i:{rest})\b")
+    return tuple(needles), re.compile(rf"(?:{'|'.join(patterns)})\.?,?\s?(?=\(?[A-Z]{{0,2}}[.-]?\d)")
 
 
-def _numbers_of_label(label: str) -> Iterator[_Number]:
-    """The numbers a label stands for: one as a rule, several for "Figures 2–4"."""
+@lru_cache(maxsize=4096)
+def _keys_of_label(label: str) -> tuple[_Key, ...]:
+    """What a label stands for: one number as a rule, several for "Figures 2–4"."""
     word = _LABEL.search(label)
-    if word is not None:
-        series = _series(label, word.start(), _FAMILY_OF[word[1].lower()])
-        for named in _numbers(label, word.end(), series, plural=True):
-            yield named.number
+    if word is None:
+        return ()
+    series = _series(label, word.start(), _FAMILY_OF[word[1].lower()])
+    return tuple((series, named.number) for named in _numbers(label, word.end(), plural=True))
 
 
 def _series(text: str, start: int, family: str) -> str:
@@ -157,11 +176,11 @@ def _series(text: str, start: int, family: str) -> str:
     return family
 
 
-def _numbers(text: str, start: int, series: str, *, plural: bool) -> Iterator[_Named]:
+def _numbers(text: str, start: int, *, plural: bool) -> Iterator[_Named]:
     """The figure numbers of one mention from `start` on: "2A–C, 3 and 5–7" → 2, 3, 5, 6, 7."""
     item = _ITEM.match(text, start)
     while item is not None:
-        number = _number(item, series)
+        number = _number(item)
         yield _Named(item.start(), item.end(), number)
         joint = _JOINT.match(text, item.end())
         following = _ITEM.match(text, joint.end()) if joint else None
@@ -172,26 +191,22 @@ def _numbers(text: str, start: int, series: str, *, plural: bool) -> Iterator[_N
         elif not (plural or joint["range"] or text[following.end() : following.end() + 1] in _CLOSING):
             return  # "Fig. 3, 12 patients"
         if joint["range"]:
-            for between in _between(number, _number(following, series)):
+            for between in _between(number, _number(following)):
                 yield _Named(joint.start(), joint.start(), between)
         item = following
 
 
-def _number(item: re.Match[str], series: str) -> _Number:
-    number = f"{item['number']}/{item['supplement']}" if item["supplement"] else item["number"]
-    return _Number(series, item["letters"], number)
+def _number(item: re.Match[str]) -> _Number:
+    letters, digits, supplement = item.groups()
+    return _Number(letters, f"{digits}/{supplement}" if supplement else digits)
 
 
 def _between(first: _Number, last: _Number) -> Iterator[_Number]:
-    if (
-        first.letters == (last.letters or first.letters)
-        and first.number.isdecimal()
-        and last.number.isdecimal()
-    ):
-        low, high = int(first.number), int(last.number)
+    if last.letters in ("", first.letters) and first.digits.isdecimal() and last.digits.isdecimal():
+        low, high = int(first.digits), int(last.digits)
         if high - low <= _LONGEST_RANGE:
             for number in range(low + 1, high):
-                yield _Number(first.series, first.letters, str(number))
+                yield _Number(first.letters, str(number))
 
 
 def add_mentions(contents: Contents, drafts: Sequence[FigureDraft]) -> None:
@@ -209,7 +224,7 @@ def add_mentions(contents: Contents, drafts: Sequence[FigureDraft]) -> None:
             text = text_of(paragraph)
         scope = scope_of(paragraph, contents.article)
         for block in text.split(BREAK):
-            _add_block(fold(block), scope, names, rids)
+            _add_block(_single_spaced(block), scope, names, rids)
 
 
 def _mark(xrefs: Iterable[etree._Element], names: _Names) -> list[str]:
@@ -219,8 +234,11 @@ def _mark(xrefs: Iterable[etree._Element], names: _Names) -> list[str]:
     for xref in xrefs:
         rid = xref.get("rid", "")
         if rid in known or (" " in rid and not known.keys().isdisjoint(rid.split())):
-            xref.text = f"{_OPEN}{len(rids)}{_BETWEEN}{xref.text or ''}"
-            xref.tail = _CLOSE + (xref.tail or "")
+            if len(xref):
+                xref.text = f"{_OPEN}{len(rids)}{_BETWEEN}{xref.text or ''}"
+                xref.tail = _CLOSE + (xref.tail or "")
+            else:
+                xref.text = f"{_OPEN}{len(rids)}{_BETWEEN}{xref.text or ''}{_CLOSE}"
             rids.append(rid)
     return rids
 
@@ -233,55 +251,79 @@ def _is_running_text(paragraph: etree._Element) -> bool:
     )
 
 
+def _single_spaced(text: str) -> str:
+    """`text` folded, but for spaces so rare that only the sentences in the end are searched for them."""
+    for odd in _ODD_SPACES:  # most text has none, and to look costs a fraction of what folding costs
+        if odd in text:
+            return fold(text)
+    return text
+
+
 def _add_block(marked: str, scope: etree._Element, names: _Names, rids: Sequence[str]) -> None:
     """Adds the sentences of one block of text, whose cross-references are marked."""
-    before, *pieces = marked.split(_OPEN)
-    text, spans, by_number = before, [], names.in_plain(before)
+    text, *pieces = marked.split(_OPEN)
+    spans: list[_Span] = []
+    by_number = names.in_plain(text)
     for piece in pieces:
         index, _, rest = piece.partition(_BETWEEN)
         inside, _, after = rest.partition(_CLOSE)
-        spans.append(_Span(len(text), len(text) + len(inside), names.of_xref(rids[int(index)], scope)))
+        goes_on = _SEVERAL_NUMBERS.search(inside) is not None or _MORE_NUMBERS.match(after) is not None
+        if index.isdecimal() and int(index) < len(rids):
+            start = len(text) + len(inside) - len(inside.lstrip())
+            spans.append(
+                _Span(start, len(text) + len(inside), names.of_xref(rids[int(index)], scope), goes_on)
+            )
         text = f"{text}{inside}{after}"
-        by_number = by_number or _goes_on(inside, after) or names.in_plain(after)
-    hits = [_Hit(span.start, span.figures) for span in spans]
+        by_number = by_number or goes_on or names.in_plain(after)
+    hits = [_Hit(span.start, span.figures) for span in spans if span.figures]
     if by_number:
-        hits += _numbered(text, spans, names.word, names.by_number.get(scope, {}))
-        hits.sort(key=lambda hit: hit.offset)
-    if hits:
-        for hit, sentence in zip(hits, sentences_at(text, [hit.offset for hit in hits]), strict=True):
-            for draft in hit.figures:
-                draft.mentions[sentence] = None
-
-
-def _goes_on(inside: str, after: str) -> bool:
-    """Whether a cross-reference may be part of a list or range whose other numbers have none of their own."""
-    return _SEVERAL_NUMBERS.search(inside) is not None or _MORE_NUMBERS.match(after) is not None
+        hits += _numbered(text, spans, names.word, names.by_key.get(scope, {}))
+        hits.sort(key=_offset)
+    sentence = folded = ""
+    for hit, found in zip(hits, sentences_at(text, map(_offset, hits)), strict=True):
+        if found is not sentence:
+            sentence, folded = found, fold(found)
+        for draft in hit.figures:
+            draft.mentions[folded] = None
 
 
 def _numbered(
     text: str,
     spans: Sequence[_Span],
     word: re.Pattern[str] | None,
-    by_number: Mapping[_Number, list[FigureDraft]],
+    by_key: Mapping[_Key, list[FigureDraft]],
 ) -> Iterator[_Hit]:
     """Mentions by number; a number that an `<xref>` holds is left to that `<xref>`."""
-    if word is None or not by_number:
+    if word is None or not by_key:
         return
+    goes_on = any(span.goes_on for span in spans)
     for match in word.finditer(text):
-        name = re.sub(r"[^a-z]", "", match[0].lower())
-        series = _series(text, match.start(), _FAMILY_OF[name])
-        tagged = _holding(spans, match.end())
-        if not tagged and _FOREIGN_BEFORE.search(
-            text[max(0, match.start() - _LONGEST_BEFORE) : match.start()]
-        ):
+        if not goes_on and _at(spans, match.end()) is not None:
             continue
-        for named in _numbers(text, match.end(), series, plural=name.endswith("s")):
-            figures = by_number.get(named.number)
-            if not figures or (named.start < named.end and _holding(spans, named.start)):
-                continue
-            if tagged or not _FOREIGN_AFTER.match(text, named.end):
+        name = match[0].rstrip(" .,").lower()
+        numbers = list(_numbers(text, match.end(), plural=name.endswith("s")))
+        untagged = [named for named in numbers if named.start == named.end or _at(spans, named.start) is None]
+        if not untagged:
+            continue
+        if len(untagged) == len(numbers) and _is_foreign(text, match.start(), numbers[-1].end):
+            continue
+        series = _series(text, match.start(), _FAMILY_OF[name])
+        for named in untagged:
+            if figures := by_key.get((series, named.number)):
                 yield _Hit(named.start, figures)
 
 
-def _holding(spans: Sequence[_Span], offset: int) -> bool:
-    return any(start <= offset < end for start, end, _ in spans)
+def _is_foreign(text: str, start: int, end: int) -> bool:
+    """Whether the words around a mention give the figure to another paper."""
+    return (
+        _FOREIGN_AFTER.match(text, end) is not None
+        or _FOREIGN_BEFORE.search(text[max(0, start - _LONGEST_BEFORE) : start]) is not None
+    )
+
+
+def _at(spans: Sequence[_Span], offset: int) -> _Span | None:
+    """The cross-reference that `offset` is in."""
+    for span in spans:
+        if span.start <= offset < span.end:
+            return span
+    return None

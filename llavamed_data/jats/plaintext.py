@@ -9,8 +9,8 @@ from lxml import etree
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _MATHML = _MATH + "math"
 
-BREAK = "\ufdd2"
-"""Stands where one block ends and another begins; a noncharacter that no text has a use for."""
+BREAK = "\x90"
+"""Stands where one block ends and another begins; a control character that XML allows and no encoding in use has."""
 
 _UNREAD = frozenset(
     ["object-id", "permissions", "attrib", "fn", "table-wrap", "table-wrap-group", "fig", "fig-group", "media",
@@ -25,10 +25,10 @@ _FORMULAE = frozenset(["alternatives", "inline-formula", "disp-formula"])
 _SPECIAL = (*(_UNREAD | _BLOCKS | _SPACED | _FORMULAE), "tex-math", _MATHML)
 
 COMPOSITE = (
-    *(_UNREAD - {"fig", "object-id"}), *(_SPACED | _FORMULAE), "tex-math", _MATHML,
-    "list", "def-list", "disp-quote", "boxed-text", "statement", "verse-group", "speech",
+    "break", "disp-formula", "tex-math", _MATHML, "list", "def-list", "disp-quote", "boxed-text", "fn", "table-wrap",
+    "media", "supplementary-material", "statement", "speech", "verse-group",
 )  # fmt: skip
-"""Tags of which at least one is in every paragraph that `simplify` would change; `fig` comes on top."""
+"""Of these at least one is in every paragraph whose bare text does not read well; a `fig` does it too."""
 
 
 def fold(text: str) -> str:

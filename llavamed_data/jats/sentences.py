@@ -26,12 +26,12 @@ _STOP = re.compile(
     r"""[.!?]+
         ["”’'»)\]]*
         (?: \d{1,3} (?:[,–-]\d{1,3})* | [ ]?\[\d[\d,;–\- ]*\] )?  # references set after the stop: "disease.12 The"
-        [ ]
+        [ ]+
         (?= [(\[{“‘"'«‹¿¡]* (?: [^\W_a-z] | [a-z]+-?[A-Z\d] | [#~≥≤<>±−$*†‡§] ) )  # "The", "5", "mRNA", not "and"
     """,
     re.VERBOSE,
 )
-_REACH = 400
+_REACH = 250
 """Characters before an offset within which its sentence mostly begins; where it does not, all is looked at."""
 
 
@@ -45,16 +45,18 @@ def split_sentences(text: str) -> list[str]:
 def sentences_at(text: str, offsets: Iterable[int]) -> list[str]:
     """The sentence around each of `offsets`: one of those that `split_sentences` gives, without splitting it all."""
     sentences: list[str] = []
-    start, end = 0, -1
+    sentence, start, end = "", 0, -1
     for offset in offsets:
         if not start <= offset < end:
-            start, end = _span_at(text, offset)
-        sentences.append(text[start:end].strip())
+            start, end = _span_at(text, offset, floor=end if 0 <= end <= offset else 0)
+            sentence = text[start:end].strip()
+        sentences.append(sentence)
     return sentences
 
 
-def _span_at(text: str, offset: int) -> tuple[int, int]:
-    reach = text.rfind(" ", 0, max(0, offset - _REACH)) + 1
+def _span_at(text: str, offset: int, *, floor: int) -> tuple[int, int]:
+    """Where the sentence around `offset` begins and ends; `floor` is where one is known to begin, not after it."""
+    reach = max(floor, text.rfind(" ", 0, max(0, offset - _REACH)) + 1)
     before: list[re.Match[str]] = []
     end = len(text)
     for stop in _STOP.finditer(text, reach):
@@ -66,10 +68,12 @@ def _span_at(text: str, offset: int) -> tuple[int, int]:
     for stop in reversed(before):
         if _is_end(text, stop):
             return stop.end(), end
-    if reach == 0:
-        return 0, end
-    starts = [stop.end() for stop in _STOP.finditer(text, 0, reach + 1) if _is_end(text, stop)]
-    return (starts[-1] if starts else 0), end
+    for stop in _STOP.finditer(text, floor) if reach > floor else ():
+        if stop.end() > offset:
+            break
+        if _is_end(text, stop):
+            floor = stop.end()
+    return floor, end
 
 
 def _is_end(text: str, stop: re.Match[str]) -> bool:
