@@ -132,6 +132,9 @@ class Station:
         return manifest
 
     def _clear(self) -> None:
+        aside = _aside(self.folder)
+        if aside.exists() and not self.folder.exists():
+            aside.rename(self.folder)  # a kill fell between the two renames of `replace_folder`
         for stale in self.folder.parent.glob(f".{self.folder.name}.*"):
             if stale != self.partial or not self.resumable:
                 shutil.rmtree(stale)
@@ -174,13 +177,17 @@ def replace_folder(made: Path, final: Path) -> None:
     for path in made.rglob("*"):
         sync(path)
     sync(made)
-    aside = final.parent / f".{final.name}.old"
+    aside = _aside(final)
     shutil.rmtree(aside, ignore_errors=True)
     if final.exists():
         final.rename(aside)
     made.rename(final)
     sync(final.parent)
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _aside(final: Path) -> Path:
+    return final.parent / f".{final.name}.old"
 
 
 def sync(path: Path) -> None:

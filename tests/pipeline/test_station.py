@@ -64,6 +64,18 @@ def test_work_that_fails_leaves_the_old_output_and_nothing_new(tmp_path: Path) -
     assert Station(tmp_path / "s", "b" * 64).finished() is None
 
 
+def test_a_kill_between_the_two_renames_loses_no_output(tmp_path: Path) -> None:
+    Station(tmp_path / "s", "a" * 64).run(_work("old"))
+    (tmp_path / "s").rename(tmp_path / ".s.old")
+
+    def fails(partial: Path) -> Outcome:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(LlavaMedError):
+        Station(tmp_path / "s", "b" * 64).run(fails)
+    assert (tmp_path / "s" / "out.txt").read_text() == "old"
+
+
 def test_only_a_resumable_station_goes_on_in_what_a_kill_left(tmp_path: Path) -> None:
     for resumable, expected in ((True, ["left", "out.txt"]), (False, ["out.txt"])):
         station = Station(tmp_path / "s", "c" * 64, resumable=resumable)
