@@ -7,6 +7,7 @@ character is put in by name, because many articles use the names that the JATS D
 import re
 from collections.abc import Iterable
 from html.entities import html5
+from typing import Any
 
 from lxml import etree
 
@@ -26,8 +27,9 @@ _PARSER = etree.XMLParser(
 )
 _REFERENCES_START, _REFERENCES_END = b"<ref-list", b"</ref-list>"
 _ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]*);")
-_PREDEFINED = (b"amp", b"lt", b"gt", b"quot", b"apos")
-_LONGEST_DECLARED_TEXT = 32
+_DECLARATION = re.compile(rb"<!ENTITY\s+([A-Za-z][A-Za-z0-9]*)\s")
+_PREDEFINED = frozenset([b"amp", b"lt", b"gt", b"quot", b"apos"])
+_LONGEST_DECLARED_TEXT, _MARKUP = 32, frozenset("&<%")
 
 
 def read_article(xml: bytes) -> etree._Element:
@@ -82,17 +84,23 @@ def _parse(xml: bytes) -> etree._Element:
         fault = error
     if "not defined" in str(fault) and "Entity" in str(fault):  # no DOCTYPE: each name is an error of its own
         try:
-            return etree.fromstring(_ENTITY.sub(_character_reference, xml), _PARSER)
+            return etree.fromstring(_with_character_references(xml), _PARSER)
         except (etree.XMLSyntaxError, ValueError) as error:
             fault = error
     raise Drop(Reason.MALFORMED_XML, " ".join(str(fault).split())) from fault
 
 
-def _character_reference(match: re.Match[bytes]) -> bytes:
-    name = match[1]
-    if name in _PREDEFINED:
-        return match[0]
-    return b"".join(b"&#%d;" % ord(character) for character in html5.get(f"{name.decode()};", ""))
+def _with_character_references(xml: bytes) -> bytes:
+    """`xml` with numbers in place of the names of characters, and without names that nobody declares."""
+    declared = _PREDEFINED.union(_DECLARATION.findall(xml))
+
+    def replace(match: re.Match[bytes]) -> bytes:
+        name = match[1]
+        if name in declared:
+            return match[0]
+        return b"".join(b"&#%d;" % ord(character) for character in html5.get(f"{name.decode()};", ""))
+
+    return _ENTITY.sub(replace, xml)
 
 
 def _strip_namespace(article: etree._Element) -> None:
@@ -102,7 +110,7 @@ def _strip_namespace(article: etree._Element) -> None:
             element.tag = etree.QName(element).localname
 
 
-def replace_entities(references: Iterable[etree._Entity]) -> None:
+def replace_entities(references: Iterable[Any]) -> None:
     """Puts text where the tree holds unexpanded entity references, and nothing where a reference has no plain text."""
     declared: dict[str, str] | None = None
     for reference in references:
@@ -125,10 +133,9 @@ def _declared_texts(dtd: etree.DTD | None) -> dict[str, str]:
     """Entities of the document's own declarations that stand for a few characters and for no other entity."""
     if dtd is None:
         return {}
+    entities = [(entity.name, entity.content) for entity in dtd.iterentities()]
     return {
-        entity.name: entity.content
-        for entity in dtd.iterentities()
-        if entity.content
-        and len(entity.content) <= _LONGEST_DECLARED_TEXT
-        and not set("&<%") & set(entity.content)
+        name: text
+        for name, text in entities
+        if name and text and len(text) <= _LONGEST_DECLARED_TEXT and _MARKUP.isdisjoint(text)
     }

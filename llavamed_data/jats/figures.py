@@ -14,6 +14,7 @@ _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _FOR_THE_WEB = re.compile(r"\.(?:jpe?g|png)$", re.I)
 _ENDED = re.compile(r"[.!?:;,…][\"”’'»)\]]*$")
 _CAPTION_BLOCKS = frozenset(["title", "subtitle", "p", "list", "def-list", "disp-formula", "disp-quote"])
+_LONGEST_LABEL = 60  # a longer one, where there is no caption, is the caption
 _DOI_ALONE = re.compile(r"(?:doi:\s?|(?:https?://)?(?:dx\.)?doi\.org/)10\.\S+", re.I)
 _PLACES = {"floats-group": 1, "floats-wrap": 1, "back": 2, "sub-article": 3, "response": 3}
 _SUB_ARTICLES = ("sub-article", "response")
@@ -82,7 +83,7 @@ def _read_figure(
     )
     place = 0
     for ancestor in element.iterancestors(*_PLACES, "fig-group"):
-        place = max(place, _PLACES.get(ancestor.tag, 0))
+        place = max(place, _PLACES.get(str(ancestor.tag), 0))
         if ancestor.tag == "fig-group":
             if ancestor not in groups:
                 groups[ancestor] = _read_named(ancestor, contents)
@@ -113,6 +114,8 @@ def _read_named(element: etree._Element, contents: Contents) -> _Named:
             case "alternatives":
                 graphics.append(_href_for_the_web(child))
     caption = _join(text for text in blocks if text and not _DOI_ALONE.fullmatch(text))
+    if not caption and len(label) > _LONGEST_LABEL:
+        label, caption = "", label
     return _Named(label, caption, list(filter(None, graphics)))
 
 

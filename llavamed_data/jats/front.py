@@ -42,7 +42,7 @@ def read_front(article: etree._Element) -> Front:
         meta = article.find("front-stub")
     if meta is None:
         return front
-    years = []
+    years: list[int] = []
     for child in meta:
         match child.tag:
             case "article-id":

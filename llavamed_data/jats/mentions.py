@@ -5,6 +5,7 @@ it; only paragraphs that hold a mark or a figure's name in plain text are looked
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
@@ -58,6 +59,10 @@ _MORE_NUMBERS = re.compile(
     rf"(?:{_PANEL})?\s?(?:(?:[-–—−‐‑~]|to\b|through\b)\s?(?:\d|$)|(?:[,;&/]|and\b|or\b)\s?(?:(?:and|or)\s)?\d)"
 )
 _ODD_SPACES = ("\n", "\xa0", "\t", "\u2009", "  ")
+# "(Fig. 5)", "Fig. 4, S2 Table": a reference that stands alone, in a list or table, is no sentence.
+_REFERENCE_WORDS = frozenset([*_FAMILY_OF, "table", "tables", "and", "to"])
+_LONGEST_BARE = 40
+_WORD = re.compile(r"[^\W\d_]{2,}")
 _CLOSING = ("", ")", ".", ",", ";", "]")
 _LONGEST_RANGE = 40
 
@@ -261,20 +266,21 @@ def _single_spaced(text: str) -> str:
 
 def _add_block(marked: str, scope: etree._Element, names: _Names, rids: Sequence[str]) -> None:
     """Adds the sentences of one block of text, whose cross-references are marked."""
-    text, *pieces = marked.split(_OPEN)
+    before, *pieces = marked.split(_OPEN)
+    parts, length = [before], len(before)
     spans: list[_Span] = []
-    by_number = names.in_plain(text)
+    by_number = names.in_plain(before)
     for piece in pieces:
         index, _, rest = piece.partition(_BETWEEN)
         inside, _, after = rest.partition(_CLOSE)
         goes_on = _SEVERAL_NUMBERS.search(inside) is not None or _MORE_NUMBERS.match(after) is not None
-        if index.isdecimal() and int(index) < len(rids):
-            start = len(text) + len(inside) - len(inside.lstrip())
-            spans.append(
-                _Span(start, len(text) + len(inside), names.of_xref(rids[int(index)], scope), goes_on)
-            )
-        text = f"{text}{inside}{after}"
         by_number = by_number or goes_on or names.in_plain(after)
+        start, end = length + len(inside) - len(inside.lstrip()), length + len(inside)
+        if index.isdecimal() and int(index) < len(rids):
+            spans.append(_Span(start, end, names.of_xref(rids[int(index)], scope), goes_on))
+        parts += (inside, after)
+        length = end + len(after)
+    text = "".join(parts)
     hits = [_Hit(span.start, span.figures) for span in spans if span.figures]
     if by_number:
         hits += _numbered(text, spans, names.word, names.by_key.get(scope, {}))
@@ -283,6 +289,8 @@ def _add_block(marked: str, scope: etree._Element, names: _Names, rids: Sequence
     for hit, found in zip(hits, sentences_at(text, map(_offset, hits)), strict=True):
         if found is not sentence:
             sentence, folded = found, fold(found)
+        if len(folded) < _LONGEST_BARE and _REFERENCE_WORDS.issuperset(_WORD.findall(folded.lower())):
+            continue
         for draft in hit.figures:
             draft.mentions[folded] = None
 
@@ -323,7 +331,5 @@ def _is_foreign(text: str, start: int, end: int) -> bool:
 
 def _at(spans: Sequence[_Span], offset: int) -> _Span | None:
     """The cross-reference that `offset` is in."""
-    for span in spans:
-        if span.start <= offset < span.end:
-            return span
-    return None
+    following = bisect_right(spans, offset, key=_offset)
+    return spans[following - 1] if following and offset < spans[following - 1].end else None

@@ -80,8 +80,10 @@ def _is_end(text: str, stop: re.Match[str]) -> bool:
     start, end = stop.span()
     space = text.find(" ", end)
     following = text[end : space if space >= 0 else len(text)].lstrip(_OPENING)
-    if following[:1].islower() and (following.islower() and following.isalpha() or text[start] != "."):
+    if following[:1].islower() and ((following.islower() and following.isalpha()) or text[start] != "."):
         return False
+    if text[end] == "(" and following.lower().startswith("fig"):
+        return False  # "was seen. (Fig. 3)": said of the sentence before
     word_start = text.rfind(" ", 0, start) + 1
     word = text[word_start:start].lstrip(_OPENING)
     if text[start] == "." and not _word_may_end(word, following):
