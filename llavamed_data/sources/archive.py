@@ -106,7 +106,7 @@ class Archive:
                 for count, header in enumerate(tar, 1):
                     if count > self.limits.members:
                         raise Drop(Reason.ARCHIVE_HOSTILE, f"more than {self.limits.members} members")
-                    _refuse_outside(header)
+                    _refuse_lies(header, self.limits)
                     if header.isfile():
                         yield Member(tar, header)
         except (tarfile.TarError, _BrokenOffError) as error:
@@ -221,9 +221,10 @@ def _header_within(limits: Limits) -> type[tarfile.TarInfo]:
     return Header
 
 
-def _refuse_outside(header: tarfile.TarInfo) -> None:
+def _refuse_lies(header: tarfile.TarInfo, limits: Limits) -> None:
     posix, windows = PurePosixPath(header.name), PureWindowsPath(header.name)
     if posix.is_absolute() or windows.drive or windows.root or ".." in (*posix.parts, *windows.parts):
         raise Drop(Reason.ARCHIVE_HOSTILE, "a path that leads out of the archive")
-    if header.size < 0 or header.issparse():
+    # tarfile steps over a size block by block, beyond the end of the file too: for 2**62 bytes it would never end
+    if not 0 <= header.size <= limits.total_bytes or header.issparse():
         raise Drop(Reason.ARCHIVE_HOSTILE, "a member whose size is a lie")

@@ -19,21 +19,18 @@ def in_background(items: AsyncGenerator[T, None]) -> Iterator[T]:
     async def step() -> T | object:
         return await anext(items, end)
 
-    pending = None
     try:
         while True:
-            pending = asyncio.run_coroutine_threadsafe(step(), loop)
-            item = pending.result()
+            item = asyncio.run_coroutine_threadsafe(step(), loop).result()
             if item is end:
                 return
             yield item  # type: ignore[misc]
     finally:
-        if sys.is_finalizing():
-            return  # the process ends with this generator still open: its thread is gone, and nothing answers
-        asyncio.run_coroutine_threadsafe(_close(items), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        if not sys.is_finalizing():  # then the thread is gone, and nothing would answer
+            asyncio.run_coroutine_threadsafe(_close(items), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
 
 async def _close(items: AsyncGenerator[T, None]) -> None:

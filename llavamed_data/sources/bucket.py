@@ -132,7 +132,7 @@ class Bucket:
         """The bytes of each locator, their checksum tested, as they arrive."""
         wanted = map(_wanted_image, dict.fromkeys(locators))
         async for fetched in fetch(
-            self.place.store(patient=False),
+            self.place.store(),
             wanted,
             manners=self.manners,
             address=self.place.url() or None,
@@ -147,9 +147,7 @@ class Bucket:
     async def _articles(
         self, handles: Sequence[str]
     ) -> AsyncGenerator[SourceArticle | tuple[str, Drop], None]:
-        fetcher = Fetcher(
-            self.place.store(patient=False), manners=self.manners, address=self.place.url() or None
-        )
+        fetcher = Fetcher(self.place.store(), manners=self.manners, address=self.place.url() or None)
         ahead: deque[asyncio.Task[SourceArticle | tuple[str, Drop]]] = deque()
         left = enumerate(handles)
         try:

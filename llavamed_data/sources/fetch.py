@@ -160,7 +160,7 @@ class Fetcher:
 
     async def all(self, wanted: Iterable[Wanted]) -> AsyncIterator[Fetched]:
         """As `fetch`."""
-        arrived: asyncio.Queue[Fetched | None] = asyncio.Queue()
+        arrived: asyncio.Queue[Fetched | Exception | None] = asyncio.Queue(self.manners.concurrency)
         shared = iter(wanted)
         workers = [asyncio.create_task(self._work(shared, arrived)) for _ in range(self.manners.concurrency)]
         try:
@@ -170,20 +170,24 @@ class Fetcher:
                 if fetched is None:
                     working -= 1
                     continue
+                if isinstance(fetched, Exception):
+                    raise fetched
                 await self.taken(len(fetched.data))
                 yield fetched
-            await asyncio.gather(*workers)
         finally:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
-    async def _work(self, shared: Iterator[Wanted], arrived: asyncio.Queue[Fetched | None]) -> None:
+    async def _work(
+        self, shared: Iterator[Wanted], arrived: asyncio.Queue[Fetched | Exception | None]
+    ) -> None:
         try:
             for wanted in shared:
-                arrived.put_nowait(await self.get(wanted))
-        finally:
-            arrived.put_nowait(None)
+                await arrived.put(await self.get(wanted))
+            await arrived.put(None)
+        except Exception as error:
+            await arrived.put(error)
 
     async def get(self, wanted: Wanted, *, turn: int | None = None) -> Fetched:
         """One object. Its bytes count as in flight until `taken` is called for it.

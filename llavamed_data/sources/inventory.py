@@ -9,12 +9,14 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
@@ -27,14 +29,20 @@ from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.sources.stores import Place
 
 if TYPE_CHECKING:
-    from obstore import ObjectMeta, ReadableFile
+    from obstore import ObjectMeta
 
 REPORTS = "inventory-reports/pmc-oa-opendata/metadata"
 _DATED = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}-\d{2}Z")
 _VERSION = re.compile(r"(?:metadata/|(PMC\d+\.\d+)/(?=\1\.json))PMC(\d+)\.(\d+)\.json")
 _VERSION_BITS = 16
-_BATCH = 100_000
+_BATCH = 10_000
 _INDEX_BYTES = 2**20
+_CHUNK = 2**20
+_BROKEN_LISTS = 5
+_FIRST_CONTACT_SECONDS = 20
+_OUTAGE_SECONDS = 900
+_NO_LISTING = re.compile(r"InvalidListResponse|non-2xx status code: 4\d\d")
+"""How obstore says that a server answers, but not as S3 does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +68,10 @@ class Inventory:
             LlavaMedError: a part is missing or damaged.
         """
         key_at, etag_at = self.columns.index("Key"), self.columns.index("ETag")
-        store = place.store(patient=True)
+        store = place.store(retry_seconds=_OUTAGE_SECONDS)
         for part, md5 in self.parts:
             try:
-                packed = _Hashed(obstore.open_reader(store, part))
+                packed = _Hashed(obstore.get(store, part).stream(min_chunk_size=_CHUNK))
                 unpacked = gzip.GzipFile(fileobj=packed, mode="rb")
                 with io.TextIOWrapper(unpacked, encoding="utf-8", newline="") as lines:
                     for row in csv.reader(lines):
@@ -83,7 +91,7 @@ def newest(place: Place) -> Inventory | None:
     Raises:
         UsageError: the place cannot be reached, or what it says of its inventories cannot be read.
     """
-    store = place.store(patient=True)
+    store = place.store(retry_seconds=_OUTAGE_SECONDS)
     for dated in sorted(_dates(place), reverse=True):
         try:
             manifest = bytes(obstore.get(store, f"{REPORTS}/{dated}/manifest.json").bytes())
@@ -153,19 +161,35 @@ def _digest(etag: str) -> bytes:
 
 
 def objects(place: Place, prefix: str | None = None) -> Iterator["ObjectMeta"]:
-    """obstore's metadata of every object below `prefix`, as a stream.
+    """obstore's metadata of every object below `prefix`, as a stream; of a folder in any order.
 
     Raises:
         UsageError: the place cannot be listed.
     """
-    try:
-        for batch in obstore.list(place.store(patient=True), prefix, chunk_size=1_000):
-            yield from batch
-    except (BaseError, OSError) as error:
-        raise UsageError(
-            f"{place.given} has no inventory and cannot be listed: use an S3 address, or copy its "
-            f"{REPORTS} too"
-        ) from error
+    store = place.store(retry_seconds=_OUTAGE_SECONDS)
+    last: str | None = None
+    broken = 0
+    while True:
+        try:
+            for batch in obstore.list(store, prefix, offset=last, chunk_size=1_000):
+                yield from batch
+                last, broken = batch[-1]["path"], 0
+            return
+        except (BaseError, OSError) as error:
+            broken += 1
+            if _NO_LISTING.search(str(error)):
+                raise UsageError(
+                    f"{place.given} has no inventory and cannot be listed: use an S3 address, or copy its "
+                    f"{REPORTS} too"
+                ) from error
+            _pause_or_give_up(place, error, broken)
+
+
+def _pause_or_give_up(place: Place, error: Exception, broken: int) -> None:
+    """obstore repeats a request without an answer by itself, but not a list that breaks off within."""
+    if broken > _BROKEN_LISTS or "ListResponseBody" not in str(error):
+        raise _unreachable(place, error) from error
+    time.sleep(broken)
 
 
 def _listed(place: Place) -> Iterator[tuple[str, str]]:
@@ -179,15 +203,16 @@ def _listed(place: Place) -> Iterator[tuple[str, str]]:
 
 
 def _dates(place: Place) -> set[str]:
-    try:
-        listed = obstore.list_with_delimiter(place.store(patient=False), REPORTS)
-    except (BaseError, OSError) as error:
-        if place.folder is not None:
-            raise _unreachable(place, error) from error
-        return _dates_of_index(place)
-    return {
-        name for prefix in listed["common_prefixes"] if _DATED.fullmatch(name := prefix.rpartition("/")[2])
-    }
+    store = place.store(retry_seconds=_FIRST_CONTACT_SECONDS)
+    for broken in itertools.count(1):
+        try:
+            prefixes = obstore.list_with_delimiter(store, REPORTS)["common_prefixes"]
+            return {name for prefix in prefixes if _DATED.fullmatch(name := prefix.rpartition("/")[2])}
+        except (BaseError, OSError) as error:
+            if _NO_LISTING.search(str(error)):
+                break
+            _pause_or_give_up(place, error, broken)
+    return _dates_of_index(place)
 
 
 def _dates_of_index(place: Place) -> set[str]:
@@ -195,9 +220,9 @@ def _dates_of_index(place: Place) -> set[str]:
     try:
         with urllib.request.urlopen(place.url(REPORTS) + "/", timeout=60) as page:  # noqa: S310  (http or https)
             return set(_DATED.findall(page.read(_INDEX_BYTES).decode("utf-8", "replace")))
-    except urllib.error.HTTPError:
-        return set()
     except OSError as error:
+        if isinstance(error, urllib.error.HTTPError) and error.code < 500:
+            return set()
         raise _unreachable(place, error) from error
 
 
@@ -221,16 +246,19 @@ def _unreachable(place: Place, error: Exception) -> UsageError:
 
 
 class _Hashed(io.RawIOBase):
-    """A file that is read once from front to end, and its checksum taken on the way."""
+    """Chunks as a file that is read once from front to end, and their checksum taken on the way."""
 
-    def __init__(self, file: "ReadableFile") -> None:
-        self._file = file
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = b""
         self.md5 = hashlib.md5(usedforsecurity=False)
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = bytes(self._file.read(size))
-        self.md5.update(data)
+        if not self._rest:
+            self._rest = next(self._chunks, b"")
+            self.md5.update(self._rest)
+        data, self._rest = self._rest[:size], self._rest[size:]
         return data

@@ -18,8 +18,8 @@ PMC_CLOUD = "s3://pmc-oa-opendata"
 REGION = "us-east-1"
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _CONNECT = timedelta(seconds=15)
+_SILENCE = timedelta(seconds=120)
 _WHOLE_ANSWER = timedelta(hours=2)
-_LISTING_PATIENCE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Place:
             UsageError: there is no such folder; the URL lacks its bucket; plain `http` to another machine.
         """
         text = os.fspath(given)
-        scheme, _, rest = text.partition("://")
+        scheme, separator, rest = text.partition("://")
         if text.startswith("file:"):
             return cls(text, folder=_folder(unquote(urlsplit(text).path)))
-        if not rest:
+        if not separator:
             return cls(text, folder=_folder(text))
         if scheme == "s3":
             bucket, _, prefix = rest.partition("/")
@@ -66,11 +66,11 @@ class Place:
         """The HTTP address of a key; only where `address` is set."""
         return "/".join(filter(None, (self.address, quote(self.prefix), quote(key))))
 
-    def store(self, *, patient: bool) -> "ObjectStore":
+    def store(self, *, retry_seconds: float = 0) -> "ObjectStore":
         """Opens it.
 
         Args:
-            patient: obstore repeats failed requests for a quarter of an hour; else each failure is the caller's.
+            retry_seconds: for so long obstore repeats a request that failed; 0 leaves each failure to the caller.
         """
         if self.folder is not None:
             return LocalStore(self.folder)
@@ -85,12 +85,14 @@ class Place:
             client_options={
                 "allow_http": self.address.startswith("http://"),
                 "connect_timeout": _CONNECT,
+                "read_timeout": _SILENCE,
                 "timeout": _WHOLE_ANSWER,
                 "user_agent": "llavamed-data",
             },
-            retry_config={"max_retries": 100, "retry_timeout": _LISTING_PATIENCE}
-            if patient
-            else {"max_retries": 0},
+            retry_config={
+                "max_retries": 1_000 if retry_seconds else 0,
+                "retry_timeout": timedelta(seconds=retry_seconds),
+            },
         )
 
 
