@@ -40,6 +40,8 @@ class DatasetCard:
         source: name of the source, without a path.
         source_date: ISO date of the inventory or copy, if it states one.
         generator: who wrote the conversations.
+        model: the model that was asked, where one was.
+        rules: cleaning rule → how many conversations' rounds it touched.
         shortage: why there are fewer figures than the recipe wants, or "".
         stations: what happened on the way.
         notes: further sentences for the reader (a released copy's identity, what --keep-eval-articles did).
@@ -60,6 +62,8 @@ class DatasetCard:
     source: str
     source_date: str | None
     generator: str
+    model: str | None
+    rules: Mapping[str, int]
     shortage: str
     stations: Sequence[StationCounts]
     notes: Sequence[str]

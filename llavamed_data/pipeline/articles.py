@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from llavamed_data.instruct.conversation import Generator
-from llavamed_data.instruct.offline import Offline
 from llavamed_data.pipeline.acquire import acquire
 from llavamed_data.pipeline.assemble import Record, assemble
 from llavamed_data.pipeline.card import card_of
@@ -21,6 +20,7 @@ from llavamed_data.pipeline.shelf import Shelf
 from llavamed_data.pipeline.station import Manifest, fingerprint
 from llavamed_data.pipeline.summary import BuildSummary, Built
 from llavamed_data.pipeline.work import source_folder
+from llavamed_data.pipeline.writing import open_writer
 from llavamed_data.reasons import Reason
 from llavamed_data.recipes import EVAL, Recipe, Task, load_recipe
 from llavamed_data.sources.base import ArticleSource
@@ -30,6 +30,7 @@ from llavamed_data.sources.released import released_eval_pmids
 
 def build_from_articles(recipes: Sequence[Recipe], options: BuildOptions, engine: Engine) -> BuildSummary:
     """Builds each recipe from a source of articles; see `build`."""
+    options.writing.check()
     source = open_source(options.source, licenses=options.licenses or None)
     work = _Build(source, options, engine)
     work.extract()
@@ -52,7 +53,6 @@ class _Build:
             options.work, source, options.source, licenses=options.licenses, limit=options.limit
         )
         self.shelf = Shelf(self.folder / "images" / source.images_version())
-        self.generator: Generator = Offline(options.seed)
         self.eval_articles: frozenset[str] = frozenset()
         self.drawn: dict[str, tuple[Manifest, Manifest]] = {}
 
@@ -77,9 +77,10 @@ class _Build:
         selected, acquired = self.drawn.get(recipe.name) or self._draw(recipe)
         folder = self.folder / recipe.name
         pairs = folder / "acquire" / "acquired.parquet"
-        said = converse(
-            recipe, pairs, acquired.digest(), self.generator, folder / "converse", seed=self.options.seed
-        )
+        seed = self.options.seed
+        with open_writer(recipe, self.options.writing, self.options.work, seed) as writer:
+            said = converse(recipe, pairs, acquired.digest(), writer, folder / "converse", seed=seed)
+        generator = writer.generator
         for manifest in (selected, acquired, said):
             self.summary.record(manifest.station, manifest, dataset=recipe.name)
         shortage = _shortage(recipe, selected, said.tallies["figures"].kept)
@@ -91,13 +92,15 @@ class _Build:
             recipe,
             source=self.source.name,
             source_date=self.source.date,
-            generator=CAPTION if recipe.converse.task is Task.CAPTION else self.generator.name,
+            generator=CAPTION if recipe.converse.task is Task.CAPTION else generator.name,
+            model=generator.model,
+            rules=said.facts["rules"],
             shortage=shortage,
             steps=self.summary.steps_of(recipe.name),
             notes=self._notes(recipe),
         )
         assembled = assemble(
-            partial(self._records, recipe),
+            partial(self._records, recipe, generator),
             self.options.out / recipe.name,
             schema=recipe.schema,
             split=recipe.split,
@@ -149,7 +152,7 @@ class _Build:
             "Articles of an evaluation set drawn from the same source were not left out (`--keep-eval-articles`)."
         ]
 
-    def _records(self, recipe: Recipe) -> Iterator[Record]:
+    def _records(self, recipe: Recipe, generator: Generator) -> Iterator[Record]:
         """Joins conversations to their pairs: both lie in the same order."""
         folder = self.folder / recipe.name
         pairs = read_rows([folder / "acquire" / "acquired.parquet"])
@@ -157,10 +160,15 @@ class _Build:
         for number, said in enumerate(read_rows([folder / "converse" / "conversations.parquet"])):
             while pair["pair_id"] != said["pair_id"]:
                 pair = next(pairs)
-            yield self._record(recipe, pair, said, number)
+            yield self._record(recipe, generator, pair, said, number)
 
     def _record(
-        self, recipe: Recipe, pair: Mapping[str, Any], said: Mapping[str, Any], number: int
+        self,
+        recipe: Recipe,
+        generator: Generator,
+        pair: Mapping[str, Any],
+        said: Mapping[str, Any],
+        number: int,
     ) -> Record:
         columns = ("domain", "caption", "inline_mentions", "figure_label", "pmcid", "pmid", "license")
         row = {name: pair[name] for name in columns} | {
@@ -172,7 +180,7 @@ class _Build:
                 self.source.date,
                 said["generator"],
                 model=said["model"],
-                generator=self.generator if said["generator"] != CAPTION else None,
+                generator=generator if said["generator"] != CAPTION else None,
             ),
         }
         if recipe.name == EVAL:

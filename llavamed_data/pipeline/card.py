@@ -1,6 +1,6 @@
 """What a build knows of a dataset, as its card states it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hub_cards import DatasetCard, StationCounts, render_dataset_card
 from llavamed_data import __version__
@@ -17,6 +17,8 @@ def card_of(
     source: str,
     source_date: str | None,
     generator: str,
+    model: str | None = None,
+    rules: Mapping[str, int] | None = None,
     shortage: str,
     steps: Sequence[Step],
     notes: Sequence[str],
@@ -38,6 +40,8 @@ def card_of(
             source=source,
             source_date=source_date,
             generator=generator,
+            model=model,
+            rules=rules or {},
             shortage=shortage,
             stations=[_counts(step) for step in steps],
             notes=notes,

@@ -1,7 +1,9 @@
 """How to build: every choice that the command line offers, with its default."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from llavamed_data.pipeline.writing import WritingOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,7 @@ class BuildOptions:
         licenses: draw only from articles under these licences (`cc0`, `cc-by`, …); all where empty.
         keep_eval_articles: do not leave the evaluation set's articles out of the training sets.
         keep_without_image: keep evaluation questions whose image is lost.
+        writing: who writes the conversations.
     """
 
     source: str = "sample"
@@ -31,3 +34,4 @@ class BuildOptions:
     licenses: tuple[str, ...] = ()
     keep_eval_articles: bool = False
     keep_without_image: bool = False
+    writing: WritingOptions = field(default_factory=WritingOptions)

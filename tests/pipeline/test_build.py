@@ -206,7 +206,7 @@ def test_killed_at_any_moment_a_rerun_gives_the_same_bytes(built: Path, tmp_path
         (["build", "--source", "nowhere"], 2, "nowhere"),
         (["build", "--source", "jats:nowhere"], 2, "nowhere"),
         (["build", "60k-im", "--source", "released:nowhere", "--images", "x"], 2, "nowhere"),
-        (["build", "--size", "0"], 2, "0"),
+        (["build", "--size", "0"], 2, "--size"),
         (["build", "--out", "file.txt"], 2, "file.txt"),
         (["build", "--work", "file.txt"], 2, "file.txt"),
         (["--config", "missing.yaml", "build"], 2, "missing.yaml"),
