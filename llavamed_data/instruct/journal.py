@@ -52,6 +52,7 @@ class Journal:
         except OSError as error:
             raise UsageError(f"the journal {path} cannot be opened: {error}") from error
         try:
+            _sync_folder(path.parent)
             self._load()
         except BaseException:
             self.close()
@@ -144,3 +145,12 @@ class Journal:
                 except (ValueError, KeyError, TypeError):
                     self.damaged += 1
                 offset += len(line)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a file that was just created survive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
