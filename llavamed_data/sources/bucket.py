@@ -89,17 +89,9 @@ class Bucket:
 
     def fingerprint(self) -> str:
         """Hex digest of the licences wanted and the inventory; without one, and of a folder, of all objects."""
-        digest = hashlib.sha256(repr(sorted(self.licenses)).encode())
-        if self.inventory and self.place.folder is None:
-            digest.update(self.inventory.digest.encode())
-            return digest.hexdigest()
-        for entry in sorted(
-            (entry["path"], entry["size"], entry["e_tag"] or "", str(entry["last_modified"]))
-            for entry in objects(self.place)
-            if entry["path"].startswith(("PMC", "metadata/", "inventory-reports/"))
-        ):
-            digest.update(repr(entry).encode())
-        return digest.hexdigest()
+        dated = self.inventory if self.place.folder is None else None  # files change without their inventory
+        held = dated.digest if dated else _sum_of_objects(self.place)
+        return hashlib.sha256(f"{sorted(self.licenses)} {held}".encode()).hexdigest()
 
     def images_version(self) -> str:
         """One for all: a locator carries the checksum of its bytes, or that of the metadata that name it."""
@@ -236,6 +228,16 @@ class _Metadata:
             raise Drop(Reason.METADATA_UNREADABLE, f"{error.args[0]} is not stated") from error
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise Drop(Reason.METADATA_UNREADABLE, str(error)) from error
+
+
+def _sum_of_objects(place: Place) -> str:
+    """Of the bucket's own objects, added up so that neither their order counts nor a list of them is kept."""
+    total = 0
+    for entry in objects(place):
+        if entry["path"].startswith(("PMC", "metadata/", "inventory-reports/")):
+            state = f"{entry['path']} {entry['size']} {entry['e_tag']} {entry['last_modified']}"
+            total += int.from_bytes(hashlib.sha256(state.encode()).digest(), "big")
+    return f"{total % 2**256:064x}"
 
 
 def _text(content: Mapping[str, Any], name: str) -> str | None:

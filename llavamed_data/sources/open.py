@@ -1,6 +1,8 @@
 """From what a user writes after `--source` to the source."""
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from llavamed_data.errors import UsageError
 from llavamed_data.sources.base import ArticleSource
@@ -41,4 +43,6 @@ def open_source(spec: str, *, licenses: Iterable[str] | None = None) -> ArticleS
         if licenses:
             raise UsageError(f"{scheme}: sources do not state licences beforehand: leave --license out")
         return Packages(rest) if scheme == "packages" else JatsFiles(rest)
+    if re.fullmatch(r"[a-z-]{2,}:(?!//).*", spec) and scheme != "file" and not Path(spec).exists():
+        raise UsageError(f"{spec}: unknown kind of source {scheme}: (use {FORMS})")
     return Bucket(spec, licenses=licenses)

@@ -44,8 +44,8 @@ print("seconds", time.perf_counter() - start)
 """
 
 
-def ours(address: str, names: list[str], concurrency: int) -> float:
-    """Seconds to hold every object's bytes in turn."""
+def ours(address: str, names: list[str], concurrency: int, folder: Path | None = None) -> float:
+    """Seconds to hold every object's bytes in turn, and to write them to a folder where one is given."""
 
     async def run() -> int:
         store = Place.of(address).store()
@@ -54,6 +54,8 @@ def ours(address: str, names: list[str], concurrency: int) -> float:
         async for fetched in fetch(store, map(Wanted, names), manners=manners, address=address):
             assert fetched.problem is None, fetched
             total += len(fetched.data)
+            if folder:
+                (folder / fetched.wanted.key).write_bytes(fetched.data)
         return total
 
     start = time.perf_counter()
@@ -131,6 +133,9 @@ def main() -> None:
             seconds.setdefault(f"one after another (from {SAMPLE})", []).append(
                 one_after_another(address, names)
             )
+            with tempfile.TemporaryDirectory() as folder:
+                took = ours(address, names, CONCURRENCIES[0], Path(folder))
+                seconds.setdefault(f"ours, {CONCURRENCIES[0]} at once, written to files", []).append(took)
             if python:
                 took = img2dataset(python, address, names, CONCURRENCIES[0])
                 seconds.setdefault(f"img2dataset, {CONCURRENCIES[0]} threads", []).append(took)

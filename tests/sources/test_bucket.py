@@ -5,6 +5,7 @@ import hashlib
 import json
 import pickle
 import random
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -406,6 +407,7 @@ def test_what_cannot_be_opened_says_why_and_what_to_do(
         "jats:": "use jats:PATH",
         "ftp://host/x": "unknown kind of address ftp://",
         "s3://": "names no bucket",
+        "package:somewhere": "unknown kind of source package: (use sample",
         "http://example.org/bucket": "is not encrypted",
         "released:x.json": "finished rows",
         f"{tmp_path}/hollow": "holds no article",
@@ -413,7 +415,7 @@ def test_what_cannot_be_opened_says_why_and_what_to_do(
     }
     monkeypatch.setattr("llavamed_data.sources.inventory._FIRST_CONTACT_SECONDS", 0.2)
     for spec, message in wrong.items():
-        with pytest.raises(UsageError, match=message.replace(".", r"\.")):
+        with pytest.raises(UsageError, match=re.escape(message)):
             list(open_source(spec).handles())
     with pytest.raises(UsageError, match="--license"):
         open_source(f"jats:{corpus_path()}", licenses=["cc0"])

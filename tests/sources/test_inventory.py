@@ -1,5 +1,6 @@
 """What a bucket holds: the newest version of every article, however the inventory is cut and ordered."""
 
+import itertools
 import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.sources import inventory
 from llavamed_data.sources.stores import Place
+from tests.servers import s3
+from tests.servers.faults import Fault, FaultyProxy, Reset, Status, Truncated
 from tests.sources import corpus
 
 
@@ -77,6 +80,26 @@ def test_without_inventory_it_is_listed_by_metadata_or_by_prefixes(tmp_path: Pat
         tmp_path / "prefixes",
     )
     assert list(inventory.versions(where, None)) == ["PMC7.1"]
+
+
+def test_faults_while_listing_and_reading_lose_nothing() -> None:
+    handles = [f"PMC{number}.1" for number in range(1, 2_201)]
+    objects = listing(handles)
+    kinds: list[Fault] = [Truncated(), Reset(), Status(503), Status(500)]
+    with (
+        s3.bucket("listed", objects) as listed,
+        s3.bucket("dated", objects | corpus.inventory(objects)) as dated,
+    ):
+        for address, bucket in ((listed, "listed"), (dated, "dated")):
+            tries = itertools.count()
+            with FaultyProxy(
+                address,
+                lambda _, tries=tries: kinds[n // 2] if (n := next(tries)) < 8 and n % 2 == 0 else None,
+            ) as proxy:
+                where = Place.of(f"{proxy.address}/{bucket}")
+                found = inventory.newest(where)
+                assert (found is not None) == (bucket == "dated")
+                assert list(inventory.versions(where, found)) == handles
 
 
 def test_a_damaged_part_ends_the_run_and_is_named(tmp_path: Path) -> None:
