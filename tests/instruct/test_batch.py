@@ -89,7 +89,7 @@ def test_only_what_is_missing_is_submitted_again(
     server.settings.batch_faults = [fault]
     found = rows(make_batch())
     assert len(found) == 60
-    assert (("0_F1", Reason.REQUEST_FAILED)) not in found
+    assert ("0_F1", Reason.REQUEST_FAILED) not in found
     assert len(server.answered) == len(set(server.answered))
     first, second = inputs(server)[:2]
     answered_at_first = {"expired": 30, "partial": 40, "failed": 0}[fault]
@@ -103,6 +103,33 @@ def test_batches_that_come_back_empty_again_and_again_stop_the_run(
     server.settings.batch_faults = ["failed"] * 9
     with pytest.raises(LlavaMedError, match="validation failed"):
         rows(make_batch())
+
+
+def test_calls_that_fail_are_tried_again(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.call_faults = ["500", "429", "503", "429-bare"]
+    assert len(rows(make_batch())) == 60
+    assert len(server.batches) == 2
+    assert server.statuses[500] == 1
+
+
+def test_a_call_that_cannot_succeed_stops_the_run(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.call_faults = ["quota"]
+    with pytest.raises(LlavaMedError, match="quota is spent"):
+        rows(make_batch())
+    server.settings.call_faults = ["500"] * 99
+    with pytest.raises(LlavaMedError, match="fails again and again"):
+        rows(make_batch())
+
+
+def test_what_a_batch_cannot_answer_is_dropped_alone(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.triggers = {"view 7 ": "content-filter-400", "view 9 ": "500"}
+    found = rows(make_batch(BatchLimits(attempts=2, **QUICK)))
+    dropped = [row for row in found if isinstance(row, tuple)]
+    assert ("7_F1", Reason.CONTENT_FILTER) in dropped
+    assert ("9_F1", Reason.REQUEST_FAILED) in dropped
+    assert {reason for _, reason in dropped} <= {
+        Reason.CONTENT_FILTER, Reason.REQUEST_FAILED, Reason.NO_CONVERSATION,
+    }  # fmt: skip
 
 
 def test_a_wrong_model_stops_the_run(make_batch: MakeBatch, server: Server) -> None:

@@ -5,7 +5,8 @@ By hand: `python -m tests.servers.openai --port 8001 --latency 0.3 --rpm 3000 --
 
 Answers depend on the request's content alone. Faults come in three ways: a share of all requests
 (`fault_share`, drawn from `fault_kinds` by a seeded generator), `queue` (the next requests in turn), and
-`triggers` (every request whose body holds a string).
+`triggers` (every request whose last message holds a string). `batch_faults` are those of whole batches in turn,
+`call_faults` those of the calls that upload, submit and look at them.
 """
 
 import argparse
@@ -73,6 +74,7 @@ class Settings:
     batch_requests: int = 50_000
     batch_bytes: int = 200_000_000
     batch_faults: list[str] = field(default_factory=list)
+    call_faults: list[str] = field(default_factory=list)
     record: bool = True
 
 
@@ -123,6 +125,8 @@ class Server:
                 return await self._chat(json.loads(body))
             finally:
                 self.in_flight -= 1
+        if self.settings.call_faults:
+            return error(*ERRORS[self.settings.call_faults.pop(0)])
         return self._files_and_batches(method, path, headers, body)
 
     # Chat Completions -------------------------------------------------------------------------
@@ -154,16 +158,17 @@ class Server:
         return Reply(200, json.dumps(answer).encode(), self._limit_headers())
 
     def _fault(self, body: dict[str, Any]) -> str | None:
-        if self.settings.triggers:
-            text = json.dumps(body["messages"][-1], ensure_ascii=False)
-            for trigger, kind in self.settings.triggers.items():
-                if trigger in text:
-                    return kind
+        if kind := self._trigger(body):
+            return kind
         if self.settings.queue:
             return self.settings.queue.pop(0)
         if self.settings.fault_share and self._random.random() < self.settings.fault_share:
             return self._random.choice(self.settings.fault_kinds)
         return None
+
+    def _trigger(self, body: dict[str, Any]) -> str | None:
+        text = body["messages"][-1]["content"]
+        return next((kind for trigger, kind in self.settings.triggers.items() if trigger in text), None)
 
     async def _faulty(self, kind: str, body: dict[str, Any]) -> Reply | None:
         """The faulty reply, or None where the fault leaves the reply to be made."""
@@ -293,7 +298,8 @@ class Server:
                 response = {"status_code": 500, "body": {"error": {"message": "oops"}}}
                 failed.append({**head, "response": response, "error": None})
                 continue
-            answer = completion(line["body"], self.settings.models)
+            kind = self._trigger(line["body"])
+            answer = error(*ERRORS[kind]) if kind else completion(line["body"], self.settings.models)
             if isinstance(answer, Reply):
                 response = {"status_code": answer.status, "body": json.loads(answer.body)}
                 failed.append({**head, "response": response, "error": None})
