@@ -97,13 +97,13 @@ class _Span(NamedTuple):
         start: offset of its first character.
         end: offset after its last.
         figures: what it refers to.
-        goes_on: it may be part of a list or range whose other numbers have no cross-reference of their own.
+        several: it holds several numbers, of which it may refer to the first alone.
     """
 
     start: int
     end: int
     figures: Sequence[FigureDraft]
-    goes_on: bool
+    several: bool
 
 
 _Key = tuple[str, _Number]  # ("supplementary figure", 3)
@@ -269,21 +269,22 @@ def _add_block(marked: str, scope: etree._Element, names: _Names, rids: Sequence
     before, *pieces = marked.split(_OPEN)
     parts, length = [before], len(before)
     spans: list[_Span] = []
-    by_number = names.in_plain(before)
+    by_number, goes_on = names.in_plain(before), False
     for piece in pieces:
         index, _, rest = piece.partition(_BETWEEN)
         inside, _, after = rest.partition(_CLOSE)
-        goes_on = _SEVERAL_NUMBERS.search(inside) is not None or _MORE_NUMBERS.match(after) is not None
-        by_number = by_number or goes_on or names.in_plain(after)
+        several = _SEVERAL_NUMBERS.search(inside) is not None
+        goes_on = goes_on or several or _MORE_NUMBERS.match(after) is not None
+        by_number = by_number or names.in_plain(after)
         start, end = length + len(inside) - len(inside.lstrip()), length + len(inside)
         if index.isdecimal() and int(index) < len(rids):
-            spans.append(_Span(start, end, names.of_xref(rids[int(index)], scope), goes_on))
+            spans.append(_Span(start, end, names.of_xref(rids[int(index)], scope), several))
         parts += (inside, after)
         length = end + len(after)
     text = "".join(parts)
     hits = [_Hit(span.start, span.figures) for span in spans if span.figures]
-    if by_number:
-        hits += _numbered(text, spans, names.word, names.by_key.get(scope, {}))
+    if by_number or goes_on:
+        hits += _numbered(text, spans, names.word, names.by_key.get(scope, {}), tagged_too=goes_on)
         hits.sort(key=_offset)
     sentence = folded = ""
     for hit, found in zip(hits, sentences_at(text, map(_offset, hits)), strict=True):
@@ -300,17 +301,21 @@ def _numbered(
     spans: Sequence[_Span],
     word: re.Pattern[str] | None,
     by_key: Mapping[_Key, list[FigureDraft]],
+    *,
+    tagged_too: bool,
 ) -> Iterator[_Hit]:
-    """Mentions by number; a number that an `<xref>` holds is left to that `<xref>`."""
+    """Mentions by number; a number that an `<xref>` holds alone is left to that `<xref>`.
+
+    With `tagged_too` a mention that begins within an `<xref>` is read on, for the numbers that have none.
+    """
     if word is None or not by_key:
         return
-    goes_on = any(span.goes_on for span in spans)
     for match in word.finditer(text):
-        if not goes_on and _at(spans, match.end()) is not None:
+        if not tagged_too and _at(spans, match.end()) is not None:
             continue
         name = match[0].rstrip(" .,").lower()
         numbers = list(_numbers(text, match.end(), plural=name.endswith("s")))
-        untagged = [named for named in numbers if named.start == named.end or _at(spans, named.start) is None]
+        untagged = [named for named in numbers if not _is_tagged(named, spans)]
         if not untagged:
             continue
         if len(untagged) == len(numbers) and _is_foreign(text, match.start(), numbers[-1].end):
@@ -327,6 +332,11 @@ def _is_foreign(text: str, start: int, end: int) -> bool:
         _FOREIGN_AFTER.match(text, end) is not None
         or _FOREIGN_BEFORE.search(text[max(0, start - _LONGEST_BEFORE) : start]) is not None
     )
+
+
+def _is_tagged(named: _Named, spans: Sequence[_Span]) -> bool:
+    span = _at(spans, named.start) if named.start < named.end else None
+    return span is not None and not span.several
 
 
 def _at(spans: Sequence[_Span], offset: int) -> _Span | None:

@@ -12,10 +12,18 @@ _MATHML = _MATH + "math"
 BREAK = "\x90"
 """Stands where one block ends and another begins; a control character that XML allows and no encoding in use has."""
 
-_UNREAD = frozenset(
-    ["object-id", "permissions", "attrib", "fn", "table-wrap", "table-wrap-group", "fig", "fig-group", "media",
-     "supplementary-material", "inline-supplementary-material", "alt-text", "long-desc", "code", "index-term", "x"]
-)  # fmt: skip
+_FLOATS = frozenset(["fig", "fig-group", "table-wrap", "table-wrap-group", "media", "supplementary-material"])
+_UNREAD = _FLOATS | {
+    "object-id",
+    "permissions",
+    "attrib",
+    "fn",
+    "alt-text",
+    "long-desc",
+    "code",
+    "index-term",
+    "x",
+}
 _BLOCKS = frozenset(
     ["p", "title", "subtitle", "list", "list-item", "def-list", "def-item", "term", "def", "disp-quote", "boxed-text",
      "statement", "verse-group", "verse-line", "speech", "speaker", "sec"]
@@ -66,7 +74,7 @@ def simplify(element: etree._Element) -> None:
             _replace_content(special, read_tex("".join(special.itertext())))
         elif tag == _MATHML:
             _replace_content(special, fold(_read_math(special)))
-        if tag in _SPACED:
+        if tag in _SPACED or tag in _FLOATS:
             _surround(special, " ")
         if tag in _FORMULAE:
             _keep_one_reading(special)
@@ -121,12 +129,12 @@ _TEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _TEX_LAYOUT = re.compile(
     r"\\(?:begin|end)\{[^{}]*\}(?:\{[clr|]*\})?|\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])"
 )
-_TEX_COMMAND = re.compile(r"\\([A-Za-z]+) ?")
+_TEX_COMMAND = re.compile(r"\\([A-Za-z]+)")
 _TEX_SPACE = re.compile(r"\\[,;:! ]|\\\\|(?<!\\)[~&]")
 
 
 def read_tex(source: str) -> str:
-    r"""LaTeX → a plain reading: `\documentclass…\begin{document}$$\alpha_{1} \le 0.05$$\end{document}` → `α1≤ 0.05`."""
+    r"""LaTeX → plain text: `\documentclass…\begin{document}$$\alpha_{1} \le 5$$\end{document}` → `α1 ≤ 5`."""
     body = _TEX_BODY.search(source)
     text = body[1] if body else source
     text = _TEX_FRACTION.sub(r"\1/\2", text)

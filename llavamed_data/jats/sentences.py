@@ -116,7 +116,7 @@ def _word_may_end(word: str, following: str) -> bool:
 
 
 def _is_initials(word: str) -> bool:
-    return "." in word and all(len(part) == 1 and part.isalpha() for part in re.split("[.-]", word))
+    return "." in word and all(len(part) == 1 and part.isalpha() for part in re.split("[.-]+", word))
 
 
 def _within_brackets(text: str, start: int, end: int) -> bool:
