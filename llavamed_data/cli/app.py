@@ -13,6 +13,8 @@ from rich.text import Text
 
 from llavamed_data import __version__
 from llavamed_data.cli.build import build, option
+from llavamed_data.cli.clean import clean
+from llavamed_data.cli.estimate import estimate
 from llavamed_data.cli.extract import extract
 from llavamed_data.cli.validate import validate
 from llavamed_data.errors import LlavaMedError, UsageError
@@ -29,6 +31,8 @@ app = typer.Typer(
 app.command()(build)
 app.command()(extract)
 app.command()(validate)
+app.command()(estimate)
+app.command()(clean)
 
 _WRONG_CALL: type[Exception] = typer.BadParameter.__mro__[1]
 """The command-line library's own error for a wrong call; Typer names only this subclass of it."""

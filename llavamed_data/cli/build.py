@@ -23,6 +23,15 @@ Source = Annotated[
 ]
 Limit = Annotated[int | None, option(min=1, help="Read at most this many articles.", show_default=False)]
 Workers = Annotated[int | None, option(min=1, help="Processes at a time.", show_default="one a core")]
+Size = Annotated[
+    int | None, option(min=1, help="Figures wanted, in place of the recipe's.", show_default=False)
+]
+FewShots = Annotated[
+    Path | None, option(help="YAML of few-shot examples in place of the project's.", show_default=False)
+]
+Prices = Annotated[Path | None, option(help="YAML of prices in place of the project's.", show_default=False)]
+Rpm = Annotated[float | None, option(min=1, help="Requests a minute.", show_default=False)]
+Tpm = Annotated[float | None, option(min=1, help="Tokens a minute.", show_default=False)]
 
 
 def build(
@@ -37,9 +46,7 @@ def build(
     out: Annotated[Path, option(help="Datasets go to OUT/RECIPE.")] = Path("llava-med"),
     work: Work = Path(".llavamed"),
     seed: Annotated[int, option(help="Chooses the sample and the phrasings.")] = 0,
-    size: Annotated[
-        int | None, option(min=1, help="Figures wanted, in place of the recipe's.", show_default=False)
-    ] = None,
+    size: Size = None,
     limit: Limit = None,
     license: Annotated[  # noqa: A002  (the flag's name)
         str, option(help="Only articles under these licences: cc0,cc-by,…", show_default="all")
@@ -51,6 +58,30 @@ def build(
     keep_without_image: Annotated[
         bool, option("--keep-without-image", help="Keep eval questions whose image is lost.")
     ] = False,
+    generator: Annotated[
+        str, option(help="Who writes: offline | openai | openai-batch (half price, up to 24 h).")
+    ] = "offline",
+    model: Annotated[str | None, option(help="The LLM, as the server names it.", show_default=False)] = None,
+    base_url: Annotated[
+        str | None, option(help="Any OpenAI-compatible address.", show_default="OpenAI's own")
+    ] = None,
+    few_shots: FewShots = None,
+    prices: Prices = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_cost: Annotated[
+        float | None,
+        option(min=0, help="Dollars at which the run stops, before passing them.", show_default=False),
+    ] = None,
+    drop_unseen_facts: Annotated[
+        bool, option("--drop-unseen-facts", help="Drop rounds that quote what no image shows.")
+    ] = False,
+    judge: Annotated[
+        str | None, option(help="A second model that scores groundedness.", show_default=False)
+    ] = None,
+    best: Annotated[
+        int | None, option(min=1, help="Keep the judge's best N conversations.", show_default=False)
+    ] = None,
     workers: Workers = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -64,6 +95,7 @@ def build(
     from llavamed_data.pipeline.build import build as run
     from llavamed_data.pipeline.engine import Engine
     from llavamed_data.pipeline.options import BuildOptions
+    from llavamed_data.pipeline.writing import WritingOptions
 
     options = BuildOptions(
         source=source,
@@ -76,6 +108,19 @@ def build(
         licenses=tuple(name for name in license.split(",") if name.strip()),
         keep_eval_articles=keep_eval_articles,
         keep_without_image=keep_without_image,
+        writing=WritingOptions(
+            generator=generator,
+            model=model,
+            base_url=base_url,
+            few_shots=few_shots,
+            prices=prices,
+            rpm=rpm,
+            tpm=tpm,
+            max_cost=max_cost,
+            drop_unseen_facts=drop_unseen_facts,
+            judge=judge,
+            best=best,
+        ),
     )
     with watched(quiet=quiet or as_json) as watch:
         summary = run(recipes or (), options, Engine(workers=workers, watch=watch))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from llavamed_data.instruct.chat import FollowUp
+from llavamed_data.instruct.chat import FollowUp, Tally
 from llavamed_data.instruct.cleaning import clean, rules_version
 from llavamed_data.instruct.conversation import Conversation, Pair
 from llavamed_data.instruct.prompts import Message, Prompt, instruction
@@ -18,7 +18,9 @@ T = TypeVar("T")
 
 
 class Completer(Protocol):
-    """Answers requests in order: `ChatClient` or `BatchClient`."""
+    """Answers requests in order: `ChatClient` or `BatchClient`; `tally` says what it did so far."""
+
+    tally: Tally
 
     def complete(  # noqa: D102
         self, jobs: Iterable[tuple[T, Request]], follow_up: FollowUp | None = None

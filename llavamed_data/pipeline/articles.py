@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from llavamed_data.instruct.conversation import Generator
@@ -32,7 +33,7 @@ def build_from_articles(recipes: Sequence[Recipe], options: BuildOptions, engine
     """Builds each recipe from a source of articles; see `build`."""
     options.writing.check()
     source = open_source(options.source, licenses=options.licenses or None)
-    work = _Build(source, options, engine)
+    work = ArticleBuild(source, options, engine)
     work.extract()
     if not options.keep_eval_articles:
         work.set_eval_articles_aside()
@@ -41,7 +42,7 @@ def build_from_articles(recipes: Sequence[Recipe], options: BuildOptions, engine
     return work.summary
 
 
-class _Build:
+class ArticleBuild:
     """One source and its work folder."""
 
     def __init__(self, source: ArticleSource, options: BuildOptions, engine: Engine) -> None:
@@ -57,6 +58,7 @@ class _Build:
         self.drawn: dict[str, tuple[Manifest, Manifest]] = {}
 
     def extract(self) -> None:
+        """Reads the articles; must come first."""
         folder = self.folder / "extract"
         self.extracted = extract(self.source, folder, limit=self.options.limit, engine=self.engine)
         self.summary.record("extract", self.extracted)
@@ -69,6 +71,7 @@ class _Build:
         self.eval_articles = frozenset(name for row in rows for name in (row["pmcid"], row["pmid"]) if name)
 
     def sized(self, recipe: Recipe) -> Recipe:
+        """The recipe at the size that the user wants; the evaluation set keeps its own."""
         size = self.options.size
         return dataclasses.replace(recipe, size=size) if size and recipe.name != EVAL else recipe
 
@@ -81,6 +84,11 @@ class _Build:
         with open_writer(recipe, self.options.writing, self.options.work, seed) as writer:
             said = converse(recipe, pairs, acquired.digest(), writer, folder / "converse", seed=seed)
         generator = writer.generator
+        if account := writer.account():
+            self.summary.notes.append(f"{recipe.name}: {account}")
+        if rules := said.facts["rules"]:
+            touched = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
+            self.summary.notes.append(f"{recipe.name}: cleaning rules touched {touched}")
         for manifest in (selected, acquired, said):
             self.summary.record(manifest.station, manifest, dataset=recipe.name)
         shortage = _shortage(recipe, selected, said.tallies["figures"].kept)
@@ -114,30 +122,37 @@ class _Build:
             Built(recipe.name, out, recipe.split, shortage=shortage, **assembled.facts)
         )
 
+    def select(self, recipe: Recipe, overdraw: float = OVERDRAW) -> Manifest:
+        """Ranks the recipe's candidates; `candidates` is where they lie."""
+        aside = self.eval_articles if recipe.name != EVAL else None
+        return select(
+            recipe,
+            self.pairs,
+            self.extracted.digest(),
+            self.folder / recipe.name / "select",
+            seed=self.options.seed,
+            excluded=partial(_excluded, aside),
+            excluded_digest=fingerprint(sorted(aside) if aside is not None else None),
+            overdraw=overdraw,
+        )
+
+    def candidates(self, recipe: Recipe) -> Path:
+        """The file that `select` leaves."""
+        return self.folder / recipe.name / "select" / "ranked.parquet"
+
     def _draw(self, recipe: Recipe) -> tuple[Manifest, Manifest]:
         """Selects and acquires; looks further down the ranking where too many images turn out unsound."""
-        folder = self.folder / recipe.name
-        aside = self.eval_articles if recipe.name != EVAL else None
         overdraw = OVERDRAW
         while True:
-            selected = select(
-                recipe,
-                self.pairs,
-                self.extracted.digest(),
-                folder / "select",
-                seed=self.options.seed,
-                excluded=partial(_excluded, aside),
-                excluded_digest=fingerprint(sorted(aside) if aside is not None else None),
-                overdraw=overdraw,
-            )
+            selected = self.select(recipe, overdraw)
             acquired = acquire(
                 recipe,
-                folder / "select" / "ranked.parquet",
+                self.candidates(recipe),
                 self.pairs,
                 selected.digest(),
                 self.source,
                 self.shelf,
-                folder / "acquire",
+                self.folder / recipe.name / "acquire",
                 size=selected.facts["size"],
                 engine=self.engine,
             )

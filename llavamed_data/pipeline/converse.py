@@ -69,9 +69,17 @@ def converse(
 
 def _who(writer: Writer) -> list[object]:
     by = writer.generator
-    judged = [writer.judge.model.name, writer.best] if writer.judge else []
     quality = repr(getattr(by, "quality", None))
-    return [by.name, by.model, by.prompt_sha256, by.few_shots_sha256, by.rules_version, quality, *judged]
+    return [
+        by.name,
+        by.model,
+        by.prompt_sha256,
+        by.few_shots_sha256,
+        by.rules_version,
+        quality,
+        writer.judge_model,
+        writer.best,
+    ]
 
 
 class _Talk:
@@ -123,7 +131,7 @@ class _Talk:
 
         def asked() -> Iterator[Pair]:
             for row in read_rows([self.acquired], list(Pair.__dataclass_fields__)):
-                pair = _pair(row, mentions=self.recipe.converse.mentions)
+                pair = pair_of(row, mentions=self.recipe.converse.mentions)
                 waiting[pair.pair_id] = pair
                 yield pair
 
@@ -135,10 +143,9 @@ class _Talk:
                 yield waiting.pop(said.pair_id), said
 
     def _best(self, made: Iterable[tuple[Pair, _Said]]) -> Iterator[tuple[Pair, _Said]]:
-        judge = self.writer.judge
         held = list(made)
         talks = [(pair, said) for pair, said in held if isinstance(said, Conversation)]
-        verdicts = judge.verdicts(talks) if judge else ()
+        verdicts = self.writer.judge().verdicts(talks) if self.writer.judge else ()
         _, dropped = best(verdicts, self.writer.best or len(talks))
         for pair, said in held:
             drop = dropped.get(pair.pair_id)
@@ -177,7 +184,8 @@ class _Talk:
                 self.dropped.append(Dropped.of(*answer))
 
 
-def _pair(row: Mapping[str, Any], *, mentions: bool) -> Pair:
+def pair_of(row: Mapping[str, Any], *, mentions: bool) -> Pair:
+    """What a generator sees of a row of pairs; without its mentions for caption-only sets."""
     return Pair(**{**row, "inline_mentions": tuple(row["inline_mentions"]) if mentions else ()})
 
 

@@ -1,12 +1,19 @@
 """Who writes the text of a dataset: the embedded back end, or an LLM with its journal."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from llavamed_data.errors import UsageError
-from llavamed_data.instruct.back_ends import LLM_GENERATORS, model_settings, open_completer, open_generator
+from llavamed_data.instruct.back_ends import (
+    GENERATORS,
+    OFFLINE,
+    model_settings,
+    open_completer,
+    open_generator,
+)
 from llavamed_data.instruct.chat import Limits
 from llavamed_data.instruct.conversation import Generator
 from llavamed_data.instruct.generate import LlmGenerator
@@ -18,9 +25,6 @@ from llavamed_data.instruct.quality import Quality
 from llavamed_data.instruct.references import References
 from llavamed_data.instruct.server import Server
 from llavamed_data.recipes import Recipe, Task
-
-OFFLINE = "offline"
-GENERATORS = (OFFLINE, *LLM_GENERATORS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +85,24 @@ class Writer:
     Attributes:
         generator: writes the conversations.
         references: answers the evaluation set's questions; None where the generator's own answers stand.
-        judge: scores the conversations, where wanted.
+        judge_model: who scores the conversations, where wanted.
         best: how many of them to keep.
+        judge: opens the judge once all conversations are written: it may spend what they left of the cost limit.
     """
 
     generator: Generator
     references: References | None = None
-    judge: Judge | None = None
+    judge_model: str | None = None
     best: int | None = None
+    judge: Callable[[], Judge] | None = None
+
+    def account(self) -> str:
+        """What an LLM's answers took so far, in words; "" where none was asked."""
+        if not isinstance(self.generator, LlmGenerator):
+            return ""
+        tally = self.generator.completer.tally
+        bought = f"{tally.answered:,} answers of {self.generator.model} for ${tally.dollars:,.2f}"
+        return f"{bought}, {tally.from_journal:,} from the journal"
 
 
 def prompt_of(recipe: Recipe, options: WritingOptions) -> Prompt:
@@ -124,17 +138,28 @@ def open_writer(recipe: Recipe, options: WritingOptions, work: Path, seed: int) 
         return
     with Journal(work / "journal.jsonl") as journal:
         generator = llm_generator(recipe, options, journal)
-        references = judge = None
         if recipe.converse.task is Task.EVALUATION:
-            references = References(generator.completer, generator.chat_model)
+            yield Writer(generator, References(generator.completer, generator.chat_model))
         elif options.judge:
-            model = model_settings(options.judge, options.prices)
-            asked = open_completer(
-                options.generator, model, journal, server=Server(options.base_url), limits=_limits(options)
-            )
-            judge = Judge(asked, model, mentions=recipe.converse.mentions)
-        yield Writer(generator, references, judge, options.best)
+            judge = partial(_judge, recipe, options, journal, generator)
+            yield Writer(generator, judge_model=options.judge, best=options.best, judge=judge)
+        else:
+            yield Writer(generator)
 
 
-def _limits(options: WritingOptions) -> Limits:
-    return Limits(rpm=options.rpm, tpm=options.tpm, max_cost=options.max_cost)
+def _judge(recipe: Recipe, options: WritingOptions, journal: Journal, generator: LlmGenerator) -> Judge:
+    model = model_settings(options.judge or "", options.prices)
+    asked = open_completer(
+        options.generator,
+        model,
+        journal,
+        server=Server(options.base_url),
+        limits=_limits(options, spent=generator.completer.tally.dollars),
+        prices=options.prices,
+    )
+    return Judge(asked, model, mentions=recipe.converse.mentions)
+
+
+def _limits(options: WritingOptions, *, spent: float = 0.0) -> Limits:
+    left = None if options.max_cost is None else max(0.0, options.max_cost - spent)
+    return Limits(rpm=options.rpm, tpm=options.tpm, max_cost=left)

@@ -30,6 +30,8 @@ class Check(StrEnum):
     """User and assistant take turns; the user begins, the assistant ends."""
     EMPTY_TURN = "empty-turn"
     """Every turn says something."""
+    LEAKS = "leaks"
+    """No answer that the toolkit made points to the text it was made from ("the caption says …")."""
     IDS = "ids"
     """An id names one row of the dataset."""
     LICENCE = "licence"

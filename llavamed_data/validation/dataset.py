@@ -15,7 +15,7 @@ from llavamed_data.validation.checks import Check
 from llavamed_data.validation.images import image_fault
 from llavamed_data.validation.place import local_folder, neighbours
 from llavamed_data.validation.report import ID_SHOWN, Fault, Finding, Report
-from llavamed_data.validation.rows import BREACHES_A_ROW, Row, RowSchema, role_findings, shown
+from llavamed_data.validation.rows import BREACHES_A_ROW, Row, RowSchema, leak_findings, role_findings, shown
 from llavamed_data.validation.shards import (
     UNREADABLE,
     Shard,
@@ -144,6 +144,7 @@ class _RowPass:
         yield from breaches
         if len(breaches) < BREACHES_A_ROW and not any(_of_messages(breach) for breach in breaches):
             yield from role_findings(row)
+            yield from leak_findings(row)
         if broken:
             yield Finding(Check.IMAGE_DECODES, "images[0]", broken)
         yield from self._identity(row)

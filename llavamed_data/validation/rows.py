@@ -7,6 +7,8 @@ from typing import Any
 import jsonschema_rs
 from jsonschema import ValidationError
 
+from llavamed_data.instruct.back_ends import GENERATORS
+from llavamed_data.instruct.cleaning import leaks
 from llavamed_data.schemas import load_schema, validator
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.report import Finding
@@ -67,6 +69,17 @@ def role_findings(row: Row) -> Iterator[Finding]:
             return
     if len(turns) % 2:
         yield Finding(Check.ROLES, f"messages[{len(turns) - 1}].role", "the user has the last word")
+
+
+def leak_findings(row: Row) -> Iterator[Finding]:
+    """Answers that give away the text they were written from; a caption as the answer may name what it likes."""
+    stated = row.get("provenance")
+    if not isinstance(stated, dict) or stated.get("generator") not in GENERATORS:
+        return
+    for index, turn in enumerate(row["messages"]):
+        for part in turn["content"] if turn["role"] == "assistant" else ():
+            if found := leaks(part["text"] or ""):
+                yield Finding(Check.LEAKS, f"messages[{index}]", f"points to the text: {', '.join(found)}")
 
 
 def field_path(steps: Sequence[str | int]) -> str:
