@@ -61,9 +61,8 @@ def parse_article(xml: bytes) -> Article:
         Drop: MALFORMED_XML (not well-formed, or no `<article>` in it), XML_TOO_LARGE (above
             `document.MAX_XML_BYTES`).
     """
-    article = read_article(xml)
-    contents = survey(article)
-    front = read_front(article)
+    contents = survey(read_article(xml))
+    front = read_front(contents)
     drafts = read_figures(contents)
     add_mentions(contents, drafts)
     return Article(

@@ -10,7 +10,6 @@ from llavamed_data.jats.document import replace_entities
 from llavamed_data.jats.plaintext import COMPOSITE
 
 _FRONT = ("title-group", "abstract", "trans-abstract", "permissions")
-_BACK_UNREAD = ("ref-list", "fn-group", "glossary")
 
 
 @dataclass(slots=True)
@@ -57,12 +56,10 @@ def survey(article: etree._Element) -> Contents:
 
 
 def _regions(article: etree._Element) -> Iterator[etree._Element]:
-    """All of the article but what holds no figure and no running text: authors, references, notes."""
+    """All of the article but the front matter that holds no figure and no running text, as authors do not."""
     for part in article:
         if part.tag == "front":
             for meta in part.iterchildren("article-meta"):
                 yield from meta.iterchildren(*_FRONT)
-        elif part.tag == "back":
-            yield from (child for child in part if child.tag not in _BACK_UNREAD)
         else:
             yield part

@@ -12,7 +12,7 @@ from llavamed_data.jats.plaintext import fold, plain_text
 
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _FOR_THE_WEB = re.compile(r"\.(?:jpe?g|png)$", re.I)
-_ENDED = re.compile(r"[.!?:;,…][\"”’'»)\]]*$")
+_END_MARKS, _CLOSERS = (".", "!", "?", ":", ";", ",", "…"), "\"”’'»)]"
 _CAPTION_BLOCKS = frozenset(["title", "subtitle", "p", "list", "def-list", "disp-formula", "disp-quote"])
 _LONGEST_LABEL = 60  # a longer one, where there is no caption, is the caption
 _DOI_ALONE = re.compile(r"(?:doi:\s?|(?:https?://)?(?:dx\.)?doi\.org/)10\.\S+", re.I)
@@ -129,7 +129,7 @@ def _join(blocks: Iterable[str]) -> str:
     joined = ""
     for block in blocks:
         if joined:
-            joined += " " if _ENDED.search(joined) else ". "
+            joined += " " if joined.rstrip(_CLOSERS).endswith(_END_MARKS) else ". "
         joined += block
     return joined
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from llavamed_data.jats.contents import Contents
 from llavamed_data.jats.plaintext import fold, plain_text, text_of
 
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
@@ -34,12 +35,10 @@ class Front:
     year: int | None = None
 
 
-def read_front(article: etree._Element) -> Front:
+def read_front(contents: Contents) -> Front:
     """Identifiers, title, licence and the year of first publication, each absent where it is not stated."""
     front = Front()
-    meta = article.find("front/article-meta")
-    if meta is None:
-        meta = article.find("front-stub")
+    meta = contents.article.find("front/article-meta")
     if meta is None:
         return front
     years: list[int] = []
@@ -49,7 +48,9 @@ def read_front(article: etree._Element) -> Front:
                 _read_id(child, front)
             case "title-group":
                 title = child.find("article-title")
-                front.title = "" if title is None else plain_text(title)
+                front.title = (
+                    "" if title is None else plain_text(title, composite=title in contents.composite)
+                )
             case "pub-date":
                 years += _year(child)
             case "permissions" | "copyright-statement" | "license":
@@ -71,7 +72,7 @@ def _read_id(element: etree._Element, front: Front) -> None:
 
 
 def _year(pub_date: etree._Element) -> Iterator[int]:
-    year = (pub_date.findtext("year") or "").strip()
+    year = "".join(child.text or "" for child in pub_date.iterchildren("year")).strip()
     if year.isdecimal() and not _NOT_PUBLICATION & {pub_date.get("pub-type"), pub_date.get("date-type")}:
         yield int(year)
 
