@@ -1,0 +1,221 @@
+"""Bytes in and out: LFS uploads, downloads by address, and the Xet store."""
+
+import re
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.servers.hub.hub import Hub
+from tests.servers.hub.repositories import Repository
+from tests.servers.hub.wire import Answer, Call, Problem, Route, as_json
+
+_SHA256 = r"(?P<oid>[0-9a-f]{64})"
+_HOUR = 3600
+
+
+def transfer_routes(hub: Hub) -> list[Route]:
+    """Method, address and what serves it."""
+    transfer, xet = Transfer(hub), Xet(hub)
+    repo = r"/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)"
+    table = [
+        ("POST", r"/(?P<kind>datasets/)?(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch", transfer.batch),
+        ("PUT", rf"/_lfs/{_SHA256}", transfer.put),
+        ("PUT", rf"/_lfs/{_SHA256}/(?P<part>\d+)", transfer.put_part),
+        ("POST", rf"/_lfs/{_SHA256}/complete", transfer.complete),
+        ("POST", rf"/_lfs/{_SHA256}/verify", transfer.verify),
+        (
+            "GET|HEAD",
+            r"/(?P<kind>datasets/)?(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)",
+            transfer.resolve,
+        ),
+        ("GET", repo + r"/xet-(?P<right>write|read)-token/(?P<revision>[^/]+)", xet.token),
+        ("POST", rf"/_xet/v1/xorbs/default/{_SHA256}", xet.put_xorb),
+        ("POST", r"/_xet/(v1/)?shards", xet.put_shard),
+        ("GET", rf"/_xet/v1/reconstructions/{_SHA256}", xet.reconstruction),
+        ("GET", rf"/_xet/xorbs/{_SHA256}", xet.xorb),
+    ]
+    return [(method, re.compile(pattern), serve) for method, pattern, serve in table]
+
+
+class Transfer:
+    """Files by LFS and by address."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    def batch(self, call: Call) -> Answer:
+        self.hub.writable(call)
+        objects = [self._actions(call, each["oid"], each["size"]) for each in call.json()["objects"]]
+        return as_json({"transfer": "basic", "objects": objects, "hash_algo": "sha256"})
+
+    def _actions(self, call: Call, oid: str, size: int) -> dict[str, object]:
+        """What is to be done to upload an object; nothing if it is there."""
+        if self.hub.objects.size_of(oid) is not None:
+            return {"oid": oid, "size": size}
+        upload: dict[str, object] = {"href": self._signed(call, f"/_lfs/{oid}")}
+        if size > self.hub.part_bytes:
+            parts = range(1, -(-size // self.hub.part_bytes) + 1)
+            addresses = {str(part): self._signed(call, f"/_lfs/{oid}/{part}") for part in parts}
+            header = {"chunk_size": str(self.hub.part_bytes), **addresses}
+            upload = {"href": self._signed(call, f"/_lfs/{oid}/complete"), "header": header}
+        verify = {"href": self._signed(call, f"/_lfs/{oid}/verify")}
+        return {"oid": oid, "size": size, "actions": {"upload": upload, "verify": verify}}
+
+    def _signed(self, call: Call, path: str) -> str:
+        return f"{call.base}{path}?signature={self.hub.accounts.signature(path)}"
+
+    def _check_signature(self, call: Call) -> None:
+        if call.asked("signature") != self.hub.accounts.signature(call.path):
+            raise Problem(403, "The signature does not match")
+
+    def put(self, call: Call) -> Answer:
+        self._check_signature(call)
+        self._keep(call.parts["oid"], call.read())
+        return Answer()
+
+    def put_part(self, call: Call) -> Answer:
+        self._check_signature(call)
+        name = f"{call.parts['oid']}-{int(call.parts['part']):05d}"
+        path = self.hub.objects.incoming(name)
+        _write(path, call.read())
+        path.rename(path.with_name(f"{name}.part"))
+        return Answer(headers={"ETag": f'"{name}"'})
+
+    def complete(self, call: Call) -> Answer:
+        self._check_signature(call)
+        folder, oid = self.hub.objects.root / "incoming", call.parts["oid"]
+        numbers = [part["partNumber"] for part in call.json()["parts"]]
+        paths = [folder / f"{oid}-{number:05d}.part" for number in numbers]
+        self._keep(oid, (path.read_bytes() for path in paths))
+        for path in paths:
+            path.unlink()
+        return as_json({})
+
+    def _keep(self, oid: str, parts: Iterable[bytes]) -> None:
+        path = self.hub.objects.incoming(oid)
+        _write(path, parts)
+        if not self.hub.objects.keep_lfs(oid, path):
+            raise Problem(400, "The bytes do not have the stated SHA-256")
+
+    def verify(self, call: Call) -> Answer:
+        self._check_signature(call)
+        stated = call.json()
+        if self.hub.objects.size_of(stated["oid"]) != stated["size"]:
+            raise Problem(404, "The object is not there")
+        return as_json({})
+
+    def resolve(self, call: Call) -> Answer:
+        repository = self.hub.open(call)
+        commit = self.hub.commit_of(repository, call.parts["revision"])
+        entry = commit.files.get(call.parts["path"])
+        known = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
+        if entry is None:
+            raise Problem(404, "Entry not found", "EntryNotFound", **known)
+        headers = {**known, "ETag": f'"{entry.lfs or entry.oid}"', "Content-Type": "application/octet-stream"}
+        if entry.lfs:
+            headers |= {"X-Linked-Etag": f'"{entry.lfs}"', "X-Linked-Size": str(entry.size)}
+            headers |= self._xet_headers(call, repository, commit.oid, entry.lfs)
+        start, stop, status = 0, entry.size, 200
+        if span := call.span(entry.size):
+            start, stop = span
+            if start >= stop:
+                raise Problem(416, "Range not satisfiable", **{"Content-Range": f"bytes */{entry.size}"})
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{entry.size}"
+            status = 206
+        if entry.lfs:
+            return Answer(status, self.hub.objects.large(entry.lfs, start, stop), headers, stop - start)
+        return Answer(status, self.hub.objects.blob(entry.oid)[start:stop], headers)
+
+    def _xet_headers(self, call: Call, repository: Repository, commit: str, sha256: str) -> dict[str, str]:
+        file = self.hub.objects.xet_file(sha256)
+        if file is None:
+            return {}
+        route = f"{call.base}/api/{repository.kind}/{repository.name}/xet-read-token/{commit}"
+        return {
+            "X-Xet-Hash": file.xet_hash,
+            "X-Xet-Refresh-Route": route,
+            "Link": f'<{route}>; rel="xet-auth"',
+        }
+
+
+class Xet:
+    """The content-addressed store, behind tokens of its own that hold for an hour."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+
+    def token(self, call: Call) -> Answer:
+        right = call.parts["right"]
+        if right == "write":
+            self.hub.writable(call)
+        else:
+            self.hub.open(call)
+        ends = int(time.time()) + _HOUR
+        stated = f"{right}:{ends}"
+        token = f"{stated}:{self.hub.accounts.signature(stated)}"
+        address = f"{call.base}/_xet"
+        headers = {
+            "X-Xet-Cas-Url": address,
+            "X-Xet-Access-Token": token,
+            "X-Xet-Token-Expiration": str(ends),
+        }
+        return as_json({"casUrl": address, "accessToken": token, "exp": ends}, headers=headers)
+
+    def _check(self, call: Call, right: str) -> None:
+        stated, _, signature = (call.bearer or "").rpartition(":")
+        there, _, ends = stated.partition(":")
+        if signature != self.hub.accounts.signature(stated) or int(ends) < time.time():
+            raise Problem(401, "Not a token of this store")
+        if right == "write" and there != "write":
+            raise Problem(403, "This token only reads")
+
+    def put_xorb(self, call: Call) -> Answer:
+        self._check(call, "write")
+        return as_json({"was_inserted": self.hub.objects.put_xorb(call.parts["oid"], call.body())})
+
+    def put_shard(self, call: Call) -> Answer:
+        self._check(call, "write")
+        self.hub.objects.put_shard(call.body())
+        return as_json({"result": 1})
+
+    def reconstruction(self, call: Call) -> Answer:
+        self._check(call, "read")
+        file = self.hub.objects.xet_file_by_hash(call.parts["oid"])
+        if file is None:
+            raise Problem(404, "No such file")
+        start, stop = call.span(file.size) or (0, file.size)
+        if start >= file.size:
+            raise Problem(416, "Range not satisfiable")
+        terms: list[dict[str, object]] = []
+        fetch: dict[str, list[dict[str, object]]] = {}
+        place, skipped = 0, None
+        for term in file.terms:
+            if place < stop and place + term.size > start:
+                skipped = start - place if skipped is None else skipped
+                span = {"start": term.first, "end": term.last}
+                terms.append({"hash": term.xorb, "unpacked_length": term.size, "range": span})
+                first, last = self.hub.objects.span(term.xorb, term.first, term.last)
+                path = f"/_xet/xorbs/{term.xorb}"
+                url = f"{call.base}{path}?signature={self.hub.accounts.signature(path)}"
+                place_of: dict[str, object] = {
+                    "range": span,
+                    "url": url,
+                    "url_range": {"start": first, "end": last},
+                }
+                fetch.setdefault(term.xorb, []).append(place_of)
+            place += term.size
+        return as_json({"offset_into_first_range": skipped or 0, "terms": terms, "fetch_info": fetch})
+
+    def xorb(self, call: Call) -> Answer:
+        if call.asked("signature") != self.hub.accounts.signature(call.path):
+            raise Problem(403, "The signature does not match")
+        data = self.hub.objects.xorb(call.parts["oid"]).read_bytes()
+        start, stop = call.span(len(data)) or (0, len(data))
+        headers = {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}
+        return Answer(206, data[start:stop], headers)
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> None:
+    with path.open("wb") as file:
+        for part in parts:
+            file.write(part)
