@@ -7,6 +7,7 @@ class Reason(StrEnum):
     """A reason for a drop; the value is what manifests, `dropped` files, tables and cards show."""
 
     # articles
+    NOT_IN_SOURCE = "not in the source"
     NO_XML = "no XML"
     MALFORMED_XML = "malformed XML"
     XML_TOO_LARGE = "XML too large"

@@ -22,6 +22,12 @@ Source = Annotated[
     ),
 ]
 Limit = Annotated[int | None, option(min=1, help="Read at most this many articles.", show_default=False)]
+Pmcids = Annotated[
+    Path | None, option(help="Read only the articles of this list, a PMCID a line.", show_default=False)
+]
+Query = Annotated[
+    str | None, option(help="Read only the articles that this search of PMC finds.", show_default=False)
+]
 Workers = Annotated[int | None, option(min=1, help="Processes at a time.", show_default="one a core")]
 Size = Annotated[
     int | None, option(min=1, help="Figures wanted, in place of the recipe's.", show_default=False)
@@ -48,6 +54,8 @@ def build(
     seed: Annotated[int, option(help="Chooses the sample and the phrasings.")] = 0,
     size: Size = None,
     limit: Limit = None,
+    pmcids: Pmcids = None,
+    query: Query = None,
     license: Annotated[  # noqa: A002  (the flag's name)
         str, option(help="Only articles under these licences: cc0,cc-by,…", show_default="all")
     ] = "",
@@ -105,6 +113,8 @@ def build(
         seed=seed,
         size=size,
         limit=limit,
+        pmcids=pmcids,
+        query=query,
         licenses=tuple(name for name in license.split(",") if name.strip()),
         keep_eval_articles=keep_eval_articles,
         keep_without_image=keep_without_image,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from rich.console import Console
 
-from llavamed_data.cli.build import Limit, Quiet, Source, Work, Workers, option
+from llavamed_data.cli.build import Limit, Pmcids, Query, Quiet, Source, Work, Workers, option
 
 
 def extract(
@@ -13,6 +13,8 @@ def extract(
     out: Annotated[Path, option(help="Parquet file of pairs, one row a figure.")],
     work: Work = Path(".llavamed"),
     limit: Limit = None,
+    pmcids: Pmcids = None,
+    query: Query = None,
     workers: Workers = None,
     quiet: Quiet = False,
 ) -> None:
@@ -22,12 +24,18 @@ def extract(
     """
     from llavamed_data.cli.progress import watched
     from llavamed_data.cli.tables import show_stations
+    from llavamed_data.pipeline.choice import Choice
     from llavamed_data.pipeline.engine import Engine
     from llavamed_data.pipeline.pairs_file import extract_to_file
 
     with watched(quiet=quiet) as watch:
         summary = extract_to_file(
-            source, out, work=work, limit=limit, engine=Engine(workers=workers, watch=watch)
+            source,
+            out,
+            work=work,
+            limit=limit,
+            choice=Choice(pmcids, query),
+            engine=Engine(workers=workers, watch=watch),
         )
     if not quiet:
         show_stations(summary, Console())

@@ -10,6 +10,7 @@ from llavamed_data.instruct.conversation import Generator
 from llavamed_data.pipeline.acquire import acquire
 from llavamed_data.pipeline.assemble import Record, assemble
 from llavamed_data.pipeline.card import card_of
+from llavamed_data.pipeline.choice import Choice
 from llavamed_data.pipeline.converse import CAPTION, converse
 from llavamed_data.pipeline.engine import Engine
 from llavamed_data.pipeline.extract import extract, pair_files
@@ -50,9 +51,16 @@ class ArticleBuild:
         self.options = options
         self.engine = engine
         self.summary = BuildSummary()
+        self.choice = Choice(options.pmcids, options.query)
         self.folder = source_folder(
-            options.work, source, options.source, licenses=options.licenses, limit=options.limit
+            options.work,
+            source,
+            options.source,
+            licenses=options.licenses,
+            limit=options.limit,
+            choice=self.choice.name,
         )
+        self.articles = self.choice.articles(self.folder)
         self.shelf = Shelf(self.folder / "images" / source.images_version())
         self.eval_articles: frozenset[str] = frozenset()
         self.drawn: dict[str, tuple[Manifest, Manifest]] = {}
@@ -60,7 +68,9 @@ class ArticleBuild:
     def extract(self) -> None:
         """Reads the articles; must come first."""
         folder = self.folder / "extract"
-        self.extracted = extract(self.source, folder, limit=self.options.limit, engine=self.engine)
+        self.extracted = extract(
+            self.source, folder, limit=self.options.limit, articles=self.articles, engine=self.engine
+        )
         self.summary.record("extract", self.extracted)
         self.pairs = pair_files(folder)
 
@@ -161,11 +171,13 @@ class ArticleBuild:
             overdraw *= 4
 
     def _notes(self, recipe: Recipe) -> list[str]:
-        if recipe.name == EVAL or not self.options.keep_eval_articles:
-            return []
-        return [
-            "Articles of an evaluation set drawn from the same source were not left out (`--keep-eval-articles`)."
-        ]
+        notes = self.choice.note(self.articles)
+        if recipe.name != EVAL and self.options.keep_eval_articles:
+            notes.append(
+                "Articles of an evaluation set drawn from the same source were not left out "
+                "(`--keep-eval-articles`)."
+            )
+        return notes
 
     def _records(self, recipe: Recipe, generator: Generator) -> Iterator[Record]:
         """Joins conversations to their pairs: both lie in the same order."""

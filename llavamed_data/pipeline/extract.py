@@ -7,11 +7,13 @@ Section 3 of the paper: figure–caption pairs of PubMed Central, with "sentence
 
 import itertools
 import json
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
@@ -22,16 +24,23 @@ from llavamed_data.pipeline.files import PAIRS, write_dropped, write_rows, writt
 from llavamed_data.pipeline.station import Manifest, Outcome, Station, fingerprint
 from llavamed_data.pipeline.tally import Dropped, Tally, total
 from llavamed_data.reasons import Drop, Reason
+from llavamed_data.sources.article_lists import ArticleList
 from llavamed_data.sources.base import ArticleSource, SourceArticle
 from llavamed_data.sources.media import resolve_graphic
 
 HANDLES = "handles.txt"
+NOT_IN_SOURCE = "dropped-listed.parquet"
 LEAST_ARTICLES, MOST_ARTICLES = 32, 5_000
 """Articles a task: small enough to use all cores on a few hundred, large enough for millions."""
 
 
 def extract(
-    source: ArticleSource, folder: Path, *, limit: int | None = None, engine: Engine | None = None
+    source: ArticleSource,
+    folder: Path,
+    *,
+    limit: int | None = None,
+    articles: ArticleList | None = None,
+    engine: Engine | None = None,
 ) -> Manifest:
     """Reads every article of `source` and leaves its pairs in `folder`.
 
@@ -39,15 +48,16 @@ def extract(
         source: where articles come from.
         folder: the station's folder: `pairs-*.parquet` (schema `files.PAIRS`), `dropped-*.parquet`, manifest.
         limit: read at most this many articles, in the source's order.
+        articles: read only these; those that the source lacks are dropped.
         engine: what runs the work; all cores by default.
 
     Raises:
         UsageError: the source holds nothing.
     """
-    station = Station(
-        folder, fingerprint("extract", source.name, source.fingerprint(), limit), resumable=True
-    )
-    return station.run(lambda partial: _extract(source, partial, limit, engine or Engine()))
+    chosen = [] if articles is None else [articles.digest()]
+    stated = fingerprint("extract", source.name, source.fingerprint(), limit, *chosen)
+    station = Station(folder, stated, resumable=True)
+    return station.run(lambda partial: _extract(source, partial, limit, articles, engine or Engine()))
 
 
 def pair_files(folder: Path) -> list[Path]:
@@ -55,11 +65,12 @@ def pair_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("pairs-*.parquet"))
 
 
-def _extract(source: ArticleSource, partial: Path, limit: int | None, engine: Engine) -> Outcome:
+def _extract(
+    source: ArticleSource, partial: Path, limit: int | None, wanted: ArticleList | None, engine: Engine
+) -> Outcome:
     handles = partial / HANDLES
     if not handles.exists():
-        with written_whole(handles) as aside, aside.open("w", encoding="utf-8") as lines:
-            lines.writelines(f"{handle}\n" for handle in itertools.islice(source.handles(), limit))
+        _list_handles(source, partial, limit, wanted)
     with handles.open(encoding="utf-8") as lines:
         articles = sum(1 for _ in lines)
     tasks = tasks_for(articles, least=LEAST_ARTICLES, most=MOST_ARTICLES)
@@ -69,9 +80,25 @@ def _extract(source: ArticleSource, partial: Path, limit: int | None, engine: En
     tallies = {unit: total(Tally(**part[unit]) for part in counts) for unit in ("articles", "figures")}
     for path in partial.glob("counts-*.json"):
         path.unlink()
+    if wanted is not None:
+        tallies["articles"].drop(Reason.NOT_IN_SOURCE, pq.read_metadata(partial / NOT_IN_SOURCE).num_rows)
     handles.unlink()
     forget_tasks(partial)
     return Outcome(tallies, facts={"source": source.name, "source_date": source.date})
+
+
+def _list_handles(
+    source: ArticleSource, partial: Path, limit: int | None, articles: ArticleList | None
+) -> None:
+    """Writes down what to read, and which articles of the list the source lacks."""
+    handles = source.handles() if articles is None else articles.choose(source.handles())
+    with written_whole(partial / HANDLES) as aside:
+        with aside.open("w", encoding="utf-8") as lines:
+            lines.writelines(f"{handle}\n" for handle in itertools.islice(handles, limit))
+        if articles is not None:
+            deque(handles, maxlen=0)  # those beyond the limit are in the source, too
+            missing = (Dropped(pmcid, Reason.NOT_IN_SOURCE.value, "") for pmcid in articles.missing())
+            write_dropped(partial / NOT_IN_SOURCE, missing)
 
 
 class ReadArticles(PipelineStep):  # type: ignore[misc]

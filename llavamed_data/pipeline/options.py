@@ -18,6 +18,8 @@ class BuildOptions:
         seed: chooses the sample and the phrasings.
         size: figures wanted, in place of the recipe's own number.
         limit: read at most this many articles.
+        pmcids: a file of PMCIDs: read only these articles.
+        query: a search of PMC: read only the articles that it finds.
         licenses: draw only from articles under these licences (`cc0`, `cc-by`, …); all where empty.
         keep_eval_articles: do not leave the evaluation set's articles out of the training sets.
         keep_without_image: keep evaluation questions whose image is lost.
@@ -31,6 +33,8 @@ class BuildOptions:
     seed: int = 0
     size: int | None = None
     limit: int | None = None
+    pmcids: Path | None = None
+    query: str | None = None
     licenses: tuple[str, ...] = ()
     keep_eval_articles: bool = False
     keep_without_image: bool = False

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from llavamed_data.errors import UsageError
+from llavamed_data.pipeline.choice import Choice
 from llavamed_data.pipeline.engine import Engine
 from llavamed_data.pipeline.extract import extract, pair_files
 from llavamed_data.pipeline.files import PAIRS, read_rows, write_dropped, write_rows
@@ -13,7 +14,13 @@ from llavamed_data.sources.open import open_source
 
 
 def extract_to_file(
-    source: str, out: Path, *, work: Path, limit: int | None = None, engine: Engine | None = None
+    source: str,
+    out: Path,
+    *,
+    work: Path,
+    limit: int | None = None,
+    choice: Choice | None = None,
+    engine: Engine | None = None,
 ) -> BuildSummary:
     """Reads the articles of `source` and writes their pairs to `out`, what was dropped beside it.
 
@@ -23,6 +30,7 @@ def extract_to_file(
             every article and figure that was dropped.
         work: work folder; a rerun uses what is whole.
         limit: read at most this many articles.
+        choice: which articles; all where None.
         engine: what runs the work.
 
     Raises:
@@ -33,8 +41,10 @@ def extract_to_file(
     opened = open_source(source)
     summary = BuildSummary()
     with alone(work):
-        folder = source_folder(work, opened, source, limit=limit) / "extract"
-        summary.record("extract", extract(opened, folder, limit=limit, engine=engine))
+        choice = choice or Choice()
+        place = source_folder(work, opened, source, limit=limit, choice=choice.name)
+        folder, articles = place / "extract", choice.articles(place)
+        summary.record("extract", extract(opened, folder, limit=limit, articles=articles, engine=engine))
         dropped = sorted(folder.glob("dropped-*.parquet"))
         write_dropped(out.with_suffix(".dropped.parquet"), (Dropped(**row) for row in read_rows(dropped)))
         write_rows(out, PAIRS, read_rows(pair_files(folder)))

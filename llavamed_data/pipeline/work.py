@@ -37,10 +37,25 @@ def alone(work: Path) -> Iterator[None]:
 
 
 def source_folder(
-    work: Path, source: ArticleSource, spec: str, *, licenses: Sequence[str] = (), limit: int | None = None
+    work: Path,
+    source: ArticleSource,
+    spec: str,
+    *,
+    licenses: Sequence[str] = (),
+    limit: int | None = None,
+    choice: str = "",
 ) -> Path:
-    """The sub-folder of a source: two sources, or two ways to read one, never share it."""
+    """The sub-folder of a source: two sources, or two ways to read one, never share it.
+
+    Args:
+        work: the work folder.
+        source: the source itself.
+        spec: as the user named it.
+        licenses, limit: how it is read.
+        choice: where the list of articles comes from (`ChosenArticles.name`).
+    """
     scheme, _, path = spec.rpartition(":")
     named = spec if "://" in spec else f"{scheme}:{Path(path).absolute()}"
-    digest = hashlib.sha256(repr((named, sorted(licenses), limit)).encode()).hexdigest()
+    way = (named, sorted(licenses), limit, *filter(None, (choice,)))
+    digest = hashlib.sha256(repr(way).encode()).hexdigest()
     return work / f"{source.name}-{digest[:8]}"

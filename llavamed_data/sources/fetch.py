@@ -389,13 +389,13 @@ def retry_after(url: str, *, timeout: float) -> float:
         with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310
             return 0.0
     except urllib.error.HTTPError as error:
-        return _seconds(error.headers.get("Retry-After", "").strip())
+        return seconds_of(error.headers.get("Retry-After", "").strip())
     except (OSError, http.client.HTTPException):
         return 0.0
 
 
-def _seconds(value: str) -> float:
-    """RFC 9110, 10.2.3: a number of seconds or a date."""
+def seconds_of(value: str) -> float:
+    """How long a `Retry-After` asks to wait (RFC 9110, 10.2.3): a number of seconds or a date; else 0."""
     if value.isdecimal():
         return float(value)
     try:

@@ -59,7 +59,7 @@ class Place:
                 raise UsageError(f"{text} names no bucket: write s3://BUCKET or s3://BUCKET/PREFIX")
             return cls(text, address=_bucket_address(bucket), prefix=prefix.strip("/"))
         if scheme in ("https", "http"):
-            return cls(text, address=_safe(text.rstrip("/")))
+            return cls(text, address=safe_address(text.rstrip("/")))
         raise UsageError(f"{text}: unknown kind of address {scheme}://: use a folder, s3:// or https://")
 
     def url(self, key: str = "") -> str:
@@ -106,13 +106,18 @@ def _folder(path: str) -> Path:
 def _bucket_address(bucket: str) -> str:
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if endpoint:
-        return _safe(f"{endpoint.rstrip('/')}/{bucket}")
+        return safe_address(f"{endpoint.rstrip('/')}/{bucket}")
     if "." in bucket:  # a certificate for *.s3… does not cover a name with dots
         return f"https://s3.{REGION}.amazonaws.com/{bucket}"
     return f"https://{bucket}.s3.{REGION}.amazonaws.com"
 
 
-def _safe(url: str) -> str:
+def safe_address(url: str) -> str:
+    """`url`, if nobody between can read what goes over it.
+
+    Raises:
+        UsageError: it names no host, or is plain `http` to another machine.
+    """
     parts = urlsplit(url)
     if not parts.hostname:
         raise UsageError(f"{url} names no host: write https://HOST/PATH")
