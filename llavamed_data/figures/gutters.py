@@ -1,9 +1,14 @@
-"""How many panels a figure's image has, judged by the gutters between them (section 3: "a single plot").
+"""How many panels a figure's image has, judged by what parts them (section 3: "a single plot").
 
-A gutter is a band of one colour right across, white or black, with content that begins along its straight edge.
+Three signs are looked for, on the image and then again on each part that it falls into:
 
-What is thin, small or nearly empty (a colour bar, a line of text, a letter) is no panel. A single CT slice with its
-table, lungs beside a bright mediastinum and tissue with white clefts have empty bands too, but these end in curves.
+- a gutter: an empty band right across, white or black, with content that begins along its straight edge;
+- a soft gutter: slices on black laid side by side leave a band without an edge, and count as panels if the parts on
+  both sides are of like size: the table below a CT slice and a line of text are not;
+- a seam: panels that touch, told by a step in brightness along one straight line right across.
+
+What is thin, small or nearly empty (a colour bar, a line of text, a letter) is no panel. Lungs beside a bright
+mediastinum and tissue with white clefts have empty bands too, but these end in curves and do not go right across.
 """
 
 from collections.abc import Iterator
@@ -15,10 +20,14 @@ import numpy.typing as npt
 from PIL import Image
 
 _Gray = npt.NDArray[np.uint8]
-_Share = npt.NDArray[np.float64]
+_Flags = npt.NDArray[np.bool_]
+_Shares = npt.NDArray[np.float64]
 
 _WORKING_SIDE = 1024
-"""Pixels of the longer side at most; larger images are reduced by a whole factor."""
+"""Pixels of the longer side at most; larger images are reduced by a whole factor, so that thin gutters stay."""
+
+_POOL = 4
+"""Pixels averaged along a line: across it nothing is lost, and JPEG noise and grain are."""
 
 _WHITE, _BLACK = 222, 34
 """Grey levels from which and up to which a pixel passes for white or black: JPEG at quality 50 rings so far."""
@@ -29,11 +38,53 @@ _EMPTY = 0.985
 _SHARP, _SHARP_ONE = 0.22, 0.55
 """Share of content right beside a gutter: at least the first on both sides and the second on one of them."""
 
-_LEAST_SIDE, _LEAST_AREA, _LEAST_FILL = 0.1, 0.012, 0.35
-"""What makes a panel: shares of the image's shorter side, of its area, and of content in the part itself."""
+_ALIKE, _ALIKE_ACROSS = 0.3, 0.6
+"""Parts on one ground are panels if they have these shares of the largest one's length and breadth."""
+
+_STRETCHES = 16
+"""A line is looked at in so many stretches when a seam is sought."""
+
+_STEP, _STEP_RATIO, _STILL = 6.0, 1.4, 2.0
+"""A stretch votes for a seam if the step there has so many grey levels and so many times the steps around it; where
+no step reaches the third number the ground is even and has no vote."""
+
+_VOTES, _VOTERS = 0.55, 0.7
+"""Votes that make a seam, as a share of the voters, and voters reckoned at least, as a share of the stretches."""
+
+_SEAM_FILL = 0.2
+"""Share neither white nor black that each side of a seam has at least: a black side bar is no panel."""
+
+_LEAST_SIDE, _LEAST_AREA, _LEAST_FILL = 0.1, 0.012, 0.22
+"""What makes a panel: shares of the image's shorter side, of its area, and of what is not white in the part."""
 
 _MOST_SLENDER = 6.0
 _DEEPEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A rectangle of the image, held twice.
+
+    Attributes:
+        rows: every row; columns averaged by `_POOL`.
+        columns: every column as a row of the array; rows averaged by `_POOL`.
+    """
+
+    rows: _Gray
+    columns: _Gray
+
+    @property
+    def turned(self) -> "_Part":
+        """The same with rows for columns."""
+        return _Part(self.columns, self.rows)
+
+    def crop(self, start: int, stop: int) -> "_Part":
+        """Rows `start` to `stop`."""
+        return _Part(self.rows[start:stop], self.columns[:, start // _POOL : -(-stop // _POOL)])
+
+    def cut(self, lines: list[int]) -> list["_Part"]:
+        """The pieces between rows `lines`."""
+        return [self.crop(start, stop) for start, stop in pairwise([0, *lines, len(self.rows)])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +96,16 @@ class _Least:
 
 
 def image_is_single_plot(image: Image.Image) -> bool:
-    """True if the gutters of `image` tell at most one panel."""
+    """True if nothing in `image` parts it into panels."""
     return count_panels(image) == 1
 
 
 def count_panels(image: Image.Image) -> int:
-    """Panels that gutters, grids and seams of `image` tell apart, at least 1; any mode, any size."""
+    """Panels that gutters and seams of `image` tell apart, at least 1; any mode, any size."""
     gray = _working_gray(image)
     height, width = gray.shape
     least = _Least(max(16.0, _LEAST_SIDE * min(height, width)), _LEAST_AREA * height * width)
-    return max(1, _panels_in(gray, least, 0))
+    return max(1, _panels_in(_Part(_pooled(gray), _pooled(np.ascontiguousarray(gray.T))), least, 0))
 
 
 def _working_gray(image: Image.Image) -> _Gray:
@@ -70,94 +121,153 @@ def _working_gray(image: Image.Image) -> _Gray:
     return np.asarray(gray.reduce(factor) if factor > 1 else gray)
 
 
-def _panels_in(part: _Gray, least: _Least, depth: int) -> int:
+def _pooled(gray: _Gray) -> _Gray:
+    whole = gray.shape[1] // _POOL * _POOL
+    if whole == 0:
+        return gray
+    total = gray[:, 0:whole:_POOL].astype(np.uint16)
+    for offset in range(1, _POOL):
+        total += gray[:, offset:whole:_POOL]
+    return (total // _POOL).astype(np.uint8)
+
+
+def _panels_in(part: _Part, least: _Least, depth: int) -> int:
     part = _without_margins(part)
-    if depth == _DEEPEST or not _is_panel(part, least):
-        return int(_is_panel(part, least))
-    pieces = _cut_at_gutters(part, least)
-    return sum(_panels_in(piece, least, depth + 1) for piece in pieces) if len(pieces) > 1 else 1
+    if not _is_large(part, least):
+        return 0
+    pieces = _pieces(part, least) if depth < _DEEPEST else [part]
+    if len(pieces) > 1:
+        return sum(_panels_in(piece, least, depth + 1) for piece in pieces)
+    return int(_is_panel(part))
 
 
-def _is_panel(part: _Gray, least: _Least) -> bool:
-    height, width = part.shape
-    if min(height, width) < least.side or height * width < least.area:
-        return False
-    return max(height, width) <= _MOST_SLENDER * min(height, width) and _fill(part) >= _LEAST_FILL
+def _is_large(part: _Part, least: _Least) -> bool:
+    height, width = len(part.rows), len(part.columns)
+    return min(height, width) >= least.side and height * width >= least.area
 
 
-def _fill(part: _Gray) -> float:
-    """Share of `part` that is not white; black ground belongs to a panel, white ground to a page."""
-    return 1 - np.count_nonzero(part >= _WHITE) / part.size
+def _is_panel(part: _Part) -> bool:
+    shape = len(part.rows), len(part.columns)
+    fill = (
+        1 - np.count_nonzero(part.rows >= _WHITE) / part.rows.size
+    )  # black ground belongs to it, a white page not
+    return max(shape) <= _MOST_SLENDER * min(shape) and bool(fill >= _LEAST_FILL)
 
 
-def _without_margins(part: _Gray) -> _Gray:
+def _without_margins(part: _Part) -> _Part:
     for _ in range(2):  # the second round meets rows that a margin of columns had hidden
-        part = _without_margin_rows(part)
-        part = _without_margin_rows(part.T).T
+        part = _without_margin_rows(_without_margin_rows(part).turned).turned
     return part
 
 
-def _without_margin_rows(part: _Gray) -> _Gray:
-    if part.shape[0] < 3:
-        return part
-    white, black = _shares(part)
-    first, last = 0, part.shape[0]
-    for shares, always in ((white, True), (black, False)):
-        empty = shares >= _EMPTY
-        filled = np.flatnonzero(~empty)
+def _without_margin_rows(part: _Part) -> _Part:
+    """`part` without white rows at its ends, and without black ones that end in a straight edge."""
+    first, last = 0, len(part.rows)
+    for ground, always in ((part.rows >= _WHITE, True), (part.rows <= _BLACK, False)):
+        shares = _shares(ground)
+        filled = np.flatnonzero(shares < _EMPTY)
         if not filled.size:
             continue
         top, bottom = int(filled[0]), int(filled[-1]) + 1
-        if top and (always or _content(shares, top, 1) >= _SHARP_ONE):
+        if always or _content(shares, top, 1) >= _SHARP_ONE:
             first = max(first, top)
-        if bottom < len(empty) and (always or _content(shares, bottom - 1, -1) >= _SHARP_ONE):
+        if always or _content(shares, bottom - 1, -1) >= _SHARP_ONE:
             last = min(last, bottom)
-    return part[first:last] if first < last else part
+    return part.crop(first, last) if first < last else part
 
 
-def _shares(part: _Gray) -> tuple[_Share, _Share]:
-    """Of each row, the shares of white and of black pixels."""
-    return np.mean(part >= _WHITE, axis=1), np.mean(part <= _BLACK, axis=1)
+def _shares(ground: _Flags) -> _Shares:
+    """Of each row, the share that is ground."""
+    return np.asarray(np.add.reduce(ground, axis=1, dtype=np.uint16) / max(ground.shape[1], 1))
 
 
-def _content(shares: _Share, row: int, step: int) -> float:
+def _content(shares: _Shares, row: int, step: int) -> float:
     """Most share of other colours in the three rows from `row` onwards in the direction of `step`."""
-    rows = [row + step * distance for distance in range(3)]
-    return max(1 - float(shares[r]) for r in rows if 0 <= r < len(shares))
+    rows = shares[row : row + 3] if step > 0 else shares[max(0, row - 2) : row + 1]
+    return 1 - float(rows.min())
 
 
-def _cut_at_gutters(part: _Gray, least: _Least) -> list[_Gray]:
-    """Pieces between gutters, along the axis that has the more of them."""
-    across, along = _gutter_rows(part, least), _gutter_rows(part.T, least)
-    if len(across) >= len(along):
-        return _cut_rows(part, across)
-    return [piece.T for piece in _cut_rows(part.T, along)]
+def _pieces(part: _Part, least: _Least) -> list[_Part]:
+    """Pieces of `part` along the axis that has the more lines to cut; `part` alone where there is none."""
+    for lines_in in (_gutters, _seams):
+        rows, columns = lines_in(part.rows, least), lines_in(part.columns, least)
+        if len(rows) >= len(columns) > 0 or (rows and not columns):
+            return part.cut(rows)
+        if columns:
+            return [piece.turned for piece in part.turned.cut(columns)]
+    return [part]
 
 
-def _gutter_rows(part: _Gray, least: _Least) -> list[int]:
-    found = []
-    for shares in _shares(part):
-        for start, stop in _runs(shares >= _EMPTY):
-            if start == 0 or stop == len(shares):
-                continue
-            before, after = _content(shares, start - 1, -1), _content(shares, stop, 1)
-            if min(before, after) >= _SHARP and max(before, after) >= _SHARP_ONE:
-                found.append((start + stop) // 2)
-    return _apart(sorted(found), len(part), least)
+def _gutters(levels: _Gray, least: _Least) -> list[int]:
+    """Middles of the bands that part panels."""
+    found: set[int] = set()
+    for ground in (levels >= _WHITE, levels <= _BLACK):
+        shares = _shares(ground)
+        empty = shares >= _EMPTY
+        sharp = [run for run in _runs(empty) if _is_sharp(shares, *run)]
+        found.update((start + stop) // 2 for start, stop in sharp)
+        if not sharp:
+            found.update(_soft_gutters(ground, empty, least))
+    lines = sorted(found)
+    large = [stop - start >= least.side for start, stop in pairwise([0, *lines, len(levels)])]
+    return lines if sum(large) > 1 else []
 
 
-def _runs(flags: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def _is_sharp(shares: _Shares, start: int, stop: int) -> bool:
+    if start == 0 or stop == len(shares):
+        return False
+    before, after = _content(shares, start - 1, -1), _content(shares, stop, 1)
+    return bool(min(before, after) >= _SHARP and max(before, after) >= _SHARP_ONE)
+
+
+def _soft_gutters(ground: _Flags, empty: _Flags, least: _Least) -> list[int]:
+    """Middles of the bands between parts of like size; smaller ones (a table, a line of text) are passed over."""
+    bodies = [(start, stop, _breadth(ground[start:stop])) for start, stop in _runs(~empty)]
+    if len(bodies) < 2:
+        return []
+    longest, broadest = max(stop - start for start, stop, _ in bodies), max(breadth for *_, breadth in bodies)
+    large = [
+        (start, stop)
+        for start, stop, breadth in bodies
+        if stop - start >= max(_ALIKE * longest, least.side) and breadth >= _ALIKE_ACROSS * broadest
+    ]
+    return [(stop + start) // 2 for (_, stop), (start, _) in pairwise(large)]
+
+
+def _breadth(ground: _Flags) -> int:
+    filled = np.flatnonzero(_shares(ground.T) < _EMPTY)
+    return int(filled[-1] - filled[0]) + 1 if filled.size else 0
+
+
+def _runs(flags: _Flags) -> Iterator[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     return ((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
 
 
-def _apart(lines: list[int], length: int, least: _Least) -> list[int]:
-    """Those of `lines` that leave something of a panel's size on at least one side of each."""
-    edges = [0, *lines, length]
-    large = [stop - start >= least.side for start, stop in pairwise(edges)]
-    return lines if sum(large) > 1 else []
+def _seams(levels: _Gray, least: _Least) -> list[int]:
+    """Rows at which panels touch: in most stretches of the row the step stands out from the steps around it."""
+    margin = int(least.side)
+    if len(levels) <= 2 * margin or levels.shape[1] < _STRETCHES:
+        return []
+    profile = _steps(levels)
+    around = np.stack([np.roll(profile, shift, axis=0) for shift in (-7, -6, -5, -4, 4, 5, 6, 7)]).max(axis=0)
+    votes = ((profile >= _STEP) & (profile >= _STEP_RATIO * around)).sum(axis=1)
+    voters = np.maximum((np.maximum(profile, around) >= _STILL).sum(axis=1), _VOTERS * _STRETCHES)
+    steps = [int(row) + 1 for row in np.flatnonzero(votes >= _VOTES * voters)]
+    lines = [line for line, following in pairwise([*steps, len(levels) + 9]) if following - line > 4]
+    shown = (levels > _BLACK) & (levels < _WHITE)
+    kept: list[int] = []
+    for line, following in pairwise([*lines, len(levels)]):
+        sides = (shown[kept[-1] if kept else 0 : line], shown[line:following])
+        if all(len(side) >= margin and side.mean() >= _SEAM_FILL for side in sides):
+            kept.append(line)
+    return kept
 
 
-def _cut_rows(part: _Gray, lines: list[int]) -> list[_Gray]:
-    edges = [0, *lines, len(part)]
-    return [part[start:stop] for start, stop in pairwise(edges)]
+def _steps(levels: _Gray) -> npt.NDArray[np.float64]:
+    """Between each row and the next, in each stretch, the mean step in grey levels; shape (rows - 1, stretches)."""
+    above, below = levels[:-1], levels[1:]
+    steps = np.maximum(above, below) - np.minimum(above, below)
+    firsts = np.linspace(0, levels.shape[1], _STRETCHES, endpoint=False).astype(np.intp)
+    lengths = np.diff(firsts, append=levels.shape[1])
+    return np.asarray(np.add.reduceat(steps, firsts, axis=1, dtype=np.uint32) / lengths)
