@@ -14,7 +14,7 @@ from tests.servers.hub.objects import blob_oid
 from tests.servers.hub.repositories import Commit, Entry, Refused, is_large
 from tests.servers.hub.wire import Answer, Call, Problem, Route, as_json
 
-_REPO = r"/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)"
+_REPO = r"/api/(?P<kind>models|datasets|spaces)/(?P<name>[^/]+/[^/]+)"
 _PAGE = 1000
 
 
@@ -272,7 +272,8 @@ class Api:
 
     def list_collections(self, call: Call) -> Answer:
         owner = call.asked("owner")
-        return as_json([each for each in self.hub.collections() if each["owner"]["name"] == owner])
+        owned = [each for each in self.hub.collections() if each["owner"]["name"] == owner]
+        return as_json([{key: each[key] for key in each if key != "position"} for each in owned])
 
     def get_collection(self, call: Call) -> Answer:
         return as_json(self._collection(self.hub.collections(), call.parts["slug"]))

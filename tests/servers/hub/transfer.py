@@ -16,16 +16,16 @@ _HOUR = 3600
 def transfer_routes(hub: Hub) -> list[Route]:
     """Method, address and what serves it."""
     transfer, xet = Transfer(hub), Xet(hub)
-    repo = r"/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)"
+    repo = r"/api/(?P<kind>models|datasets|spaces)/(?P<name>[^/]+/[^/]+)"
     table = [
-        ("POST", r"/(?P<kind>datasets/)?(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch", transfer.batch),
+        ("POST", r"/(?P<kind>datasets/|spaces/)?(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch", transfer.batch),
         ("PUT", rf"/_lfs/{_SHA256}", transfer.put),
         ("PUT", rf"/_lfs/{_SHA256}/(?P<part>\d+)", transfer.put_part),
         ("POST", rf"/_lfs/{_SHA256}/complete", transfer.complete),
         ("POST", rf"/_lfs/{_SHA256}/verify", transfer.verify),
         (
             "GET|HEAD",
-            r"/(?P<kind>datasets/)?(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)",
+            r"/(?P<kind>datasets/|spaces/)?(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)",
             transfer.resolve,
         ),
         ("GET", repo + r"/xet-(?P<right>write|read)-token/(?P<revision>[^/]+)", xet.token),

@@ -1,0 +1,80 @@
+"""`publish`: from a dataset's folder to the Hub."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from llavamed_data.cli.build import AsJson, option
+
+
+def publish(
+    folder: Annotated[
+        Path, typer.Argument(help="A dataset's folder; with --all, the folder of all of them.")
+    ] = Path("llava-med"),
+    repo_id: Annotated[
+        str | None, option(help="Where it goes: OWNER/NAME, made if it is not there.", show_default=False)
+    ] = None,
+    every: Annotated[
+        bool, option("--all", help="Every dataset in FOLDER, as ORG/NAME, and a collection of them.")
+    ] = False,
+    org: Annotated[
+        str | None, option(help="With --all: the user or organisation.", show_default=False)
+    ] = None,
+    private: Annotated[bool, option("--private", help="Make a new repository private.")] = False,
+    branch: Annotated[
+        str | None, option(help="The branch to move; made if it is not there.", show_default="main")
+    ] = None,
+    tag: Annotated[str | None, option(help="Name of this version, such as v1.0.", show_default=False)] = None,
+    replace: Annotated[
+        bool, option("--replace", help="Take the place of what was not built by this toolkit.")
+    ] = False,
+    dry_run: Annotated[bool, option("--dry-run", help="Say what would change and send nothing.")] = False,
+    as_json: AsJson = False,
+    quiet: Annotated[bool, option("--quiet", help="No progress and no summary.")] = False,
+) -> None:
+    """Publish datasets on the Hugging Face Hub; run again after a failure, only the rest is sent.
+
+    The login is the client's own: HF_TOKEN, or `hf auth login`.
+
+    Example: python -m llavamed_data publish llava-med/60k-im --repo-id ORG/60k-im --tag v1.0
+    """
+    from llavamed_data.cli.progress import watched
+    from llavamed_data.errors import UsageError
+    from llavamed_data.publish import CollectionReport, PublishReport, publish_all
+    from llavamed_data.publish import publish as publish_one
+
+    if every != (org is not None) or every == (repo_id is not None):
+        raise UsageError("give a dataset's folder and --repo-id OWNER/NAME, or --all and --org ORG")
+    report: PublishReport | CollectionReport
+    with watched(quiet=quiet or as_json) as watch:
+        if org:
+            report = publish_all(
+                folder,
+                org,
+                private=private,
+                branch=branch,
+                tag=tag,
+                dry_run=dry_run,
+                replace=replace,
+                watch=watch,
+            )
+        else:
+            report = publish_one(
+                folder,
+                repo_id or "",
+                private=private,
+                branch=branch,
+                tag=tag,
+                dry_run=dry_run,
+                replace=replace,
+                watch=watch,
+            )
+    if as_json:
+        json.dump(report.to_dict(), sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    elif not quiet:
+        report.render(Console())
