@@ -22,6 +22,7 @@ from PIL import Image
 _Gray = npt.NDArray[np.uint8]
 _Flags = npt.NDArray[np.bool_]
 _Shares = npt.NDArray[np.float64]
+_Steps = npt.NDArray[np.float64]
 
 _WORKING_SIDE = 1024
 """Pixels of the longer side at most; larger images are reduced by a whole factor, so that thin gutters stay."""
@@ -155,9 +156,11 @@ def _is_panel(part: _Part) -> bool:
 
 
 def _without_margins(part: _Part) -> _Part:
-    for _ in range(2):  # the second round meets rows that a margin of columns had hidden
-        part = _without_margin_rows(_without_margin_rows(part).turned).turned
-    return part
+    part = _without_margin_rows(part)
+    inner = _without_margin_rows(part.turned).turned
+    if len(inner.columns) == len(part.columns):
+        return inner
+    return _without_margin_rows(inner)  # rows that a margin of columns had hidden
 
 
 def _without_margin_rows(part: _Part) -> _Part:
@@ -250,7 +253,7 @@ def _seams(levels: _Gray, least: _Least) -> list[int]:
     if len(levels) <= 2 * margin or levels.shape[1] < _STRETCHES:
         return []
     profile = _steps(levels)
-    around = np.stack([np.roll(profile, shift, axis=0) for shift in (-7, -6, -5, -4, 4, 5, 6, 7)]).max(axis=0)
+    around = _around(profile)
     votes = ((profile >= _STEP) & (profile >= _STEP_RATIO * around)).sum(axis=1)
     voters = np.maximum((np.maximum(profile, around) >= _STILL).sum(axis=1), _VOTERS * _STRETCHES)
     steps = [int(row) + 1 for row in np.flatnonzero(votes >= _VOTES * voters)]
@@ -264,10 +267,19 @@ def _seams(levels: _Gray, least: _Least) -> list[int]:
     return kept
 
 
-def _steps(levels: _Gray) -> npt.NDArray[np.float64]:
+def _steps(levels: _Gray) -> _Steps:
     """Between each row and the next, in each stretch, the mean step in grey levels; shape (rows - 1, stretches)."""
     above, below = levels[:-1], levels[1:]
     steps = np.maximum(above, below) - np.minimum(above, below)
     firsts = np.linspace(0, levels.shape[1], _STRETCHES, endpoint=False).astype(np.intp)
     lengths = np.diff(firsts, append=levels.shape[1])
     return np.asarray(np.add.reduceat(steps, firsts, axis=1, dtype=np.uint32) / lengths)
+
+
+def _around(profile: _Steps) -> _Steps:
+    """For each row of `profile` the largest value four to seven rows off, so far that a blurred step is past."""
+    around = np.zeros_like(profile)
+    for distance in range(4, 8):
+        np.maximum(around[distance:], profile[:-distance], out=around[distance:])
+        np.maximum(around[:-distance], profile[distance:], out=around[:-distance])
+    return around
