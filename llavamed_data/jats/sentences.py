@@ -98,7 +98,7 @@ def _is_end(text: str, stop: re.Match[str]) -> bool:
 
 def _is_list_number(text: str, start: int) -> bool:
     """Whether the number at `start` begins the text or a sentence: "1. Patients", but not "Fig. 1. Patients"."""
-    before = text[:start].rstrip()
+    before = text[max(0, start - 40) : start].rstrip()
     return not before or (
         before[-1] in ".;:" and before[before.rfind(" ") + 1 : -1].lower() not in _ABBREVIATIONS
     )
