@@ -47,7 +47,15 @@ def build(
     ] = None,
     source: Source = "sample",
     images: Annotated[
-        str | None, option(help="Folder of images, for released:PATH.", show_default=False)
+        str | None,
+        option(
+            help="For released:PATH: a folder of images, or pmc-cloud | s3://… | https://…",
+            show_default=False,
+        ),
+    ] = None,
+    image_urls: Annotated[
+        str | None,
+        option(help="List of the released images' addresses.", show_default="the one beside the rows"),
     ] = None,
     out: Annotated[Path, option(help="Datasets go to OUT/RECIPE.")] = Path("llava-med"),
     work: Work = Path(".llavamed"),
@@ -108,6 +116,7 @@ def build(
     options = BuildOptions(
         source=source,
         images=images,
+        image_urls=image_urls,
         out=out,
         work=work,
         seed=seed,

@@ -1,8 +1,12 @@
-"""Builds datasets from the released files: read → acquire → assemble. Their conversations are kept as they are."""
+"""Builds datasets from the released files: read → locate → acquire → assemble.
 
+Their conversations are kept as they are. `locate` runs where images come from a bucket.
+"""
+
+import itertools
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,16 +18,17 @@ from llavamed_data.pipeline.assemble import Record, assemble
 from llavamed_data.pipeline.card import card_of
 from llavamed_data.pipeline.engine import Engine
 from llavamed_data.pipeline.files import read_rows, write_dropped, write_rows
+from llavamed_data.pipeline.lost import LOST, LostImages, write_lost
 from llavamed_data.pipeline.options import BuildOptions
+from llavamed_data.pipeline.row_images import Found, RowImages, open_images
 from llavamed_data.pipeline.rows import provenance, turns
-from llavamed_data.pipeline.shelf import Shelf, Verdict
+from llavamed_data.pipeline.shelf import TRANSIENT
 from llavamed_data.pipeline.station import Manifest, Outcome, Station, fingerprint
 from llavamed_data.pipeline.summary import BuildSummary, Built
 from llavamed_data.pipeline.tally import Dropped, Tally
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.recipes import EVAL, Recipe, Task
 from llavamed_data.sources.released import (
-    ImageFolder,
     ReleasedFiles,
     ReleasedRow,
     RowFile,
@@ -48,13 +53,26 @@ ROWS = pa.schema(
         pa.field("inline_mentions", pa.list_(pa.string()), nullable=False),
         pa.field("figure_label", pa.string(), nullable=False),
         pa.field("pmcid", pa.string()),
+        pa.field("file", pa.string()),
         pa.field("pmid", pa.string()),
         pa.field("question_id", pa.int64()),
         pa.field("question_type", pa.string()),
     ]
 )
-ILLUSTRATED = pa.schema([*ROWS, pa.field("image_digest", pa.string()), pa.field("image_bytes", pa.int64())])
-"""A released row with its image on the shelf; both fields are null where the image is lost and the row kept."""
+"""A row as it was released. `file` is its image's name in the package of `pmcid`, null where that is not known."""
+
+ILLUSTRATED = pa.schema(
+    [
+        *ROWS,
+        pa.field("locator", pa.string()),
+        pa.field("license", pa.string()),
+        pa.field("image_digest", pa.string()),
+        pa.field("image_bytes", pa.int64()),
+    ]
+)
+"""A released row with its image on the shelf; the image's fields are null where it is lost and the row kept."""
+
+_PMCID = re.compile(r"PMC[1-9]\d{0,14}", re.ASCII)
 
 
 def build_from_released(
@@ -67,32 +85,17 @@ def build_from_released(
     """
     released = ReleasedFiles(location)
     if options.images is None and not options.keep_without_image:
-        raise UsageError("released rows hold no images: give their folder with --images DIR")
+        raise UsageError(
+            "released rows hold no images: give their folder with --images DIR, or fetch them with "
+            "--images pmc-cloud"
+        )
     if options.keep_without_image and any(recipe.name != EVAL for recipe in recipes):
         raise UsageError("--keep-without-image is for the eval set alone: training rows need their image")
+    images = open_images(options.images, options.licenses) if options.images is not None else None
     summary = BuildSummary()
     for recipe in recipes:
-        _Build(recipe, released, options, engine, summary).run()
+        _Build(recipe, released, images, options, engine, summary).run()
     return summary
-
-
-@dataclass(frozen=True, slots=True)
-class FolderImages:
-    """A folder of images by file name, as the shelf asks for them."""
-
-    folder: str
-
-    async def images(self, locators: Sequence[str]) -> AsyncIterator[tuple[str, bytes | Drop]]:
-        """The bytes of each name, or why they cannot be had."""
-        found = ImageFolder(self.folder)
-        for locator in locators:
-            yield locator, found.read(locator)
-
-    def version(self) -> str:
-        """Changes when a file of the folder does."""
-        paths = sorted(path for path in Path(self.folder).rglob("*") if path.is_file())
-        stats = [(str(path.relative_to(self.folder)), path.stat()) for path in paths]
-        return fingerprint([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])[:12]
 
 
 class _Build:
@@ -102,6 +105,7 @@ class _Build:
         self,
         recipe: Recipe,
         released: ReleasedFiles,
+        images: RowImages | None,
         options: BuildOptions,
         engine: Engine,
         summary: BuildSummary,
@@ -111,15 +115,20 @@ class _Build:
         self.engine = engine
         self.summary = summary
         self.file = released.rows(recipe.name)
-        self.urls = released.image_urls(recipe.name)
-        self.images = FolderImages(options.images) if options.images else None
+        self.urls = options.image_urls or released.image_urls(recipe.name)
+        self.images = images
         self.folder = options.work / f"{SOURCE}-{fingerprint(_absolute(self.file))[:8]}" / recipe.name
 
     def run(self) -> None:
         name = self.recipe.name
+        self._refuse_missing_addresses()
         read = self.summary.record("read", self._read(), dataset=name)
         self.summary.notes.append(f"{name}: {read.facts['identity']}")
         illustrated = self.summary.record("acquire", self._acquire(read), dataset=name)
+        bucket = self.images if self.images and self.images.needs_addresses else None
+        if bucket and (lost := illustrated.facts["lost"]):
+            where = self.folder / "acquire" / LOST
+            self.summary.notes.append(f"{name}: {lost:,} lost images, with reasons: {where}")
         if not illustrated.tallies["rows"].kept:
             self.summary.datasets.append(Built(name, None, self.recipe.split))
             return
@@ -127,12 +136,12 @@ class _Build:
         card = partial(
             card_of,
             self.recipe,
-            source=f"{SOURCE} {Path(self.file).name}",
-            source_date=None,
+            source=f"{SOURCE} {Path(self.file).name}" + (f", images of {bucket.name}" if bucket else ""),
+            source_date=bucket.date if bucket else None,
             generator="the released files" if self.recipe.converse.task is not Task.CAPTION else "caption",
             shortage="",
             steps=self.summary.steps_of(name),
-            notes=[f"The file read is {read.facts['identity']}.", _LICENSE_NOTE],
+            notes=[f"The file read is {read.facts['identity']}.", _FETCHED_NOTE if bucket else _LICENSE_NOTE],
         )
         assembled = assemble(
             self._records,
@@ -147,7 +156,12 @@ class _Build:
         self.summary.datasets.append(Built(name, out, self.recipe.split, **assembled.facts))
 
     def _read(self) -> Manifest:
-        parts = ("read", self.recipe.name, _version(self.file), self.urls and _version(self.urls))
+        parts = (
+            "read rows and files",
+            self.recipe.name,
+            _version(self.file),
+            self.urls and _version(self.urls),
+        )
         return Station(self.folder / "read", fingerprint(*parts)).run(self._read_rows)
 
     def _read_rows(self, partial: Path) -> Outcome:
@@ -165,8 +179,8 @@ class _Build:
                 dropped.append(Dropped.of(*got))
             else:
                 tally.keep()
-                pmcid = articles[got.pair_id][0] if got.pair_id in articles else None
-                yield _row(got, pmcid, caption_is_answer=self.recipe.converse.task is Task.CAPTION)
+                address = articles.get(got.pair_id)
+                yield _row(got, address, caption_is_answer=self.recipe.converse.task is Task.CAPTION)
 
     def _unseen(self, row: ReleasedRow) -> ReleasedRow | tuple[str, Drop]:
         """The row, unless it would train on an article of the evaluation set."""
@@ -174,52 +188,71 @@ class _Build:
             return row.id, Drop(Reason.RELEASED_EVAL_ARTICLE, str(row.pmid))
         return row
 
+    def _refuse_missing_addresses(self) -> None:
+        if self.images and self.images.needs_addresses and not self.urls:
+            raise UsageError(
+                f"to fetch the images of {self.recipe.name}, the list of their addresses is needed: put "
+                "llava_med_image_urls.jsonl (qa50_image_urls.jsonl for eval) beside the rows, or name it with "
+                "--image-urls"
+            )
+
     def _acquire(self, read: Manifest) -> Manifest:
-        version = self.images.version() if self.images else None
-        parts = ("acquire", read.digest(), _absolute(self.options.images or ""), version)
-        station = Station(self.folder / "acquire", fingerprint(*parts, self.options.keep_without_image))
+        images, parts = self.images, ["acquire", read.digest(), _absolute(self.options.images or "")]
+        if images and (located := images.locate(self._rows, self.folder / "locate", self.engine)):
+            self.summary.record("locate", located, dataset=self.recipe.name)
+            parts.append(located.digest())
+        version = images.version() if images else None
+        stated = fingerprint(*parts, version, self.options.keep_without_image)
+        station = Station(self.folder / "acquire", stated)
         return station.run(partial(self._illustrate, version))
 
+    @property
+    def _rows(self) -> Path:
+        return self.folder / "read" / "rows.parquet"
+
     def _illustrate(self, version: str | None, partial: Path) -> Outcome:
-        rows = self.folder / "read" / "rows.parquet"
-        verdicts: Mapping[str, Verdict] = {}
+        found: Iterable[Found] = itertools.repeat(_NO_IMAGES)
         if self.images:
-            names = dict.fromkeys(row["image"] for row in read_rows([rows], ["image"]))
-            verdicts = Shelf(self.folder / "images" / str(version)).judge(self.images, names, self.engine)
+            shelf = self.images.shelf(self.options.work, self.folder, str(version))
+            found = self.images.find(self._rows, self.folder / "locate", shelf, self.engine)
         tally, dropped = Tally(), list[Dropped]()
-        kept = self._with_image(read_rows([rows]), verdicts, tally, dropped)
-        write_rows(partial / "rows.parquet", ILLUSTRATED, kept)
+        with write_lost(partial / LOST) as lost:
+            pairs = zip(read_rows([self._rows]), found, strict=False)
+            kept = self._with_image(pairs, lost if self.images else None, tally, dropped)
+            write_rows(partial / "rows.parquet", ILLUSTRATED, kept)
         write_dropped(partial / "dropped.parquet", dropped)
-        return Outcome({"rows": tally}, {"images_version": version})
+        unreachable = any(
+            tally.dropped.get(reason.value) for reason in (*TRANSIENT, Reason.ARTICLE_UNREACHABLE)
+        )
+        facts = {"images_version": version, "lost": lost.count}
+        return Outcome({"rows": tally}, facts, final=not unreachable)
 
     def _with_image(
         self,
-        rows: Iterable[dict[str, Any]],
-        verdicts: Mapping[str, Verdict],
+        rows: Iterable[tuple[dict[str, Any], Found]],
+        lost: LostImages | None,
         tally: Tally,
         dropped: list[Dropped],
     ) -> Iterator[dict[str, Any]]:
-        lost = Verdict("", reason=Reason.IMAGE_MISSING.value)
-        for row in rows:
-            verdict = verdicts.get(row["image"], lost)
-            if verdict.reason is None:
+        for row, found in rows:
+            if found.reason is not None and lost:
+                lost.add(row, found.reason, found.detail)
+            if found.reason is None or self.options.keep_without_image:
                 tally.keep()
-                yield row | {"image_digest": verdict.digest, "image_bytes": verdict.bytes}
-            elif self.options.keep_without_image:
-                tally.keep()
-                yield row | {"image_digest": None, "image_bytes": None}
+                yield row | _illustration(row, found)
             else:
-                tally.drop(Reason(verdict.reason))
-                dropped.append(Dropped(row["id"], verdict.reason, verdict.detail))
+                tally.drop(Reason(found.reason))
+                dropped.append(Dropped(row["id"], found.reason, found.detail))
 
     def _records(self) -> Iterator[Record]:
         acquired = json.loads((self.folder / "acquire" / "manifest.json").read_text(encoding="utf-8"))
-        shelf = Shelf(self.folder / "images" / str(acquired["facts"]["images_version"]))
+        version = str(acquired["facts"]["images_version"])
+        shelf = self.images.shelf(self.options.work, self.folder, version) if self.images else None
         for row in read_rows([self.folder / "acquire" / "rows.parquet"]):
-            held = row["image_digest"] is not None
+            held = shelf is not None and row["image_digest"] is not None
             yield Record(
                 self._columns(row),
-                image=shelf.path(row["image"]) if held else None,
+                image=shelf.path(row["locator"]) if shelf and held else None,
                 image_name=row["image"] if held else None,
                 image_bytes=row["image_bytes"] or 0,
                 image_digest=row["image_digest"],
@@ -227,10 +260,9 @@ class _Build:
 
     def _columns(self, row: Mapping[str, Any]) -> dict[str, Any]:
         generator = "caption" if self.recipe.converse.task is Task.CAPTION else SOURCE
-        names = ("id", "domain", "caption", "inline_mentions", "figure_label", "pmcid", "pmid")
+        names = ("id", "domain", "caption", "inline_mentions", "figure_label", "pmcid", "pmid", "license")
         columns = {name: row[name] for name in names} | {
             "messages": turns((turn["role"], turn["text"]) for turn in row["turns"]),
-            "license": UNKNOWN_LICENSE,
             "provenance": provenance(self.recipe.name, SOURCE, None, generator),
         }
         if self.recipe.name == EVAL:
@@ -243,8 +275,26 @@ _LICENSE_NOTE = (
     "licence of the article that `pmcid` or `pmid` names. The conversations are published under CC BY NC 4.0."
 )
 
+_FETCHED_NOTE = (
+    "Images were fetched from today's articles: `license` is that of the image's article. The copy may not be the most "
+    "current one. The conversations are published under CC BY NC 4.0."
+)
 
-def _row(row: ReleasedRow, pmcid: str | None, *, caption_is_answer: bool) -> dict[str, Any]:
+_NO_IMAGES = Found(reason=Reason.IMAGE_MISSING.value)
+
+
+def _illustration(row: Mapping[str, Any], found: Found) -> dict[str, Any]:
+    return {
+        "pmid": found.pmid or row["pmid"],
+        "locator": found.locator,
+        "license": found.license or UNKNOWN_LICENSE,
+        "image_digest": found.digest,
+        "image_bytes": found.bytes if found.digest else None,
+    }
+
+
+def _row(row: ReleasedRow, address: tuple[str, str] | None, *, caption_is_answer: bool) -> dict[str, Any]:
+    pmcid, file = address if address and _PMCID.fullmatch(address[0]) else (None, None)
     return {
         "id": row.id,
         "pair_id": row.pair_id,
@@ -255,6 +305,7 @@ def _row(row: ReleasedRow, pmcid: str | None, *, caption_is_answer: bool) -> dic
         "inline_mentions": list(row.inline_mentions),
         "figure_label": row.figure_label,
         "pmcid": pmcid,
+        "file": file,
         "pmid": row.pmid,
         "question_id": row.question_id,
         "question_type": row.question_type,
@@ -269,5 +320,8 @@ def _version(location: str) -> list[str | int]:
     """What tells a changed local file; a remote one is read again on every run."""
     if "://" in location:
         return [location]
-    stat = Path(location).stat()
+    try:
+        stat = Path(location).stat()
+    except OSError as error:
+        raise UsageError(f"{location} cannot be read ({error.strerror}): check the path") from error
     return [str(Path(location).absolute()), stat.st_size, stat.st_mtime_ns]

@@ -12,7 +12,8 @@ class BuildOptions:
 
     Attributes:
         source: `sample`, a folder or URL in the bucket's layout, `jats:PATH`, `packages:PATH`, `released:PATH`.
-        images: folder of images for `released:` sources.
+        images: for `released:` sources: a folder of images, or a bucket in PMC's layout (`pmc-cloud`, folder, URL).
+        image_urls: file that says which PMC package held each image; the one beside the rows where None.
         out: datasets go to `<out>/<recipe>`.
         work: stations' outputs go here; a rerun uses what is whole.
         seed: chooses the sample and the phrasings.
@@ -28,6 +29,7 @@ class BuildOptions:
 
     source: str = "sample"
     images: str | None = None
+    image_urls: str | None = None
     out: Path = Path("llava-med")
     work: Path = Path(".llavamed")
     seed: int = 0

@@ -47,7 +47,7 @@ class ArticleList:
         named = False
         left = iter(handles)
         while batch := list(itertools.islice(left, _BATCH)):
-            numbers = np.fromiter(map(_number, batch), np.int64, len(batch))
+            numbers = np.fromiter(map(number_of, batch), np.int64, len(batch))
             named = named or bool((numbers >= 0).any())
             places = np.searchsorted(self._numbers, numbers)
             places[places == len(self)] = 0
@@ -95,6 +95,7 @@ def _numbers(path: Path, lines: Iterable[str]) -> Iterator[int]:
         yield int(found.group(1))
 
 
-def _number(handle: str) -> int:
+def number_of(handle: str) -> int:
+    """The number of the PMCID that a handle begins with; -1 where it names none."""
     found = _NAMED.match(handle)
     return int(found.group(1)) if found else -1

@@ -120,6 +120,10 @@ class Bucket:
         """The articles of `handles`, in that order, as many at once as `manners` allow."""
         return in_background(self._articles(handles))
 
+    def describe(self, handles: Sequence[str]) -> Iterator[SourceArticle | tuple[str, Drop]]:
+        """As `read`, by their metadata alone: no XML is fetched, and `xml` is empty."""
+        return in_background(self._articles(handles, with_xml=False))
+
     async def images(self, locators: Sequence[str]) -> AsyncIterator[tuple[str, bytes | Drop]]:
         """The bytes of each locator, their checksum tested, as they arrive."""
         wanted = map(_wanted_image, dict.fromkeys(locators))
@@ -137,7 +141,7 @@ class Bucket:
             )
 
     async def _articles(
-        self, handles: Sequence[str]
+        self, handles: Sequence[str], *, with_xml: bool = True
     ) -> AsyncGenerator[SourceArticle | tuple[str, Drop], None]:
         fetcher = Fetcher(self.place.store(), manners=self.manners, address=self.place.url() or None)
         ahead: deque[asyncio.Task[SourceArticle | tuple[str, Drop]]] = deque()
@@ -145,7 +149,7 @@ class Bucket:
         try:
             for turn in range(len(handles)):
                 while len(ahead) < self.manners.concurrency and (following := next(left, None)):
-                    ahead.append(asyncio.create_task(self._article(fetcher, *following)))
+                    ahead.append(asyncio.create_task(self._article(fetcher, *following, with_xml)))
                 got = await ahead.popleft()
                 await fetcher.taken(len(got.xml) if isinstance(got, SourceArticle) else 0, next_turn=turn + 1)
                 yield got
@@ -154,11 +158,13 @@ class Bucket:
                 task.cancel()
             await asyncio.gather(*ahead, return_exceptions=True)
 
-    async def _article(self, fetcher: Fetcher, turn: int, handle: str) -> SourceArticle | tuple[str, Drop]:
+    async def _article(
+        self, fetcher: Fetcher, turn: int, handle: str, with_xml: bool
+    ) -> SourceArticle | tuple[str, Drop]:
         try:
             metadata = await self._metadata(fetcher, turn, handle)
             self._refuse_unfit(metadata)
-            xml = await fetcher.get(metadata.xml, turn=turn)
+            xml = await fetcher.get(metadata.xml, turn=turn) if with_xml else Fetched(metadata.xml)
             if xml.problem:
                 raise Drop(_ARTICLE_DROPS[xml.problem], xml.detail)
         except Drop as drop:
@@ -283,13 +289,25 @@ def _known_licenses(names: Iterable[str]) -> frozenset[str]:
     return wanted
 
 
+def has_bucket_layout(folder: Path) -> bool:
+    """Whether a folder is laid out as the PMC bucket is.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return any(
+        re.fullmatch(r"PMC\d+\.\d+|metadata|inventory-reports", entry.name) and entry.is_dir()
+        for entry in folder.iterdir()
+    )
+
+
 def _refuse_other_layout(place: Place, folder: Path) -> None:
     try:
+        if has_bucket_layout(folder):
+            return
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
         raise UsageError(f"{place.given} cannot be read: {error.strerror}") from error
-    if any(re.fullmatch(r"PMC\d+\.\d+|metadata|inventory-reports", name) for name in names):
-        return
     for kind, suffixes in (("packages", (".tar.gz", ".tgz")), ("jats", (".xml", ".nxml"))):
         if any(name.lower().endswith(suffixes) for name in names):
             raise UsageError(f"{place.given} holds {suffixes[0]} files: use {kind}:{place.given}")
