@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm
+
 option = partial(typer.Option, show_envvar=False)
 """An option whose help does not repeat the rule for environment variables."""
 
@@ -98,7 +100,10 @@ def build(
     best: Annotated[
         int | None, option(min=1, help="Keep the judge's best N conversations.", show_default=False)
     ] = None,
+    engine: EngineFlag = EngineName.LOCAL,
     workers: Workers = None,
+    ray_address: RayAddress = None,
+    slurm: Slurm = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -106,10 +111,10 @@ def build(
 
     Example: python -m llavamed_data build 60k-im --source packages:/data/pmc
     """
+    from llavamed_data.cli.engines import open_engine
     from llavamed_data.cli.progress import watched
     from llavamed_data.cli.tables import show_build
     from llavamed_data.pipeline.build import build as run
-    from llavamed_data.pipeline.engine import Engine
     from llavamed_data.pipeline.options import BuildOptions
     from llavamed_data.pipeline.writing import WritingOptions
 
@@ -142,7 +147,8 @@ def build(
         ),
     )
     with watched(quiet=quiet or as_json) as watch:
-        summary = run(recipes or (), options, Engine(workers=workers, watch=watch))
+        opened = open_engine(engine, workers=workers, ray_address=ray_address, slurm=slurm, watch=watch)
+        summary = run(recipes or (), options, opened)
     if as_json:
         json.dump(summary.to_dict(), sys.stdout, indent=1)
         sys.stdout.write("\n")

@@ -6,6 +6,7 @@ from typing import Annotated
 from rich.console import Console
 
 from llavamed_data.cli.build import Limit, Pmcids, Query, Quiet, Source, Work, Workers, option
+from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm
 
 
 def extract(
@@ -15,17 +16,20 @@ def extract(
     limit: Limit = None,
     pmcids: Pmcids = None,
     query: Query = None,
+    engine: EngineFlag = EngineName.LOCAL,
     workers: Workers = None,
+    ray_address: RayAddress = None,
+    slurm: Slurm = None,
     quiet: Quiet = False,
 ) -> None:
     """Read articles and leave their figures, captions and inline mentions.
 
     Example: python -m llavamed_data extract --source jats:articles --out pairs.parquet
     """
+    from llavamed_data.cli.engines import open_engine
     from llavamed_data.cli.progress import watched
     from llavamed_data.cli.tables import show_stations
     from llavamed_data.pipeline.choice import Choice
-    from llavamed_data.pipeline.engine import Engine
     from llavamed_data.pipeline.pairs_file import extract_to_file
 
     with watched(quiet=quiet) as watch:
@@ -35,7 +39,7 @@ def extract(
             work=work,
             limit=limit,
             choice=Choice(pmcids, query),
-            engine=Engine(workers=workers, watch=watch),
+            engine=open_engine(engine, workers=workers, ray_address=ray_address, slurm=slurm, watch=watch),
         )
     if not quiet:
         show_stations(summary, Console())
