@@ -25,6 +25,8 @@ SHOWN = {
         "Radiographie du thorax montrant une opacité.",
         "Radiografía de tórax con infiltrado bilateral.",
         "Chest X‑ray, lateral view",
+        "Chest skiagram showing cannon ball lesions",
+        "Thoracic radiograph of the dog: lateral projection",
     ],
     "mri": [
         "Sagittal T2-weighted image showing disc herniation at L4-5",
@@ -37,6 +39,9 @@ SHOWN = {
         "Post-gadolinium T1 axial view of the tumour",
         "MRCP image showing a stone (arrow)",
         "IRM cérébrale en coupe axiale",
+        "Proton density weighted image of the meniscus",
+        "T2* gradient echo showing microbleeds",
+        "MR cholangiography shows dilated ducts",
     ],
     "histology": [
         "Photomicrograph of the tumor (H&E, ×200).",
@@ -49,6 +54,9 @@ SHOWN = {
         "Spindle cell carcinoma with frequent mitoses (original magnification x400)",
         "Skin biopsy revealing a dense lymphocytic infiltrate",
         "Nests of tumour cells with clear cytoplasm (HE × 100)",
+        "High-power view of tumor cells with prominent nucleoli",
+        "Liver biopsy with bridging fibrosis (Masson trichrome)",
+        "Bone marrow biopsy showing hypercellularity",
     ],
     "gross": [
         "Gross specimen of the uterus.",
@@ -58,6 +66,10 @@ SHOWN = {
         "Surgical specimen of the right nephrectomy",
         "Gross photograph of the heart showing a thrombus",
         "Explanted liver with multiple nodules, 12 cm across",
+        "Specimen of total thyroidectomy",
+        "Photograph of the resected bowel segment",
+        "Heart at autopsy with vegetations on the mitral valve",
+        "Removed tumor.",
     ],
     "ct_scan": [
         "Axial CT of the chest with a cavitating lesion",
@@ -70,6 +82,8 @@ SHOWN = {
         "Computerised tomography demonstrating free air",
         "TDM thoracique en coupe axiale",
         "CBCT sagittal view of the maxillary canine",
+        "Follow-up CT 6 months after surgery shows no recurrence",
+        "Chest CT after chemotherapy",
     ],
 }
 
@@ -116,6 +130,14 @@ NOT_SHOWN = {
     "herbarium": "Photograph of a specimen of Spartina patens collected at the coast.",
     "operation": "Intraoperative view of the trocars.",
     "scanner": "Photograph of the CT scanner in the treatment room.",
+    "counts": "Number of MRI scans per year.",
+    "distribution": "Distribution of CT findings among the patients",
+    "accuracy": "Segmentation accuracy (Dice) on CT images for each method.",
+    "radioactivity": "Gross alpha activity in drinking water.",
+    "seen elsewhere": "Bronchoscopic view of the mass seen on CT.",
+    "made after a scan": "Three-dimensional printed model from CT.",
+    "rates": "Kidney transplantation rates after CT.",
+    "a biopsy's diagnosis": "Colonoscopy image; biopsy showed adenocarcinoma.",
     "nothing": "",
 }
 
