@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hub_cards.markdown import environment
 
 BUILT_BY = "<!-- built by llavamed_data -->"
 """Stands in every card that `build` writes: only a folder whose card holds it is replaced."""
@@ -77,17 +77,8 @@ class DatasetCard:
 
 def render_dataset_card(card: DatasetCard) -> str:
     """The card as Markdown with YAML metadata; values from data stay inert in both."""
-    environment = Environment(
-        loader=PackageLoader("hub_cards"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  (Markdown; every value from data passes through `inert`)
-    )
-    environment.filters["inert"] = _inert
     metadata = yaml.safe_dump(_metadata(card), sort_keys=False, allow_unicode=True, width=110)
-    body = environment.get_template("dataset.md.j2").render(card=card, built_by=BUILT_BY)
+    body = environment().get_template("dataset.md.j2").render(card=card, built_by=BUILT_BY)
     return f"---\n{metadata}---\n{body}"
 
 
@@ -112,9 +103,3 @@ def _metadata(card: DatasetCard) -> dict[str, Any]:
             "dataset_size": card.num_bytes,
         },
     }
-
-
-def _inert(value: object) -> str:
-    """Text from data for a Markdown table cell: no markup, no cell break, no line break."""
-    text = escape(" ".join(str(value).split()))
-    return "".join(f"\\{mark}" if mark in "\\`*_[]|~#" else mark for mark in text)

@@ -78,19 +78,19 @@ def assemble(
     *,
     schema: str,
     split: str,
-    card: Callable[[Written], str],
+    card: Callable[[Written], Mapping[str, str]],
     fingerprint: str,
     manifest: Path,
     tally_unit: str = "rows",
 ) -> Manifest:
-    """Writes `data/<split>-0000i-of-0000n.parquet` and `README.md` into `folder`, which appears whole or not at all.
+    """Writes `data/<split>-0000i-of-0000n.parquet` and the card into `folder`, which appears whole or not at all.
 
     Args:
         records: called twice, gives the same rows in the same order.
         folder: the dataset's folder.
         schema: which of `llavamed_data.schemas` the rows follow.
         split: `train` or `test`.
-        card: makes the card's text from what was written.
+        card: makes the card and the metadata beside it from what was written: file name → text.
         fingerprint: of all inputs.
         manifest: where to keep the station's manifest, outside the dataset.
         tally_unit: what a record is called in the counts.
@@ -101,7 +101,8 @@ def assemble(
 
     def work(partial: Path) -> Outcome:
         written = write_shards(records, partial / "data", schema=schema, split=split)
-        (partial / "README.md").write_text(card(written), encoding="utf-8")
+        for name, text in card(written).items():
+            (partial / name).write_text(text, encoding="utf-8")
         facts = {"rows": written.rows, "images": written.images, "domains": dict(written.domains)}
         return Outcome({tally_unit: Tally(kept=written.rows)}, facts=facts)
 

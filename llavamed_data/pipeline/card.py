@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from hub_cards import DatasetCard, StationCounts, render_dataset_card
+from hub_cards import DatasetCard, StationCounts, render_croissant, render_dataset_card
+from hub_cards.croissant import FILE_NAME as CROISSANT
 from llavamed_data import __version__
 from llavamed_data.pipeline.assemble import Written
 from llavamed_data.pipeline.summary import Step
@@ -22,32 +23,31 @@ def card_of(
     shortage: str,
     steps: Sequence[Step],
     notes: Sequence[str],
-) -> str:
-    """The card's text for what was written."""
-    return render_dataset_card(
-        DatasetCard(
-            name=recipe.name,
-            title=recipe.title,
-            schema=recipe.schema,
-            split=recipe.split,
-            features=features(recipe.schema)._to_yaml_list(),
-            rows=written.rows,
-            images=written.images,
-            num_bytes=written.bytes,
-            download_bytes=written.download_bytes,
-            domains=written.domains,
-            licenses=written.licenses,
-            source=source,
-            source_date=source_date,
-            generator=generator,
-            model=model,
-            rules=rules or {},
-            shortage=shortage,
-            stations=[_counts(step) for step in steps],
-            notes=notes,
-            version=__version__,
-        )
+) -> dict[str, str]:
+    """The card and the Croissant metadata for what was written: file name → text."""
+    card = DatasetCard(
+        name=recipe.name,
+        title=recipe.title,
+        schema=recipe.schema,
+        split=recipe.split,
+        features=features(recipe.schema)._to_yaml_list(),
+        rows=written.rows,
+        images=written.images,
+        num_bytes=written.bytes,
+        download_bytes=written.download_bytes,
+        domains=written.domains,
+        licenses=written.licenses,
+        source=source,
+        source_date=source_date,
+        generator=generator,
+        model=model,
+        rules=rules or {},
+        shortage=shortage,
+        stations=[_counts(step) for step in steps],
+        notes=notes,
+        version=__version__,
     )
+    return {"README.md": render_dataset_card(card), CROISSANT: render_croissant(card)}
 
 
 def _counts(step: Step) -> StationCounts:
