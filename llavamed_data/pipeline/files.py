@@ -1,6 +1,7 @@
 """Parquet files between stations: written aside and renamed, read batch by batch."""
 
 import os
+import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -40,7 +41,7 @@ BATCH_ROWS = 250
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A name to write to that becomes `path` only when the block ends well; two writers cannot mix."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    aside = path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}.part")
     try:
         yield aside
         aside.replace(path)

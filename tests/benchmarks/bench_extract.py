@@ -1,0 +1,98 @@
+"""Articles a second that `extract` reads with one and two workers, and the share of its time that is XML parsing.
+
+    python -m tests.benchmarks.bench_extract [FOLDER OF JATS FILES]
+
+Every file is read `COPIES` times under other names. The ceiling is what two bare processes, each over half of the
+articles and with nothing in common, reach on this machine together.
+"""
+
+import sys
+import tempfile
+import time
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from lxml import etree
+
+from llavamed_data.jats import parse_article
+from llavamed_data.pipeline.engine import Engine
+from llavamed_data.pipeline.extract import extract
+from llavamed_data.reasons import Drop
+from llavamed_data.sources.jats_files import JatsFiles
+from tests.benchmarks.side_by_side import medians, show
+from tests.conftest import SHARED_DATA
+
+COPIES = 10
+ROUNDS = 3
+
+
+def repeated(folder: Path, out: Path) -> int:
+    """Copies of the articles in `folder`, each `COPIES` times; how many there are."""
+    articles = [path for path in sorted(folder.rglob("*")) if path.suffix in (".xml", ".nxml")]
+    for path in articles:
+        for copy in range(COPIES):
+            (out / f"{path.stem}-{copy}{path.suffix}").write_bytes(path.read_bytes())
+    return len(articles) * COPIES
+
+
+def extracted(corpus: Path, workers: int) -> None:
+    """One run of the station."""
+    with tempfile.TemporaryDirectory() as scratch:
+        extract(JatsFiles(corpus), Path(scratch) / "extract", engine=Engine(workers=workers))
+
+
+def parsed(paths: list[Path]) -> None:
+    """The articles parsed, and nothing else."""
+    for path in paths:
+        try:
+            parse_article(path.read_bytes())
+        except Drop:
+            continue
+
+
+def parsed_apart(paths: list[Path], processes: int) -> None:
+    """The same by bare processes that share nothing."""
+    spawn = get_context("fork")
+    running = [spawn.Process(target=parsed, args=(paths[part::processes],)) for part in range(processes)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+
+
+def xml_share(paths: list[Path]) -> float:
+    """What part of the parsing of articles lxml spends on reading XML into a tree."""
+    documents = [path.read_bytes() for path in paths]
+    start = time.perf_counter()
+    for document in documents:
+        etree.fromstring(document, etree.XMLParser(recover=True, huge_tree=True))
+    read = time.perf_counter() - start
+    start = time.perf_counter()
+    parsed(paths)
+    return read / (time.perf_counter() - start)
+
+
+def main() -> None:
+    """Prints articles a second of one and two workers, beside bare processes."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SHARED_DATA / "jats"
+    with tempfile.TemporaryDirectory() as scratch:
+        corpus = Path(scratch)
+        articles = repeated(folder, corpus)
+        paths = sorted(corpus.iterdir())
+        peers = {
+            "extract, 1 worker": partial(extracted, corpus, 1),
+            "extract, 2 workers": partial(extracted, corpus, 2),
+            "parse only, 1 process": partial(parsed_apart, paths, 1),
+            "parse only, 2 processes": partial(parsed_apart, paths, 2),
+        }
+        seconds = medians(peers, rounds=ROUNDS)
+        show("Extract", seconds, amount=articles, unit="articles", ours="extract, 2 workers")
+        print(f"2 workers: {seconds['extract, 1 worker'] / seconds['extract, 2 workers']:.2f} times 1 worker")
+        alone, both = seconds["parse only, 1 process"], seconds["parse only, 2 processes"]
+        print(f"ceiling of this machine: {alone / both:.2f} times")
+        print(f"parsing is {alone / seconds['extract, 1 worker']:.0%} of extract with 1 worker")
+
+
+if __name__ == "__main__":
+    main()
