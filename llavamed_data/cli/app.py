@@ -16,6 +16,7 @@ from llavamed_data.cli.build import build, option
 from llavamed_data.cli.clean import clean
 from llavamed_data.cli.estimate import estimate
 from llavamed_data.cli.extract import extract
+from llavamed_data.cli.update import update
 from llavamed_data.cli.validate import validate
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.pipeline.station import explain
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(build)
 app.command()(extract)
 app.command()(validate)
+app.command()(update)
 app.command()(estimate)
 app.command()(clean)
 

@@ -16,6 +16,7 @@ from llavamed_data.pipeline.engine import Engine
 from llavamed_data.pipeline.extract import extract, pair_files
 from llavamed_data.pipeline.files import read_rows
 from llavamed_data.pipeline.options import BuildOptions
+from llavamed_data.pipeline.remembered import remember
 from llavamed_data.pipeline.rows import messages, provenance
 from llavamed_data.pipeline.select import OVERDRAW, select
 from llavamed_data.pipeline.shelf import Shelf
@@ -40,6 +41,7 @@ def build_from_articles(recipes: Sequence[Recipe], options: BuildOptions, engine
         work.set_eval_articles_aside()
     for recipe in recipes:
         work.build(work.sized(recipe))
+    remember(options, [built.name for built in work.summary.datasets if built.folder])
     return work.summary
 
 
@@ -60,7 +62,7 @@ class ArticleBuild:
             limit=options.limit,
             choice=self.choice.name,
         )
-        self.articles = self.choice.articles(self.folder)
+        self.articles = self.choice.articles(self.folder, search_again=options.update)
         self.shelf = Shelf(self.folder / "images" / source.images_version())
         self.eval_articles: frozenset[str] = frozenset()
         self.drawn: dict[str, tuple[Manifest, Manifest]] = {}
@@ -69,9 +71,17 @@ class ArticleBuild:
         """Reads the articles; must come first."""
         folder = self.folder / "extract"
         self.extracted = extract(
-            self.source, folder, limit=self.options.limit, articles=self.articles, engine=self.engine
+            self.source,
+            folder,
+            limit=self.options.limit,
+            articles=self.articles,
+            update=self.options.update,
+            engine=self.engine,
         )
         self.summary.record("extract", self.extracted)
+        if self.options.update:
+            unchanged = self.extracted.facts["unchanged"]
+            self.summary.notes.append(f"{unchanged:,} articles had not changed and were not read again")
         self.pairs = pair_files(folder)
 
     def set_eval_articles_aside(self) -> None:

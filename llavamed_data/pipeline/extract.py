@@ -17,18 +17,23 @@ import pyarrow.parquet as pq
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
+from llavamed_data import __version__
 from llavamed_data.figures import caption_is_single_plot, domain_of
 from llavamed_data.jats import Article, Figure, parse_article
+from llavamed_data.pipeline.earlier import ETAGS, Earlier, EarlierArticle
 from llavamed_data.pipeline.engine import Engine, forget_tasks, share, tasks_for
 from llavamed_data.pipeline.files import PAIRS, write_dropped, write_rows, written_whole
 from llavamed_data.pipeline.station import Manifest, Outcome, Station, fingerprint
 from llavamed_data.pipeline.tally import Dropped, Tally, total
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.article_lists import ArticleList
-from llavamed_data.sources.base import ArticleSource, SourceArticle
+from llavamed_data.sources.article_lists import ArticleList, number_of
+from llavamed_data.sources.base import ArticleSource, SourceArticle, TellsChanges
 from llavamed_data.sources.media import resolve_graphic
 
 HANDLES = "handles.txt"
+_MARK = "\t"
+"""Between a handle and its ETag in the list of handles, where the source has ETags."""
+
 NOT_IN_SOURCE = "dropped-listed.parquet"
 LEAST_ARTICLES, MOST_ARTICLES = 32, 5_000
 """Articles a task: small enough to use all cores on a few hundred, large enough for millions."""
@@ -40,6 +45,7 @@ def extract(
     *,
     limit: int | None = None,
     articles: ArticleList | None = None,
+    update: bool = False,
     engine: Engine | None = None,
 ) -> Manifest:
     """Reads every article of `source` and leaves its pairs in `folder`.
@@ -49,6 +55,7 @@ def extract(
         folder: the station's folder: `pairs-*.parquet` (schema `files.PAIRS`), `dropped-*.parquet`, manifest.
         limit: read at most this many articles, in the source's order.
         articles: read only these; those that the source lacks are dropped.
+        update: of articles whose ETag has not changed since the extraction that is in `folder`, take its rows.
         engine: what runs the work; all cores by default.
 
     Raises:
@@ -57,7 +64,10 @@ def extract(
     chosen = [] if articles is None else [articles.digest()]
     stated = fingerprint("extract", source.name, source.fingerprint(), limit, *chosen)
     station = Station(folder, stated, resumable=True)
-    return station.run(lambda partial: _extract(source, partial, limit, articles, engine or Engine()))
+    earlier = Earlier.at(folder) if update else None
+    return station.run(
+        lambda partial: _extract(source, partial, limit, articles, earlier, engine or Engine())
+    )
 
 
 def pair_files(folder: Path) -> list[Path]:
@@ -66,7 +76,12 @@ def pair_files(folder: Path) -> list[Path]:
 
 
 def _extract(
-    source: ArticleSource, partial: Path, limit: int | None, wanted: ArticleList | None, engine: Engine
+    source: ArticleSource,
+    partial: Path,
+    limit: int | None,
+    wanted: ArticleList | None,
+    earlier: Earlier | None,
+    engine: Engine,
 ) -> Outcome:
     handles = partial / HANDLES
     if not handles.exists():
@@ -74,7 +89,8 @@ def _extract(
     with handles.open(encoding="utf-8") as lines:
         articles = sum(1 for _ in lines)
     tasks = tasks_for(articles, least=LEAST_ARTICLES, most=MOST_ARTICLES)
-    blocks = [ReadArticles(source, str(handles), articles), FiguresOf(), WritePairs(str(partial))]
+    read = ReadArticles(source, str(handles), articles, earlier)
+    blocks = [read, FiguresOf(), WritePairs(str(partial))]
     engine.run("extract", blocks, folder=partial, tasks=tasks)
     counts = [json.loads(path.read_text()) for path in sorted(partial.glob("counts-*.json"))]
     tallies = {unit: total(Tally(**part[unit]) for part in counts) for unit in ("articles", "figures")}
@@ -84,14 +100,22 @@ def _extract(
         tallies["articles"].drop(Reason.NOT_IN_SOURCE, pq.read_metadata(partial / NOT_IN_SOURCE).num_rows)
     handles.unlink()
     forget_tasks(partial)
-    return Outcome(tallies, facts={"source": source.name, "source_date": source.date})
+    facts = {
+        "source": source.name,
+        "source_date": source.date,
+        "unchanged": sum(p["unchanged"] for p in counts),
+    }
+    if isinstance(source, TellsChanges):
+        facts["etags_by"] = __version__
+    return Outcome(tallies, facts)
 
 
 def _list_handles(
     source: ArticleSource, partial: Path, limit: int | None, articles: ArticleList | None
 ) -> None:
     """Writes down what to read, and which articles of the list the source lacks."""
-    handles = source.handles() if articles is None else articles.choose(source.handles())
+    handles = _marked_handles(source) if isinstance(source, TellsChanges) else source.handles()
+    handles = handles if articles is None else articles.choose(handles)
     with written_whole(partial / HANDLES) as aside:
         with aside.open("w", encoding="utf-8") as lines:
             lines.writelines(f"{handle}\n" for handle in itertools.islice(handles, limit))
@@ -101,26 +125,42 @@ def _list_handles(
             write_dropped(partial / NOT_IN_SOURCE, missing)
 
 
+def _marked_handles(source: TellsChanges) -> Iterator[str]:
+    return (f"{handle}{_MARK}{etag}" for handle, etag in source.etags())
+
+
+def _handle_and_etag(line: str, source: ArticleSource) -> tuple[str, str]:
+    handle, _, etag = line.rpartition(_MARK) if isinstance(source, TellsChanges) else (line, "", "")
+    return handle, etag
+
+
 class ReadArticles(PipelineStep):  # type: ignore[misc]
-    """Reads this task's share of the articles; a document holds the article or why it was dropped."""
+    """Reads this task's share of the articles; a document holds the article, why it was dropped, or earlier rows."""
 
     name = "read articles"
     type = "reader"
 
-    def __init__(self, source: ArticleSource, handles: str, articles: int) -> None:
+    def __init__(
+        self, source: ArticleSource, handles: str, articles: int, earlier: Earlier | None = None
+    ) -> None:
         super().__init__()
         self.source = source
         self.handles = handles
         self.articles = articles
+        self.earlier = earlier
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # noqa: ARG002
         """Yields one document an article, in the source's order."""
         part = share(self.articles, rank, world_size)
-        with Path(self.handles).open(encoding="utf-8") as lines:
-            handles = [line.rstrip("\n") for line in itertools.islice(lines, part.start, part.stop)]
-        for got in self.source.read(handles):
-            handle = got.handle if isinstance(got, SourceArticle) else got[0]
-            yield Document(text="", id=handle, metadata={"read": got})
+        with Path(self.handles).open(encoding="utf-8") as file:
+            lines = (line.rstrip("\n") for line in itertools.islice(file, part.start, part.stop))
+            etags = dict(_handle_and_etag(line, self.source) for line in lines)
+        known = self.earlier.unchanged(etags) if self.earlier else set[str]()
+        taken = self.earlier.articles(known) if self.earlier else iter(())
+        read = self.source.read([handle for handle in etags if handle not in known])
+        for handle, etag in etags.items():
+            got = next(taken) if handle in known else next(read)
+            yield Document(text="", id=handle, metadata={"etag": etag} | _contents(got))
 
 
 class FiguresOf(PipelineStep):  # type: ignore[misc]
@@ -132,6 +172,9 @@ class FiguresOf(PipelineStep):  # type: ignore[misc]
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # noqa: ARG002
         """Adds `rows` and `dropped` to each document, and an `article_drop` to those given up."""
         for document in data:
+            if "read" not in document.metadata:
+                yield document
+                continue
             read = document.metadata.pop("read")
             try:
                 rows, dropped = _figures(read) if isinstance(read, SourceArticle) else _raise(read[1])
@@ -155,10 +198,15 @@ class WritePairs(PipelineStep):  # type: ignore[misc]
         """Consumes the documents of one task."""
         articles, figures = Tally(), Tally()
         dropped: list[Dropped] = []
+        etags: list[dict[str, Any]] = []
+        unchanged = 0
         folder = Path(self.folder)
 
         def rows() -> Iterator[dict[str, Any]]:
+            nonlocal unchanged
             for document in data:
+                etags.append(_etag(document))
+                unchanged += "earlier" in document.metadata
                 if drop := document.metadata.get("article_drop"):
                     articles.drop(drop.reason)
                     dropped.append(Dropped.of(document.id, drop))
@@ -172,8 +220,32 @@ class WritePairs(PipelineStep):  # type: ignore[misc]
 
         write_rows(folder / f"pairs-{rank:05d}.parquet", PAIRS, rows())
         write_dropped(folder / f"dropped-{rank:05d}.parquet", dropped)
+        if any(row["etag"] for row in etags):
+            write_rows(folder / f"etags-{rank:05d}.parquet", ETAGS, etags)
+        counts = {"articles": asdict(articles), "figures": asdict(figures), "unchanged": unchanged}
         with written_whole(folder / f"counts-{rank:05d}.json") as aside:
-            aside.write_text(json.dumps({"articles": asdict(articles), "figures": asdict(figures)}))
+            aside.write_text(json.dumps(counts))
+
+
+def _contents(got: SourceArticle | tuple[str, Drop] | EarlierArticle) -> dict[str, Any]:
+    if not isinstance(got, EarlierArticle):
+        return {"read": got}
+    if got.reason:
+        return {"earlier": True, "article_drop": Drop(Reason(got.reason), got.dropped[0].detail)}
+    return {"earlier": True, "rows": got.rows, "dropped": got.dropped}
+
+
+def _etag(document: Document) -> dict[str, Any]:
+    """The row of `ETAGS` for a document."""
+    drop = document.metadata.get("article_drop")
+    return {
+        "handle": document.id,
+        "number": number_of(document.id),
+        "etag": document.metadata["etag"],
+        "reason": drop and drop.reason.value,
+        "pairs": 0 if drop else len(document.metadata["rows"]),
+        "dropped": 1 if drop else len(document.metadata["dropped"]),
+    }
 
 
 def _raise(drop: Drop) -> tuple[list[dict[str, Any]], list[Dropped]]:

@@ -24,6 +24,7 @@ class BuildOptions:
         licenses: draw only from articles under these licences (`cc0`, `cc-by`, …); all where empty.
         keep_eval_articles: do not leave the evaluation set's articles out of the training sets.
         keep_without_image: keep evaluation questions whose image is lost.
+        update: read only articles that have changed since the last build, and search again where there is a query.
         writing: who writes the conversations.
     """
 
@@ -40,4 +41,5 @@ class BuildOptions:
     licenses: tuple[str, ...] = ()
     keep_eval_articles: bool = False
     keep_without_image: bool = False
+    update: bool = False
     writing: WritingOptions = field(default_factory=WritingOptions)

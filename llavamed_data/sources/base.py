@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from llavamed_data.reasons import Drop
 
@@ -30,6 +30,14 @@ class SourceArticle:
     pmid: str | None = None
     license: str | None = None
     incomplete: bool = False
+
+
+@runtime_checkable
+class TellsChanges(Protocol):
+    """A source that knows, without reading them, which articles have changed."""
+
+    def etags(self) -> Iterator[tuple[str, str]]:
+        """`handles`, by the number of the PMCID, each with a text that changes when anything of the article does."""
 
 
 class ArticleSource(Protocol):

@@ -1,0 +1,38 @@
+"""`update`: the same datasets from what their source holds now."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from rich.console import Console
+
+from llavamed_data.cli.build import AsJson, Quiet, Work, Workers, option
+
+
+def update(
+    work: Work = Path(".llavamed"),
+    source: Annotated[
+        str | None, option(help="Only what was built from this source.", show_default="all sources")
+    ] = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Rebuild the datasets of a work folder; only articles that have changed are read again.
+
+    Example: python -m llavamed_data update --work .llavamed
+    """
+    from llavamed_data.cli.progress import watched
+    from llavamed_data.cli.tables import show_build
+    from llavamed_data.pipeline.engine import Engine
+    from llavamed_data.pipeline.update import update as run
+
+    with watched(quiet=quiet or as_json) as watch:
+        summaries = run(work, source=source, engine=Engine(workers=workers, watch=watch))
+    if as_json:
+        json.dump([summary.to_dict() for summary in summaries], sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    elif not quiet:
+        for summary in summaries:
+            show_build(summary, Console())
