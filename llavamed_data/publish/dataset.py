@@ -112,11 +112,11 @@ class Job:
         report = validate(str(self.folder), watch=_counted(self.folder, watch) if watch else None)
         if report.ok:
             return
-        first = report.faults[0]
+        first, count = report.faults[0], report.totals.total()
         place = " ".join(str(part) for part in (first.file, first.row, first.field) if part is not None)
         raise LlavaMedError(
-            f"{self.folder} has {report.totals.total():,} faults, so nothing was sent; the first: {place}: "
-            f"{first.message} (python -m llavamed_data validate {self.folder} lists them)"
+            f"{self.folder} is faulty, so nothing was sent: {place}: {first.message} (fault 1 of {count:,}; "
+            f"python -m llavamed_data validate {self.folder} lists them)"
         )
 
     def run(self, related: Sequence[str], *, dry_run: bool, watch: Watch | None) -> PublishReport:

@@ -32,6 +32,8 @@ def told(doing: str, repo_id: str) -> Iterator[None]:
     except LlavaMedError:
         raise
     except Exception as error:  # the client's own errors, its HTTP library's, and those of its Rust half
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # a file here, not the Hub
         # no chain: what the HTTP library says of a request could hold its headers
         raise LlavaMedError(without_token(_explain(error, doing, repo_id))) from None
 

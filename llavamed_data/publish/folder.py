@@ -30,9 +30,7 @@ class LocalFile:
 
     def sha256(self) -> str:
         """As the Hub names large files."""
-        if isinstance(self.content, bytes):
-            return hashlib.sha256(self.content).hexdigest()
-        return _sha256_of(self.content, self.size, self.changed)
+        return _sha256_of(self)
 
     def git_oid(self) -> str:
         """As the Hub names small files."""
@@ -51,10 +49,12 @@ class LocalFile:
 
 
 @lru_cache(maxsize=4096)
-def _sha256_of(path: Path, size: int, changed: int) -> str:
-    """Read once for all branches and tags that a file is held against; size and time tell another content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sha256_of(file: LocalFile) -> str:
+    """Read once for all branches and tags that a file is held against."""
+    if isinstance(file.content, bytes):
+        return hashlib.sha256(file.content).hexdigest()
+    with file.content.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def is_dataset(folder: Path) -> bool:

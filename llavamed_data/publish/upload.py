@@ -35,6 +35,8 @@ def send(
     Raises:
         LlavaMedError: the Hub or the network fails, somebody else moved the branch, or a file here changed meanwhile.
     """
+    for file in plan.to_add:
+        file.check_unchanged()
     additions = [_addition(file) for file in plan.to_add]
     deletions = [CommitOperationDelete(name, is_folder=False) for name in plan.to_delete]
     total = sum(file.size for file in plan.to_add)
