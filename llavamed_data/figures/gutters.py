@@ -49,7 +49,7 @@ _STEP, _STEP_RATIO, _STILL = 6.0, 1.4, 2.0
 """A stretch votes for a seam if the step there has so many grey levels and so many times the steps around it; where
 no step reaches the third number the ground is even and has no vote."""
 
-_VOTES, _VOTERS = 0.55, 0.7
+_VOTES, _VOTERS = 0.6, 0.9
 """Votes that make a seam, as a share of the voters, and voters reckoned at least, as a share of the stretches."""
 
 _SEAM_FILL = 0.2
@@ -59,6 +59,10 @@ _LEAST_SIDE, _LEAST_AREA, _LEAST_FILL = 0.1, 0.012, 0.22
 """What makes a panel: shares of the image's shorter side, of its area, and of what is not white in the part."""
 
 _MOST_SLENDER = 6.0
+
+_EVEN_LEVELS, _MOST_EVEN = 11, 0.94
+"""More than this share in two tones of so many grey levels is a chart's bar and its page, no picture."""
+
 _DEEPEST = 5
 
 
@@ -149,10 +153,22 @@ def _is_large(part: _Part, least: _Least) -> bool:
 
 def _is_panel(part: _Part) -> bool:
     shape = len(part.rows), len(part.columns)
-    fill = (
-        1 - np.count_nonzero(part.rows >= _WHITE) / part.rows.size
-    )  # black ground belongs to it, a white page not
-    return max(shape) <= _MOST_SLENDER * min(shape) and bool(fill >= _LEAST_FILL)
+    counts = np.bincount(part.rows.ravel(), minlength=256)
+    fill = 1 - int(counts[_WHITE:].sum()) / part.rows.size  # black ground belongs to it, a white page not
+    even = _share_of_two_tones(counts)
+    slender = max(shape) > _MOST_SLENDER * min(shape)
+    return not slender and fill >= _LEAST_FILL and even <= _MOST_EVEN
+
+
+def _share_of_two_tones(counts: npt.NDArray[np.intp]) -> float:
+    total, found = int(counts.sum()), 0
+    for _ in range(2):
+        tones = np.convolve(counts, np.ones(_EVEN_LEVELS, dtype=np.intp), mode="valid")
+        first = int(tones.argmax())
+        found += int(tones[first])
+        counts = counts.copy()
+        counts[first : first + _EVEN_LEVELS] = 0
+    return found / total
 
 
 def _without_margins(part: _Part) -> _Part:
@@ -254,7 +270,10 @@ def _seams(levels: _Gray, least: _Least) -> list[int]:
         return []
     profile = _steps(levels)
     around = _around(profile)
-    votes = ((profile >= _STEP) & (profile >= _STEP_RATIO * around)).sum(axis=1)
+    lasting = (
+        _lasting_steps(levels) >= _STEP
+    )  # on both sides of a thin line, a midline say, the levels are the same
+    votes = ((profile >= _STEP) & (profile >= _STEP_RATIO * around) & lasting).sum(axis=1)
     voters = np.maximum((np.maximum(profile, around) >= _STILL).sum(axis=1), _VOTERS * _STRETCHES)
     steps = [int(row) + 1 for row in np.flatnonzero(votes >= _VOTES * voters)]
     lines = [line for line, following in pairwise([*steps, len(levels) + 9]) if following - line > 4]
@@ -269,10 +288,23 @@ def _seams(levels: _Gray, least: _Least) -> list[int]:
 
 def _steps(levels: _Gray) -> _Steps:
     """Between each row and the next, in each stretch, the mean step in grey levels; shape (rows - 1, stretches)."""
-    above, below = levels[:-1], levels[1:]
-    steps = np.maximum(above, below) - np.minimum(above, below)
-    firsts = np.linspace(0, levels.shape[1], _STRETCHES, endpoint=False).astype(np.intp)
-    lengths = np.diff(firsts, append=levels.shape[1])
+    return _by_stretch(_difference(levels[:-1], levels[1:]))
+
+
+def _lasting_steps(levels: _Gray) -> _Steps:
+    """The same between the rows four before and four after."""
+    wide = np.zeros((len(levels) - 1, _STRETCHES))
+    wide[3:-3] = _by_stretch(_difference(levels[:-7], levels[7:]))
+    return wide
+
+
+def _difference(one: _Gray, other: _Gray) -> _Gray:
+    return np.maximum(one, other) - np.minimum(one, other)
+
+
+def _by_stretch(steps: _Gray) -> _Steps:
+    firsts = np.linspace(0, steps.shape[1], _STRETCHES, endpoint=False).astype(np.intp)
+    lengths = np.diff(firsts, append=steps.shape[1])
     return np.asarray(np.add.reduceat(steps, firsts, axis=1, dtype=np.uint32) / lengths)
 
 

@@ -52,6 +52,20 @@ def test_one_picture_is_one_panel_in_any_frame(domain: str) -> None:
             assert count_panels(page) == 1, (domain, seed, ground)
 
 
+def test_the_bars_of_a_chart_are_no_panels() -> None:
+    page = Image.new("RGB", (420, 300), "white")
+    for left, height, colour in ((60, 180, "steelblue"), (150, 90, "orange"), (240, 220, "steelblue")):
+        page.paste(colour, (left, 280 - height, left + 60, 280))
+    assert count_panels(page) == 1
+
+
+def test_a_thin_line_down_the_middle_parts_nothing() -> None:
+    head = PHANTOMS["mri"](np.random.default_rng(3))
+    middle = head.width // 2
+    head.paste("white", (middle, 0, middle + 2, head.height * 9 // 10))
+    assert count_panels(head) == 1
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16", "I", "F"])
 def test_any_mode_and_any_size_has_an_answer(mode: str) -> None:
     page = _grid(1, 2, 10, 255)
