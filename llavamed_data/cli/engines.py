@@ -1,6 +1,6 @@
 """The flags that choose what runs the stations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ import typer
 from llavamed_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from llavamed_data.pipeline.engine import Engine
+    from llavamed_data.pipeline.engine import Engine, Watch
 
 
 class EngineName(StrEnum):
@@ -49,7 +49,7 @@ def open_engine(
     workers: int | None,
     ray_address: str | None,
     slurm: Sequence[str] | None,
-    watch: Callable[[str, int, int], None] | None,
+    watch: "Watch | None",
 ) -> "Engine":
     """The engine that the flags ask for.
 

@@ -12,10 +12,11 @@ import os
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import multiprocess
 from datatrove.executor import LocalPipelineExecutor
@@ -25,7 +26,9 @@ from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
 from llavamed_data.errors import LlavaMedError
+from llavamed_data.pipeline import counters
 from llavamed_data.reasons import Drop
+from llavamed_data.sources.fetch import Progress
 
 _LOGS = ".datatrove"
 _POLL_SECONDS = 0.5
@@ -44,19 +47,28 @@ def share(items: int, rank: int, world_size: int) -> range:
     return range(items * rank // world_size, items * (rank + 1) // world_size)
 
 
+class Watch(Protocol):
+    """Told how far the work is."""
+
+    def __call__(self, name: str, done: int, total: int, fetched: Progress | None = None) -> None:
+        """`done` of `total` tasks of the work `name`; of its objects where they are counted in `fetched`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """All cores of this machine.
 
     Attributes:
         workers: processes at a time; None for one a core.
-        watch: told now and then what runs, and how many of its tasks are done.
+        watch: told now and then what runs, and how much of it is done.
     """
 
     workers: int | None = None
-    watch: Callable[[str, int, int], None] | None = None
+    watch: Watch | None = None
 
-    def run(self, name: str, blocks: Sequence[PipelineStep], *, folder: Path, tasks: int) -> None:
+    def run(
+        self, name: str, blocks: Sequence[PipelineStep], *, folder: Path, tasks: int, objects: int = 0
+    ) -> None:
         """Runs `blocks` for every task that has not ended yet.
 
         Args:
@@ -64,6 +76,7 @@ class Engine:
             blocks: reader, transformations, writer; each writes whole files only.
             folder: the station's partial folder; marks of finished tasks are kept in it while it is partial.
             tasks: how many parts the work is cut into; must not depend on the machine.
+            objects: how many the blocks fetch, where they count them (`counters.Counter`).
 
         Raises:
             LlavaMedError: the work cannot be done; what has ended is kept.
@@ -72,18 +85,19 @@ class Engine:
         logger.disable("datatrove")
         logs = folder.absolute() / _LOGS
         logs.mkdir(parents=True, exist_ok=True)
-        with self._watched(name, logs / "completions", tasks):
+        with self._watched(name, folder, logs / "completions", tasks, objects):
             try:
                 self._execute(list(blocks), logs, tasks)
             except Drop as drop:
                 raise LlavaMedError(f"{name}: {drop}") from drop
+        shutil.rmtree(folder / counters.FOLDER, ignore_errors=True)
 
     def _execute(self, blocks: list[PipelineStep], logs: Path, tasks: int) -> None:
         workers = min(tasks, self.workers or os.cpu_count() or 1)
         _LocalExecutor(pipeline=blocks, tasks=tasks, workers=workers, logging_dir=str(logs)).run()
 
     @contextmanager
-    def _watched(self, name: str, marks: Path, tasks: int) -> Iterator[None]:
+    def _watched(self, name: str, folder: Path, marks: Path, tasks: int, objects: int) -> Iterator[None]:
         if self.watch is None:
             yield
             return
@@ -91,7 +105,11 @@ class Engine:
 
         def look() -> None:
             while not ended.wait(_POLL_SECONDS):
-                watch(name, sum(1 for _ in marks.iterdir()) if marks.is_dir() else 0, tasks)
+                if objects:
+                    fetched = counters.counted(folder)
+                    watch(name, fetched.objects, objects, fetched)
+                else:
+                    watch(name, sum(1 for _ in marks.iterdir()) if marks.is_dir() else 0, tasks)
 
         thread = threading.Thread(target=look, daemon=True)
         thread.start()
@@ -100,7 +118,7 @@ class Engine:
         finally:
             ended.set()
             thread.join()
-            watch(name, tasks, tasks)
+            watch(name, objects or tasks, objects or tasks)
 
 
 class QuietTasks(PipelineExecutor):  # type: ignore[misc]

@@ -20,6 +20,7 @@ from datatrove.pipeline.base import PipelineStep
 from llavamed_data import __version__
 from llavamed_data.figures import caption_is_single_plot, domain_of
 from llavamed_data.jats import Article, Figure, parse_article
+from llavamed_data.pipeline.counters import Counter
 from llavamed_data.pipeline.earlier import ETAGS, Earlier, EarlierArticle
 from llavamed_data.pipeline.engine import Engine, forget_tasks, share, tasks_for
 from llavamed_data.pipeline.files import PAIRS, write_dropped, write_rows, written_whole
@@ -28,6 +29,7 @@ from llavamed_data.pipeline.tally import Dropped, Tally, total
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.article_lists import ArticleList, number_of
 from llavamed_data.sources.base import ArticleSource, SourceArticle, TellsChanges
+from llavamed_data.sources.fetch import Reporting
 from llavamed_data.sources.media import resolve_graphic
 
 HANDLES = "handles.txt"
@@ -91,7 +93,7 @@ def _extract(
     tasks = tasks_for(articles, least=LEAST_ARTICLES, most=MOST_ARTICLES)
     read = ReadArticles(source, str(handles), articles, earlier)
     blocks = [read, FiguresOf(), WritePairs(str(partial))]
-    engine.run("extract", blocks, folder=partial, tasks=tasks)
+    engine.run("extract", blocks, folder=partial, tasks=tasks, objects=articles)
     counts = [json.loads(path.read_text()) for path in sorted(partial.glob("counts-*.json"))]
     tallies = {unit: total(Tally(**part[unit]) for part in counts) for unit in ("articles", "figures")}
     for path in partial.glob("counts-*.json"):
@@ -157,10 +159,16 @@ class ReadArticles(PipelineStep):  # type: ignore[misc]
             etags = dict(_handle_and_etag(line, self.source) for line in lines)
         known = self.earlier.unchanged(etags) if self.earlier else set[str]()
         taken = self.earlier.articles(known) if self.earlier else iter(())
-        read = self.source.read([handle for handle in etags if handle not in known])
+        counter = Counter(Path(self.handles).parent, rank)
+        source = self.source
+        if isinstance(source, Reporting):
+            source = source.reporting(counter.repeated)
+        read = source.read([handle for handle in etags if handle not in known])
         for handle, etag in etags.items():
             got = next(taken) if handle in known else next(read)
+            counter.took(len(got.xml) if isinstance(got, SourceArticle) else 0)
             yield Document(text="", id=handle, metadata={"etag": etag} | _contents(got))
+        counter.close()
 
 
 class FiguresOf(PipelineStep):  # type: ignore[misc]

@@ -21,10 +21,12 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 
 from llavamed_data.figures import count_panels, inspect_image
+from llavamed_data.pipeline.counters import Counter
 from llavamed_data.pipeline.engine import Engine, share, tasks_for
 from llavamed_data.pipeline.files import read_batches, write_rows, written_whole
 from llavamed_data.pipeline.station import fingerprint
 from llavamed_data.reasons import Drop, Reason
+from llavamed_data.sources.fetch import Reporting
 
 LEAST_IMAGES, MOST_IMAGES = 64, 2_000
 """Images a task: enough to keep many requests in flight, few enough to share between cores."""
@@ -116,20 +118,29 @@ class Shelf:
         with written_whole(wanted) as aside:
             aside.write_text("".join(f"{locator}\n" for locator in locators), encoding="utf-8")
         tasks = tasks_for(len(locators), least=LEAST_IMAGES, most=MOST_IMAGES)
-        blocks = [ReadWanted(str(wanted), len(locators)), Examine(images, self), WriteVerdicts(str(folder))]
-        engine.run("fetch and examine images", blocks, folder=folder, tasks=tasks)
+        blocks = [
+            ReadWanted(str(wanted), len(locators)),
+            Examine(images, self, folder),
+            WriteVerdicts(str(folder)),
+        ]
+        engine.run("fetch and examine images", blocks, folder=folder, tasks=tasks, objects=len(locators))
         verdicts = _read_verdicts(sorted(folder.glob("verdicts-*.parquet")))
         lasting = (asdict(v) for v in verdicts.values() if v.reason not in TRANSIENT)
         write_rows(self.folder / f"verdicts-{wave}.parquet", VERDICTS, lasting)
         shutil.rmtree(folder)
         return verdicts
 
-    async def examine(self, images: Images, locators: Sequence[str]) -> list[Verdict]:
+    async def examine(self, images: Images, locators: Sequence[str], counter: Counter) -> list[Verdict]:
         """Verdicts on `locators`; what is on disk and whole is not fetched again."""
+        if isinstance(images, Reporting):
+            images = images.reporting(counter.repeated)
         held = {locator: verdict for locator in locators if (verdict := self._from_disk(locator))}
         rest = [locator for locator in locators if locator not in held]
         verdicts = list(held.values())
+        for _ in held:
+            counter.took(0)
         async for locator, got in images.images(rest):
+            counter.took(0 if isinstance(got, Drop) else len(got))
             verdicts.append(await asyncio.to_thread(self._accept, locator, got))
         return sorted(verdicts, key=lambda verdict: verdict.locator)
 
@@ -200,14 +211,18 @@ class Examine(PipelineStep):  # type: ignore[misc]
     name = "fetch and examine images"
     type = "fetcher"
 
-    def __init__(self, images: Images, shelf: Shelf) -> None:
+    def __init__(self, images: Images, shelf: Shelf, folder: Path) -> None:
         super().__init__()
         self.images = images
         self.shelf = shelf
+        self.folder = folder
 
     def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # noqa: ARG002
         """Yields one document a verdict."""
-        for verdict in asyncio.run(self.shelf.examine(self.images, [document.id for document in data])):
+        counter = Counter(self.folder, rank)
+        verdicts = asyncio.run(self.shelf.examine(self.images, [document.id for document in data], counter))
+        counter.close()
+        for verdict in verdicts:
             yield Document(text="", id=verdict.locator, metadata={"verdict": verdict})
 
 

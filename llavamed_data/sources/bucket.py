@@ -4,6 +4,7 @@ The same code reads NLM's own bucket, mirrors of it, and folders in its layout, 
 """
 
 import asyncio
+import copy
 import hashlib
 import json
 import os
@@ -53,7 +54,7 @@ class Bucket:
         name: how provenance names it; `pmc-cloud` for NLM's bucket and `pmc-mirror` for any other by default.
         licenses: names of `LICENSES`, in either case, that an article must be under; any where empty or None.
         manners: how hard to try, and how much at once.
-        progress: told after every image; must be picklable where the bucket is sent to workers.
+        progress: told after every object; must be picklable where the bucket is sent to workers.
 
     Raises:
         UsageError: there is no such folder, it has another layout, the address or a licence is wrong.
@@ -76,6 +77,12 @@ class Bucket:
         if self.place.folder is not None:
             _refuse_other_layout(self.place, self.place.folder)
             self.manners = replace(self.manners, attempts=1)  # a disk that fails does so again
+
+    def reporting(self, progress: Callable[[Progress], None]) -> "Bucket":
+        """The same bucket, which tells `progress`."""
+        same = copy.copy(self)
+        same.progress = progress
+        return same
 
     @property
     def date(self) -> str | None:
@@ -143,7 +150,12 @@ class Bucket:
     async def _articles(
         self, handles: Sequence[str], *, with_xml: bool = True
     ) -> AsyncGenerator[SourceArticle | tuple[str, Drop], None]:
-        fetcher = Fetcher(self.place.store(), manners=self.manners, address=self.place.url() or None)
+        fetcher = Fetcher(
+            self.place.store(),
+            manners=self.manners,
+            address=self.place.url() or None,
+            progress=self.progress,
+        )
         ahead: deque[asyncio.Task[SourceArticle | tuple[str, Drop]]] = deque()
         left = enumerate(handles)
         try:

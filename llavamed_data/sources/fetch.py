@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -116,6 +116,14 @@ class Manners:
     patience_seconds: float = 900.0
     first_pause: float = 0.2
     longest_pause: float = 20.0
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A source that can tell of its requests while it works."""
+
+    def reporting(self, progress: Callable[[Progress], None]) -> Self:
+        """The same source, which calls `progress` after every object and every repetition."""
 
 
 async def fetch(
