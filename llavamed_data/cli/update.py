@@ -8,6 +8,7 @@ from typing import Annotated
 from rich.console import Console
 
 from llavamed_data.cli.build import AsJson, Quiet, Work, Workers, option
+from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm, open_engine
 
 
 def update(
@@ -15,7 +16,10 @@ def update(
     source: Annotated[
         str | None, option(help="Only what was built from this source.", show_default="all sources")
     ] = None,
+    engine: EngineFlag = EngineName.LOCAL,
     workers: Workers = None,
+    ray_address: RayAddress = None,
+    slurm: Slurm = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -25,11 +29,11 @@ def update(
     """
     from llavamed_data.cli.progress import watched
     from llavamed_data.cli.tables import show_build
-    from llavamed_data.pipeline.engine import Engine
     from llavamed_data.pipeline.update import update as run
 
     with watched(quiet=quiet or as_json) as watch:
-        summaries = run(work, source=source, engine=Engine(workers=workers, watch=watch))
+        opened = open_engine(engine, workers=workers, ray_address=ray_address, slurm=slurm, watch=watch)
+        summaries = run(work, source=source, engine=opened)
     if as_json:
         json.dump([summary.to_dict() for summary in summaries], sys.stdout, indent=1)
         sys.stdout.write("\n")

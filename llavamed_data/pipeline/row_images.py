@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -48,20 +48,19 @@ class Found:
 
 
 class RowImages(Protocol):
-    """Where the images of released rows come from.
+    """Where the images of released rows come from."""
 
-    Attributes:
-        name: how the card names it; empty for the user's own folder.
-        date: ISO date of its inventory, where it has one.
-        needs_addresses: whether rows must say which file of which article their image is.
-    """
-
-    name: str
-    needs_addresses: bool
+    @property
+    def name(self) -> str:
+        """How the card names it; empty for the user's own folder."""
 
     @property
     def date(self) -> str | None:
         """ISO date of its inventory, where it has one."""
+
+    @property
+    def needs_addresses(self) -> bool:
+        """Whether rows must say which file of which article their image is."""
 
     def version(self) -> str:
         """Changes when an image may have."""
@@ -182,7 +181,7 @@ class BucketImages:
         kept.unlink()
         return table
 
-    def _verdicts(self, folder: Path, shelf: Shelf, engine: Engine) -> Iterator[dict[str, object]]:
+    def _verdicts(self, folder: Path, shelf: Shelf, engine: Engine) -> Iterator[dict[str, Any]]:
         for rows in _waves(located_files(folder)):
             locators = [row["locator"] for row in rows if row["locator"]]
             verdicts = shelf.judge(self.bucket, locators, engine)
@@ -190,22 +189,22 @@ class BucketImages:
                 yield row | (_outcome(verdicts[row["locator"]]) if row["locator"] else {})
 
 
-def _found(row: dict[str, object]) -> Found:
+def _found(row: dict[str, Any]) -> Found:
     if row["reason"] is None and row["locator"] is None:
         return Found(reason=Reason.IMAGE_MISSING.value, detail="no address is listed for this pair")
     names = {"image_digest": "digest", "image_bytes": "bytes"}
     known = {names.get(name, name): value for name, value in row.items() if value is not None}
-    return Found(**known)  # type: ignore[arg-type]
+    return Found(**known)
 
 
-def _outcome(verdict: Verdict) -> dict[str, object]:
+def _outcome(verdict: Verdict) -> dict[str, Any]:
     if verdict.reason is not None:
         return {"reason": verdict.reason, "detail": verdict.detail}
     return {"image_digest": verdict.digest, "image_bytes": verdict.bytes}
 
 
-def _waves(paths: Sequence[Path]) -> Iterator[list[dict[str, object]]]:
-    wave: list[dict[str, object]] = []
+def _waves(paths: Sequence[Path]) -> Iterator[list[dict[str, Any]]]:
+    wave: list[dict[str, Any]] = []
     for batch in read_batches(paths):
         wave.extend(batch.to_pylist())
         if len(wave) >= WAVE:

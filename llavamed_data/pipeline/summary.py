@@ -16,7 +16,7 @@ class Step:
     Attributes:
         name: the station.
         dataset: the recipe it worked for; "" for what all recipes share.
-        unit: `articles`, `figures` or `rows`.
+        unit: `articles`, `figures`, `images` or `rows`.
         manifest: what the station says of itself.
     """
 

@@ -14,7 +14,8 @@ def update(work: Path, *, source: str | None = None, engine: Engine | None = Non
     """Builds the datasets of a work folder again, as they were built, from what their sources hold now.
 
     Only articles whose ETag has changed are read, only images that are not there yet are fetched. The datasets are
-    those that a build from scratch gives.
+    those that a build from scratch gives, as far as the source keeps PMC's promise: whatever changes in an article
+    changes its metadata JSON. Sources without ETags (`packages:`, `jats:`) are read again if anything changed.
 
     Args:
         work: work folder of earlier builds.
