@@ -158,7 +158,7 @@ class BucketImages:
 
     def shelf(self, work: Path, folder: Path, version: str) -> Shelf:  # noqa: ARG002
         """One for all datasets and states of the bucket: a locator carries the checksum of its bytes."""
-        return Shelf(work / "released-images" / self.bucket.images_version())
+        return Shelf(work / "fetched-images" / self.bucket.images_version())
 
     def locate(self, rows: Path, folder: Path, engine: Engine) -> Manifest:
         """Finds today's key of each file; see `locate`."""
