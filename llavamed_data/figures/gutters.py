@@ -60,8 +60,9 @@ _LEAST_SIDE, _LEAST_AREA, _LEAST_FILL = 0.1, 0.012, 0.22
 
 _MOST_SLENDER = 6.0
 
-_EVEN_LEVELS, _MOST_EVEN = 11, 0.94
-"""More than this share in two tones of so many grey levels is a chart's bar and its page, no picture."""
+_TONE_LEVELS, _LEAST_TONE, _MOST_EVEN = 11, 0.45, 0.78
+"""A chart's bar or a legend's patch, no picture: one tone of so many grey levels has the second share, and with the
+white around it the third."""
 
 _DEEPEST = 5
 
@@ -153,22 +154,11 @@ def _is_large(part: _Part, least: _Least) -> bool:
 
 def _is_panel(part: _Part) -> bool:
     shape = len(part.rows), len(part.columns)
-    counts = np.bincount(part.rows.ravel(), minlength=256)
-    fill = 1 - int(counts[_WHITE:].sum()) / part.rows.size  # black ground belongs to it, a white page not
-    even = _share_of_two_tones(counts)
-    slender = max(shape) > _MOST_SLENDER * min(shape)
-    return not slender and fill >= _LEAST_FILL and even <= _MOST_EVEN
-
-
-def _share_of_two_tones(counts: npt.NDArray[np.intp]) -> float:
-    total, found = int(counts.sum()), 0
-    for _ in range(2):
-        tones = np.convolve(counts, np.ones(_EVEN_LEVELS, dtype=np.intp), mode="valid")
-        first = int(tones.argmax())
-        found += int(tones[first])
-        counts = counts.copy()
-        counts[first : first + _EVEN_LEVELS] = 0
-    return found / total
+    counts = np.bincount(part.rows.ravel(), minlength=256) / part.rows.size
+    white = float(counts[_WHITE:].sum())  # a black ground belongs to the picture, a white page does not
+    tone = float(np.convolve(counts[_BLACK + 1 : _WHITE], np.ones(_TONE_LEVELS)).max())
+    is_bar = tone >= _LEAST_TONE and tone + white >= _MOST_EVEN
+    return max(shape) <= _MOST_SLENDER * min(shape) and 1 - white >= _LEAST_FILL and not is_bar
 
 
 def _without_margins(part: _Part) -> _Part:
