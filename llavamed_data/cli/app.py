@@ -16,6 +16,7 @@ from llavamed_data.cli.build import build, option
 from llavamed_data.cli.clean import clean
 from llavamed_data.cli.estimate import estimate
 from llavamed_data.cli.extract import extract
+from llavamed_data.cli.publish import publish
 from llavamed_data.cli.update import update
 from llavamed_data.cli.validate import validate
 from llavamed_data.errors import LlavaMedError, UsageError
@@ -34,6 +35,7 @@ app.command()(extract)
 app.command()(validate)
 app.command()(update)
 app.command()(estimate)
+app.command()(publish)
 app.command()(clean)
 
 _WRONG_CALL: type[Exception] = typer.BadParameter.__mro__[1]

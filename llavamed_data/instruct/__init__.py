@@ -7,8 +7,8 @@ import importlib
 from typing import Any
 
 _PUBLIC = {
-    "conversation": ("Conversation", "Generator", "Pair", "Turn"),
-    "back_ends": ("LLM_GENERATORS", "model_settings", "open_completer", "open_generator"),
+    "conversation": ("GENERATORS", "LLM_GENERATORS", "Conversation", "Generator", "Pair", "Turn"),
+    "back_ends": ("model_settings", "open_completer", "open_generator"),
     "server": ("Model", "Server"),
     "chat": ("ChatClient", "Limits"),
     "batch": ("BatchClient", "BatchLimits"),

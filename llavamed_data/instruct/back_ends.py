@@ -11,13 +11,6 @@ from llavamed_data.instruct.prompts import Prompt, load_few_shots
 from llavamed_data.instruct.quality import Quality
 from llavamed_data.instruct.server import Model, Server
 
-LLM_GENERATORS = ("openai", "openai-batch")
-
-OFFLINE = "offline"
-
-GENERATORS = (OFFLINE, *LLM_GENERATORS)
-"""Everything that writes conversations."""
-
 
 def model_settings(model: str, prices: Path | None = None) -> Model:
     """How `model` is sampled: at temperature 0 with a seed, as far as the price table says that it takes them.

@@ -6,6 +6,11 @@ from typing import Protocol
 
 from llavamed_data.reasons import Drop
 
+OFFLINE = "offline"
+LLM_GENERATORS = ("openai", "openai-batch")
+GENERATORS = (OFFLINE, *LLM_GENERATORS)
+"""Everything that writes conversations, by name."""
+
 Turn = tuple[str, str]
 """One round: the user's question and the assistant's answer."""
 

@@ -7,15 +7,9 @@ from functools import partial
 from pathlib import Path
 
 from llavamed_data.errors import UsageError
-from llavamed_data.instruct.back_ends import (
-    GENERATORS,
-    OFFLINE,
-    model_settings,
-    open_completer,
-    open_generator,
-)
+from llavamed_data.instruct.back_ends import model_settings, open_completer, open_generator
 from llavamed_data.instruct.chat import Limits
-from llavamed_data.instruct.conversation import Generator
+from llavamed_data.instruct.conversation import GENERATORS, OFFLINE, Generator
 from llavamed_data.instruct.generate import LlmGenerator
 from llavamed_data.instruct.journal import Journal
 from llavamed_data.instruct.judge import Judge

@@ -1,4 +1,4 @@
-"""The command line as a process: `python -m tests.publish.command_line publish …`, or forked from a test."""
+"""The command line in a process forked from a test."""
 
 import os
 import sys
@@ -12,19 +12,6 @@ def run_command(arguments: list[str], environment: dict[str, str], folder: str, 
     os.environ.update(environment)
     os.chdir(folder)
     sys.argv = ["llavamed_data", *arguments]
-    main()
+    from llavamed_data.cli import main  # now, for the clients read the environment when they are imported
 
-
-def main() -> None:
-    """The toolkit's own `main`, with `publish` among its commands; imported late, for it reads the environment."""
-    from llavamed_data.cli.app import app
-    from llavamed_data.cli.app import main as toolkit
-    from llavamed_data.publish.command import publish
-
-    if publish not in [command.callback for command in app.registered_commands]:
-        app.command()(publish)
-    toolkit()
-
-
-if __name__ == "__main__":
     main()

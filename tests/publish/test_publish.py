@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import typer
 
+from llavamed_data.cli.publish import publish
 from llavamed_data.errors import UsageError
-from llavamed_data.publish.command import publish
 from tests.publish.client import Client
 from tests.publish.sets import published_files
 from tests.servers.hub import Fault, HubProcess
