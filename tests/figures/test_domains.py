@@ -41,6 +41,7 @@ SHOWN = {
         "IRM cérébrale en coupe axiale",
         "Proton density weighted image of the meniscus",
         "T2* gradient echo showing microbleeds",
+        "Apparent diffusion coefficient (ADC) map of the prostate",
         "MR cholangiography shows dilated ducts",
     ],
     "histology": [
@@ -84,6 +85,7 @@ SHOWN = {
         "CBCT sagittal view of the maxillary canine",
         "Follow-up CT 6 months after surgery shows no recurrence",
         "Chest CT after chemotherapy",
+        "Dual-energy CT of the foot with tophi in green",
     ],
 }
 
@@ -136,6 +138,7 @@ NOT_SHOWN = {
     "radioactivity": "Gross alpha activity in drinking water.",
     "seen elsewhere": "Bronchoscopic view of the mass seen on CT.",
     "made after a scan": "Three-dimensional printed model from CT.",
+    "costs": "Comparison of costs of MRI and CT.",
     "rates": "Kidney transplantation rates after CT.",
     "a biopsy's diagnosis": "Colonoscopy image; biopsy showed adenocarcinoma.",
     "nothing": "",
