@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -91,12 +91,13 @@ class Eutils:
 
     def _collect(self, text: str, days: Days | None, found: set[int]) -> int:
         first = self._search(text, days)
-        count, here = _count(first), set(_ids(first))
+        count: int = first["count"]
+        here = set[int](first["idlist"])
         place = len(here)
         history = {"WebEnv": first.get("webenv", ""), "query_key": first.get("querykey", "")}
         while place < count:
             page = self._search(text, days, retstart=place, **history)
-            ids = list(_ids(page))
+            ids = page.get("idlist")
             if not ids:
                 self._split(text, days or (_FIRST_DAY, _LAST_DAY), found)
                 break
@@ -129,6 +130,8 @@ class Eutils:
             if "retstart" in more:
                 return {}
             raise UsageError(f"PMC cannot search for {text!r}: {str(wrong)[:200]}")
+        if fields := (answer.get("errorlist") or {}).get("fieldsnotfound"):
+            raise UsageError(f"PMC knows no search field {', '.join(map(str, fields))[:200]}: mend {text!r}")
         return answer
 
     def _post(self, utility: str, asked: dict[str, str | int]) -> dict[str, Any]:
@@ -148,7 +151,7 @@ class Eutils:
                 why, wait = f"it answers {error.code}", seconds_of(error.headers.get("Retry-After", ""))
                 if error.code < 500 and error.code not in _WORTH_REPEATING:
                     break
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
                 why, wait = getattr(error, "reason", None) or str(error) or type(error).__name__, 0.0
             if made < self.attempts:
                 time.sleep(max(min(wait, self.longest_pause), self._pause(made)))
@@ -174,12 +177,5 @@ def _result(body: bytes) -> dict[str, Any]:
     if not isinstance(result, dict):
         told = content.get("error") if isinstance(content, dict) else None
         raise ValueError(str(told or "its answer holds no result")[:200])
-    return result
-
-
-def _count(result: dict[str, Any]) -> int:
-    return int(result.get("count") or 0)
-
-
-def _ids(result: dict[str, Any]) -> Iterator[int]:
-    return map(int, result.get("idlist") or ())
+    numbers = {"count": int(result.get("count") or 0), "idlist": list(map(int, result.get("idlist") or ()))}
+    return {**result, **numbers}

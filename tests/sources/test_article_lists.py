@@ -110,12 +110,13 @@ def test_a_busy_or_broken_server_is_asked_again_and_its_wish_to_wait_is_kept() -
         2: Answer(200, b'{"error":"API rate limit exceeded","count":"11"}'),
         3: Answer(200, b"<html>maintenance</html>"),
         4: Answer(200, b'{"esearchresult": {"cou'),
+        5: Answer(200, b'{"esearchresult": {"count": "5", "idlist": ["PMC1"]}}'),
     }
     with EutilsServer({"cyst": days(5)}, fault=faults.get) as server:
         assert list(client(server, key="key", longest_pause=2).search("cyst")) == [
             f"PMC{n}" for n in range(1, 6)
         ]
-    assert len(server.asked) == 5
+    assert len(server.asked) == 6
     assert server.times[1] - server.times[0] >= 1
 
 
@@ -132,13 +133,16 @@ def test_the_key_is_shown_nowhere_when_all_fails() -> None:
 
 def test_a_search_that_finds_nothing_or_cannot_be_read_is_the_user_s_to_mend() -> None:
     wrong = Answer(200, b'{"esearchresult": {"ERROR": "Unbalanced parentheses"}}')
-    with EutilsServer({}, fault={2: wrong, 3: Answer(400)}.get) as server:
+    field = Answer(200, b'{"esearchresult": {"count": "9", "errorlist": {"fieldsnotfound": ["titel"]}}}')
+    with EutilsServer({}, fault={2: wrong, 3: Answer(400), 4: field}.get) as server:
         with pytest.raises(UsageError, match="finds nothing for 'cyst'"):
             client(server).search("cyst")
         with pytest.raises(UsageError, match="Unbalanced parentheses"):
             client(server).search("(cyst")
         with pytest.raises(LlavaMedError, match="it answers 400"):
             client(server).search("cyst")
+        with pytest.raises(UsageError, match="no search field titel"):
+            client(server).search("cyst[titel]")
     with pytest.raises(UsageError, match="--query is empty"):
         Eutils().search(" ")
     with pytest.raises(UsageError, match=re.escape("is not encrypted")):
