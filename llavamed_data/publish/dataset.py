@@ -114,8 +114,9 @@ class Job:
             return
         first, count = report.faults[0], report.totals.total()
         place = " ".join(str(part) for part in (first.file, first.row, first.field) if part is not None)
+        what = f"{place}: {first.message}" if place else first.message
         raise LlavaMedError(
-            f"{self.folder} is faulty, so nothing was sent: {place}: {first.message} (fault 1 of {count:,}; "
+            f"{self.folder} is faulty, so nothing was sent: {what} (fault 1 of {count:,}; "
             f"python -m llavamed_data validate {self.folder} lists them)"
         )
 

@@ -21,9 +21,9 @@ TREE = Path(__file__).resolve().parents[2]
 
 _FORKS = multiprocessing.get_context("forkserver")
 # what takes long to import and does not read the clients' settings from the environment
-_FORKS.set_forkserver_preload(
-    ["jsonschema_rs", "openai", "pandas", "pyarrow.dataset", "pyarrow.parquet", "typer"]
-)
+_PRELOADED = """PIL.Image anyio fsspec h11 httpx2 jinja2 jsonschema jsonschema_rs numpy openai pandas pyarrow.dataset
+pyarrow.parquet rich.console rich.progress tqdm.asyncio tqdm.auto typer xxhash yaml"""
+_FORKS.set_forkserver_preload(_PRELOADED.split())
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub.hf_api import RepoFile
 
 from tests.publish.client import Client
 from tests.publish.sets import published_files
@@ -39,19 +40,20 @@ def test_a_server_that_dies_in_mid_upload_is_sent_the_rest_when_it_is_back(
     own_ada: Client, own_hub: HubProcess, new_set: Callable[..., Path], xet: bool
 ) -> None:
     folder = new_set(rows=24, shard_rows=6)
-    own_hub.faults(Fault(DATA_UPLOAD[xet], "die", skip=0 if xet else 2))
+    own_hub.faults(Fault(DATA_UPLOAD[xet], "die"))
     command = own_ada.start(folder, "--repo-id", "med-lab/set", "--tag", "v1")
     assert own_hub.wait(60) == 9
     command.kill()
     own_hub.start()
     assert own_ada.files("med-lab/set") == {}
     since = len(own_hub.log())
+    held = sum(1 for _ in (own_hub.data / "objects" / "lfs").iterdir())
     assert own_ada.publish(folder, "--repo-id", "med-lab/set", "--tag", "v1").code == 0
     check_whole(own_ada, folder, "med-lab/set", "Publish 60k-im v1")
     assert own_ada.files("med-lab/set", "v1") == own_ada.files("med-lab/set")
     if not xet:
-        again = [line for line in own_hub.log()[since:] if line["method"] == "PUT"]
-        assert len(again) == 2
+        assert held == 3
+        assert sum(line["method"] == "PUT" for line in own_hub.log()[since:]) == 1
 
 
 def test_a_server_that_is_gone_for_good_ends_it_with_one_line(
@@ -103,12 +105,10 @@ def _uploads(hub: HubProcess) -> list[dict[str, str]]:
     return [{**line, "path": line["path"].split("?")[0]} for line in hub.log()]
 
 
-@pytest.mark.parametrize("code", [500, 502, 503, 504])
+@pytest.mark.parametrize("code", [500, 503])
 def test_a_busy_server_is_asked_again(
     own_ada: Client, own_hub: HubProcess, new_set: Callable[..., Path], code: int, xet: bool
 ) -> None:
-    if code not in (500, 503) and xet:
-        pytest.skip("one code shows it")
     folder = new_set()
     client = replace(own_ada, settings=())
     own_hub.faults(
@@ -153,7 +153,7 @@ def test_a_second_publisher_does_not_overwrite_the_first(
 ) -> None:
     one, other = new_set("one/60k-im", first=500), new_set("other/60k-im", first=520)
     ada.publish(new_set("base/60k-im"), "--repo-id", repo)
-    hub.faults(Fault(f"POST /api/datasets/{repo}/commit/", "slow", seconds=4))
+    hub.faults(Fault(f"POST /api/datasets/{repo}/commit/", "slow", seconds=2.5))
     late = ada.start(one, "--repo-id", repo)
     while not any(line["path"] == f"/api/datasets/{repo}/preupload/main" for line in hub.log()[-6:]):
         assert late.running
@@ -185,7 +185,7 @@ def test_a_reader_sees_the_old_version_or_the_new_and_nothing_between(
     def look() -> None:
         while command.running:
             tree = client.api.list_repo_tree(repo, repo_type="dataset", recursive=True)
-            seen.append({each.path: each.size for each in tree if each.path.startswith("data/")})
+            seen.append({each.path: each.size for each in tree if isinstance(each, RepoFile)})
 
     reader = threading.Thread(target=look)
     reader.start()
@@ -195,4 +195,4 @@ def test_a_reader_sees_the_old_version_or_the_new_and_nothing_between(
         {name: len(data) for name, data in data_of(published_files(folder)).items()} for folder in (old, new)
     ]
     assert len(seen) > 5
-    assert all(tree in versions for tree in (({k: v for k, v in t.items() if "." in k}) for t in seen))
+    assert all({name: tree[name] for name in tree if name.startswith("data/")} in versions for tree in seen)

@@ -9,19 +9,12 @@ from tests.publish.client import Client
 from tests.publish.sets import published_files
 from tests.servers.hub import HubProcess
 
-ROWS = 300
-
 
 @pytest.mark.parametrize(
-    ("way", "least", "most", "line"),
+    ("by_chunk", "least", "most", "line"),
     [
-        (True, 0.001, 0.15, "of changed shards only the parts that differ are sent (Xet)"),
-        (
-            False,
-            0.99,
-            1.02,
-            "changed shards are sent whole (LFS): with hf_xet only the parts that differ would be",
-        ),
+        (True, 0.01, 0.15, "of changed shards only the parts that differ are sent (Xet)"),
+        (False, 0.99, 1.02, "changed shards are sent whole (LFS): with hf_xet only the parts that differ"),
     ],
     ids=["xet", "lfs"],
 )
@@ -30,15 +23,15 @@ def test_one_row_in_a_hundred(
     tmp_path: Path,
     repo: str,
     new_set: Callable[..., Path],
-    way: bool,
+    by_chunk: bool,
     least: float,
     most: float,
     line: str,
 ) -> None:
-    client = Client(hub, tmp_path, xet=way)
-    options = {"rows": ROWS, "shard_rows": ROWS, "first": 1000}
+    client = Client(hub, tmp_path, xet=by_chunk)
+    options = {"rows": 300, "shard_rows": 300, "first": 1000 if by_chunk else 2000}
     assert client.publish(new_set("old/60k-im", **options), "--repo-id", repo).code == 0
-    new = new_set("new/60k-im", **options, changed=[1100, 1101, 1102])
+    new = new_set("new/60k-im", **options, changed=[options["first"] + number for number in (100, 101, 102)])
     since = len(hub.log())
     run = client.publish(new, "--repo-id", repo)
     assert line in run.out

@@ -34,7 +34,7 @@ def test_with_a_token_that_nobody_has(ada: Client, dataset: Path, repo: str) -> 
     assert token not in run.out + run.err
 
 
-@pytest.mark.parametrize("token", ["hf_two words", "hf_line\nbreak", "hf_Ü", "hf_bell\a"])
+@pytest.mark.parametrize("token", ["hf_two words", "hf_Ü\a"])
 def test_with_a_token_that_cannot_be_one(ada: Client, dataset: Path, repo: str, token: str) -> None:
     run = replace(ada, settings=(("HF_TOKEN", token),)).publish(dataset, "--repo-id", repo)
     error = run.error()

@@ -17,14 +17,14 @@ def test_the_token_is_in_no_output_file_or_argument(
     settings = (
         ("HF_DEBUG", "1"),
         ("HF_HUB_VERBOSITY", "debug"),
-        ("RUST_LOG", "trace"),
+        ("RUST_LOG", "debug"),
         ("PYTHONFAULTHANDLER", "1"),
     )
     client = Client(hub, tmp_path, xet=xet, settings=settings)
     folder = new_set(first=800)
     token = hub.token("ada")
-    hub.faults(Fault("POST .*/commit/", "slow", seconds=2))
-    command = [sys.executable, "-m", "tests.publish.command_line", "publish", str(folder), "--repo-id", repo]
+    hub.faults(Fault("POST .*/commit/", "slow", seconds=1))
+    command = [sys.executable, "-m", "llavamed_data", "publish", str(folder), "--repo-id", repo]
     with subprocess.Popen(
         command,
         env=client.environment,
@@ -34,7 +34,7 @@ def test_the_token_is_in_no_output_file_or_argument(
         text=True,
     ) as process:
         arguments = ""
-        while "tests.publish.command_line" not in arguments:
+        while "llavamed_data" not in arguments:
             arguments = Path(f"/proc/{process.pid}/cmdline").read_text()
             time.sleep(0.01)
         out = process.communicate(timeout=60)[0]

@@ -11,8 +11,8 @@ class Fault:
 
     Attributes:
         match: a pattern searched for in `METHOD /path?query`.
-        act: `status` answers `code`; `slow` waits `seconds` and then serves; `die` ends the server, and `reset` the
-            connection, when half the body is read; `lose` serves and ends the server before it answers.
+        act: `status` answers `code`; `slow` waits `seconds` and then serves; `die` ends the server `seconds` after
+            half the body is read, `reset` the connection at once; `lose` serves and ends the server before it answers.
         skip: requests that fit and are served first.
         times: requests that meet it, after those.
     """
@@ -22,7 +22,7 @@ class Fault:
     skip: int = 0
     times: int = 1
     code: int = 503
-    seconds: float = 1.0
+    seconds: float = 0.5
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

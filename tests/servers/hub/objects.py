@@ -83,10 +83,13 @@ class Objects:
         return True
 
     def put_shard(self, shard: bytes) -> None:
-        """Takes in the files that a shard lists; all their xorbs must be there."""
+        """Takes in the files that a shard lists, if their xorbs are there and give the stated bytes."""
         for file in files_of(shard):
-            for term in file.terms:
-                self._chunks(term.xorb)
+            digest = hashlib.sha256()
+            for part in self._from_xorbs(file, 0, file.size):
+                digest.update(part)
+            if digest.hexdigest() != file.sha256:
+                raise ValueError(f"the file {file.xet_hash} does not have the SHA-256 {file.sha256}")
             terms = [[term.xorb, term.first, term.last, term.size] for term in file.terms]
             stated = json.dumps({"xet": file.xet_hash, "sha256": file.sha256, "terms": terms})
             write_whole(self.root / "xet" / file.sha256, stated.encode())

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.servers.hub.hub import Hub
 from tests.servers.hub.repositories import Repository
 from tests.servers.hub.wire import Answer, Call, Problem, Route, as_json
+from tests.servers.hub.xet import Term
 
 _SHA256 = r"(?P<oid>[0-9a-f]{64})"
 _HOUR = 3600
@@ -18,7 +19,11 @@ def transfer_routes(hub: Hub) -> list[Route]:
     transfer, xet = Transfer(hub), Xet(hub)
     repo = r"/api/(?P<kind>models|datasets|spaces)/(?P<name>[^/]+/[^/]+)"
     table = [
-        ("POST", r"/(?P<kind>datasets/|spaces/)?(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch", transfer.batch),
+        (
+            "POST",
+            r"/(?P<kind>datasets/|spaces/)?(?P<name>[^/]+/[^/]+)\.git/info/lfs/objects/batch",
+            transfer.batch,
+        ),
         ("PUT", rf"/_lfs/{_SHA256}", transfer.put),
         ("PUT", rf"/_lfs/{_SHA256}/(?P<part>\d+)", transfer.put_part),
         ("POST", rf"/_lfs/{_SHA256}/complete", transfer.complete),
@@ -186,25 +191,39 @@ class Xet:
         start, stop = call.span(file.size) or (0, file.size)
         if start >= file.size:
             raise Problem(416, "Range not satisfiable")
-        terms: list[dict[str, object]] = []
-        fetch: dict[str, list[dict[str, object]]] = {}
-        place, skipped = 0, None
+        wanted: list[Term] = []
+        place, skipped = 0, 0
         for term in file.terms:
             if place < stop and place + term.size > start:
-                skipped = start - place if skipped is None else skipped
-                span = {"start": term.first, "end": term.last}
-                terms.append({"hash": term.xorb, "unpacked_length": term.size, "range": span})
-                first, last = self.hub.objects.span(term.xorb, term.first, term.last)
-                path = f"/_xet/xorbs/{term.xorb}"
-                url = f"{call.base}{path}?signature={self.hub.accounts.signature(path)}"
-                place_of: dict[str, object] = {
-                    "range": span,
-                    "url": url,
-                    "url_range": {"start": first, "end": last},
-                }
-                fetch.setdefault(term.xorb, []).append(place_of)
+                skipped = skipped if wanted else start - place
+                wanted.append(term)
             place += term.size
-        return as_json({"offset_into_first_range": skipped or 0, "terms": terms, "fetch_info": fetch})
+        terms = [
+            {
+                "hash": term.xorb,
+                "unpacked_length": term.size,
+                "range": {"start": term.first, "end": term.last},
+            }
+            for term in wanted
+        ]
+        fetch = {name: self._fetches(call, name, wanted) for name in {term.xorb for term in wanted}}
+        return as_json({"offset_into_first_range": skipped, "terms": terms, "fetch_info": fetch})
+
+    def _fetches(self, call: Call, xorb: str, terms: list[Term]) -> list[dict[str, object]]:
+        """Where the chunks of a xorb lie; each chunk is in one place only, for the client takes the first it finds."""
+        path = f"/_xet/xorbs/{xorb}"
+        url = f"{call.base}{path}?signature={self.hub.accounts.signature(path)}"
+        fetches: list[dict[str, object]] = []
+        for first, last in _merged((term.first, term.last) for term in terms if term.xorb == xorb):
+            start, end = self.hub.objects.span(xorb, first, last)
+            fetches.append(
+                {
+                    "range": {"start": first, "end": last},
+                    "url": url,
+                    "url_range": {"start": start, "end": end},
+                }
+            )
+        return fetches
 
     def xorb(self, call: Call) -> Answer:
         if call.asked("signature") != self.hub.accounts.signature(call.path):
@@ -213,6 +232,16 @@ class Xet:
         start, stop = call.span(len(data)) or (0, len(data))
         headers = {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}
         return Answer(206, data[start:stop], headers)
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
 
 
 def _write(path: Path, parts: Iterable[bytes]) -> None:

@@ -168,6 +168,7 @@ class _Handler(BaseHTTPRequestHandler):
                 while self.received < half and next(body, None) is not None:
                     pass
                 if fault.act == "die":
+                    time.sleep(fault.seconds)
                     self._die()
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.connection.close()
