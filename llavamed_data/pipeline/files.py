@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -57,6 +57,26 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]])
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
             count += len(batch)
     return count
+
+
+@contextmanager
+def row_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A function that adds a row to `path`, for rows that come up beside others; a batch at a time is in memory."""
+    batch: list[Mapping[str, Any]] = []
+    with written_whole(path) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+
+        def flush() -> None:
+            if batch:
+                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+                batch.clear()
+
+        def add(row: Mapping[str, Any]) -> None:
+            batch.append(row)
+            if len(batch) == BATCH_ROWS:
+                flush()
+
+        yield add
+        flush()
 
 
 def write_dropped(path: Path, dropped: Iterable[Dropped]) -> int:

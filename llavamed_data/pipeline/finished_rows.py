@@ -6,7 +6,7 @@ Their conversations are kept as they are. `locate` runs where images come from a
 import itertools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from llavamed_data.errors import UsageError
 from llavamed_data.pipeline.assemble import Record, assemble
 from llavamed_data.pipeline.card import card_of
 from llavamed_data.pipeline.engine import Engine
-from llavamed_data.pipeline.files import read_rows, write_dropped, write_rows
+from llavamed_data.pipeline.files import DROPPED, read_rows, row_writer, write_dropped, write_rows
 from llavamed_data.pipeline.lost import LOST, LostImages, write_lost
 from llavamed_data.pipeline.options import BuildOptions
 from llavamed_data.pipeline.row_images import Found, RowImages, open_images
@@ -215,12 +215,14 @@ class _Build:
         if self.images:
             shelf = self.images.shelf(self.options.work, self.folder, str(version))
             found = self.images.find(self._rows, self.folder / "locate", shelf, self.engine)
-        tally, dropped = Tally(), list[Dropped]()
-        with write_lost(partial / LOST) as lost:
+        tally = Tally()
+        with (
+            write_lost(partial / LOST) as lost,
+            row_writer(partial / "dropped.parquet", DROPPED) as drop,
+        ):
             pairs = zip(read_rows([self._rows]), found, strict=False)
-            kept = self._with_image(pairs, lost if self.images else None, tally, dropped)
+            kept = self._with_image(pairs, lost if self.images else None, tally, drop)
             write_rows(partial / "rows.parquet", ILLUSTRATED, kept)
-        write_dropped(partial / "dropped.parquet", dropped)
         unreachable = any(
             tally.dropped.get(reason.value) for reason in (*TRANSIENT, Reason.ARTICLE_UNREACHABLE)
         )
@@ -232,7 +234,7 @@ class _Build:
         rows: Iterable[tuple[dict[str, Any], Found]],
         lost: LostImages | None,
         tally: Tally,
-        dropped: list[Dropped],
+        drop: Callable[[Mapping[str, Any]], None],
     ) -> Iterator[dict[str, Any]]:
         for row, found in rows:
             if found.reason is not None and lost:
@@ -242,7 +244,7 @@ class _Build:
                 yield row | _illustration(row, found)
             else:
                 tally.drop(Reason(found.reason))
-                dropped.append(Dropped(row["id"], found.reason, found.detail))
+                drop({"id": row["id"], "reason": found.reason, "detail": found.detail})
 
     def _records(self) -> Iterator[Record]:
         acquired = json.loads((self.folder / "acquire" / "manifest.json").read_text(encoding="utf-8"))

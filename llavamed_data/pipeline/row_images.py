@@ -20,7 +20,7 @@ from llavamed_data.sources.bucket import Bucket, has_bucket_layout
 from llavamed_data.sources.released import ImageFolder
 from llavamed_data.sources.stores import PMC_CLOUD
 
-WAVE = 100_000
+WAVE = 50_000
 """Images judged at a time, so that what is known of all of them never lies in memory as objects."""
 
 _JUDGED = pa.schema([*LOCATED, pa.field("image_digest", pa.string()), pa.field("image_bytes", pa.int64())])
