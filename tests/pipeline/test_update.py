@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -110,7 +113,7 @@ def test_only_changed_articles_are_read_and_the_sets_are_those_of_a_build_from_s
     assert f"{articles - 3} articles had not changed and were not read again" in summary["notes"]
 
 
-def test_a_folder_is_updated_by_its_newer_inventory(
+def test_a_folder_is_updated_by_its_newer_inventory_however_often_it_is_killed(
     states: tuple[dict[str, bytes], dict[str, bytes]], tmp_path: Path
 ) -> None:
     before, after = states
@@ -121,6 +124,12 @@ def test_a_folder_is_updated_by_its_newer_inventory(
     place(after, tmp_path / "copy")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    for seconds in (1.0, 1.6, 2.2, 2.8):
+        command = [sys.executable, "-m", "llavamed_data", "update", "--work", "../.llavamed", "--quiet"]
+        running = subprocess.Popen(command, cwd=elsewhere)
+        time.sleep(seconds)
+        running.kill()
+        running.wait()
     run(elsewhere, "update", "--work", str(tmp_path / ".llavamed"), "--source", str(tmp_path / "copy"))
     run(tmp_path, "build", "60k-im", "--source", "copy", "--seed", "3", "--work", "w", "--out", "scratch")
     assert digests(tmp_path / "llava-med") == digests(tmp_path / "scratch")
