@@ -124,7 +124,7 @@ class Engine:
 class QuietTasks(PipelineExecutor):  # type: ignore[misc]
     """Runs a task and marks its end, without datatrove's logs and statistics.
 
-    Setting up three log sinks a task took an eighth of the time of `extract`, and the stations count for themselves.
+    Small tasks feel the cost of setting up its three log sinks, and the stations count for themselves.
     """
 
     def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:  # noqa: ARG002
