@@ -73,7 +73,8 @@ def test_where_nothing_changed_nothing_is_sent(
 def test_a_tag_can_come_later_without_sending_data(
     ada: Client, hub: HubProcess, dataset: Path, repo: str
 ) -> None:
-    ada.publish(dataset, "--repo-id", repo)
+    quiet = ada.publish(dataset, "--repo-id", repo, "--quiet")
+    assert (quiet.code, quiet.out, quiet.err) == (0, "", "")
     since = len(hub.log())
     report = ada.publish(dataset, "--repo-id", repo, "--tag", "v1.0", "--json").report
     assert report["tagged"]
