@@ -1,0 +1,28 @@
+"""Text from a dataset as plain marks: nothing in it can act on a terminal, a page or the order of reading."""
+
+import unicodedata
+
+
+def plain(text: str) -> str:
+    """`text` with every character that is not printable written as its code; line ends stay, blanks become spaces.
+
+    Escapes, other controls and the marks that turn the direction of writing are shown, not obeyed.
+
+    >>> print(plain("a\\x1b[31m b"))
+    a\\x1b[31m b
+    """
+    if text.isprintable():
+        return text
+    return "".join(mark if mark == "\n" or mark.isprintable() else _shown(mark) for mark in text)
+
+
+def one_line(text: str, limit: int = 0) -> str:
+    """`plain(text)` on one line, cut to `limit` characters where that is given."""
+    line = " ".join(plain(text).split())
+    return line if not limit or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def _shown(mark: str) -> str:
+    if mark in "\t\r" or unicodedata.category(mark) == "Zs":
+        return " "
+    return mark.encode("unicode_escape").decode("ascii")
