@@ -83,8 +83,6 @@ def _settings(path: Path, context: typer.Context) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the command line and ends the process: 0 done, 1 failed, 2 wrong call."""
-    # Arrow's own allocators keep what a row group needed for good; malloc gives it back
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     try:
         code = app(standalone_mode=False)
     except _WRONG_CALL as error:
