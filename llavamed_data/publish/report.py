@@ -1,7 +1,7 @@
 """What publishing did, or would do, and how it is shown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -40,7 +40,6 @@ class PublishReport:
     by_chunk: bool
     commit: str | None = None
     tagged: bool = False
-    notes: Sequence[str] = field(default=())
 
     @property
     def new_bytes(self) -> int:
@@ -87,7 +86,6 @@ class PublishReport:
             "reused_bytes": self.reused_bytes,
             "by_chunk": self.by_chunk,
             "files": [{"name": each.name, "size": each.size, "fate": each.fate} for each in self.changes],
-            "notes": list(self.notes),
             "load": self.load,
         }
 
@@ -107,7 +105,6 @@ class PublishReport:
         lines += [
             self._sum(),
             *self._outcome(),
-            *self.notes,
             "",
             "from datasets import load_dataset",
             self.load,

@@ -25,7 +25,6 @@ def send(
     *,
     message: str,
     watch: Watch | None = None,
-    batch_bytes: int = BATCH_BYTES,
 ) -> str:
     """Uploads what the plan adds, then commits it all at once; the new commit.
 
@@ -41,10 +40,14 @@ def send(
     deletions = [CommitOperationDelete(name, is_folder=False) for name in plan.to_delete]
     total = sum(file.size for file in plan.to_add)
     done = 0
+
+    def tell() -> None:
+        if watch:
+            watch("upload (MB)", done // 1_000_000, total // 1_000_000)
+
     with disable_progress_bars():
-        for batch in _batches(additions, batch_bytes):
-            if watch:
-                watch("upload (MB)", done // 1_000_000, total // 1_000_000)
+        for batch in _batches(additions):
+            tell()
             with told(f"sending {batch[0].path_in_repo}", target.repo_id):
                 api.preupload_lfs_files(
                     target.repo_id,
@@ -54,6 +57,7 @@ def send(
                     free_memory=False,
                 )
             done += sum(addition.upload_info.size for addition in batch)
+            tell()
         for file in plan.to_add:
             file.check_unchanged()
         with told("moving the branch", target.repo_id):
@@ -80,11 +84,11 @@ def _addition(file: LocalFile) -> CommitOperationAdd:
     return CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file.content)
 
 
-def _batches(additions: Sequence[CommitOperationAdd], batch_bytes: int) -> Iterator[list[CommitOperationAdd]]:
+def _batches(additions: Sequence[CommitOperationAdd]) -> Iterator[list[CommitOperationAdd]]:
     batch: list[CommitOperationAdd] = []
     for addition in additions:
         batch.append(addition)
-        if sum(each.upload_info.size for each in batch) >= batch_bytes:
+        if sum(each.upload_info.size for each in batch) >= BATCH_BYTES:
             yield batch
             batch = []
     if batch:

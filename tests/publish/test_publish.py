@@ -262,3 +262,18 @@ def test_the_files_are_those_that_were_checked(
     shard.write_bytes(shard.read_bytes() + b" ")
     assert "changed while it was published, so nothing was moved" in process.finish().error()
     assert client.files(repo) == {}
+
+
+def test_progress_is_told_in_rows_and_megabytes(ada: Client, repo: str, new_set: Callable[..., Path]) -> None:
+    folder = new_set(rows=130, shard_rows=130, first=3000)
+    out = ada.python(f"""
+        from llavamed_data.publish import publish
+        publish({str(folder)!r}, {repo!r}, watch=lambda station, done, total: print(station, done, total))
+    """)
+    assert out.splitlines() == [
+        "validate (rows) 64 130",
+        "validate (rows) 128 130",
+        "validate (rows) 130 130",
+        "upload (MB) 0 2",
+        "upload (MB) 2 2",
+    ]
