@@ -135,9 +135,9 @@ def test_many_cross_references_in_one_paragraph_take_linear_time() -> None:
     def seconds(count: int) -> float:
         sentence = '<xref ref-type="fig" rid="F1">Fig. 1</xref> and 2 so. '
         xml = document(f"<p>{sentence * count}</p>{fig(1)}")
-        start = time.perf_counter()
+        start = time.process_time()
         parse_article(xml)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     seconds(100)
-    assert seconds(20_000) < 40 * max(seconds(2_000), 0.01)
+    assert seconds(20_000) < 50 * max(seconds(2_000), 0.01)  # ten times the work; quadratic time is a hundredfold

@@ -226,7 +226,7 @@ def test_a_server_that_stays_away_ends_the_run_when_patience_is_over(objects: Ma
     manners = replace(HASTY, patience_seconds=1.5)
     start = time.monotonic()
     fetched = get("http://127.0.0.1:9", wanted(objects), manners)
-    assert 1.5 <= time.monotonic() - start < 8
+    assert 1.5 <= time.monotonic() - start < 60
     assert {one.problem for one in fetched.values()} == {Problem.UNREACHABLE}
     assert len(fetched) == len(objects)
 
