@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
+from llavamed_data.errors import LlavaMedError
 from llavamed_data.publish.faults import told
 from llavamed_data.publish.folder import LocalFile
 from llavamed_data.publish.plan import Plan
@@ -34,8 +35,7 @@ def send(
     Raises:
         LlavaMedError: the Hub or the network fails, somebody else moved the branch, or a file here changed meanwhile.
     """
-    for file in plan.to_add:
-        file.check_unchanged()
+    _check_unchanged(plan)
     additions = [_addition(file) for file in plan.to_add]
     deletions = [CommitOperationDelete(name, is_folder=False) for name in plan.to_delete]
     total = sum(file.size for file in plan.to_add)
@@ -48,18 +48,21 @@ def send(
     with disable_progress_bars():
         for batch in _batches(additions):
             tell()
-            with told(f"sending {batch[0].path_in_repo}", target.repo_id):
-                api.preupload_lfs_files(
-                    target.repo_id,
-                    batch,
-                    repo_type=KIND,
-                    revision=repository.revision(target),
-                    free_memory=False,
-                )
+            try:
+                with told("sending the data", target.repo_id):
+                    api.preupload_lfs_files(
+                        target.repo_id,
+                        batch,
+                        repo_type=KIND,
+                        revision=repository.revision(target),
+                        free_memory=False,
+                    )
+            except LlavaMedError:
+                _check_unchanged(plan)  # the Hub refuses bytes that are not what was announced
+                raise
             done += sum(addition.upload_info.size for addition in batch)
             tell()
-        for file in plan.to_add:
-            file.check_unchanged()
+        _check_unchanged(plan)
         with told("moving the branch", target.repo_id):
             _make_branch(api, target, repository)
             if plan.empty:
@@ -73,6 +76,11 @@ def send(
                 parent_commit=repository.head,
             )
     return str(commit.oid)
+
+
+def _check_unchanged(plan: Plan) -> None:
+    for file in plan.to_add:
+        file.check_unchanged()
 
 
 def _make_branch(api: HfApi, target: Target, repository: Repository) -> None:
