@@ -1,0 +1,1 @@
+"""Looking at a dataset: rows in the terminal, pages in a browser."""
