@@ -1,7 +1,7 @@
-"""What an article holds that is worth a second look, found in one walk over its tree."""
+"""What an article holds that is worth a second look, and where to look for it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lxml import etree
@@ -18,39 +18,34 @@ class Contents:
 
     Attributes:
         article: the `<article>` itself.
+        regions: the parts of it that may hold figures and running text.
         figures: every `<fig>`.
-        xrefs: every `<xref>`, of any type.
-        paragraphs: every `<p>`, those of captions, tables and notes included.
         composite: the paragraphs and titles whose bare text is not what a reader reads: blocks or formulae within.
     """
 
     article: etree._Element
-    figures: list[etree._Element] = field(default_factory=list)
-    xrefs: list[etree._Element] = field(default_factory=list)
-    paragraphs: list[etree._Element] = field(default_factory=list)
-    composite: set[etree._Element] = field(default_factory=set)
+    regions: list[etree._Element]
+    figures: list[etree._Element]
+    composite: set[etree._Element]
+
+    def every(self, tag: str) -> Iterator[etree._Element]:
+        """Each `tag` of the regions. Keep few of them: thousands alive at once cost more than to walk again."""
+        for region in self.regions:
+            yield from region.iter(tag)
 
 
 def survey(article: etree._Element) -> Contents:
     """Finds the contents of `article`; entity references in it are replaced by their text."""
-    contents = Contents(article)
-    composing: list[etree._Element] = []
+    contents = Contents(article, list(_regions(article)), figures=[], composite=set())
     references: list[Any] = []
-    lists: dict[Any, list[Any]] = dict.fromkeys(COMPOSITE, composing)
-    lists |= {
-        "fig": contents.figures,
-        "xref": contents.xrefs,
-        "p": contents.paragraphs,
-        etree.Entity: references,
-    }
-    append = {tag: found.append for tag, found in lists.items()}
-    for region in _regions(article):
-        for element in region.iter(*append):
-            append[element.tag](element)
+    for element in article.iter(*COMPOSITE, etree.Entity):
+        if isinstance(element.tag, str):
+            contents.composite.update(element.iterancestors("p", "title", "article-title"))
+        else:
+            references.append(element)
     replace_entities(references)
-    for element in composing:
-        contents.composite.update(element.iterancestors("p", "title", "article-title"))
-    for figure in contents.figures:
+    for figure in contents.every("fig"):
+        contents.figures.append(figure)
         contents.composite.update(figure.iterancestors("p"))
     return contents
 

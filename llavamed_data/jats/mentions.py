@@ -219,17 +219,22 @@ def add_mentions(contents: Contents, drafts: Sequence[FigureDraft]) -> None:
     if not drafts:
         return
     names = _Names(drafts)
-    rids = _mark(contents.xrefs, names)
-    for paragraph in contents.paragraphs:
-        text = text_of(paragraph)
-        if not (_OPEN in text or names.in_plain(text)) or not _is_running_text(paragraph):
-            continue
+    rids = _mark(contents.every("xref"), names)
+    for paragraph, text in list(_paragraphs_with_mentions(contents, names)):  # before any of them is changed
         if paragraph in contents.composite:
             simplify(paragraph)
             text = text_of(paragraph)
         scope = scope_of(paragraph, contents.article)
         for block in text.split(BREAK):
             _add_block(_single_spaced(block), scope, names, rids)
+
+
+def _paragraphs_with_mentions(contents: Contents, names: _Names) -> Iterator[tuple[etree._Element, str]]:
+    """The paragraphs of the running text that may name a figure, each with its bare text."""
+    for paragraph in contents.every("p"):
+        text = text_of(paragraph)
+        if (_OPEN in text or names.in_plain(text)) and _is_running_text(paragraph):
+            yield paragraph, text
 
 
 def _mark(xrefs: Iterable[etree._Element], names: _Names) -> list[str]:

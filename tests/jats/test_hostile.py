@@ -140,4 +140,5 @@ def test_many_cross_references_in_one_paragraph_take_linear_time() -> None:
         return time.process_time() - start
 
     seconds(100)
-    assert seconds(20_000) < 50 * max(seconds(2_000), 0.01)  # ten times the work; quadratic time is a hundredfold
+    # ten times the work; quadratic time is a hundredfold
+    assert seconds(20_000) < 50 * max(seconds(2_000), 0.01)
