@@ -44,6 +44,7 @@ class Imported:
         rows: split → rows.
         dropped: the file that names what was dropped; None where nothing was.
         ignored: field of the records that no column holds → how many records have it.
+        exported: rows that the export had when it was made; None for other files.
     """
 
     folder: Path
@@ -52,6 +53,7 @@ class Imported:
     rows: dict[str, int] = field(default_factory=dict)
     dropped: Path | None = None
     ignored: Counter[str] = field(default_factory=Counter)
+    exported: int | None = None
 
 
 def import_dataset(
@@ -84,6 +86,7 @@ def import_dataset(
     schema = manifest.arrow_schema() if manifest else arrow_schema(KIND)
     reading = _Reading(chosen, manifest, schema, images or default_images(path, chosen), watch)
     imported = Imported(out, form, reading.tally, ignored=reading.ignored)
+    imported.exported = sum(manifest.rows.values()) if manifest else None
     with made_whole(out) as folder:
         (folder / "data").mkdir()
         for rows in found:

@@ -1,0 +1,79 @@
+"""`export` and `import`: to other trainers and back."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from llavamed_data.cli.build import Quiet, option
+
+
+class FormatName(StrEnum):
+    """The formats, as flags name them."""
+
+    LLAVA = "llava"
+    SHAREGPT = "sharegpt"
+    WEBDATASET = "webdataset"
+    JSONL = "jsonl"
+
+
+def export(
+    dataset: Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")],
+    to: Annotated[FormatName, option("--to", help="The format.")],
+    out: Annotated[Path | None, option(help="New folder for it.", show_default="exports/NAME-FORMAT")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a dataset as LLaVA, LLaMA-Factory, ms-swift, axolotl or WebDataset read it.
+
+    The folder's README.md says how each of them is called. `import` gives the dataset back with nothing lost.
+
+    Example: python -m llavamed_data export llava-med/60k-im --to sharegpt
+    """
+    from llavamed_data.cli.progress import watched
+    from llavamed_data.exchange import export_dataset
+
+    folder = out or Path("exports") / f"{Path(dataset).resolve().name}-{to.value}"
+    with watched(quiet=quiet) as watch:
+        done = export_dataset(dataset, to.value, folder, watch=watch)
+    if not quiet:
+        rows = ", ".join(f"{count:,} rows of {split}" for split, count in done.rows.items())
+        _say(f"{folder}: {rows}, {done.images:,} images; its README.md says how trainers read it")
+
+
+def import_(
+    path: Annotated[Path, typer.Argument(help="An export's folder, or a file or folder in the format.")],
+    form: Annotated[FormatName, option("--from", help="The format.")],
+    out: Annotated[Path, option(help="New folder for the dataset.")],
+    images: Annotated[
+        Path | None, option(help="What the images' names are relative to.", show_default="the format's own")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a dataset of what `export` wrote, or of somebody else's files in the same format.
+
+    Example: python -m llavamed_data import llava_instruct.json --from llava --images images --out llava-med/mine
+    """
+    from llavamed_data.cli.progress import watched
+    from llavamed_data.exchange import import_dataset
+
+    with watched(quiet=quiet) as watch:
+        done = import_dataset(path, form.value, out, images=images, watch=watch)
+    if quiet:
+        return
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in done.tally.dropped.items())
+    _say(
+        f"{out}: {done.tally.kept:,} of {done.tally.entered:,} rows{f'; dropped: {dropped}' if dropped else ''}"
+    )
+    if done.dropped:
+        _say(f"{done.dropped}: what was dropped, and why")
+    if done.exported is not None and done.exported != done.tally.entered:
+        _say(f"the export had {done.exported:,} rows when it was made, {done.tally.entered:,} are there now")
+    for name, count in done.ignored.most_common(10):
+        _say(f"not kept: the field {name!a}, which {count:,} rows have")
+
+
+def _say(line: str) -> None:
+    Console().print(Text(line), soft_wrap=True)
