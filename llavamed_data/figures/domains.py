@@ -16,6 +16,9 @@ import yaml
 
 from llavamed_data.jats.sentences import split_sentences
 
+READ_CHARACTERS = 20_000
+"""How much of a caption is read for its domain and its panel marks: no honest one is longer, and rules take time."""
+
 DOMAINS = ("chest_xray", "mri", "histology", "gross", "ct_scan")
 """The five domains, in the order of Table 1: where a caption names several, the first counts."""
 
@@ -67,6 +70,7 @@ def domains_of(caption: str) -> tuple[str, ...]:
     ()
     """
     table = _table()
+    caption = caption[:READ_CHARACTERS]
     lowered = caption.lower()
     rules = [rule for rule in table.rules if _may_hold(rule, lowered)]
     clauses = _clauses(caption, table) if rules else []

@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from llavamed_data.figures.domains import READ_CHARACTERS
+
 _PLAIN = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 _NUMERALS = {"i": "a", "ii": "b", "iii": "c", "iv": "d", "v": "e"}
 _LONGEST_SPAN = 11
@@ -39,7 +41,7 @@ def caption_is_single_plot(caption: str) -> bool:
     True
     """
     marks = _marks()
-    plain = " ".join(caption.translate(_PLAIN).split())
+    plain = " ".join(caption[:READ_CHARACTERS].translate(_PLAIN).split())
     return not (
         marks.words.search(plain)
         or any(_is_span(first, last) for first, last in _spans(marks.spans, plain))

@@ -70,6 +70,8 @@ def clean_file(source: Path, out: Path | None = None) -> CleanSummary:
         UsageError: the file cannot be read or written, or a row is none.
     """
     summary = CleanSummary()
+    if out and out.is_dir():
+        raise UsageError(f"{out} is a folder: name the file to write")
     aside = out.with_name(out.name + ".part") if out else None
     try:
         sink = aside.open("w", encoding="utf-8") if aside else None
@@ -116,14 +118,17 @@ def _rows(source: Path) -> Iterator[tuple[dict[str, Any], list[Turn]]]:
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}") from error
     with lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-                yield row, _turns(row)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise UsageError(f"{source}, line {number}: no conversation in JSON ({error})") from error
+        number = 0
+        try:
+            for line in lines:
+                number += 1
+                if line.strip():
+                    row = json.loads(line)
+                    yield row, _turns(row)
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{source} is no text in UTF-8: give JSON Lines") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UsageError(f"{source}, line {number}: no conversation in JSON ({error})") from error
 
 
 def _turns(row: Mapping[str, Any]) -> list[Turn]:

@@ -135,6 +135,7 @@ class ArticleBuild:
             card=card,
             fingerprint=fingerprint("assemble", recipe.name, said.digest(), self.source.name, shortage),
             manifest=folder / "assemble.json",
+            acquired=folder / "acquire" / "manifest.json",
         )
         self.summary.record("assemble", assembled, dataset=recipe.name)
         out = self.options.out / recipe.name

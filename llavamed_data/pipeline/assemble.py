@@ -32,6 +32,10 @@ GROUP_ROWS = 100
 IMAGE_COLUMN = "images.list.element.bytes"
 
 
+class ImageChangedError(LlavaMedError):
+    """An image on the shelf is not what it was when it was fetched; it is off the shelf now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One row to be: every column but `images`, and the file of its image.
@@ -81,6 +85,7 @@ def assemble(
     card: Callable[[Written], Mapping[str, str]],
     fingerprint: str,
     manifest: Path,
+    acquired: Path,
     tally_unit: str = "rows",
 ) -> Manifest:
     """Writes `data/<split>-0000i-of-0000n.parquet` and the card into `folder`, which appears whole or not at all.
@@ -93,14 +98,19 @@ def assemble(
         card: makes the card and the metadata beside it from what was written: file name → text.
         fingerprint: of all inputs.
         manifest: where to keep the station's manifest, outside the dataset.
+        acquired: the manifest of the station that fetched the images: forgotten where one of them has changed.
         tally_unit: what a record is called in the counts.
 
     Raises:
-        LlavaMedError: an image on the shelf is not what it was when it was fetched.
+        ImageChangedError: an image on the shelf is not what it was when it was fetched.
     """
 
     def work(partial: Path) -> Outcome:
-        written = write_shards(records, partial / "data", schema=schema, split=split)
+        try:
+            written = write_shards(records, partial / "data", schema=schema, split=split)
+        except ImageChangedError:
+            acquired.unlink(missing_ok=True)
+            raise
         for name, text in card(written).items():
             (partial / name).write_text(text, encoding="utf-8")
         facts = {"rows": written.rows, "images": written.images, "domains": dict(written.domains)}
@@ -208,8 +218,10 @@ def _read_into(record: Record, memory: memoryview) -> None:
     except FileNotFoundError:
         whole = False
     if not whole or digest_of(memory) != record.image_digest:
-        raise LlavaMedError(
-            f"the image {record.image} of {record.row['id']} has changed since it was fetched: delete it and run again"
+        record.image.unlink(missing_ok=True)
+        raise ImageChangedError(
+            f"the image {record.image} of {record.row['id']} has changed since it was fetched and was thrown away: "
+            "run the same command again, it is fetched anew"
         )
 
 

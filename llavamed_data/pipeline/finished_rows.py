@@ -151,6 +151,7 @@ class _Build:
             card=card,
             fingerprint=fingerprint("assemble", name, illustrated.digest()),
             manifest=self.folder / "assemble.json",
+            acquired=self.folder / "acquire" / "manifest.json",
         )
         self.summary.record("assemble", assembled, dataset=name)
         self.summary.datasets.append(Built(name, out, self.recipe.split, **assembled.facts))

@@ -36,6 +36,8 @@ def extract_to_file(
     Raises:
         UsageError: the source or the place of `out` is wrong.
     """
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder: name the Parquet file to write")
     if not out.parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}: make it first")
     opened = open_source(source)

@@ -128,6 +128,12 @@ class Station:
             replace_folder(self.partial, self.folder)
             _write_manifest(self.manifest, manifest)
         except OSError as error:
+            if error.errno is None:  # Arrow's way to say that a file holds no sound Parquet
+                upstream = (self.manifest if self.manifest.parent != self.folder else self.folder).parent
+                raise LlavaMedError(
+                    f"a file below {upstream} is damaged ({' '.join(str(error).split())}): delete that folder and run "
+                    "the same command again, it is made anew"
+                ) from error
             raise LlavaMedError(explain(error, self.folder)) from error
         return manifest
 

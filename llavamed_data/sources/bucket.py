@@ -227,6 +227,11 @@ class _Metadata:
             retracted, open_access = content["is_retracted"], content["is_pmc_openaccess"]
             if not (isinstance(retracted, bool) and isinstance(open_access, bool)):
                 raise TypeError("is_retracted and is_pmc_openaccess must be true or false")
+            article = handle.partition(".")[0]
+            if _text(content, "pmcid") not in (None, article):
+                raise ValueError(f"pmcid is not {article}, of which the file speaks")
+            if not (_text(content, "pmid") or "0").isdecimal():
+                raise ValueError("pmid is not made of digits")
             xml_key, xml_md5 = _key_and_md5(content.get("xml_url") or "")
             stamp = hashlib.md5(data, usedforsecurity=False).hexdigest()
             return cls(
@@ -237,7 +242,7 @@ class _Metadata:
                 ),
                 retracted=retracted,
                 open_access=open_access,
-                pmcid=_text(content, "pmcid") or handle.partition(".")[0],
+                pmcid=article,
                 pmid=_text(content, "pmid"),
                 license=_text(content, "license_code"),
                 media=_media(handle, content.get("media_urls") or [], stamp),

@@ -97,7 +97,8 @@ class FolderFiles:
         for folder, _, names in os.walk(self.path, onerror=self._unreadable):
             below = Path(folder).relative_to(self.path)
             for name in names:
-                if name.lower().endswith(self.suffixes) and not name.startswith("."):
+                named = name.lower().endswith(self.suffixes) and not name.startswith(".")
+                if named and (Path(folder) / name).is_file():
                     yield _handle((below / name).as_posix())
 
     def locate(self, handle: str) -> Path:

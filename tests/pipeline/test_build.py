@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -212,6 +213,9 @@ def test_killed_at_any_moment_a_rerun_gives_the_same_bytes(built: Path, tmp_path
         (["--config", "missing.yaml", "build"], 2, "missing.yaml"),
         (["extract", "--source", "sample", "--out", "no/such/folder/pairs.parquet"], 2, "no/such/folder"),
         (["validate", "nowhere"], 2, "nowhere"),
+        (["extract", "--source", "sample", "--out", "."], 2, "is a folder"),
+        (["clean", "file.txt", "--out", "."], 2, "is a folder"),
+        (["clean", "file.txt"], 2, "file.txt, line 1: no conversation"),
     ],
 )
 def test_a_wrong_call_gets_one_clear_line(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:
@@ -261,6 +265,37 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(tmp_path: Pa
         "from-file",
     ]
     assert pq.read_table(next((tmp_path / "flag/60k/data").iterdir())).num_rows == 5
+
+
+def test_a_lost_image_of_the_work_folder_is_fetched_anew_by_the_second_run_at_the_latest(
+    built: Path, tmp_path: Path
+) -> None:
+    assert llavamed("build", "10k", cwd=tmp_path).returncode == 0
+    image = next((tmp_path / ".llavamed").glob("sample-*/images/*/*/*.jpg"))
+    image.write_bytes(image.read_bytes()[:-1] + b"x")
+    shutil.rmtree(tmp_path / "llava-med")
+    done = llavamed("build", "10k", cwd=tmp_path)
+    if done.returncode:
+        assert "was thrown away: run the same command again" in done.stderr
+        assert llavamed("build", "10k", cwd=tmp_path).returncode == 0
+    assert digests(tmp_path / "llava-med" / "10k") == digests(built / "llava-med" / "10k")
+
+
+def test_a_damaged_file_of_the_work_folder_is_named_with_the_way_out(built: Path, tmp_path: Path) -> None:
+    assert llavamed("build", "10k", cwd=tmp_path).returncode == 0
+    held = next((tmp_path / ".llavamed").glob("sample-*/10k/acquire/acquired.parquet"))
+    data = bytearray(held.read_bytes())
+    data[200:260] = bytes(60)
+    held.write_bytes(data)
+    shutil.rmtree(tmp_path / "llava-med")
+    done = llavamed("build", "10k", cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "is damaged" in done.stderr
+    assert str(held.parent.parent.relative_to(tmp_path)) in done.stderr
+    shutil.rmtree(held.parent.parent)
+    assert llavamed("build", "10k", cwd=tmp_path).returncode == 0
+    assert digests(tmp_path / "llava-med" / "10k") == digests(built / "llava-med" / "10k")
 
 
 def test_two_runs_in_one_work_folder_do_not_mix(tmp_path: Path) -> None:
