@@ -15,6 +15,7 @@ from llavamed_data import __version__
 from llavamed_data.cli.build import build, option
 from llavamed_data.cli.clean import clean
 from llavamed_data.cli.estimate import estimate
+from llavamed_data.cli.exchange import export, import_
 from llavamed_data.cli.extract import extract
 from llavamed_data.cli.publish import publish
 from llavamed_data.cli.update import update
@@ -37,6 +38,8 @@ app.command()(update)
 app.command()(estimate)
 app.command()(publish)
 app.command()(clean)
+app.command()(export)
+app.command("import")(import_)
 
 _WRONG_CALL: type[Exception] = typer.BadParameter.__mro__[1]
 """The command-line library's own error for a wrong call; Typer names only this subclass of it."""
