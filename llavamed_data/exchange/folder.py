@@ -1,6 +1,5 @@
 """A folder that appears whole or not at all."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ def made_whole(folder: Path) -> Iterator[Path]:
     """
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise UsageError(f"{folder} is there already: remove it, or choose another folder with --out")
-    aside = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    aside = folder.parent / f".{folder.name}.part"
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
