@@ -36,7 +36,7 @@ class FileNames:
     """
 
     def __init__(self) -> None:
-        self._taken: dict[str, bytes] = {}
+        self._taken: dict[str, tuple[str, bytes]] = {}
 
     def name(self, data: bytes, *wishes: str | None) -> tuple[str, bool]:
         """A name after the first of `wishes` that leaves something to call a file by, and whether it is new."""
@@ -44,10 +44,12 @@ class FileNames:
         stem = next(filter(None, map(_stem, wishes)), "image")
         digest = xxhash.xxh3_128_digest(data)
         for name in (stem + suffix, f"{stem}-{digest.hex()}{suffix}"):
-            there = self._taken.setdefault(name.lower(), b"")
-            if there in (b"", digest):
-                self._taken[name.lower()] = digest
-                return name, not there
+            there = self._taken.get(name.lower())
+            if there is None:
+                self._taken[name.lower()] = name, digest
+                return name, True
+            if there[1] == digest:
+                return there[0], False
         raise AssertionError("a name with its digest belongs to other bytes")
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llavamed_data.exchange import FORMATS, export_dataset, import_dataset
@@ -53,12 +53,15 @@ def test_path_tricks_stay_inside_the_folder(tmp_path: Path, form: str) -> None:
     assert read(place / "back").to_pylist() == rows
 
 
+@example([(b"1", "A"), (b"1", "a"), (b"2", "a")])
 @given(st.lists(st.tuples(st.binary(max_size=2), st.none() | st.text(max_size=8)), max_size=12))
 def test_one_file_for_the_same_image_and_never_one_for_two(images: list[tuple[bytes, str | None]]) -> None:
     names = FileNames()
     held: dict[str, bytes] = {}
+    spelled: dict[str, str] = {}
     for data, wish in images:
         name, new = names.name(data, wish)
         assert SAFE.fullmatch(name)
         assert new == (name.lower() not in held)
         assert held.setdefault(name.lower(), data) == data
+        assert spelled.setdefault(name.lower(), name) == name
