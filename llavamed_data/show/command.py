@@ -1,0 +1,79 @@
+"""`show` and `browse`: a dataset's rows, in the terminal and in a browser."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from llavamed_data.cli.build import option
+
+Set = Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")]
+
+
+def show(
+    dataset: Set,
+    ids: Annotated[list[str], typer.Argument(help="Ids of rows.")],
+    images: Annotated[
+        Path, option(help="Where image files go, if the terminal cannot show pictures.")
+    ] = Path(".llavamed/show"),
+) -> None:
+    """Show rows with their pictures and conversations.
+
+    Example: python -m llavamed_data show llava-med/60k-im 99000010_f1
+    """
+    from llavamed_data.errors import UsageError
+    from llavamed_data.show.dataset import Dataset
+    from llavamed_data.show.names import FileNames
+    from llavamed_data.show.terminal import show_row
+
+    opened = Dataset(dataset)
+    found = opened.find(ids)
+    names, console = FileNames(), Console(highlight=False)
+    for name in ids:
+        if name in found:
+            show_row(opened.row(found[name]), console, files=images, names=names)
+    if missing := [name for name in ids if name not in found]:
+        raise UsageError(
+            f"{dataset} has no row {', '.join(missing)}: browse {dataset} shows the ids that it has"
+        )
+
+
+def browse(
+    dataset: Set,
+    out: Annotated[
+        Path | None, option(help="Write one self-contained page instead of serving.", show_default=False)
+    ] = None,
+    port: Annotated[
+        int, option(min=0, max=65535, help="Port on this machine.", show_default="a free one")
+    ] = 0,
+    words: Annotated[
+        str, option(help="With --out: only rows that hold these words.", show_default="all")
+    ] = "",
+    domain: Annotated[str, option(help="With --out: only rows of this domain.", show_default="all")] = "",
+    limit: Annotated[int, option(min=1, help="With --out: most rows.")] = 200,
+) -> None:
+    """Look through a dataset in a browser: search, domains, pages, pictures.
+
+    Example: python -m llavamed_data browse llava-med/60k-im
+    """
+    from llavamed_data.pipeline.files import written_whole
+    from llavamed_data.show.choice import Wanted
+    from llavamed_data.show.dataset import Dataset
+    from llavamed_data.show.pages import single_page
+    from llavamed_data.show.server import BrowseServer
+
+    opened, console = Dataset(dataset), Console(highlight=False)
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(out) as aside:
+            aside.write_text(single_page(opened, Wanted(words, domain), limit=limit), encoding="utf-8")
+        console.print(Text(f"{out}: open it in a browser"), soft_wrap=True)
+        return
+    with BrowseServer(opened, port) as server:
+        console.print(Text(f"{server.address} shows {opened.name}; stop with Ctrl-C"), soft_wrap=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return

@@ -1,0 +1,158 @@
+"""A dataset as HTML: what its rows say is text, whatever it looks like; no script but our own may run."""
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from llavamed_data.show.choice import COLUMNS, Finder, Wanted
+from llavamed_data.show.dataset import Dataset, Row, turns_of
+from llavamed_data.show.pictures import as_jpeg, thumbnail
+from llavamed_data.show.plain import one_line, plain
+
+PAGE_ROWS = 24
+"""Rows a page."""
+
+SERVED_POLICY = (
+    "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+"""What a page that is served may do: show pictures of this server, and ask it for other pages. No script at all."""
+
+_SIDE = 480
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A row as a page shows it.
+
+    Attributes:
+        number: of the row.
+        id, domain, caption: plain text.
+        turns: (role, text).
+        mentions: plain text each.
+        facts: one line each.
+        pictures: addresses of its images; "" for one that cannot be shown.
+    """
+
+    number: int
+    id: str
+    domain: str
+    caption: str
+    turns: Sequence[tuple[str, str]]
+    mentions: Sequence[str]
+    facts: Sequence[str]
+    pictures: Sequence[str]
+
+
+def served_page(
+    dataset: Dataset, finder: Finder, domains: Mapping[str, int], wanted: Wanted, page: int
+) -> str:
+    """One page of the rows that are wanted, the first page being 1; pictures are asked of the server."""
+    numbers = finder.find(wanted)
+    last = max(1, -(-len(numbers) // PAGE_ROWS))
+    page = min(max(page, 1), last)
+    chosen = numbers[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+
+    def pictures(number: int, count: int) -> list[str]:
+        return [f"/image/{number}/{index}" for index in range(count)]
+
+    return _render(
+        dataset,
+        [_card(dataset, number, pictures) for number in chosen],
+        served=True,
+        policy=SERVED_POLICY,
+        domains=domains,
+        wanted=wanted,
+        found=len(numbers),
+        page=page,
+        last=last,
+    )
+
+
+def single_page(dataset: Dataset, wanted: Wanted, *, limit: int) -> str:
+    """The first `limit` rows that are wanted as one file that asks for nothing, with search and paging of its own.
+
+    The script in it is the one that its policy names by hash: no other can run.
+    """
+    numbers = Finder(dataset).find(wanted)
+
+    def pictures(number: int, _: int) -> list[str]:
+        return [_inline(image) for image in dataset.row(number, ["images"]).get("images") or ()]
+
+    cards = [_card(dataset, number, pictures) for number in numbers[:limit]]
+    domains: dict[str, int] = {}
+    for card in cards:
+        if card.domain:
+            domains[card.domain] = domains.get(card.domain, 0) + 1
+    script = _script()
+    allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'; "
+        "form-action 'none'; base-uri 'none'"
+    )
+    return _render(
+        dataset,
+        cards,
+        served=False,
+        policy=policy,
+        domains=dict(sorted(domains.items())),
+        wanted=wanted,
+        found=len(numbers),
+        page=1,
+        last=1,
+        script=Markup(script),  # noqa: S704  (ours, from a file of the package)
+    )
+
+
+def _render(dataset: Dataset, cards: Sequence[Card], **more: Any) -> str:
+    template = _environment().get_template("browse.html.j2")
+    return template.render(
+        name=one_line(dataset.name, 80), rows=len(dataset), cards=cards, **{"script": "", **more}
+    )
+
+
+def _card(dataset: Dataset, number: int, pictures: Callable[[int, int], list[str]]) -> Card:
+    row = dataset.row(number, [*COLUMNS, "images.list.element.path"])
+    facts = [row.get(name) for name in ("figure_label", "pmcid", "license")]
+    return Card(
+        number=number,
+        id=_text(row.get("id")),
+        domain=_text(row.get("domain")),
+        caption=_text(row.get("caption")),
+        turns=[(one_line(role, 20), plain(text)) for role, text in turns_of(row.get("messages"))],
+        mentions=[_text(mention) for mention in row.get("inline_mentions") or ()],
+        facts=[one_line(str(fact), 80) for fact in facts if fact],
+        pictures=pictures(number, len(row.get("images") or ())),
+    )
+
+
+def _text(value: object) -> str:
+    return plain(value) if isinstance(value, str) else ""
+
+
+def _inline(image: Row | None) -> str:
+    small = thumbnail(image.get("bytes") if image else None, _SIDE, _SIDE)
+    return f"data:image/jpeg;base64,{base64.b64encode(as_jpeg(small)).decode()}" if small else ""
+
+
+@cache
+def _script() -> str:
+    return files("llavamed_data.show").joinpath("templates", "browse.js").read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("llavamed_data.show"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,97 @@
+"""The pages of a dataset on this machine alone."""
+
+import re
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from llavamed_data.errors import LlavaMedError
+from llavamed_data.show.choice import Finder, Wanted
+from llavamed_data.show.dataset import Dataset
+from llavamed_data.show.names import kind_of_image
+from llavamed_data.show.pages import SERVED_POLICY, served_page
+
+HOST = "127.0.0.1"
+
+_IMAGE = re.compile(r"/image/(\d{1,12})/(\d{1,4})")
+_SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp"})
+
+
+class BrowseServer(ThreadingHTTPServer):
+    """Serves `/` (`q`, `domain`, `page`) and `/image/ROW/INDEX`; rows are read as they are asked for.
+
+    Requests that do not name this machine as their host are refused, so that no page from elsewhere can read the set
+    through a name of its own.
+
+    Args:
+        dataset: the set.
+        port: 0 for one that is free.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, dataset: Dataset, port: int = 0) -> None:
+        self.dataset = dataset
+        self.finder = Finder(dataset)
+        self.domains = self.finder.domains()
+        super().__init__((HOST, port), _Handler)
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser."""
+        return f"http://{HOST}:{self.server_port}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: BrowseServer
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "llavamed", ""
+
+    def do_GET(self) -> None:
+        port = self.server.server_port
+        if self.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
+            return self._send(HTTPStatus.FORBIDDEN, b"ask for 127.0.0.1", "text/plain; charset=utf-8")
+        url = urlsplit(self.path)
+        try:
+            if url.path == "/":
+                return self._page(parse_qs(url.query))
+            if match := _IMAGE.fullmatch(url.path):
+                return self._image(int(match[1]), int(match[2]))
+        except LlavaMedError as error:
+            return self._send(
+                HTTPStatus.INTERNAL_SERVER_ERROR, str(error).encode(), "text/plain; charset=utf-8"
+            )
+        return self._send(HTTPStatus.NOT_FOUND, b"no such page", "text/plain; charset=utf-8")
+
+    def _page(self, query: dict[str, list[str]]) -> None:
+        words, domain, page = (query.get(name, [""])[0] for name in ("q", "domain", "page"))
+        number = int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 1
+        wanted = Wanted(words[:500], domain[:100])
+        text = served_page(self.server.dataset, self.server.finder, self.server.domains, wanted, number)
+        self._send(HTTPStatus.OK, text.encode("utf-8", "replace"), "text/html; charset=utf-8")
+
+    def _image(self, number: int, index: int) -> None:
+        try:
+            data = self.server.dataset.row(number, ["images"])["images"][index]["bytes"]
+        except (IndexError, KeyError, TypeError):
+            data = None
+        kind = kind_of_image(data)[1] if isinstance(data, bytes) else ""
+        if kind not in _SHOWN:
+            return self._send(HTTPStatus.NOT_FOUND, b"no such image", "text/plain; charset=utf-8")
+        return self._send(HTTPStatus.OK, data, kind, keep=True)
+
+    def _send(self, status: HTTPStatus, body: bytes, kind: str, *, keep: bool = False) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", SERVED_POLICY)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("Cache-Control", "private, max-age=600" if keep else "no-store")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Says nothing: requests are the user's own."""

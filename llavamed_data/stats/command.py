@@ -1,0 +1,64 @@
+"""`stats`: what a dataset holds, as a page and pictures."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from llavamed_data.cli.build import AsJson, Quiet, option
+
+
+def stats(
+    datasets: Annotated[
+        list[str], typer.Argument(help="A dataset's folder or Hub repository; two are compared.")
+    ],
+    out: Annotated[
+        Path | None,
+        option(
+            help="Folder for index.html and one PNG a chart.",
+            show_default="DATASET/stats for one folder, else stats/NAMES",
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        option(min=1, help="Measure texts on so many conversations.", show_default="all"),
+    ] = None,
+    seed: Annotated[int, option(help="Chooses the sample.")] = 0,
+    no_verbs: Annotated[
+        bool, option("--no-verbs", help="Leave out verbs and nouns: seconds, and no parser needed.")
+    ] = False,
+    spacy_model: Annotated[str | None, option(help="Parser to use.", show_default="en_core_web_sm")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Show what a dataset holds: verbs and nouns, domains, turns, lengths, licences, cleaning.
+
+    With --json the numbers go to standard output and no file is written.
+
+    Example: python -m llavamed_data stats llava-med/60k-im
+    """
+    from llavamed_data.cli.progress import watched
+    from llavamed_data.stats import statistics, write_report
+
+    with watched(quiet=quiet or as_json) as watch:
+        sets = statistics(
+            datasets, sample=sample, seed=seed, verbs=not no_verbs, spacy_model=spacy_model, watch=watch
+        )
+    if as_json:
+        json.dump([each.to_dict() for each in sets], sys.stdout, indent=1)
+        sys.stdout.write("\n")
+        return
+    page, *pictures = write_report(sets, out or _default_folder(datasets))
+    if not quiet:
+        text = Text(f"{page}: open it in a browser; {len(pictures)} pictures beside it")
+        Console().print(text, soft_wrap=True)
+
+
+def _default_folder(datasets: list[str]) -> Path:
+    if len(datasets) == 1 and Path(datasets[0]).is_dir():
+        return Path(datasets[0]) / "stats"
+    return Path("stats") / "-".join(Path(name).name for name in datasets)
