@@ -18,6 +18,8 @@ from llavamed_data.cli.estimate import estimate
 from llavamed_data.cli.exchange import export, import_
 from llavamed_data.cli.extract import extract
 from llavamed_data.cli.publish import publish
+from llavamed_data.cli.show import browse, show
+from llavamed_data.cli.stats import stats
 from llavamed_data.cli.update import update
 from llavamed_data.cli.validate import validate
 from llavamed_data.errors import LlavaMedError, UsageError
@@ -40,6 +42,9 @@ app.command()(publish)
 app.command()(clean)
 app.command()(export)
 app.command("import")(import_)
+app.command()(show)
+app.command()(browse)
+app.command()(stats)
 
 _WRONG_CALL: type[Exception] = typer.BadParameter.__mro__[1]
 """The command-line library's own error for a wrong call; Typer names only this subclass of it."""

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hub_cards import with_pictures
 from llavamed_data.errors import UsageError
 from llavamed_data.publish.faults import address
 from llavamed_data.publish.folder import CARD, LocalFile
+from llavamed_data.stats.gallery import FOLDER, PAGE, pictures_of
 
 _LOCAL_OWNER = "llava-med"
 
@@ -27,10 +29,11 @@ def published_card(text: str, name: str, repo_id: str, related: Sequence[str] = 
 def with_published_card(
     files: Sequence[LocalFile], folder: Path, repo_id: str, related: Sequence[str]
 ) -> list[LocalFile]:
-    """The files, the card as `published_card` has it."""
+    """The files, the card as `published_card` has it and with the pictures of the set's report, if there is one."""
     try:
         text = (folder / CARD).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{folder / CARD} is not UTF-8 text: build the set again") from error
+    text = with_pictures(text, pictures_of(folder), more=f"{FOLDER}/{PAGE}")
     card = published_card(text, folder.resolve().name, repo_id, related).encode()
     return [LocalFile(CARD, card, len(card)) if file.name == CARD else file for file in files]

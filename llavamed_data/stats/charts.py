@@ -63,7 +63,8 @@ def sections(sets: Sequence[Stats]) -> list[Section]:
 
 _VERBS_NOTE = (
     "The twenty most frequent root verbs with a direct noun object (inner ring) and up to four of each one's nouns "
-    "(outer ring), from the first sentence of every turn, as in Figure 2 of the LLaVA-Med paper."
+    "(outer ring), from the first sentence of every turn, as in Figure 2 of the LLaVA-Med paper. The verbs are the "
+    "parser's, which takes some questions (“What further details does it show?”) as “do”, as it did for the authors."
 )
 _LENGTHS_NOTE = "Shares of all texts; the last column holds the longest one of a hundred."
 

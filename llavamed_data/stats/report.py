@@ -9,13 +9,12 @@ from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.show.dataset import Dataset
 from llavamed_data.stats.charts import sections
 from llavamed_data.stats.counts import Stats, Watch, count
+from llavamed_data.stats.gallery import PAGE, write_captions
 from llavamed_data.stats.page import render_page
 from llavamed_data.stats.phrases import load_parser, phrases
 
 if TYPE_CHECKING:
     from spacy.language import Language
-
-PAGE = "index.html"
 
 _SCALE = 2.0
 """Pixels of a picture for each unit of its drawing."""
@@ -58,7 +57,7 @@ def statistics(
 
 
 def write_report(sets: Sequence[Stats], out: Path) -> list[Path]:
-    """Writes `index.html` and one PNG a chart into `out` and returns their paths, the page first.
+    """Writes `index.html`, one PNG a chart and their captions into `out`; returns the paths, the page first.
 
     Raises:
         LlavaMedError: the package that draws PNG files is missing.
@@ -70,11 +69,13 @@ def write_report(sets: Sequence[Stats], out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     page = out / PAGE
     page.write_text(render_page(sets), encoding="utf-8")
-    written = [page]
+    written, captions = [page], {}
     for chart in (chart for section in sections(sets) for chart in section.charts):
         path = out / f"{chart.name}.png"
         path.write_bytes(vl_convert.svg_to_png(chart.drawing.alone(), scale=_SCALE))
         written.append(path)
+        captions[path.name] = chart.caption
+    write_captions(out, captions)
     return written
 
 

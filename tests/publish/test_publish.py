@@ -1,6 +1,8 @@
 """What a user may rely on who publishes a set, and publishes it again."""
 
 import dataclasses
+import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ import typer
 
 from llavamed_data.cli.publish import publish
 from llavamed_data.errors import UsageError
+from llavamed_data.stats import statistics, write_report
 from tests.publish.client import Client
 from tests.publish.sets import published_files
 from tests.servers.hub import Fault, HubProcess
@@ -42,6 +45,26 @@ def test_what_is_published_is_what_lies_here(
     assert report["commit"] == client.api.dataset_info(repo).sha
     assert report["load"] == f'load_dataset("{repo}", split="train", revision="v1.0")'
     assert report["new_bytes"] == sum(map(len, there.values()))
+
+
+def test_the_published_card_shows_the_pictures_of_the_report(
+    ada: Client, dataset: Path, repo: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("vl_convert", reason="needs the extra [stats]")
+    here = tmp_path / "with-report" / "60k-im"
+    shutil.copytree(dataset, here)
+    write_report(statistics([str(here)], verbs=False), here / "stats")
+    assert ada.publish(here, "--repo-id", repo).code == 0
+    there = ada.files(repo)
+    shown = re.findall(r"!\[([^]]*)\]\((.*)\)", there["README.md"].decode())
+    assert ("Images", "stats/images-by-domain.png") in shown
+    assert all(there[path].startswith(b"\x89PNG") for _, path in shown)
+    assert "stats/index.html" in there
+    assert "![" not in (here / "README.md").read_text(encoding="utf-8")
+    (here / "stats" / "captions.json").write_text("[]", encoding="utf-8")
+    refused = ada.publish(here, "--repo-id", repo)
+    assert refused.code == 1
+    assert "captions.json is damaged" in refused.err
 
 
 def test_a_dry_run_tells_the_files_and_sends_nothing(

@@ -37,6 +37,7 @@ def stats(
 ) -> None:
     """Show what a dataset holds: verbs and nouns, domains, turns, lengths, licences, cleaning.
 
+    A report in the dataset's own folder (`stats`) is published with it, and the published card shows its pictures.
     With --json the numbers go to standard output and no file is written.
 
     Example: python -m llavamed_data stats llava-med/60k-im
@@ -59,6 +60,8 @@ def stats(
 
 
 def _default_folder(datasets: list[str]) -> Path:
+    from llavamed_data.stats.gallery import FOLDER
+
     if len(datasets) == 1 and Path(datasets[0]).is_dir():
-        return Path(datasets[0]) / "stats"
+        return Path(datasets[0]) / FOLDER
     return Path("stats") / "-".join(Path(name).name for name in datasets)
