@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -126,8 +126,7 @@ class _RowPass:
         for finding in column_findings(file.schema_arrow, self._arrow):
             self._add(finding, shard)
         number = 0
-        for batch in batches_of(file):
-            decoding = pool.map(image_fault, map(_image, batch))
+        for batch, decoding in _decoding(batches_of(file), pool):
             for row, broken in zip(batch, decoding, strict=True):
                 for finding in self._findings(row, broken):
                     self._add(finding, shard, number, row)
@@ -173,6 +172,20 @@ class _RowPass:
         name = row.get("id") if isinstance(row, dict) else None
         shown_id = name[:ID_SHOWN] if isinstance(name, str) else None
         self._report.add(Fault(finding.check, finding.message, shard.name, number, shown_id, finding.field))
+
+
+def _decoding(
+    batches: Iterable[list[Values | UnreadableRow]], pool: ThreadPoolExecutor
+) -> Iterator[tuple[list[Values | UnreadableRow], Iterator[str | None]]]:
+    """Each batch with the faults of its images to come; the next batch is read while its images decode."""
+    before = None
+    for batch in batches:
+        here = batch, pool.map(image_fault, map(_image, batch))
+        if before:
+            yield before
+        before = here
+    if before:
+        yield before
 
 
 def _of_messages(finding: Finding) -> bool:

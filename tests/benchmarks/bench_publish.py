@@ -3,9 +3,9 @@
     python -m tests.benchmarks.bench_publish
 
 All against the Hub of the tests on this machine, by Xet and by LFS; each run is a process of its own with a fresh home
-and a fresh Hub, timed after its imports. `publish` starts from the dataset's folder and validates every row and image
-before it sends; `push_to_hub` starts from an Arrow file, writes Parquet, and checks nothing. So `publish` is shown with
-the validation, without it, and with the writing of the folder on top.
+and a fresh Hub, timed after its imports (`datasets` among them, on both sides). `publish` starts from the dataset's
+folder and validates every row and image before it sends; `push_to_hub` starts from an Arrow file, writes Parquet, and
+checks nothing. So `publish` is shown with the validation, without it, and with the writing of the folder on top.
 """
 
 import json
@@ -44,7 +44,10 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 print(json.dumps({{"seconds": seconds, "peak MB": peak, **extra}}))
 """
 
-_PUBLISH = ("from llavamed_data.publish import publish", 'publish("{folder}", "{repo}"); extra = {{}}')
+_PUBLISH = (
+    "import datasets\nfrom llavamed_data.publish import publish",
+    'publish("{folder}", "{repo}"); extra = {{}}',
+)
 
 _SEND = (
     """
@@ -61,6 +64,7 @@ _SEND = (
 
 _ASSEMBLE_AND_PUBLISH = (
     """
+    import datasets
     from pathlib import Path
     from llavamed_data.publish import publish
     from tests.benchmarks.bench_publish import lay_down
