@@ -1,0 +1,1 @@
+"""`train` as a whole: arguments, data, run log, model card, push."""
