@@ -1,0 +1,85 @@
+"""`score`: predictions against a benchmark."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def score(
+    predictions: Annotated[Path, typer.Argument(help="JSON Lines of answers, ours or the released code's.")],
+    benchmark: Annotated[
+        str,
+        typer.Option(
+            help="vqa-rad | slake | path-vqa | a dataset's folder or name | an original test.json",
+            show_default=False,
+        ),
+    ],
+    split: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
+    against: Annotated[
+        Path | None,
+        typer.Option(help="Other answers to the same questions: compare the two.", show_default=False),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Score what is there where predictions are missing, and say so.")
+    ] = False,
+    draws: Annotated[int, typer.Option(min=100, help="Bootstrap samples of the intervals.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
+    by_image: Annotated[
+        bool,
+        typer.Option("--by-image", help="Draw whole images with their questions: honest, wider intervals."),
+    ] = False,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            help="What was trained, for `tables`: instruct=60k-im,stage1=1,stage2=3,ft=9", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Results file.", show_default="PREDICTIONS with .scores.json"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Write the results file only.")] = False,
+) -> None:
+    """Score answers: the authors' definitions to the last digit, strict ones beside them, intervals for all.
+
+    Example: python -m llavamed_trainer score answers.jsonl --benchmark vqa-rad
+    """
+    from rich.console import Console
+
+    from llavamed_trainer.evaluation.scoring import (
+        Resampling,
+        compare_predictions,
+        comparison_to_dict,
+        score_predictions,
+        scores_to_dict,
+        write_results,
+    )
+    from llavamed_trainer.evaluation.scoring.report import show_comparison, show_scores
+    from llavamed_trainer.evaluation.tables import parse_variant
+
+    trained = parse_variant(variant).stated() if variant else None
+    how = Resampling(draws=draws, seed=seed, by_image=by_image)
+    scored = score_predictions(predictions, benchmark, split=split, partial=partial, resampling=how)
+    compared = (
+        compare_predictions(predictions, against, benchmark, split=split, partial=partial, resampling=how)
+        if against
+        else []
+    )
+    write_results(output or predictions.with_suffix(".scores.json"), scored, trained)
+    if as_json:
+        stated = {
+            "scores": [scores_to_dict(each) for each in scored],
+            "comparisons": [comparison_to_dict(each) for each in compared],
+        }
+        json.dump(stated, sys.stdout, indent=1, ensure_ascii=False)
+        sys.stdout.write("\n")
+    elif not quiet:
+        console = Console()
+        for each in scored:
+            show_scores(each, console)
+        for comparison in compared:
+            show_comparison(comparison, console)

@@ -1,0 +1,45 @@
+"""Strings as the authors' scoring compares them."""
+
+import re
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+_RULES: dict[str, Any] = yaml.safe_load(
+    files(__package__).joinpath("normalise.yaml").read_text(encoding="utf-8")
+)
+_MARKS = tuple(_RULES["marks"])
+_ANY_MARK = re.compile(f"[{re.escape(_RULES['marks'])}]")
+_NUMBER_WORDS: dict[str, str] = _RULES["number_words"]
+_ARTICLES = frozenset(_RULES["articles"])
+_CONTRACTIONS = {whole.replace("'", ""): whole for whole in _RULES["contractions"]}
+_DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
+_PERIOD = re.compile(r"\.(?!\d)")
+
+
+def normalise(text: str) -> str:
+    """Lower-cased and normalised as the authors' scoring does it (rules and source: `normalise.yaml`).
+
+    Every mark that touches a blank anywhere in `text` is deleted wherever it stands, and every other becomes a
+    blank: `normalise("T1-weighted, axial")` is "t1 weighted axial", `normalise("a - b T1-weighted")` is
+    "b t1weighted". The words of the result are separated by one blank each.
+    """
+    text = text.lower()
+    if _ANY_MARK.search(text):
+        text = _without_marks(text)
+    if "." in text:
+        text = _PERIOD.sub("", text)
+    words = [_NUMBER_WORDS.get(word, word) for word in text.split()]
+    return " ".join([_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES])
+
+
+def _without_marks(text: str) -> str:
+    """Each mark is judged by the text as it came, not as the marks before it left it."""
+    thousands = "," in text and _DIGIT_COMMA_DIGIT.search(text) is not None
+    left = text
+    for mark in _MARKS:
+        if mark in left:
+            touches = thousands or f"{mark} " in text or f" {mark}" in text
+            left = left.replace(mark, "" if touches else " ")
+    return left

@@ -1,0 +1,125 @@
+"""The metrics on pairs whose scores are worked out by hand, and BLEU beside nltk's."""
+
+import warnings
+from dataclasses import astuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nltk.translate.bleu_score import sentence_bleu as nltk_bleu
+
+from llavamed_trainer.evaluation.scoring import is_refusal, score_closed, score_open, sentence_bleu
+
+
+def test_an_open_answer_word_by_word() -> None:
+    # "left" and "lung" are right, "side" is wrong, "lower" is missed.
+    score = score_open("Left lung side", "the left lower lung")
+    assert score.recall == pytest.approx(2 / 3)  # tp 2, fn 1
+    assert score.precision == pytest.approx(2 / 3)  # tp 2, fp 1
+    assert score.f1 == pytest.approx(2 / 3)
+    assert score.exact_match == pytest.approx(2 / 3)  # 2 distinct reference words of 3 predicted
+    assert score.multiset_recall == pytest.approx(2 / 3)
+
+
+def test_the_released_recall_counts_the_predictions_repetitions() -> None:
+    # tp = 3 (lung lung lung), fn = 1 (left): 3/4, where the reference has lung once of two words.
+    score = score_open("lung lung lung", "left lung")
+    assert score.recall == 3 / 4
+    assert score.precision == 1
+    assert score.f1 == pytest.approx(2 * (3 / 4) / (7 / 4))
+    assert score.exact_match == 1 / 3
+    assert score.multiset_recall == 1 / 2
+
+
+def test_a_word_that_the_reference_repeats_counts_once_if_it_is_in_both() -> None:
+    # tp is counted in the prediction: 1; nothing is missed, for "left" is in both.
+    score = score_open("left", "left left")
+    assert (score.recall, score.precision, score.exact_match) == (1, 1, 1)
+    assert score.multiset_recall == 1 / 2
+
+
+def test_a_missed_word_counts_as_often_as_the_reference_has_it() -> None:
+    assert score_open("lung", "lung left left").recall == 1 / 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"), [("", "lung"), ("lung", ""), ("the", "lung"), ("heart", "lung")]
+)
+def test_nothing_said_nothing_asked_or_nothing_right_is_zero(answer: str, truth: str) -> None:
+    assert astuple(score_open(answer, truth)) == (0, 0, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "released", "by_words"),
+    [
+        ("Yes, there is.", "yes", True, True),
+        ("No", "Yes", False, False),
+        # Parts of words count in the released metric.
+        ("It is abnormal.", "no", True, False),
+        ("There is a nodule.", "No", True, False),
+        # Both words: the released metric takes either, the strict one the first.
+        ("Yes, no doubt.", "no", True, False),
+        ("No, yes is wrong", "no", True, True),
+        # Without yes or no the released metric is never right, whatever the truth.
+        ("MRI", "mri", False, True),
+        ("It is an MRI, yes", "mri", True, True),
+        ("left", "left", False, True),
+        ("leftover tissue", "left", False, False),
+        # Number words are digits on both sides: "none" is not "no".
+        ("none", "no", False, False),
+        ("Axial plane, no doubt", "axial plane", True, True),
+        ("plane axial, no doubt", "axial plane", False, False),
+        ("", "yes", False, False),
+    ],
+)
+def test_closed_answers(answer: str, truth: str, released: bool, by_words: bool) -> None:
+    score = score_closed(answer, truth)
+    assert (score.accuracy, score.word_accuracy) == (released, by_words)
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"),
+    [
+        ("a b c d e", "a b c d e"),
+        ("a b c d x", "a b c d e"),
+        ("a b c d", "a b c d e f"),
+        ("a", "a"),
+        ("a a a a", "a a"),
+        ("a b", "a c"),
+        ("x y", "a b"),
+        ("", "a"),
+        ("a", ""),
+        ("a b a b a b", "a b a b"),
+    ],
+)
+def test_bleu_is_nltks_to_the_last_digit(answer: str, truth: str) -> None:
+    _same_as_nltk(answer.split(), truth.split())
+
+
+_words = st.lists(st.sampled_from("abc"), max_size=12)
+
+
+@given(_words, _words)
+def test_bleu_is_nltks_for_any_words(answer: list[str], truth: list[str]) -> None:
+    _same_as_nltk(answer, truth)
+
+
+def _same_as_nltk(words: list[str], truth: list[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert sentence_bleu(words, truth) == nltk_bleu([truth], words)
+
+
+@pytest.mark.parametrize(
+    ("answer", "refuses"),
+    [
+        ("I'm sorry, but I can’t tell.", True),
+        ("As an AI language model, I see", True),
+        ("It is not possible to\ndetermine the plane", True),
+        ("The nodule cannot be seen on the left", False),
+        ("yes", False),
+        ("", False),
+    ],
+)
+def test_refusals(answer: str, refuses: bool) -> None:
+    assert is_refusal(answer) is refuses

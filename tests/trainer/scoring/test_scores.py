@@ -1,0 +1,190 @@
+"""Files of predictions to scores: what joins, what is refused, what is said."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_trainer.evaluation.scoring import (
+    Resampling,
+    compare_predictions,
+    load_truth,
+    score_predictions,
+    scores_to_dict,
+)
+
+QUESTIONS = [
+    # qid, question, answer, answer_type, question_type, image_name
+    (7, "Is there a fracture?", "No", "CLOSED ", "PRES", "1.jpg"),
+    (3, "Which plane?", "axial", "OPEN", "PLANE", "1.jpg"),
+    (9, "Is the heart large?", "yes", "CLOSED", "SIZE, PRES", "2.jpg"),
+    (4, "How many ribs?", 12, "OPEN", "COUNT ", "2.jpg"),
+]
+ANSWERS = {"7": "No fracture", "3": "It is axial", "9": "No", "4": "eleven"}
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> str:
+    keys = ("qid", "question", "answer", "answer_type", "question_type", "image_name")
+    path = tmp_path / "vqa_rad" / "testset.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps([dict(zip(keys, row, strict=True)) for row in QUESTIONS]))
+    return str(path)
+
+
+def predicted(folder: Path, rows: list[dict[str, Any]], name: str = "answers.jsonl") -> Path:
+    path = folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def ours(answers: dict[str, str] = ANSWERS, **more: str) -> list[dict[str, Any]]:
+    texts = {str(row[0]): row[1] for row in QUESTIONS}
+    return [
+        {"id": qid, "question": texts[qid], "answer": answer, "prompt_form": "plain", "model": "m", **more}
+        for qid, answer in answers.items()
+    ]
+
+
+def released(prompts: list[str] | None = None) -> list[dict[str, Any]]:
+    prompts = prompts or [row[1] for row in QUESTIONS]
+    answers = [ANSWERS[str(row[0])] for row in QUESTIONS]
+    return [
+        {
+            "question_id": 100 - at,
+            "prompt": prompt,
+            "text": text,
+            "answer_id": "x",
+            "model_id": "llava",
+            "metadata": {},
+        }
+        for at, (prompt, text) in enumerate(zip(prompts, answers, strict=False))
+    ]
+
+
+def test_our_files_join_by_id_in_any_order(tmp_path: Path, truth: str) -> None:
+    (scores,) = score_predictions(predicted(tmp_path, ours()[::-1]), truth)
+    assert scores.model == "m"
+    assert (scores.benchmark, scores.prompt_form) == ("vqa-rad", "plain")
+    assert scores.overall["open_recall"].value == 50  # "axial" is there, 12 is not
+    assert scores.overall["open_precision"].value == pytest.approx(100 * (1 / 3) / 2)
+    assert scores.overall["closed_accuracy"].value == 50
+    assert (scores.overall["open_recall"].count, scores.overall["closed_accuracy"].count) == (2, 2)
+
+
+def test_released_files_join_by_order_and_options_are_seen_in_the_prompt(tmp_path: Path, truth: str) -> None:
+    choices = " Please choose from the following two options: [yes, no]"
+    prompts = [row[1] + (choices if row[3].strip() == "CLOSED" else "\n<image>") for row in QUESTIONS]
+    (scores,) = score_predictions(predicted(tmp_path, released(prompts)), truth)
+    assert (scores.prompt_form, scores.model) == ("options", "llava")
+    assert scores.overall["closed_accuracy"].value == 50
+
+
+def test_a_question_of_two_types_counts_under_both(tmp_path: Path, truth: str) -> None:
+    (scores,) = score_predictions(predicted(tmp_path, ours()), truth)
+    types = scores.groups["question_type"]
+    assert set(types) == {"PRES", "PLANE", "SIZE", "COUNT"}
+    assert (types["PRES"]["closed_accuracy"].value, types["PRES"]["closed_accuracy"].count) == (50, 2)
+    assert "open_recall" not in types["SIZE"]
+    assert set(scores.groups) == {"question_type"}
+
+
+def test_both_prompt_forms_in_one_file_are_two_results(tmp_path: Path, truth: str) -> None:
+    closed = dict.fromkeys(("7", "9"), "yes")
+    (plain, options) = score_predictions(
+        predicted(tmp_path, ours() + ours(closed, prompt_form="options")), truth
+    )
+    assert (plain.prompt_form, options.prompt_form) == ("plain", "options")
+    assert options.overall["open_recall"] == plain.overall["open_recall"]
+    assert scores_to_dict(options)["missing"] == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            lambda: [*ours(), {"id": "5", "answer": "?"}],
+            r"answers.jsonl:5 answers '5', which vqa-rad, split test",
+        ),
+        (lambda: [*ours(), ours()[1]], r"answers.jsonl:5 answers '3' a second time \(first in line 2\)"),
+        (lambda: ours()[1:], r"no prediction in the prompt form 'plain' for 1 question, the first is '7'"),
+        (
+            lambda: [{**ours()[0], "question": "Which plane?"}, *ours()[1:]],
+            r":1 was asked 'Which plane\?', but",
+        ),
+        (lambda: [{"id": "7"}], r":1 is no prediction: it has neither id, answer nor question_id"),
+        (lambda: [*ours()[:3], *released()[3:]], r":4 is of another form than the lines before it"),
+        (lambda: [{**ours()[0], "answer": None}], r":1 has the answer None: text was expected"),
+        (lambda: [{**ours()[0], "prompt_form": "long"}], r":1 has the prompt_form 'long'"),
+        (lambda: ["yes"], r":1 is no prediction: a JSON object"),
+        (list, r"holds no predictions"),
+        (lambda: released()[:3], r"no prediction for 1 question, the first is '4'"),
+        (lambda: [*released(), released()[0]], r"has 5 predictions for 4 questions: line 5"),
+        (lambda: released()[::-1], r":1 was asked 'How many ribs\?', but its question is '7'"),
+        (lambda: [{**row, "model": row["id"]} for row in ours()], r"holds answers of 4 models"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, truth: str, rows: Any, said: str) -> None:
+    with pytest.raises(LlavaMedError, match=said):
+        score_predictions(predicted(tmp_path, rows()), truth)
+
+
+def test_a_broken_line_is_named(tmp_path: Path, truth: str) -> None:
+    path = predicted(tmp_path, ours())
+    path.write_text(path.read_text()[:-10])
+    with pytest.raises(LlavaMedError, match=r"answers.jsonl:4 is not JSON"):
+        score_predictions(path, truth)
+
+
+@pytest.mark.parametrize("rows", [ours()[1:], released()[:3]])
+def test_a_partial_score_says_so(tmp_path: Path, truth: str, rows: list[dict[str, Any]]) -> None:
+    (scores,) = score_predictions(predicted(tmp_path, rows), truth, partial=True)
+    stated = scores_to_dict(scores)
+    assert (stated["partial"], stated["missing"], stated["scored"], stated["questions"]) == (True, 1, 3, 4)
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path, truth: str) -> None:
+    with pytest.raises(UsageError, match="there is no file"):
+        score_predictions(tmp_path / "none.jsonl", truth)
+    with pytest.raises(UsageError, match="not a dataset's folder"):
+        score_predictions(predicted(tmp_path, ours()), str(tmp_path / "none"))
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('[{"question": "?"}]')
+    with pytest.raises(UsageError, match="is not an original test file"):
+        load_truth(str(wrong))
+
+
+def test_questions_without_an_answer_type_give_no_open_or_closed_scores(tmp_path: Path) -> None:
+    path = tmp_path / "test.json"
+    path.write_text(json.dumps([{"qid": 1, "question": "Left?", "answer": "yes", "answer_type": None}]))
+    (scores,) = score_predictions(predicted(tmp_path, [{"id": "1", "answer": "yes"}]), str(path))
+    assert set(scores.overall) == {"refusal_share"}
+    assert scores.untyped == 1
+
+
+def test_two_files_are_compared_question_by_question(tmp_path: Path, truth: str) -> None:
+    better = ours({**ANSWERS, "9": "yes", "4": "12"}, model="better")
+    first, second = predicted(tmp_path, better, "a.jsonl"), predicted(tmp_path, ours(), "b.jsonl")
+    (comparison,) = compare_predictions(first, second, truth, resampling=Resampling(draws=500))
+    assert comparison.models == ("better", "m")
+    closed, opened = comparison.differences["closed_accuracy"], comparison.differences["open_recall"]
+    assert (closed.estimate.value, closed.p, closed.test) == (50, 1, "mcnemar")  # one discordant pair
+    assert (opened.estimate.value, opened.estimate.low, opened.estimate.high) == (50, 0, 100)
+    assert opened.test == "permutation"
+
+
+def test_the_published_scores_are_met_to_the_last_digit(shared_data: Path) -> None:
+    predictions = shared_data / "predictions" / "vqa_rad_zero_shot_llava.jsonl"
+    (scores,) = score_predictions(predictions, str(shared_data / "vqa_rad" / "testset.json"))
+    published = {
+        "open_exact_match": 1.2916670560318564,
+        "open_f1": 2.8001983730216127,
+        "open_precision": 1.708161867190198,
+        "open_recall": 12.041127437939796,
+        "closed_accuracy": 28.676470588235293,
+    }
+    assert {name: scores.overall[name].value for name in published} == published
+    assert (scores.overall["open_recall"].count, scores.overall["closed_accuracy"].count) == (179, 272)
+    assert scores.missing == 0
