@@ -1,5 +1,6 @@
 """The card of a checkpoint: how it was trained, on what, what it scored, and what it must not be used for."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,9 @@ from typing import Any
 import yaml
 
 from hub_cards.markdown import environment
+
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+"""What the Hub takes for a dataset's name in a card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class ModelCard:
         results: what it scored.
         losses: (step, loss), for the loss curve's table.
         version: of the toolkit.
+        picture: of the loss curve, a file beside the card.
+        library: what loads it: `transformers`, or `peft` for an adapter.
     """
 
     name: str
@@ -60,6 +66,8 @@ class ModelCard:
     results: Sequence[Result]
     losses: Sequence[tuple[int, float]]
     version: str
+    picture: str | None = None
+    library: str = "transformers"
 
 
 def render_model_card(card: ModelCard) -> str:
@@ -72,11 +80,12 @@ def _metadata(card: ModelCard) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "license": "cc-by-nc-4.0",
         "language": ["en"],
-        "library_name": "transformers",
+        "library_name": card.library,
         "pipeline_tag": "image-text-to-text",
         "tags": ["medical", "llava-med"],
-        "datasets": [data.name for data in card.data],
     }
+    if named := [data.name for data in card.data if _REPOSITORY.fullmatch(data.name)]:
+        metadata["datasets"] = named
     if card.base_model:
         metadata["base_model"] = card.base_model
     if card.results:

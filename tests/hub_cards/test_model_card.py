@@ -46,3 +46,21 @@ def test_nothing_is_said_of_what_there_is_not() -> None:
     assert "base_model" not in text
     assert "## Results" not in text
     assert "## Loss" not in text
+
+
+def test_a_picture_of_the_loss_stands_before_its_table() -> None:
+    text = render_model_card(replace(CARD, picture="loss.png"))
+    assert "## Loss\n\n![Loss over the steps of the run](loss.png)\n\n| step | loss |" in text
+    assert "![" not in render_model_card(CARD)
+
+
+def test_a_folder_is_no_dataset_of_the_hub() -> None:
+    own = TrainingData("my rows", None, "not stated")
+    assert HubCard(render_model_card(replace(CARD, data=[own, *CARD.data]))).data.datasets == [
+        "llava-med/60k-im"
+    ]
+    assert HubCard(render_model_card(replace(CARD, data=[own]))).data.datasets is None
+
+
+def test_an_adapter_names_the_library_that_loads_it() -> None:
+    assert HubCard(render_model_card(replace(CARD, library="peft"))).data.library_name == "peft"
