@@ -18,8 +18,7 @@ from llavamed_trainer.planning.arithmetic import (
 )
 from llavamed_trainer.planning.data_facts import DataFacts, data_facts, table
 from llavamed_trainer.planning.shape import Shape, find_shape, known_shapes
-from llavamed_trainer.recipes import Recipe
-from llavamed_trainer.running.batches import accumulation
+from llavamed_trainer.recipes import Recipe, accumulation
 
 UTILISATION = 0.35
 """Share of a GPU's peak that training reaches: ours, of the usual 0.3 to 0.5 for 7B models; measure and state yours."""
