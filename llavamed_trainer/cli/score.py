@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ def score(
         ),
     ],
     split: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
+    language: Annotated[str, typer.Option(help="Questions that count: en | zh | all (SLAKE).")] = "en",
     against: Annotated[
         Path | None,
         typer.Option(help="Other answers to the same questions: compare the two.", show_default=False),
@@ -63,12 +64,9 @@ def score(
 
     trained = parse_variant(variant).stated() if variant else None
     how = Resampling(draws=draws, seed=seed, by_image=by_image)
-    scored = score_predictions(predictions, benchmark, split=split, partial=partial, resampling=how)
-    compared = (
-        compare_predictions(predictions, against, benchmark, split=split, partial=partial, resampling=how)
-        if against
-        else []
-    )
+    chosen: dict[str, Any] = {"split": split, "language": language, "partial": partial, "resampling": how}
+    scored = score_predictions(predictions, benchmark, **chosen)
+    compared = compare_predictions(predictions, against, benchmark, **chosen) if against else []
     write_results(output or predictions.with_suffix(".scores.json"), scored, trained)
     if as_json:
         stated = {

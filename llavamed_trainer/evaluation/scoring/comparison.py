@@ -73,6 +73,7 @@ def compare_predictions(
     benchmark: str,
     *,
     split: str = "test",
+    language: str = "en",
     partial: bool = False,
     resampling: Resampling | None = None,
 ) -> list[Comparison]:
@@ -83,7 +84,7 @@ def compare_predictions(
     Raises:
         UsageError, LlavaMedError: as `load_truth` and `join`; the files hold no prompt form in common.
     """
-    truth = load_truth(benchmark, split)
+    truth = load_truth(benchmark, split, language)
     ours, theirs = (join(path, truth, partial=partial) for path in (first, second))
     if len(ours) == len(theirs) == 1:
         pairs = [(ours[0], theirs[0])]

@@ -44,6 +44,7 @@ FAMILIES: tuple[Family, ...] = ("OPEN", "CLOSED", "ALL")
 
 _GROUPS = ("question_type", "domain", "language")
 _UNSTATED = "(not stated)"
+_EXAMPLES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ class Scores:
         overall: over all questions that have a prediction.
         groups: question type, domain or language → its values → estimates. A question of several types counts
             under each.
+        languages: of the questions.
+        examples: the first Chinese questions with answer and truth, for Table 12.
         resampling: how the intervals were made.
     """
 
@@ -86,6 +89,8 @@ class Scores:
     untyped: int
     overall: Estimates
     groups: Mapping[str, Mapping[str, Estimates]]
+    languages: tuple[str, ...]
+    examples: tuple[Mapping[str, str], ...]
     resampling: Resampling
 
 
@@ -94,6 +99,7 @@ def score_predictions(
     benchmark: str,
     *,
     split: str = "test",
+    language: str = "en",
     partial: bool = False,
     resampling: Resampling | None = None,
 ) -> list[Scores]:
@@ -105,13 +111,14 @@ def score_predictions(
         predictions: JSON Lines of `{id, answer, …}`, or the released code's answer file.
         benchmark: `vqa-rad`, `slake`, `path-vqa`, a dataset's folder or name, or an original test file.
         split: of the dataset.
+        language: `en`, `zh` or `all`: which questions count.
         partial: score what is there where predictions are missing; `Scores.missing` says how many.
         resampling: of the intervals; 2,000 draws of questions by default.
 
     Raises:
         UsageError, LlavaMedError: as `load_truth` and `join`.
     """
-    truth = load_truth(benchmark, split)
+    truth = load_truth(benchmark, split, language)
     how = resampling or Resampling()
     return [score_answered(answered, truth, how) for answered in join(predictions, truth, partial=partial)]
 
@@ -129,6 +136,8 @@ def score_answered(answered: Answered, truth: Truth, how: Resampling) -> Scores:
         missing=answered.missing,
         untyped=sum(question.answer_type is None for question in questions),
         overall=_estimates(values, questions, how),
+        languages=tuple(sorted({question.language for question in questions})),
+        examples=_examples(answered),
         groups={name: of for name in _GROUPS if (of := _by_group(values, questions, name, how))},
         resampling=how,
     )
@@ -207,6 +216,14 @@ def _values_of_group(stated: str | None) -> list[str]:
     return sorted(values) or [_UNSTATED]
 
 
+def _examples(answered: Answered) -> tuple[Mapping[str, str], ...]:
+    chinese = [pair for pair in answered.pairs if pair[0].language == "zh"][:_EXAMPLES]
+    return tuple(
+        {"question": question.text, "answer": prediction.answer, "truth": question.answer}
+        for question, prediction in chinese
+    )
+
+
 def scores_to_dict(scores: Scores) -> dict[str, Any]:
     """As JSON has it: every estimate as value, low, high, count."""
     return {
@@ -219,6 +236,8 @@ def scores_to_dict(scores: Scores) -> dict[str, Any]:
         "missing": scores.missing,
         "partial": scores.missing > 0,
         "untyped": scores.untyped,
+        "languages": list(scores.languages),
+        "examples": [dict(each) for each in scores.examples],
         "metrics": _to_dict(scores.overall),
         "groups": {
             name: {value: _to_dict(estimates) for value, estimates in values.items()}

@@ -58,17 +58,18 @@ class Truth:
     questions: tuple[Question, ...]
 
 
-def load_truth(benchmark: str, split: str = "test") -> Truth:
+def load_truth(benchmark: str, split: str = "test", language: str = "en") -> Truth:
     """The questions and answers that predictions are scored by.
 
     Args:
         benchmark: `vqa-rad`, `slake`, `path-vqa`, a dataset's folder or name on the Hub, or the original
             `testset.json` of VQA-RAD or `test.json` of SLAKE.
         split: of the dataset; an original file is one split, whatever it is called.
+        language: `en`, `zh` or `all`: which questions count. Sets that state none are English.
 
     Raises:
-        UsageError: there is no such dataset, split or column; a row has no id, no question or no answer, or
-            two rows have the same id.
+        UsageError: there is no such dataset, split or column; no question is in that language; a row is not one
+            question and its answer, or two rows have the same id.
         LlavaMedError: the Hub cannot be reached, or a shard cannot be read.
     """
     if Path(benchmark).is_file():
@@ -83,7 +84,11 @@ def load_truth(benchmark: str, split: str = "test") -> Truth:
         if question.id in seen:
             raise UsageError(f"{benchmark} has the id {question.id!r} twice: run validate")
         seen.add(question.id)
-    return Truth(name, split, tuple(questions))
+    chosen = tuple(question for question in questions if language in ("all", question.language))
+    if not chosen:
+        there = ", ".join(sorted({question.language for question in questions})) or "none"
+        raise UsageError(f"{benchmark} has no question in the language {language!r}, only: {there}")
+    return Truth(name, split, chosen)
 
 
 def _from_dataset(name: str, split: str) -> list[Question]:

@@ -1,0 +1,81 @@
+"""Tables as LaTeX (booktabs)."""
+
+from collections.abc import Iterator, Sequence
+
+from llavamed_trainer.evaluation.tables.figures import OURS, lines_of, name_of
+from llavamed_trainer.evaluation.tables.fill import Table
+from llavamed_trainer.evaluation.tables.paper_tables import other_errata
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "–": "--",
+    "±": r"$\pm$",
+}
+
+
+def to_latex(tables: Sequence[Table]) -> str:
+    r"""One `table` environment each, for `\usepackage{booktabs}`; a CJK font is needed for Table 12's questions."""
+    parts = [
+        "% needs \\usepackage{booktabs}; Table 12 a font with Chinese characters (XeLaTeX with xeCJK)",
+        "",
+    ]
+    parts += [line for table in tables for line in _table(table)]
+    parts += [f"% Paper, {each}" for each in other_errata()]
+    return "\n".join(parts) + "\n"
+
+
+def _table(table: Table) -> Iterator[str]:
+    width = len(table.head) + 1 + len(table.columns)
+    yield r"\begin{table}"
+    yield r"\centering\small"
+    yield rf"\caption{{{_text(name_of(table))}}}"
+    if table.number:
+        yield rf"\label{{tab:paper-{table.number}}}"
+    if table.groups:
+        yield rf"\begin{{tabular}}{{{'l' * (len(table.head) + 1)}{'r' * len(table.columns)}}}"
+        yield r"\toprule"
+        yield _line([*map(_text, table.head), "", *map(_text, table.columns)])
+        for title, rows in table.groups:
+            yield r"\midrule"
+            if title:
+                yield rf"\multicolumn{{{width}}}{{l}}{{\textit{{{_text(title)}}}}} \\"
+            for row in rows:
+                head = [_text(each) for each in row.head]
+                for who, figures in lines_of(row, table):
+                    yield _line([*head, who, *(_cell(*figure, bold=who == OURS) for figure in figures)])
+                    head = [""] * len(head)
+        yield r"\bottomrule"
+        yield r"\end{tabular}"
+    yield from _below(table)
+    yield r"\end{table}"
+    yield ""
+
+
+def _below(table: Table) -> Iterator[str]:
+    for who, question, answer, truth in table.examples:
+        said = rf"\textit{{{_text(who)}:}} {_text(answer)} \textit{{Truth:}} {_text(truth)}"
+        yield rf"\par\noindent {_text(question)} {said}"
+    for letter, note in table.marked:
+        yield rf"\par\noindent\textsuperscript{{{letter}}} {_text(note)}"
+    for note in table.notes:
+        yield rf"\par\noindent {_text(note)}"
+
+
+def _cell(figure: str, marks: str, *, bold: bool) -> str:
+    if not figure:
+        return ""
+    text = rf"\textbf{{{figure}}}" if bold else figure
+    return rf"{text}\textsuperscript{{{','.join(marks)}}}" if marks else text
+
+
+def _line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
+def _text(text: str) -> str:
+    return "".join(_SPECIAL.get(mark, mark) for mark in " ".join(text.split()))
