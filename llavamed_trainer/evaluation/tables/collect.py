@@ -1,6 +1,7 @@
 """The results in a folder: scores, judgements and hours of runs, each by what was trained."""
 
 import json
+import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,12 @@ from llavamed_trainer.evaluation.tables.variant import Variant, make_variant
 RUN = "llavamed-run"
 """Kind of the record that `sweep` leaves of a training run: recipe, epochs, hours."""
 
-JUDGED = "llavamed-judge"
+JUDGED = "llavamed-judgement"
 """Kind of the results that `judge` writes."""
+
+_HEAD = 64
+_OURS = re.compile(rb'\s*\{\s*"kind": "llavamed-')
+"""How every results file of ours begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,20 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A judge's relative scores: question type, domain or `overall` → percent of the reference's."""
+    """A judge's relative scores, the reference read first, as in the paper.
+
+    Attributes:
+        path: of the results file.
+        variant: what was trained; None where the file does not say.
+        relative: question type, domain or `overall` → percent of the reference's.
+        judged, asked: questions.
+    """
 
     path: Path
     variant: Variant | None
-    model: str
     relative: Mapping[str, float]
+    judged: int
+    asked: int
 
 
 @dataclass(slots=True)
@@ -119,11 +132,14 @@ def collect(folder: Path) -> Results:
 
 def _files(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     for path in sorted(folder.rglob("*.json")):
+        with path.open("rb") as file:
+            if not _OURS.match(file.read(_HEAD)):
+                continue  # a model's configuration, a tokenizer of many megabytes
         try:
             stated = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError):
-            continue  # not ours: results files are written whole
-        if isinstance(stated, dict) and stated.get("kind") in _take:
+        except ValueError as error:
+            raise LlavaMedError(f"{path} is a damaged results file ({error}): score again") from error
+        if stated["kind"] in _take:
             yield path, stated
 
 
@@ -138,14 +154,19 @@ def _take_scores(results: Results, path: Path, stated: Mapping[str, Any]) -> Ite
 
 def _take_judged(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
     variant = make_variant(stated["variant"]) if stated.get("variant") else None
-    relative = {str(group): float(value) for group, value in stated["relative"].items()}
-    results.judged.append(Judged(path, variant, stated["model"], relative))
-    yield ("judged", variant or stated["model"])
+    relative = {
+        group: float(said["reference_first"])
+        for group, said in stated["relative"].items()
+        if said["reference_first"] is not None
+    }
+    results.judged.append(Judged(path, variant, relative, stated["judged"], stated["asked"]))
+    yield ("judged", variant or stated["candidate"], stated["judge"])
 
 
 def _take_run(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
-    run = Run(str(stated["recipe"]), int(stated["epochs"]))
-    results.hours.setdefault(run, []).append(float(stated["hours"]))
+    if stated["hours"] is not None:  # a run that was taken up again does not know what came before
+        run = Run(str(stated["recipe"]), int(stated["epochs"]))
+        results.hours.setdefault(run, []).append(float(stated["hours"]))
     yield ("run", path)
 
 

@@ -150,7 +150,7 @@ def _ours(
 ) -> Iterator[tuple[str, tuple[float, str]]]:
     """Column → our figure and its marks."""
     if paper.kind == "chat" and row.variant:
-        yield from _judged(row.variant, results, paper.columns)
+        yield from _judged(row.variant, results, paper.columns, notes)
     elif row.variant:
         figures = dict(_benchmarks(row.variant, results, notes, row.variant.seed if row.seeded else None))
         if "average" in figures:
@@ -162,16 +162,17 @@ def _ours(
 
 
 def _judged(
-    variant: Variant, results: Results, columns: Iterable[str]
+    variant: Variant, results: Results, columns: Iterable[str], notes: _Notes
 ) -> Iterator[tuple[str, tuple[float, str]]]:
-    runs = [
-        each.relative
-        for each in results.judged
-        if each.variant and each.variant.unseeded() == variant.unseeded()
-    ]
+    runs = [each for each in results.judged if each.variant and each.variant.unseeded() == variant.unseeded()]
+    marks = "".join(
+        notes.mark(f"Ours: PARTIAL, {run.judged} of {run.asked} questions have a verdict.")
+        for run in runs
+        if run.judged < run.asked
+    )
     for column in columns:
-        if figures := [run[column] for run in runs if column in run]:
-            yield column, (statistics.fmean(figures), "")
+        if figures := [run.relative[column] for run in runs if column in run.relative]:
+            yield column, (statistics.fmean(figures), marks)
 
 
 def _benchmarks(

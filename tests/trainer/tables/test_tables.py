@@ -139,14 +139,20 @@ def test_hours_of_runs_are_means_and_those_of_fine_tuning_over_the_benchmarks(tm
 
 
 def test_judgements_fill_table_1(tmp_path: Path) -> None:
+    said = {"questions": 9, "reference_first": 30.0, "swapped": 40.0, "both": 35.0}
     stated = {
-        "kind": "llavamed-judge",
+        "kind": "llavamed-judgement",
         "variant": parse_variant("stage1=1").stated(),
-        "model": "m",
-        "relative": {"conversation": 30.0, "overall": 31.0},
+        "judge": "gpt-4o",
+        "candidate": "m",
+        "relative": {"conversation": said, "overall": {**said, "reference_first": 31.0}},
+        "judged": 9,
+        "asked": 10,
     }
     (tmp_path / "judged.json").write_text(json.dumps(stated))
-    assert row(table(tmp_path, "1"), "Stage 1") == [30, *[None] * 6, 31]
+    of = table(tmp_path, "1")
+    assert row(of, "Stage 1") == [30, *[None] * 6, 31]  # Table 1 has the reference read first
+    assert "Ours: PARTIAL, 9 of 10 questions have a verdict." in dict(of.marked).values()
 
 
 def test_chinese_questions_fill_table_12_alone(tmp_path: Path) -> None:
@@ -169,6 +175,10 @@ def test_a_damaged_results_file_is_named_and_other_json_left_alone(tmp_path: Pat
     (tmp_path / "config.json").write_text('{"hidden_size": 64}')
     (tmp_path / "broken.json").write_text("{")
     assert collect(tmp_path).scored == []
+    (tmp_path / "cut.json").write_text('{"kind": "llavamed-scores", "sc')
+    with pytest.raises(LlavaMedError, match=r"cut.json is a damaged results file"):
+        collect(tmp_path)
+    (tmp_path / "cut.json").unlink()
     (tmp_path / "bad.json").write_text('{"kind": "llavamed-scores", "scores": []}')
     with pytest.raises(LlavaMedError, match=r"bad.json is a damaged results file"):
         collect(tmp_path)
