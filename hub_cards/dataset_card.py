@@ -82,15 +82,19 @@ def render_dataset_card(card: DatasetCard) -> str:
     return f"---\n{metadata}---\n{body}"
 
 
+def size_category(rows: int) -> str:
+    """The Hub's word for so many rows."""
+    return next((label for bound, label in _SIZES if rows < bound), "1M<n<10M")
+
+
 def _metadata(card: DatasetCard) -> dict[str, Any]:
-    size = next((label for bound, label in _SIZES if card.rows < bound), "1M<n<10M")
     split = {"name": card.split, "num_bytes": card.num_bytes, "num_examples": card.rows}
     return {
         "pretty_name": card.title + (" (synthetic sample)" if card.synthetic else ""),
         "license": "cc-by-nc-4.0",
         "language": ["en"],
         "task_categories": ["visual-question-answering", "image-text-to-text"],
-        "size_categories": [size],
+        "size_categories": [size_category(card.rows)],
         "tags": ["medical", "biology", "llava-med", "pubmed-central"]
         + (["synthetic"] if card.synthetic else []),
         "configs": [

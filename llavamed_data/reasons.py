@@ -44,6 +44,8 @@ class Reason(StrEnum):
     COMPOUND_IMAGE = "compound by image"
     # rows and conversations
     MALFORMED_ROW = "malformed row"
+    LANGUAGE_EXCLUDED = "language excluded"
+    PHRASE_EXCLUDED = "phrase type excluded"
     DUPLICATE_ID = "duplicate id"
     NO_CONVERSATION = "no conversation"
     UNREADABLE_ANSWER = "unreadable answer"

@@ -23,6 +23,13 @@ Source = Annotated[
         help="sample | a folder or URL in PMC's bucket layout | jats:PATH | packages:PATH | released:PATH"
     ),
 ]
+BuildSource = Annotated[
+    str,
+    option(
+        help="sample | a folder or URL in PMC's bucket layout | jats:PATH | packages:PATH | released:PATH; for a "
+        "benchmark: PATH | OWNER/NAME on the Hub | hub"
+    ),
+]
 Limit = Annotated[int | None, option(min=1, help="Read at most this many articles.", show_default=False)]
 Pmcids = Annotated[
     Path | None, option(help="Read only the articles of this list, a PMCID a line.", show_default=False)
@@ -45,13 +52,17 @@ Tpm = Annotated[float | None, option(min=1, help="Tokens a minute.", show_defaul
 def build(
     recipes: Annotated[
         list[str] | None,
-        typer.Argument(help="alignment-600k | 10k | 60k | 60k-im | eval", show_default="all five"),
+        typer.Argument(
+            help="alignment-600k | 10k | 60k | 60k-im | eval, or a benchmark: vqa-rad | slake | path-vqa",
+            show_default="the first five",
+        ),
     ] = None,
-    source: Source = "sample",
+    source: BuildSource = "sample",
     images: Annotated[
         str | None,
         option(
-            help="For released:PATH: a folder of images, or pmc-cloud | s3://… | https://…",
+            help="For released:PATH: a folder of images, or pmc-cloud | s3://… | https://…; for a benchmark: a folder "
+            "or ZIP of images that do not lie beside its files",
             show_default=False,
         ),
     ] = None,
@@ -76,6 +87,21 @@ def build(
     keep_without_image: Annotated[
         bool, option("--keep-without-image", help="Keep eval questions whose image is lost.")
     ] = False,
+    language: Annotated[
+        str | None,
+        option(help="Of a benchmark's questions: en | zh | all (zh: slake).", show_default="en"),
+    ] = None,
+    all_phrases: Annotated[
+        bool,
+        option("--all-phrases", help="For vqa-rad: keep the framed training rows that the paper leaves out."),
+    ] = False,
+    original: Annotated[
+        str | None,
+        option(
+            help="A benchmark's original files, to join the answer types that a Hub copy lost.",
+            show_default=False,
+        ),
+    ] = None,
     generator: Annotated[
         str, option(help="Who writes: offline | openai | openai-batch (half price, up to 24 h).")
     ] = "offline",
@@ -132,6 +158,9 @@ def build(
         licenses=tuple(name for name in license.split(",") if name.strip()),
         keep_eval_articles=keep_eval_articles,
         keep_without_image=keep_without_image,
+        language=language,
+        all_phrases=all_phrases,
+        original=original,
         writing=WritingOptions(
             generator=generator,
             model=model,

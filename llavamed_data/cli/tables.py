@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.pipeline.summary import BuildSummary, Step
+from llavamed_data.pipeline.summary import BuildSummary, Built, SplitCounts, Step
 
-_RIGHT = {"in", "kept", "time", "rows", "images"}
+_RIGHT = {"in", "kept", "time", "rows", "images", "open", "closed"}
 
 
 def show_build(summary: BuildSummary, console: Console) -> None:
@@ -22,10 +22,28 @@ def show_build(summary: BuildSummary, console: Console) -> None:
         datasets.add_row(Text(name), f"{built.rows:,}", f"{built.images:,}", domains or "-")
     console.print()
     console.print(datasets)
+    for built in summary.datasets:
+        if built.counts:
+            _show_counts(built, console)
     shortages = [f"{built.name}: {built.shortage}" for built in summary.datasets if built.shortage]
     _paragraph(console, [*shortages, *summary.notes])
     loads = [built.load for built in summary.datasets if built.load]
     _paragraph(console, ["from datasets import load_dataset", *loads])
+
+
+def _show_counts(built: Built, console: Console) -> None:
+    """Prints a benchmark's counts, each beside what Table 8 of the paper states."""
+    table = _table("split (Table 8)", "images", "rows", "open", "closed")
+    for split in built.counts:
+        table.add_row(split.split, *(_beside(split, name) for name in ("images", "rows", "open", "closed")))
+    console.print()
+    console.print(table)
+
+
+def _beside(split: SplitCounts, name: str) -> str:
+    here, paper = getattr(split.built, name), getattr(split.paper, name, None)
+    shown = "?" if here is None else f"{here:,}"
+    return f"{shown} ({paper:,})" if paper is not None else shown
 
 
 def show_stations(summary: BuildSummary, console: Console) -> None:

@@ -6,7 +6,7 @@ quick; content-defined chunking lets a changed set upload only what changed.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ class Written:
         rows: in all shards.
         bytes: of the Arrow tables, as `dataset_info` counts them.
         download_bytes: of the Parquet files.
-        images: distinct images.
+        digests: of its distinct images.
         domains: domain → rows.
         licenses: licence → rows.
     """
@@ -71,9 +71,14 @@ class Written:
     rows: int
     bytes: int
     download_bytes: int
-    images: int
+    digests: frozenset[str]
     domains: Mapping[str, int]
     licenses: Mapping[str, int]
+
+    @property
+    def images(self) -> int:
+        """Distinct images."""
+        return len(self.digests)
 
 
 def assemble(
@@ -105,18 +110,62 @@ def assemble(
         ImageChangedError: an image on the shelf is not what it was when it was fetched.
     """
 
+    return assemble_splits(
+        {split: records},
+        folder,
+        schema=schema,
+        card=lambda written: card(written[split]),
+        fingerprint=fingerprint,
+        manifest=manifest,
+        acquired=acquired,
+        tally_unit=tally_unit,
+    )
+
+
+def assemble_splits(
+    splits: Mapping[str, Callable[[], Iterable[Record]]],
+    folder: Path,
+    *,
+    schema: str,
+    card: Callable[[Mapping[str, Written]], Mapping[str, str]],
+    fingerprint: str,
+    manifest: Path,
+    acquired: Path,
+    tally_unit: str = "rows",
+) -> Manifest:
+    """Writes the shards of several splits into one folder; see `assemble`.
+
+    Args:
+        splits: split → its records, called twice.
+        card: as for `assemble`, from what was written of each split.
+
+    The other arguments and errors are those of `assemble`.
+    """
+
     def work(partial: Path) -> Outcome:
         try:
-            written = write_shards(records, partial / "data", schema=schema, split=split)
+            written = {
+                split: write_shards(records, partial / "data", schema=schema, split=split)
+                for split, records in splits.items()
+            }
         except ImageChangedError:
             acquired.unlink(missing_ok=True)
             raise
         for name, text in card(written).items():
             (partial / name).write_text(text, encoding="utf-8")
-        facts = {"rows": written.rows, "images": written.images, "domains": dict(written.domains)}
-        return Outcome({tally_unit: Tally(kept=written.rows)}, facts=facts)
+        rows = sum(each.rows for each in written.values())
+        return Outcome({tally_unit: Tally(kept=rows)}, facts=_facts(written.values(), rows))
 
     return Station(folder, fingerprint, manifest=manifest).run(work)
+
+
+def _facts(written: Collection[Written], rows: int) -> dict[str, Any]:
+    domains = sum((Counter(each.domains) for each in written), Counter[str]())
+    return {
+        "rows": rows,
+        "images": len(frozenset[str]().union(*(each.digests for each in written))),
+        "domains": {domain: domains[domain] for domain in DOMAINS if domains[domain]},
+    }
 
 
 def write_shards(
@@ -138,7 +187,7 @@ def write_shards(
         with pq.ParquetWriter(path, arrow, **_options(arrow)) as writer:
             for table in _tables(_groups(rows, size), arrow, count):
                 writer.write_table(table, row_group_size=GROUP_ROWS)
-    return count.written(sum(path.stat().st_size for path in data.iterdir()))
+    return count.written(sum(path.stat().st_size for path in data.glob(f"{split}-*")))
 
 
 def _shard_rows(sizes: Sequence[int], shard_bytes: int) -> list[int]:
@@ -248,4 +297,4 @@ class _Count:
     def written(self, download_bytes: int) -> Written:
         domains = {domain: self.domains[domain] for domain in DOMAINS if self.domains[domain]}
         licenses = dict(sorted(self.licenses.items()))
-        return Written(self.rows, self.bytes, download_bytes, len(self.images), domains, licenses)
+        return Written(self.rows, self.bytes, download_bytes, frozenset(self.images), domains, licenses)

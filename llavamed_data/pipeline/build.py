@@ -6,12 +6,14 @@ from pathlib import Path
 from hub_cards.dataset_card import BUILT_BY
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.pipeline.articles import build_from_articles
+from llavamed_data.pipeline.benchmarks import build_benchmarks
 from llavamed_data.pipeline.engine import Engine
 from llavamed_data.pipeline.finished_rows import build_from_released
 from llavamed_data.pipeline.options import BuildOptions
 from llavamed_data.pipeline.summary import BuildSummary
 from llavamed_data.pipeline.work import alone
-from llavamed_data.recipes import RECIPES, load_recipe
+from llavamed_data.recipes import BENCHMARKS, RECIPES, Benchmark, load_benchmark, load_recipe
+from llavamed_data.sources.benchmarks import HUB
 
 RELEASED = "released:"
 
@@ -22,7 +24,7 @@ def build(
     """Builds datasets: folders that stock `load_dataset` reads.
 
     Args:
-        recipes: names of recipes; all five where empty.
+        recipes: names of recipes, or of benchmarks; the five recipes where empty.
         options: how to build; the bundled sample corpus by default.
         engine: what runs the stations that walk over articles and images.
 
@@ -34,11 +36,15 @@ def build(
         LlavaMedError: nothing could be built, the disk is full, or another build uses the work folder.
     """
     options, engine = options or BuildOptions(), engine or Engine()
-    chosen = [load_recipe(name) for name in dict.fromkeys(recipes or RECIPES)]
-    for recipe in chosen:
-        refuse_foreign_folder(options.out / recipe.name)
+    names = tuple(dict.fromkeys(recipes or RECIPES))
+    benchmarks = _benchmarks(names, options)
+    chosen = [] if benchmarks else [load_recipe(name) for name in names]
+    for name in names:
+        refuse_foreign_folder(options.out / name)
     with alone(options.work):
-        if options.source.startswith(RELEASED):
+        if benchmarks:
+            summary = build_benchmarks(benchmarks, options, engine)
+        elif options.source.startswith(RELEASED):
             summary = build_from_released(chosen, options.source.removeprefix(RELEASED), options, engine)
         else:
             summary = build_from_articles(chosen, options, engine)
@@ -47,6 +53,29 @@ def build(
             f"nothing could be built from {options.source}: all was dropped ({summary.worst()})"
         )
     return summary
+
+
+def _benchmarks(names: Sequence[str], options: BuildOptions) -> list[Benchmark]:
+    """The benchmarks that `names` are; none where they are recipes."""
+    found = [name for name in names if name in BENCHMARKS]
+    if not found:
+        if options.language or options.all_phrases or options.original:
+            raise UsageError(
+                f"--language, --all-phrases and --original are for {', '.join(BENCHMARKS)} alone"
+            )
+        return []
+    if len(found) < len(names):
+        raise UsageError(
+            f"{found[0]} has a source of its own: build benchmarks and recipes one after another"
+        )
+    if len(found) > 1 and options.source != HUB:
+        raise UsageError(f"{' and '.join(found)} have sources of their own: build them one after another")
+    if options.source == BuildOptions().source:
+        raise UsageError(
+            f"{found[0]} is not in the sample: give its folder with --source PATH, or --source {HUB} for its copy "
+            f"{load_benchmark(found[0]).hub.repository}"
+        )
+    return [load_benchmark(name) for name in found]
 
 
 def refuse_foreign_folder(folder: Path) -> None:

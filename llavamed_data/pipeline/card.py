@@ -43,13 +43,14 @@ def card_of(
         model=model,
         rules=rules or {},
         shortage=shortage,
-        stations=[_counts(step) for step in steps],
+        stations=[counts_of(step) for step in steps],
         notes=notes,
         version=__version__,
     )
     return {"README.md": render_dataset_card(card), CROISSANT: render_croissant(card)}
 
 
-def _counts(step: Step) -> StationCounts:
+def counts_of(step: Step) -> StationCounts:
+    """A station's counts, for a card."""
     tally = step.tally
     return StationCounts(step.name, step.unit, tally.entered, tally.kept, step.dropped)

@@ -1,12 +1,13 @@
 """What a build did, for the table at its end, for cards and for machines."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llavamed_data.pipeline.station import Manifest
 from llavamed_data.pipeline.tally import Tally
+from llavamed_data.recipes import Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class SplitCounts:
+    """A benchmark's split beside the paper's Table 8.
+
+    Attributes:
+        split: its name.
+        built: what was written; `open` and `closed` are None where the source states no answer types.
+        paper: what Table 8 states; None for a split or language that it does not count.
+    """
+
+    split: str
+    built: Counts
+    paper: Counts | None
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """One dataset of a build.
 
@@ -47,6 +63,7 @@ class Built:
         rows, images: how many.
         domains: domain → rows.
         shortage: why there are fewer figures than the recipe wants, or "".
+        counts: of a benchmark, split by split.
     """
 
     name: str
@@ -56,6 +73,7 @@ class Built:
     images: int = 0
     domains: Mapping[str, int] = field(default_factory=dict)
     shortage: str = ""
+    counts: Sequence[SplitCounts] = ()
 
     @property
     def load(self) -> str:
@@ -114,6 +132,7 @@ class BuildSummary:
                     "domains": dict(built.domains),
                     "shortage": built.shortage,
                     "load": built.load,
+                    **({"table_8": [asdict(split) for split in built.counts]} if built.counts else {}),
                 }
                 for built in self.datasets
             ],

@@ -1,5 +1,6 @@
 """One YAML a dataset: everything that tells one dataset from another."""
 
+from llavamed_data.recipes.benchmark import BENCHMARKS, SPLITS, Benchmark, Counts, HubCopy, load_benchmark
 from llavamed_data.recipes.recipe import (
     EVAL,
     RECIPES,
@@ -11,4 +12,19 @@ from llavamed_data.recipes.recipe import (
     recipe_names,
 )
 
-__all__ = ["EVAL", "RECIPES", "Converse", "Recipe", "Select", "Task", "load_recipe", "recipe_names"]
+__all__ = [
+    "BENCHMARKS",
+    "EVAL",
+    "RECIPES",
+    "SPLITS",
+    "Benchmark",
+    "Converse",
+    "Counts",
+    "HubCopy",
+    "Recipe",
+    "Select",
+    "Task",
+    "load_benchmark",
+    "load_recipe",
+    "recipe_names",
+]

@@ -1,0 +1,109 @@
+"""What is stated of a benchmark for visual question answering, read from its YAML."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from llavamed_data.errors import UsageError
+
+BENCHMARKS = ("vqa-rad", "slake", "path-vqa")
+"""The benchmarks of the paper's Table 3, in its order."""
+
+SPLITS = ("train", "validation", "test")
+"""Splits, in the order in which they are read and written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What Table 8 counts of a split; `open` and `closed` are None where answer types are unknown."""
+
+    images: int
+    rows: int
+    open: int | None
+    closed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HubCopy:
+    """A copy on the Hub: its repository, and its rows by split and how they differ, where that is known."""
+
+    repository: str
+    rows: Mapping[str, int] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark (section 5.2 and Appendix C.1 of the paper).
+
+    Attributes:
+        name: folder and repository name.
+        title: as cards print it.
+        schema: which JSON Schema its rows follow.
+        about: one sentence on what it holds.
+        license: of rows and images, as the column `license` states it.
+        card_license: the same as an identifier of the Hub.
+        license_note: who states it.
+        homepage, citation: of the dataset.
+        languages: of its questions; the first is the default.
+        files: split → names in use, without a folder.
+        table_8: split → the paper's counts.
+        hub: the copy on the Hub that users have.
+        one_file: names of a file that holds all splits.
+        phrases: phrase types of training rows that the paper uses; all where empty.
+        question_types: a slip in the original file → what is meant.
+        domains: modality → domain → beginnings of the locations that count to it.
+        closed_answers: answers that make a question closed, where the files do not state it.
+        errata: of the paper's counts.
+    """
+
+    name: str
+    title: str
+    schema: str
+    about: str
+    license: str
+    card_license: str
+    license_note: str
+    homepage: str
+    citation: str
+    languages: tuple[str, ...]
+    files: Mapping[str, tuple[str, ...]]
+    table_8: Mapping[str, Counts]
+    hub: HubCopy
+    one_file: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
+    question_types: Mapping[str, str] = field(default_factory=dict)
+    domains: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    closed_answers: tuple[str, ...] = ()
+    errata: tuple[str, ...] = ()
+
+
+@cache
+def load_benchmark(name: str) -> Benchmark:
+    """The benchmark of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in BENCHMARKS:
+        raise UsageError(f"no benchmark is called {name!r}: choose from {', '.join(BENCHMARKS)}")
+    text = files("llavamed_data.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    stated: dict[str, Any] = yaml.safe_load(text)
+    several = ("languages", "one_file", "phrases", "closed_answers", "errata")
+    return Benchmark(
+        **{
+            **stated,
+            **{key: tuple(stated[key]) for key in several if key in stated},
+            "files": {split: tuple(names) for split, names in stated["files"].items()},
+            "domains": {
+                modality: {domain: tuple(places) for domain, places in domains.items()}
+                for modality, domains in stated.get("domains", {}).items()
+            },
+            "table_8": {split: Counts(**counts) for split, counts in stated["table_8"].items()},
+            "hub": HubCopy(**stated["hub"]),
+        }
+    )

@@ -1,0 +1,204 @@
+"""A row of any of the three benchmarks, as a question in the project's own terms."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llavamed_data.reasons import Drop, Reason
+from llavamed_data.recipes import Benchmark
+from llavamed_data.sources.released.fields import MAX_TEXT, malformed, record_fields, text_of
+
+ALL_LANGUAGES = "all"
+"""In place of a language: the questions of every one."""
+
+_MARKER = "<image>"
+_QID = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
+_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
+_LONGEST_TEXT = min(100_000, MAX_TEXT)
+"""What `common.json` allows of a text."""
+
+_ANSWER_TYPES = ("OPEN", "CLOSED")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows of a benchmark are taken.
+
+    Attributes:
+        language: `en`, `zh` or `all`.
+        all_phrases: training rows of every phrase type, not only those of the paper.
+    """
+
+    language: str
+    all_phrases: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question about one image.
+
+    Attributes:
+        id: `<benchmark>-<split>-<number>`: the source's own number, else the row's place in its file.
+        split: `train`, `validation` or `test`.
+        image: the image's name in the source: a plain name, or a relative path of plain names.
+        question, answer: texts without blanks at their ends; a number is written as text.
+        answer_type: `OPEN`, `CLOSED`, or None where the source does not say.
+        question_type: as the source has it, slips mended; None where it has none.
+        language: `en` or `zh`.
+        domain: where the source states a modality that is one.
+    """
+
+    id: str
+    split: str
+    image: str
+    question: str
+    answer: str
+    answer_type: str | None
+    question_type: str | None
+    language: str
+    domain: str | None
+
+
+class Reading:
+    """Turns the records of one split's file into questions, with ids that no two rows share."""
+
+    def __init__(self, benchmark: Benchmark, wanted: Wanted) -> None:
+        self._benchmark = benchmark
+        self._wanted = wanted
+        self._taken: dict[str, int] = {}
+
+    def question(self, record: Any, split: str, position: int) -> Question:
+        """The question of a record.
+
+        Args:
+            record: as its file has it, its image's name under `image`, `image_name` or `img_name`.
+            split: of the record.
+            position: in its file, from 1; names rows that have no number of their own.
+
+        Raises:
+            Drop: it is no sound row, or is not wanted.
+        """
+        fields = record_fields(record)
+        identifier = self._identifier(fields, split, position)
+        language = _language(fields, self._benchmark)
+        if self._wanted.language not in (ALL_LANGUAGES, language):
+            raise Drop(Reason.LANGUAGE_EXCLUDED, language)
+        self._refuse_phrase(fields, split)
+        answer = _text(fields.get("answer"), "answer")
+        return Question(
+            id=identifier,
+            split=split,
+            image=image_name(_first(fields, "image_name", "img_name", "image")),
+            question=_text(fields.get("question"), "question"),
+            answer=answer,
+            answer_type=self._answer_type(fields, answer),
+            question_type=self._question_type(fields),
+            language=language,
+            domain=self._domain(fields),
+        )
+
+    def label(self, record: Any, split: str, position: int) -> str:
+        """How a dropped record is named: as its question would be, without taking the name."""
+        stated = _qid(record.get("qid")) if isinstance(record, dict) else None
+        return f"{self._benchmark.name}-{split}-{stated or f'{position:05d}'}"
+
+    def _identifier(self, fields: Mapping[str, Any], split: str, position: int) -> str:
+        name = self.label(fields, split, position)
+        self._taken[name] = count = self._taken.get(name, 0) + 1
+        return name if count == 1 else f"{name}~{count}"
+
+    def _refuse_phrase(self, fields: Mapping[str, Any], split: str) -> None:
+        phrase = fields.get("phrase_type")
+        allowed = self._benchmark.phrases
+        if self._wanted.all_phrases or not allowed or split != "train" or not isinstance(phrase, str):
+            return
+        if phrase.strip() not in allowed:
+            raise Drop(Reason.PHRASE_EXCLUDED, phrase.strip()[:40])
+
+    def _answer_type(self, fields: Mapping[str, Any], answer: str) -> str | None:
+        stated = fields.get("answer_type")
+        if isinstance(stated, str) and (cleaned := stated.strip().upper()) in _ANSWER_TYPES:
+            return cleaned
+        if not self._benchmark.closed_answers:
+            return None
+        return "CLOSED" if answer.lower().rstrip(".") in self._benchmark.closed_answers else "OPEN"
+
+    def _question_type(self, fields: Mapping[str, Any]) -> str | None:
+        stated = _first(fields, "question_type", "content_type")
+        if not isinstance(stated, str) or not stated.strip() or len(stated) > 200:
+            return None
+        types = (part.strip() for part in stated.split(","))
+        return ", ".join(self._benchmark.question_types.get(part, part) for part in types)
+
+    def _domain(self, fields: Mapping[str, Any]) -> str | None:
+        modality, location = fields.get("modality"), fields.get("location")
+        if not isinstance(modality, str):
+            return None
+        for domain, places in self._benchmark.domains.get(modality, {}).items():
+            if str(location or "").startswith(places):
+                return domain
+        return None
+
+
+def split_of_phrase(record: Any) -> str:
+    """The split of a row of VQA-RAD's one file: its phrase type begins with `test`, or it trains."""
+    phrase = record.get("phrase_type") if isinstance(record, dict) else None
+    return "test" if isinstance(phrase, str) and phrase.strip().startswith("test") else "train"
+
+
+def image_name(value: Any) -> str:
+    """`value`, if it is a relative path of plain names.
+
+    Raises:
+        Drop: it is not.
+    """
+    name = text_of(value, "the image's name")
+    parts = name.split("/")
+    if len(parts) > 8 or not all(_is_plain(part) for part in parts):
+        raise malformed(f"the image's name {name[:40]!a} is no plain name")
+    return name
+
+
+def _is_plain(part: str) -> bool:
+    return bool(_PART.fullmatch(part)) and not part.startswith(".") and part == part.strip()
+
+
+def _language(fields: Mapping[str, Any], benchmark: Benchmark) -> str:
+    stated = fields.get("q_lang", fields.get("language"))
+    if stated is None:
+        return benchmark.languages[0]
+    language = text_of(stated, "q_lang").strip().lower()
+    if language not in benchmark.languages:
+        raise malformed(f"the language {language[:20]!a} is none of {', '.join(benchmark.languages)}")
+    return language
+
+
+def _text(value: Any, field: str) -> str:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise malformed(f"{field} is {value}")
+        value = str(value)
+    text = text_of(value, field).strip()
+    if not text:
+        raise malformed(f"{field} is empty")
+    if len(text) > _LONGEST_TEXT:
+        raise malformed(f"{field} has {len(text):,} characters")
+    if _MARKER in text:
+        raise malformed(f"{field} holds {_MARKER}")
+    return text
+
+
+def _qid(value: Any) -> str | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return value if isinstance(value, str) and _QID.fullmatch(value) else None
+
+
+def _first(fields: Mapping[str, Any], *names: str) -> Any:
+    return next(_present(fields, names), None)
+
+
+def _present(fields: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Any]:
+    return (fields[name] for name in names if fields.get(name) is not None)
