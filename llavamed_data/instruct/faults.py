@@ -35,6 +35,8 @@ _REFUSED: Mapping[str, Reason] = {
     "content_policy_violation": Reason.CONTENT_FILTER,
     "context_length_exceeded": Reason.REQUEST_REFUSED,
     "maximum context length": Reason.REQUEST_REFUSED,
+    "image": Reason.REQUEST_REFUSED,
+    "multimodal": Reason.REQUEST_REFUSED,
 }
 _STOPPING_STATUS: Mapping[int, str] = {
     401: "the server does not accept the key in OPENAI_API_KEY: set the right one and run again",

@@ -11,6 +11,7 @@ Answers depend on the request's content alone. Faults come in three ways: a shar
 
 import argparse
 import asyncio
+import base64
 import collections
 import hashlib
 import json
@@ -42,6 +43,7 @@ ERRORS = {
     "503": (503, "The server is overloaded", "overloaded"),
     "content-filter-400": (400, "The response was filtered", "content_filter"),
     "too-long": (400, "This model's maximum context length is 10", "context_length_exceeded"),
+    "no-images": (400, "This model does not support image input", "invalid_request_error"),
     "bad-parameter": (400, "Unsupported value: 'temperature' does not support 0", "unsupported_value"),
     "wrong-model": (404, "The model does not exist", "model_not_found"),
 }
@@ -167,7 +169,7 @@ class Server:
         return None
 
     def _trigger(self, body: dict[str, Any]) -> str | None:
-        text = body["messages"][-1]["content"]
+        text = text_of(body["messages"][-1]["content"])
         return next((kind for trigger, kind in self.settings.triggers.items() if trigger in text), None)
 
     async def _faulty(self, kind: str, body: dict[str, Any]) -> Reply | None:
@@ -339,7 +341,20 @@ def error(status: int, message: str, code: str, headers: dict[str, str] | None =
 
 
 def prompt_tokens(body: dict[str, Any]) -> int:
-    return sum(len(message["content"]) for message in body["messages"]) // 4
+    return sum(len(text_of(message["content"])) for message in body["messages"]) // 4
+
+
+def text_of(content: str | list[dict[str, Any]]) -> str:
+    """The words of a message; an image stands as the hash of its bytes, which a data URL must hold."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] if part["type"] == "text" else seen(part) for part in content)
+
+
+def seen(part: dict[str, Any]) -> str:
+    head, data = part["image_url"]["url"].split(",", 1)
+    assert re.fullmatch(r"data:image/(jpeg|png|gif|webp);base64", head), head
+    return hashlib.sha256(base64.b64decode(data, validate=True)).hexdigest()
 
 
 def completion(body: dict[str, Any], models: tuple[str, ...]) -> dict[str, Any] | Reply:
@@ -365,11 +380,13 @@ STYLES: tuple[Callable[[str, str], str], ...] = (
 )
 
 
-def answer_text(messages: list[dict[str, str]]) -> str:
-    system, query = messages[0]["content"], messages[-1]["content"]
+def answer_text(messages: list[dict[str, Any]]) -> str:
+    system, query = text_of(messages[0]["content"]), text_of(messages[-1]["content"])
     chance = random.Random(hashlib.sha256(query.encode()).digest())
     if system.startswith("You check training data"):
         return f"{chance.randint(1, 10)}\nThe size is a guess."
+    if system.startswith("You compare two answers"):
+        return f"{chance.randint(1, 10)} {chance.randint(1, 10)}\nBoth are guesses."
     if not system.startswith("You are an AI assistant") or "Answer the question" in system:
         return f"The image shows finding {chance.randint(100, 999)}."
     reminded = "again as plain text in rounds" in query
