@@ -1,0 +1,120 @@
+"""A random LLaVA of some hundred thousand parameters, for smoke tests: real classes, real files, no knowledge."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaProcessor,
+    PreTrainedTokenizerFast,
+)
+
+from llavamed_trainer.assembly.projector import make_linear
+from llavamed_trainer.assembly.templates import TEMPLATES
+
+IMAGE_TOKEN = "<image>"  # noqa: S105  (a token of text)
+
+_SIDE, _PATCH = 56, 14
+_WIDTH, _LAYERS, _HEADS = 64, 2, 4
+_WORDS = 1024
+
+
+def assemble_tiny(
+    out: Path,
+    texts: Iterable[str],
+    *,
+    projector: str = "linear",
+    template: str = "vicuna_v1",
+    seed: int = 0,
+) -> Path:
+    """Writes a tiny random LLaVA that stock `from_pretrained` reads.
+
+    Vision: CLIP of 2 layers for images of 56 × 56 px in patches of 14, so 16 tokens an image. Language: Llama of 2
+    layers, width 64. The tokenizer is a byte-level BPE of at most 1,024 tokens.
+
+    Args:
+        out: folder to write.
+        texts: what the tokenizer is trained on.
+        projector: `linear` or `mlp2x_gelu`.
+        template: one of `TEMPLATES`.
+        seed: of the weights.
+
+    Returns:
+        `out`.
+    """
+    tokenizer = _tokenizer(texts)
+    images = CLIPImageProcessor(
+        size={"shortest_edge": _SIDE}, crop_size={"height": _SIDE, "width": _SIDE}, do_convert_rgb=True
+    )
+    processor = LlavaProcessor(  # type: ignore[no-untyped-call]
+        image_processor=images,
+        tokenizer=tokenizer,
+        patch_size=_PATCH,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        image_token=IMAGE_TOKEN,
+        chat_template=TEMPLATES[template],
+    )
+    vision = CLIPVisionConfig(
+        hidden_size=_WIDTH,
+        intermediate_size=2 * _WIDTH,
+        num_hidden_layers=_LAYERS,
+        num_attention_heads=_HEADS,
+        image_size=_SIDE,
+        patch_size=_PATCH,
+        projection_dim=_WIDTH,
+    )
+    text = LlamaConfig(
+        hidden_size=_WIDTH,
+        intermediate_size=4 * _WIDTH,
+        num_hidden_layers=_LAYERS,
+        num_attention_heads=_HEADS,
+        num_key_value_heads=_HEADS,
+        vocab_size=len(tokenizer),
+        max_position_embeddings=2048,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    config = LlavaConfig(
+        vision_config=vision,
+        text_config=text,
+        image_token_index=tokenizer.get_vocab()[IMAGE_TOKEN],
+        projector_hidden_act="linear" if projector == "linear" else "gelu",
+        vision_feature_select_strategy="default",
+        vision_feature_layer=-2,
+        image_seq_length=(_SIDE // _PATCH) ** 2,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = LlavaForConditionalGeneration(config)
+    if projector == "linear":
+        make_linear(model)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.save_pretrained(out)
+    processor.save_pretrained(out)
+    return out
+
+
+def _tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=_WORDS,
+        special_tokens=["<s>", "</s>", "<pad>", IMAGE_TOKEN],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    special = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=bpe, additional_special_tokens=[IMAGE_TOKEN], **special
+    )
