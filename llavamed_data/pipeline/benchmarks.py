@@ -257,20 +257,29 @@ class _Build:
         table = pq.read_table(self.folder / "acquire" / "rows.parquet", columns=columns)
         comparable = self.wanted.language == self.benchmark.languages[0] and not self.wanted.all_phrases
         paper = self.benchmark.table_8 if comparable else {}
-        return [
-            SplitCounts(split, _counted(table.filter(pc.equal(table["split"], split))), paper.get(split))
-            for split in splits
-        ]
+        counts = []
+        for split in splits:
+            rows = table.filter(pc.equal(table["split"], split))
+            unknown = rows["answer_type"].null_count
+            counts.append(SplitCounts(split, _counted(rows), paper.get(split), unknown))
+        return counts
 
     def _notes(self, counts: Sequence[SplitCounts]) -> list[str]:
         notes = list(self.benchmark.errata)
         if self.files.embedded and self.benchmark.hub.note:
             notes.append(self.benchmark.hub.note)
-        if unknown := [each.split for each in counts if each.built.open is None]:
+        if missing := [split for split in self.files.missing if split not in {each.split for each in counts}]:
+            notes.append(f"The source has no file of the split {', '.join(missing)}.")
+        rows = sum(each.built.rows for each in counts)
+        if unknown := sum(each.unknown for each in counts):
+            known = "It was joined from the original files by question and answer where these tell it"
+            ask = "--original PATH joins it from the original files"
             notes.append(
-                f"The source does not state the answer type of all rows of {', '.join(unknown)}: it is null where "
-                "it is unknown, so open and closed cannot be counted; --original PATH joins it from the original files."
+                f"The source does not state the answer type of {unknown:,} of {rows:,} rows: it is null there, and "
+                f"open and closed cannot be counted. {known if self.original else ask}."
             )
+        elif self.original:
+            notes.append("Types that the source does not state were joined from the original files.")
         return notes
 
     def _card(
@@ -338,7 +347,7 @@ def _wanted(benchmark: Benchmark, options: BuildOptions) -> Wanted:
 
 def _counted(rows: pa.Table) -> Counts:
     types = Counter(rows["answer_type"].to_pylist())
-    known = not types[None]
+    known = None not in types
     return Counts(
         images=pc.count_distinct(rows["image"]).as_py(),
         rows=rows.num_rows,

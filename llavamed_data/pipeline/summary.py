@@ -45,11 +45,13 @@ class SplitCounts:
         split: its name.
         built: what was written; `open` and `closed` are None where the source states no answer types.
         paper: what Table 8 states; None for a split or language that it does not count.
+        unknown: rows whose answer type the source does not state.
     """
 
     split: str
     built: Counts
     paper: Counts | None
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True)

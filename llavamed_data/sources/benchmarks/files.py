@@ -66,6 +66,14 @@ class BenchmarkFiles:
         """The files, relative to the folder."""
         return [path.relative_to(self.root).as_posix() for paths in self.files.values() for path in paths]
 
+    @property
+    def missing(self) -> list[str]:
+        """Splits that the benchmark has and these files do not."""
+        return [] if _ANY_SPLIT in self.files else [split for split in SPLITS if self._lacks(split)]
+
+    def _lacks(self, split: str) -> bool:
+        return split in self.benchmark.files and split not in self.files
+
     def version(self) -> list[list[str | int]]:
         """What changes when a file does."""
         stats = [(name, (self.root / name).stat()) for name in self.names]
@@ -110,7 +118,7 @@ def open_benchmark(benchmark: Benchmark, location: str) -> BenchmarkFiles:
         )
     folder = fetch_copy(repository)
     found = _of_folder(benchmark, folder, repository)
-    within = folder.parent.parent  # files of the client's cache are links to its store of blobs
+    within = folder.parents[2]  # the client's cache: files of a snapshot are links to its stores of blobs
     return BenchmarkFiles(benchmark, folder, found, f"{repository}@{folder.name}", within)
 
 
