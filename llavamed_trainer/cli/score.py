@@ -60,9 +60,12 @@ def score(
         write_results,
     )
     from llavamed_trainer.evaluation.scoring.report import show_comparison, show_scores
-    from llavamed_trainer.evaluation.tables import parse_variant
 
-    trained = parse_variant(variant).stated() if variant else None
+    trained = None
+    if variant:
+        from llavamed_trainer.evaluation.tables import parse_variant
+
+        trained = parse_variant(variant).stated()
     how = Resampling(draws=draws, seed=seed, by_image=by_image)
     chosen: dict[str, Any] = {"split": split, "language": language, "partial": partial, "resampling": how}
     scored = score_predictions(predictions, benchmark, **chosen)

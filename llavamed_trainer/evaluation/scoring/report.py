@@ -83,7 +83,7 @@ def _partial(missing: int, questions: int) -> str:
 
 def _groups(name: str, values: Mapping[str, Estimates]) -> Table:
     table = Table(title=f"by {name}", title_justify="left")
-    table.add_column(name, no_wrap=True)
+    table.add_column("", no_wrap=True)
     for column in _GROUP_COLUMNS:
         table.add_column(column, justify="right", no_wrap=True)
     for value, estimates in values.items():
@@ -101,7 +101,7 @@ def _groups(name: str, values: Mapping[str, Estimates]) -> Table:
 
 
 def _cell(found: Estimate | None) -> str:
-    return f"{found.value:.1f} ({found.low:.1f}–{found.high:.1f})" if found else ""
+    return f"{found.value:.1f} ({found.low:.0f}–{found.high:.0f})" if found else ""
 
 
 def _plain(found: Estimate | None) -> str:
