@@ -2,15 +2,22 @@
 
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm
-
 if TYPE_CHECKING:
     from llavamed_trainer.evaluation.sweep import Engine, Run
+
+
+class EngineName(StrEnum):
+    """What runs the runs; the outcome is the same."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
+    RAY = "ray"
 
 
 def sweep(
@@ -28,9 +35,24 @@ def sweep(
         str,
         typer.Option(help='Of training: "accelerate launch --config_file fsdp.yaml".', show_default="python"),
     ] = "",
-    engine: EngineFlag = EngineName.LOCAL,
-    slurm: Slurm = None,
-    ray_address: RayAddress = None,
+    engine: Annotated[
+        EngineName, typer.Option(help="What runs them: here one after another, or one job each.")
+    ] = EngineName.LOCAL,
+    slurm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="A long option of sbatch, such as gres=gpu:8; may be given many times.",
+            show_default=False,
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of a Ray cluster.",
+            show_default="RAY_ADDRESS, else this machine's, else a new one",
+        ),
+    ] = None,
     gpus: Annotated[int, typer.Option(min=0, help="With --engine ray: GPUs that each run takes.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="The plan or the outcome as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No tree and no summary.")] = False,

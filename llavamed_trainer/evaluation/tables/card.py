@@ -3,19 +3,19 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from huggingface_hub import EvalResult
-from huggingface_hub import ModelCard as RepoCard
-
-from hub_cards import Result
 from llavamed_data.errors import UsageError
 from llavamed_trainer.evaluation.tables.collect import Results
+
+if TYPE_CHECKING:
+    from hub_cards import Result
 
 CARD_METRICS = ("open_recall", "open_f1", "closed_accuracy", "open_multiset_recall", "closed_word_accuracy")
 """What a card states of each benchmark."""
 
 
-def card_results(results: Results, model: str | None = None) -> list[Result]:
+def card_results(results: Results, model: str | None = None) -> "list[Result]":
     """Complete scores as a card takes them.
 
     Args:
@@ -25,6 +25,8 @@ def card_results(results: Results, model: str | None = None) -> list[Result]:
     Raises:
         UsageError: there are no complete scores, none of that model, or several models and none named.
     """
+    from hub_cards import Result
+
     whole = [each for each in results.scored if not each.scores["partial"]]
     models = sorted({each.scores["model"] for each in whole})
     if model is None and len(models) > 1:
@@ -46,12 +48,15 @@ def card_results(results: Results, model: str | None = None) -> list[Result]:
     ]
 
 
-def update_card(path: Path, results: Sequence[Result]) -> None:
+def update_card(path: Path, results: "Sequence[Result]") -> None:
     """Puts scores into a model card's metadata as `model-index`, in place of what stood there.
 
     Raises:
         UsageError: there is no such card.
     """
+    from huggingface_hub import EvalResult
+    from huggingface_hub import ModelCard as RepoCard
+
     if not path.is_file():
         raise UsageError(f"there is no model card {path}: name a checkpoint's README.md")
     card = RepoCard.load(path)

@@ -2,22 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from llavamed_data.stats.drawing import DARK, LIGHT, chart_style
 from llavamed_trainer.evaluation.tables.figures import lines_of, name_of
 from llavamed_trainer.evaluation.tables.fill import Row, Table
 from llavamed_trainer.evaluation.tables.paper_tables import other_errata
-from llavamed_trainer.evaluation.tables.plot import plots
+
+if TYPE_CHECKING:
+    from llavamed_data.stats.drawing import Drawing
 
 _COST = "11"
 
 
 def to_html(tables: Sequence[Table]) -> str:
     """All tables as one page; text from results is escaped."""
+    from llavamed_data.stats.drawing import DARK, LIGHT, chart_style
+
     return (
         _environment()
         .get_template("tables.html.j2")
@@ -32,7 +35,7 @@ def to_html(tables: Sequence[Table]) -> str:
 
 
 def _shown(table: Table) -> Mapping[str, Any]:
-    drawn = plots(table) if table.number == _COST else []
+    drawn = _drawn(table) if table.number == _COST else []
     return {
         "name": name_of(table),
         "head": table.head,
@@ -43,6 +46,12 @@ def _shown(table: Table) -> Mapping[str, Any]:
         "marked": table.marked,
         "notes": table.notes,
     }
+
+
+def _drawn(table: Table) -> "list[tuple[str, Drawing]]":
+    from llavamed_trainer.evaluation.tables.plot import plots
+
+    return plots(table)
 
 
 def _lines(row: Row, table: Table) -> list[tuple[Sequence[str], str, list[tuple[str, str]]]]:

@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_trainer.cli.app import app
 from llavamed_trainer.evaluation.scoring import (
     Resampling,
     compare_predictions,
@@ -188,3 +192,77 @@ def test_the_published_scores_are_met_to_the_last_digit(shared_data: Path) -> No
     assert {name: scores.overall[name].value for name in published} == published
     assert (scores.overall["open_recall"].count, scores.overall["closed_accuracy"].count) == (179, 272)
     assert scores.missing == 0
+
+
+def dataset(folder: Path) -> str:
+    """Two English questions about one image, and a Chinese one, as a built set lies on disk."""
+
+    def row(identity: str, question: str, answer: str, kind: str, language: str) -> dict[str, Any]:
+        def turn(role: str, *parts: dict[str, str | None]) -> dict[str, Any]:
+            return {"role": role, "content": list(parts)}
+
+        image: dict[str, str | None] = {"type": "image", "text": None}
+        text: dict[str, str | None] = {"type": "text", "text": question}
+        return {
+            "images": [{"bytes": b"", "path": "1.jpg"}],
+            "messages": [turn("user", image, text), turn("assistant", {"type": "text", "text": answer})],
+            "id": identity,
+            "domain": "ct_scan" if language == "en" else None,
+            "answer_type": kind,
+            "question_type": "Organ",
+            "language": language,
+        }
+
+    rows = [
+        row("slake-1", "Which organ?", "lung", "OPEN", "en"),
+        row("slake-2", "Is it healthy?", "No", "CLOSED", "en"),
+        row("slake-3", "哪个器官?", "肺", "OPEN", "zh"),
+    ]
+    path = folder / "slake" / "data" / "test-00000-of-00001.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return str(folder / "slake")
+
+
+def test_a_built_set_is_the_truth_and_its_english_questions_count(tmp_path: Path) -> None:
+    answers = [{"id": "slake-1", "answer": "the lung"}, {"id": "slake-2", "answer": "yes"}]
+    (scores,) = score_predictions(predicted(tmp_path, answers), dataset(tmp_path))
+    assert (scores.benchmark, scores.questions) == ("slake", 2)
+    assert scores.overall["open_recall"].value == 100
+    assert scores.overall["closed_accuracy"].value == 0
+    assert list(scores.groups["domain"]) == ["ct_scan"]
+    assert scores.examples == ()
+
+
+def test_chinese_questions_are_scored_when_asked_for_and_shown(tmp_path: Path) -> None:
+    folder = dataset(tmp_path)
+    answers = predicted(tmp_path, [{"id": "slake-3", "answer": "肺"}])
+    with pytest.raises(LlavaMedError, match="answers 'slake-3', which slake, split test, does not ask"):
+        score_predictions(answers, folder)
+    (scores,) = score_predictions(answers, folder, language="zh")
+    assert scores.overall["open_recall"].value == 100
+    assert scores.examples == ({"question": "哪个器官?", "answer": "肺", "truth": "肺"},)
+    (every,) = score_predictions(answers, folder, language="all", partial=True)
+    assert (every.missing, every.languages) == (2, ("zh",))
+
+
+def test_a_split_or_language_that_is_not_there_is_named(tmp_path: Path) -> None:
+    folder = dataset(tmp_path)
+    with pytest.raises(UsageError, match="has no split 'train': choose from test"):
+        load_truth(folder, "train")
+    with pytest.raises(UsageError, match="has no question in the language 'fr', only: en, zh"):
+        load_truth(folder, language="fr")
+
+
+def test_every_command_line_output_says_that_a_score_is_partial(tmp_path: Path, truth: str) -> None:
+    path = str(predicted(tmp_path, ours()[1:]))
+    command = ["score", path, "--benchmark", truth]
+    refused = CliRunner().invoke(app, command)
+    assert isinstance(refused.exception, LlavaMedError)
+    assert not (tmp_path / "answers.scores.json").exists()
+    shown = CliRunner().invoke(app, [*command, "--partial", "--against", path])
+    assert shown.stdout.count("PARTIAL: 1 of 4 questions have no prediction") == 2
+    assert json.loads((tmp_path / "answers.scores.json").read_text())["scores"][0]["partial"] is True
+    as_json = CliRunner().invoke(app, [*command, "--partial", "--against", path, "--json"])
+    stated = json.loads(as_json.stdout)
+    assert stated["scores"][0]["missing"] == stated["comparisons"][0]["missing"] == 1
