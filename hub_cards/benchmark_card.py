@@ -38,7 +38,7 @@ class BenchmarkCard:
         about: one sentence on what it holds.
         license: of the benchmark, as the Hub knows it.
         license_note: who states it.
-        homepage, citation: of the benchmark.
+        homepage, citation, published: of the benchmark; the last is a year.
         languages: of the questions that are here.
         features: `Features` in the form of a card's YAML.
         splits: in their order.
@@ -56,6 +56,7 @@ class BenchmarkCard:
     license_note: str
     homepage: str
     citation: str
+    published: str
     languages: Sequence[str]
     features: Sequence[Mapping[str, Any]]
     splits: Sequence[SplitSizes]

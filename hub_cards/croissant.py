@@ -1,9 +1,10 @@
 """Croissant metadata (MLCommons, version 1.0) of a dataset: what crawlers and other tools than the Hub read."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hub_cards.benchmark_card import BenchmarkCard
 from hub_cards.dataset_card import DatasetCard
 
 FILE_NAME = "croissant.json"
@@ -16,6 +17,12 @@ _PAPER = (
     "NeurIPS 2023 Datasets and Benchmarks"
 )
 
+_LICENSES = {
+    "cc0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "cc-by-4.0": "https://creativecommons.org/licenses/by/4.0/",
+}
+"""The addresses of licences, by the Hub's identifiers."""
+
 _PLAIN = (
     "citeAs column conformsTo extract field fileProperty fileObject fileSet format includes isLiveDataset jsonPath key "
     "md5 parentField path recordSet references regex repeated replace samplingRate separator source subField transform "
@@ -23,45 +30,77 @@ _PLAIN = (
 )
 
 
-def render_croissant(card: DatasetCard) -> str:
+def render_croissant(card: DatasetCard | BenchmarkCard) -> str:
     """The metadata as JSON-LD; columns that hold one string, one number or a list of strings become fields."""
+    stated = _benchmark(card) if isinstance(card, BenchmarkCard) else _dataset(card)
+    splits = [split.name for split in card.splits] if isinstance(card, BenchmarkCard) else [card.split]
     document = {
         "@context": _context(),
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": f"llava-med-{card.name}",
-        "description": f"{card.title}: {card.rows:,} rows, {card.images:,} images; recipe {card.name}.",
-        "license": "https://creativecommons.org/licenses/by-nc/4.0/",
+        **stated,
         "url": f"https://huggingface.co/datasets/llava-med/{card.name}",
         "version": card.version,
+        "distribution": [_file_set(split, _shards(splits, split)) for split in splits],
+        "recordSet": [_record_set(card, split, _shards(splits, split)) for split in splits],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def _dataset(card: DatasetCard) -> dict[str, Any]:
+    """What is stated of a set that the toolkit made."""
+    dated = {"datePublished": card.source_date} if card.source_date else {}
+    return {
+        "description": f"{card.title}: {card.rows:,} rows, {card.images:,} images; recipe {card.name}.",
+        "license": "https://creativecommons.org/licenses/by-nc/4.0/",
         "inLanguage": "en",
         "keywords": ["medical", "llava-med", *(["synthetic"] if card.synthetic else [])],
         "creator": {"@type": "Organization", "name": "llavamed-data"},
         "citeAs": _PAPER,
-        "distribution": [
-            {
-                "@type": "cr:FileSet",
-                "@id": "shards",
-                "name": "shards",
-                "encodingFormat": "application/x-parquet",
-                "includes": f"data/{card.split}-*.parquet",
-            }
-        ],
-        "recordSet": [
-            {
-                "@type": "cr:RecordSet",
-                "@id": card.split,
-                "name": card.split,
-                "field": [_field(card.split, *column) for column in _columns(card)],
-            }
-        ],
+        **dated,
     }
-    if card.source_date:
-        document["datePublished"] = card.source_date
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
-def _columns(card: DatasetCard) -> Iterator[tuple[str, str, bool]]:
+def _benchmark(card: BenchmarkCard) -> dict[str, Any]:
+    """What is stated of a benchmark, which is its authors' work."""
+    return {
+        "description": f"{card.about} {card.license_note}",
+        "license": _LICENSES.get(card.license, card.license_note),
+        "inLanguage": list(card.languages),
+        "keywords": ["medical", "llava-med", "visual question answering"],
+        "creator": {"@type": "Organization", "name": f"the authors of {card.title}"},
+        "sameAs": card.homepage,
+        "citeAs": card.citation,
+        "datePublished": card.published,
+    }
+
+
+def _shards(splits: Sequence[str], split: str) -> str:
+    """The id of a split's files: no two objects of a document share one."""
+    return "shards" if len(splits) == 1 else f"{split}-shards"
+
+
+def _file_set(split: str, shards: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet",
+        "@id": shards,
+        "name": shards,
+        "encodingFormat": "application/x-parquet",
+        "includes": f"data/{split}-*.parquet",
+    }
+
+
+def _record_set(card: DatasetCard | BenchmarkCard, split: str, shards: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet",
+        "@id": split,
+        "name": split,
+        "field": [_field(split, shards, *column) for column in _columns(card)],
+    }
+
+
+def _columns(card: DatasetCard | BenchmarkCard) -> Iterator[tuple[str, str, bool]]:
     """(column, Croissant type, whether it repeats) of the features that have one."""
     for feature in card.features:
         dtype, items = feature.get("dtype"), feature.get("list")
@@ -71,13 +110,13 @@ def _columns(card: DatasetCard) -> Iterator[tuple[str, str, bool]]:
             yield feature["name"], _TYPES[items], True
 
 
-def _field(split: str, column: str, dtype: str, repeated: bool) -> dict[str, Any]:
+def _field(split: str, shards: str, column: str, dtype: str, repeated: bool) -> dict[str, Any]:
     field: dict[str, Any] = {
         "@type": "cr:Field",
         "@id": f"{split}/{column}",
         "name": column,
         "dataType": dtype,
-        "source": {"fileSet": {"@id": "shards"}, "extract": {"column": column}},
+        "source": {"fileSet": {"@id": shards}, "extract": {"column": column}},
     }
     return field | {"repeated": True} if repeated else field
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hub_cards import BenchmarkCard, SplitSizes, render_benchmark_card
+from hub_cards import BenchmarkCard, SplitSizes, render_benchmark_card, render_croissant
+from hub_cards.croissant import FILE_NAME as CROISSANT
 from llavamed_data import __version__
 from llavamed_data.errors import UsageError
 from llavamed_data.pipeline.assemble import Record, Written, assemble_splits
@@ -294,6 +295,7 @@ class _Build:
             license_note=stated.license_note,
             homepage=stated.homepage,
             citation=stated.citation,
+            published=stated.published,
             languages=stated.languages if self.wanted.language == ALL_LANGUAGES else (self.wanted.language,),
             features=features(stated.schema)._to_yaml_list(),
             splits=[
@@ -312,7 +314,7 @@ class _Build:
             notes=notes,
             version=__version__,
         )
-        return {"README.md": render_benchmark_card(card)}
+        return {"README.md": render_benchmark_card(card), CROISSANT: render_croissant(card)}
 
 
 class _KeptImages:

@@ -48,7 +48,7 @@ class Benchmark:
         license: of rows and images, as the column `license` states it.
         card_license: the same as an identifier of the Hub.
         license_note: who states it.
-        homepage, citation: of the dataset.
+        homepage, citation, published: of the dataset; the last is a year.
         languages: of its questions; the first is the default.
         files: split → names in use, without a folder.
         table_8: split → the paper's counts.
@@ -70,6 +70,7 @@ class Benchmark:
     license_note: str
     homepage: str
     citation: str
+    published: str
     languages: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]]
     table_8: Mapping[str, Counts]

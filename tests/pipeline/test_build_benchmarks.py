@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mlcroissant
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
@@ -223,6 +224,20 @@ def test_a_built_benchmark_is_exported_split_by_split(here: Path) -> None:
     assert exported.rows == {"train": 1, "validation": 1, "test": 1}
 
 
+@pytest.mark.parametrize("source", ["slake", "pvqa"])
+def test_the_metadata_beside_the_card_are_valid_and_lead_to_the_rows(here: Path, source: str) -> None:
+    name = {"slake": "slake", "pvqa": "path-vqa"}[source]
+    built(name, drawn.write_slake(here / source) if name == "slake" else drawn.write_path(here / source))
+    dataset = mlcroissant.Dataset(jsonld=f"llava-med/{name}/croissant.json")
+    assert not dataset.metadata.issues.errors
+    assert not dataset.metadata.issues.warnings
+    for split in ("train", "validation", "test"):
+        rows = rows_of(name, split)
+        read = list(dataset.records(split))
+        assert [got[f"{split}/id"].decode() for got in read] == [row["id"] for row in rows]
+        assert [got[f"{split}/answer_type"].decode() for got in read] == [row["answer_type"] for row in rows]
+
+
 @pytest.mark.parametrize(
     ("names", "options", "says"),
     [
@@ -275,6 +290,16 @@ def test_copies_on_the_hub_come_by_the_stock_client(hub: HubProcess, tmp_path: P
         row = pq.read_table(path).to_pylist()[0]
         assert row["provenance"]["source"] == f"ada/{repo}@{commits[repo]}"
         assert row["images"][0]["bytes"] == picture(image)
+
+
+def test_hub_stands_for_the_copy_that_users_have(hub: HubProcess, tmp_path: Path) -> None:
+    environment = hub.environment(None, tmp_path / "home") | {"HF_HUB_OFFLINE": "0"}
+    done = llavamed("build", "vqa-rad", "--source", "hub", cwd=tmp_path, env=environment)
+    assert done.returncode == 1
+    assert (
+        "error: 'flaviagiammarino/vqa-rad' is not a folder here, and the Hub does not give it" in done.stderr
+    )
+    assert "Traceback" not in done.stderr
 
 
 def test_the_table_stands_beside_the_paper_s(tmp_path: Path) -> None:
