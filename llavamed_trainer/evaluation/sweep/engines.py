@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.evaluation.sweep.execute import DONE, LOG, execute
+from llavamed_trainer.evaluation.sweep.execute import DONE, execute
 from llavamed_trainer.evaluation.sweep.plan import Run
 
 Told: TypeAlias = Callable[[Run, str, str], None]
@@ -22,6 +22,7 @@ JOB = "slurm-job"
 _OURS = frozenset({"dependency", "job-name", "kill-on-invalid-dep", "output", "parsable"})
 _POLL_SECONDS = 2.0
 _SETTLE_SECONDS = 30.0
+_MOST_WORDS = 600
 
 
 class Engine(Protocol):
@@ -87,7 +88,7 @@ class Slurm:
             queued = _queued(jobs[run.name] for run in waiting)
             for run in [run for run in waiting if jobs[run.name] not in queued]:
                 waiting.remove(run)
-                self._ended(run, runs, folder, told, jobs)
+                self._ended(run, runs, folder, told, jobs[run.name])
 
     def _submit(self, run: Run, folder: Path, after: str | None) -> str:
         place = folder / run.name
@@ -120,28 +121,25 @@ class Slurm:
         job = note.read_text(encoding="utf-8").strip() if note.is_file() else ""
         return job if job and job in _queued([job]) else None
 
-    def _ended(
-        self, run: Run, runs: Sequence[Run], folder: Path, told: Told, jobs: Mapping[str, str]
-    ) -> None:
+    def _ended(self, run: Run, runs: Sequence[Run], folder: Path, told: Told, job: str) -> None:
         """A shared folder may take a while to show the record of a job that has ended."""
-        until = time.monotonic() + _SETTLE_SECONDS
-        ran = (folder / run.name / LOG).is_file()
         needed = next((each for each in runs if each.name == run.needs), None)
         if needed and not (folder / needed.name / DONE).is_file():
             return  # was never started
-        while not (folder / run.name / DONE).is_file():
-            if not ran or time.monotonic() > until:
-                told(run, "failed", f"Slurm ended job {jobs[run.name]}: see {folder / run.name}")
+        place, until = folder / run.name, time.monotonic() + _SETTLE_SECONDS
+        while not (place / DONE).is_file():
+            words = _words(place / f"slurm-{job}.log")
+            if "error: " in words or time.monotonic() > until:
+                told(run, "failed", words or f"Slurm ended job {job}: see {place}")
                 return
             time.sleep(0.2)
-            ran = ran and not _failed(folder / run.name)
         told(run, "done", "")
 
 
-def _failed(place: Path) -> bool:
-    """Whether the job's own words tell of an error: then there is no record to wait for."""
-    logs = sorted(place.glob("slurm-*.log"))
-    return bool(logs) and "error:" in logs[-1].read_text(encoding="utf-8", errors="replace")
+def _words(log: Path) -> str:
+    """What a job itself said: nothing, or why it failed; the words of its commands are in `log.txt`."""
+    said = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    return " ".join(said.split())[-_MOST_WORDS:]
 
 
 def _queued(jobs: Any) -> set[str]:

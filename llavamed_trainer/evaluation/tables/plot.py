@@ -8,6 +8,8 @@ from llavamed_trainer.evaluation.tables.fill import Row, Table
 
 _WIDTH, _HEIGHT = 640.0, 360.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 24.0, 24.0, 48.0
+_LABEL = 130.0
+"""Room for a point's label on its right; below it on the left where there is less."""
 _SERIES = (("first", "paper"), ("second", "ours"))
 
 
@@ -64,13 +66,14 @@ def _axes(drawing: Drawing, most: float, floor: float, ceiling: float, step: flo
     for index in range(math.floor(most / across) + 1):
         x = _LEFT + index * across / most * (_WIDTH - _LEFT - _RIGHT)
         drawing.text(x, _HEIGHT - _BOTTOM + 16, f"{index * across:g}", size=12, kind="muted", anchor="middle")
+    drawing.text(14, _TOP + down / 2, "average score", size=12, kind="muted", anchor="middle", turn=-90)
     drawing.text(_WIDTH / 2, _HEIGHT - 10, "hours of training", size=12, kind="muted", anchor="middle")
 
 
 def _series(drawing: Drawing, kind: str, name: str, points: Sequence[tuple[float, float, str]]) -> None:
     for x, y, label in points:
         drawing.rect(x - 5, y - 5, 10, 10, kind=kind, r=5, hint=f"{label} ({name})")
-        near_the_end = x > _WIDTH - 130
-        drawing.text(
-            x - 9 if near_the_end else x + 9, y - 9, label, size=11, anchor="end" if near_the_end else "start"
-        )
+        if x > _WIDTH - _LABEL:
+            drawing.text(x - 9, y + 12, label, size=11, anchor="end")
+        else:
+            drawing.text(x + 9, y - 9, label, size=11)

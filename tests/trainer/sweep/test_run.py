@@ -150,6 +150,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_slurm_runs_one_job_each_in_their_order_and_none_after_a_failure(slurm: Path, tmp_path: Path) -> None:
     report = run_plan(made(tmp_path, b=3), Slurm({"partition": "gpu", "gres": "gpu:8"}))
     assert report.states == {"a": "done", "a/b": "failed", "a/d": "done", "a/b/c": "waiting"}
+    assert "failed with exit code 3" in report.reasons["a/b"]
     assert sorted(ran(tmp_path)) == ["a", "b", "d"]
     said = [path.read_text() for path in sorted(slurm.glob("*.options"))]
     assert len(said) == 4
