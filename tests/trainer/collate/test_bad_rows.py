@@ -1,0 +1,64 @@
+"""One count over all data workers, one line a row."""
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+from torch.utils.data import DataLoader
+from transformers import LlavaProcessor
+
+from llavamed_trainer.collate import BadRow, BadRows, BadRowsError, Fault, LlavaMedCollator
+
+from .conftest import row
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_share_one_count_and_one_record(
+    processor: LlavaProcessor, tmp_path: Path, start: str
+) -> None:
+    path = tmp_path / "run" / "bad_rows.jsonl"
+    rows = [row(b"x", id=str(number)) if number % 3 == 0 else row(id=str(number)) for number in range(12)]
+    collator = LlavaMedCollator(processor, bad_rows=BadRows(path=path))
+    loader = DataLoader(rows, batch_size=2, collate_fn=collator, num_workers=2, multiprocessing_context=start)
+    for _ in range(2 if start == "fork" else 1):  # epochs: a row is counted once
+        assert sum(len(batch["pixel_values"]) for batch in loader) == 8
+    assert collator.bad_rows.counts == {Fault.IMAGE_UNREADABLE: 4}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert sorted(line["id"] for line in lines) == ["0", "3", "6", "9"]
+    assert {line["reason"] for line in lines} == {"image unreadable"}
+
+
+def test_a_workers_error_is_one_line_that_names_the_row(processor: LlavaProcessor) -> None:
+    collator = LlavaMedCollator(processor, bad_rows=BadRows(limit=0))
+    loader = DataLoader(
+        [row(b"x", id="first")], collate_fn=collator, num_workers=1, multiprocessing_context="fork"
+    )
+    with pytest.raises(BadRowsError) as caught:
+        list(loader)
+    assert str(caught.value).startswith("1 rows could not be trained on, 0 are allowed (image unreadable 1)")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_resumed_run_goes_on_counting_and_a_new_record_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    BadRows(path=path).add(BadRow("a", Fault.NO_ANSWER, "one\nline"))
+    resumed = BadRows(limit=1, path=path)
+    resumed.add(BadRow("a", Fault.NO_ANSWER, ""))
+    assert [bad.detail for bad in resumed] == ["one line"]
+    with pytest.raises(BadRowsError):
+        resumed.add(BadRow("b", Fault.NO_IMAGE, ""))
+    path.unlink()
+    assert resumed.counts == {}
+
+
+def test_a_copy_counts_with_the_others_and_the_record_goes_with_the_first() -> None:
+    bad = BadRows()
+    copy = pickle.loads(pickle.dumps(bad))
+    copy.add(BadRow("a", Fault.NO_ANSWER, "é" * 1000))
+    assert bad.counts == {Fault.NO_ANSWER: 1}
+    path = bad.path
+    del copy
+    assert path.exists()
+    del bad
+    assert not path.exists()
