@@ -2,10 +2,8 @@
 
 import csv
 import gzip
+import io
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 from huggingface_hub import HfApi
+from rich.console import Console
 
+from llavamed_data.cli.tables import show_build
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.exchange import export_dataset
 from llavamed_data.pipeline.build import build
@@ -38,10 +38,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def built(name: str, source: Path | str, **options: Any) -> BuildSummary:
+def run(name: str, source: Path | str, **options: Any) -> BuildSummary:
     summary = build([name], BuildOptions(source=str(source), **options), Engine(workers=1))
     for step in summary.steps:
         assert step.tally.entered == step.tally.kept + sum(step.dropped.values())
+    return summary
+
+
+def built(name: str, source: Path | str, **options: Any) -> BuildSummary:
+    """`run`, and `validate` finds no fault."""
+    summary = run(name, source, **options)
     report = validate(f"llava-med/{name}")
     assert report.ok, report.faults
     assert report.kind == "vqa"
@@ -90,9 +96,9 @@ def test_vqa_rad_as_the_paper_counts_it(shared_data: Path, here: Path) -> None:
 def test_vqa_rad_with_all_its_phrases(shared_data: Path, here: Path) -> None:
     content = (shared_data / "vqa_rad" / "trainset.json").read_bytes()
     write(here / "rad" / "trainset.json", content)
-    for number, row in enumerate(json.loads(content)):
-        write(here / "rad" / row["image_name"], picture(number % 5))
-    summary = built("vqa-rad", here / "rad" / "trainset.json", all_phrases=True)
+    for number, name in enumerate({row["image_name"] for row in json.loads(content)}):
+        write(here / "rad" / name, picture(number % 5))
+    summary = run("vqa-rad", here / "rad" / "trainset.json", all_phrases=True)
     assert counts(summary) == {"train": Counts(314, 3064, 1241, 1823)}
     assert summary.datasets[0].counts[0].paper is None
     assert any("no file of the split test" in note for note in summary.notes)
@@ -101,15 +107,15 @@ def test_vqa_rad_with_all_its_phrases(shared_data: Path, here: Path) -> None:
 def test_slake_s_validation_split_as_the_paper_counts_it(shared_data: Path, here: Path) -> None:
     content = (shared_data / "slake" / "validate.json.gz").read_bytes()
     write(here / "slake" / "validate.json.gz", content)
-    for number, row in enumerate(json.loads(gzip.decompress(content))):
-        write(here / "slake" / "imgs" / row["img_name"], picture(number % 5))
+    for number, name in enumerate({row["img_name"] for row in json.loads(gzip.decompress(content))}):
+        write(here / "slake" / "imgs" / name, picture(number % 5))
     summary = built("slake", "slake")
     assert counts(summary) == {"validation": Counts(96, 1053, 631, 422)}
     assert summary.datasets[0].counts[0].paper == Counts(96, 1053, 631, 422)
     assert summary.datasets[0].load == 'load_dataset("llava-med/slake", split="validation")'
     assert set(summary.datasets[0].domains) == {"chest_xray", "mri", "ct_scan"}
     assert dropped(summary, "read") == {"language excluded": 1046}
-    chinese = built("slake", "slake", language="zh")
+    chinese = run("slake", "slake", language="zh")
     assert counts(chinese)["validation"].rows == 1046
     assert chinese.datasets[0].counts[0].paper is None
     assert {row["language"] for row in rows_of("slake", "validation")} == {"zh"}
@@ -302,15 +308,10 @@ def test_hub_stands_for_the_copy_that_users_have(hub: HubProcess, tmp_path: Path
     assert "Traceback" not in done.stderr
 
 
-def test_the_table_stands_beside_the_paper_s(tmp_path: Path) -> None:
-    drawn.write_rad_pair(tmp_path / "rad")
-    done = subprocess.run(
-        [sys.executable, "-m", "llavamed_data", "build", "vqa-rad", "--source", "rad"],
-        cwd=tmp_path,
-        env={**os.environ, "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    train = next(line for line in done.stdout.splitlines() if line.startswith("train "))
-    assert " ".join(train.split()) == "train 1 (313) 2 (1,797) 1 (770) 1 (1,027)"
+def test_the_table_stands_beside_the_paper_s(here: Path) -> None:
+    shown = io.StringIO()
+    show_build(run("vqa-rad", drawn.write_rad_pair(here / "rad")), Console(file=shown, width=120))
+    lines = [" ".join(line.split()) for line in shown.getvalue().splitlines()]
+    assert "split (Table 8) images rows open closed" in lines
+    assert "train 1 (313) 2 (1,797) 1 (770) 1 (1,027)" in lines
+    assert "test 2 (203) 2 (451) 1 (179) 1 (272)" in lines
