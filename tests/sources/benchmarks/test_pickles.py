@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llavamed_data.errors import LlavaMedError
@@ -30,6 +30,7 @@ class _Runs:
         return os.mkdir, (str(self._path),)
 
 
+@settings(deadline=None)
 @given(_ROWS, st.integers(0, pickle.HIGHEST_PROTOCOL))
 def test_plain_rows_come_back_from_every_protocol(
     tmp_path_factory: pytest.TempPathFactory, rows: Any, protocol: int

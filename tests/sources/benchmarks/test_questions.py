@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llavamed_data.reasons import Drop, Reason
@@ -150,6 +150,7 @@ _JSON = st.recursive(
 _FIELDS = st.sampled_from([*RAD_ROWS[0], "q_lang", "modality", "location", "img_name", "content_type"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(_FIELDS, _JSON) | _JSON)
 def test_any_record_is_a_question_or_a_drop(record: Any) -> None:
     reading = Reading(SLAKE, Wanted("all"))
