@@ -81,11 +81,9 @@ def sweep(
     reasons: dict[str, str] = {}
     if not dry_run:
 
-        def told(run: "Run", state: str, why: str) -> None:
+        def told(run: "Run", state: str, _: str) -> None:
             if not (as_json or quiet):
-                Console(stderr=True).print(
-                    f"{state}: {run.name} {why}".rstrip(), soft_wrap=True, markup=False
-                )
+                typer.echo(f"{state}: {run.name}", err=True)
 
         report = run_plan(plan, chosen, told)
         states, reasons = dict(report.states), dict(report.reasons)

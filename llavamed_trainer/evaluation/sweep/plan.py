@@ -140,7 +140,15 @@ class _Planner:
             return None
         name = _base_name(variant)
         output = str(self.folder / name / MODEL)
-        command = (PYTHON, "-m", "llavamed_trainer", "assemble", *_flags(base.assemble), "--output", output)
+        command = (
+            PYTHON,
+            "-m",
+            "llavamed_trainer",
+            "assemble",
+            *_flags(base.assemble, "-"),
+            "--output",
+            output,
+        )
         return self._put(Run(name, "assemble", f"{name.replace('-', ' ')}, assembled", (command,), None))
 
     def _train(
@@ -184,7 +192,7 @@ class _Planner:
         stated = ",".join(f"{key}={value}" for key, value in variant.stated().items())
         score = {"benchmark": what, "variant": stated, "output": self.folder / name / SCORES}
         commands = (
-            (PYTHON, "-m", "llavamed_trainer", "predict", *_flags(predict)),
+            (PYTHON, "-m", "llavamed_trainer", "predict", *_flags(predict, "-")),
             (PYTHON, "-m", "llavamed_trainer", "score", str(answers), *_flags(score)),
         )
         self._put(Run(name, "evaluate", benchmark, commands, before.name if before else None))
@@ -202,8 +210,11 @@ def _base_name(variant: Variant) -> str:
     return f"{variant.vision}-{variant.language_model}-{variant.init}"
 
 
-def _flags(settings: Mapping[str, Any]) -> list[str]:
+def _flags(settings: Mapping[str, Any], joint: str = "_") -> list[str]:
+    """Settings as a command takes them: `train` joins words as TRL does, the other commands by hyphens."""
     flags = list[str]()
     for name, value in settings.items():
-        flags += [f"--{name}"] if value is None else [f"--{name}", str(value)]
+        flags.append(f"--{name.replace('_', joint).replace('-', joint)}")
+        if value is not None:
+            flags.append(str(value))
     return flags

@@ -40,9 +40,10 @@ def show_plan(plan: Plan, states: Mapping[str, str], console: Console) -> None:
 
 
 def counts_of(plan: Plan) -> str:
-    """`107 runs (2 assembled, 3 Stage 1, …), 41 done by sharing instead of …`."""
+    """`132 runs: 1 assembled, 6 Stage 1, … Without sharing: 255.`"""
     kinds = ", ".join(f"{number} {_KINDS[kind]}" for kind, number in plan.counts.items())
-    return f"{len(plan.runs)} runs: {kinds}. Without sharing: {plan.unshared}."
+    plural = "s" * (len(plan.runs) != 1)
+    return f"{len(plan.runs)} run{plural}: {kinds}. Without sharing: {plan.unshared}."
 
 
 def show_end(report: SweepReport, console: Console) -> None:

@@ -2,22 +2,28 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.cli.app import app
 from llavamed_trainer.evaluation.scoring import (
+    Question,
     Resampling,
+    Truth,
     compare_predictions,
     load_truth,
     score_predictions,
     scores_to_dict,
 )
+from llavamed_trainer.evaluation.scoring.predictions import join
 
 QUESTIONS = [
     # qid, question, answer, answer_type, question_type, image_name
@@ -26,6 +32,16 @@ QUESTIONS = [
     (9, "Is the heart large?", "yes", "CLOSED", "SIZE, PRES", "2.jpg"),
     (4, "How many ribs?", 12, "OPEN", "COUNT ", "2.jpg"),
 ]
+TRUTH = Truth(
+    "vqa-rad",
+    "test",
+    tuple(
+        Question(
+            str(qid), question, str(answer), "OPEN" if "OPEN" in kind else "CLOSED", types, None, "en", image
+        )
+        for qid, question, answer, kind, types, image in QUESTIONS
+    ),
+)
 ANSWERS = {"7": "No fracture", "3": "It is axial", "9": "No", "4": "eleven"}
 
 
@@ -103,6 +119,17 @@ def test_both_prompt_forms_in_one_file_are_two_results(tmp_path: Path, truth: st
     assert (plain.prompt_form, options.prompt_form) == ("plain", "options")
     assert options.overall["open_recall"] == plain.overall["open_recall"]
     assert scores_to_dict(options)["missing"] == 0
+
+
+@given(st.lists(st.sampled_from([*ANSWERS, "5"]), max_size=6))
+def test_a_file_is_scored_whole_or_not_at_all(ids: list[str]) -> None:
+    with TemporaryDirectory() as folder:
+        path = predicted(Path(folder), [{"id": identity, "answer": "yes"} for identity in ids])
+        if sorted(ids) == sorted(ANSWERS):
+            assert [question.id for question, _ in join(path, TRUTH)[0].pairs] == ["7", "3", "9", "4"]
+        else:
+            with pytest.raises(LlavaMedError):
+                join(path, TRUTH)
 
 
 @pytest.mark.parametrize(
