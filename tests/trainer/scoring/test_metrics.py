@@ -4,7 +4,7 @@ import warnings
 from dataclasses import astuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk.translate.bleu_score import sentence_bleu as nltk_bleu
 
@@ -99,6 +99,7 @@ def test_bleu_is_nltks_to_the_last_digit(answer: str, truth: str) -> None:
 _words = st.lists(st.sampled_from("abc"), max_size=12)
 
 
+@settings(deadline=None)
 @given(_words, _words)
 def test_bleu_is_nltks_for_any_words(answer: list[str], truth: list[str]) -> None:
     _same_as_nltk(answer, truth)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -121,6 +121,7 @@ def test_both_prompt_forms_in_one_file_are_two_results(tmp_path: Path, truth: st
     assert scores_to_dict(options)["missing"] == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*ANSWERS, "5"]), max_size=6))
 def test_a_file_is_scored_whole_or_not_at_all(ids: list[str]) -> None:
     with TemporaryDirectory() as folder:
