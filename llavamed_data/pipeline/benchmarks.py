@@ -114,8 +114,9 @@ class _Build:
         self.engine = engine
         self.summary = summary
         self.wanted = _wanted(benchmark, options)
-        self.files = open_benchmark(benchmark, options.source)
-        self.original = open_benchmark(benchmark, options.original) if options.original else None
+        opened = partial(open_benchmark, benchmark, progress=engine.watch is not None)
+        self.files = opened(options.source)
+        self.original = opened(options.original) if options.original else None
         place = fingerprint(self.files.repository or str(self.files.root.absolute()), self.files.names)[:8]
         self.folder = options.work / f"benchmark-{place}" / benchmark.name
 

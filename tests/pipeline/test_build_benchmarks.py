@@ -286,6 +286,7 @@ def test_copies_on_the_hub_come_by_the_stock_client(hub: HubProcess, tmp_path: P
     environment = hub.environment(None, tmp_path / "home") | {"HF_HUB_OFFLINE": "0"}
     done = llavamed("build", "vqa-rad", "--source", "ada/rad", "--json", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
+    assert not done.stderr  # no bars where nobody watches
     assert [split["built"]["rows"] for split in json.loads(done.stdout)["datasets"][0]["table_8"]] == [2, 2]
     source = "hf://datasets/ada/slake"
     done = llavamed("build", "slake", "--source", source, "--language", "all", cwd=tmp_path, env=environment)

@@ -94,12 +94,13 @@ class BenchmarkFiles:
                     yield split, positions[split], record
 
 
-def open_benchmark(benchmark: Benchmark, location: str) -> BenchmarkFiles:
+def open_benchmark(benchmark: Benchmark, location: str, *, progress: bool = False) -> BenchmarkFiles:
     """Finds a benchmark's files.
 
     Args:
         benchmark: which.
         location: a folder, one of the files, a dataset repository of the Hub, or `hub` for the copy that users have.
+        progress: show how far a download is.
 
     Raises:
         UsageError: there is no such place, or it holds none of the files.
@@ -116,7 +117,7 @@ def open_benchmark(benchmark: Benchmark, location: str) -> BenchmarkFiles:
             f"there is no file or folder {location}: give the files of {benchmark.title}, or {HUB} for its copy "
             f"{benchmark.hub.repository}"
         )
-    folder = fetch_copy(repository)
+    folder = fetch_copy(repository, progress=progress)
     found = _of_folder(benchmark, folder, repository)
     within = folder.parents[2]  # the client's cache: files of a snapshot are links to its stores of blobs
     return BenchmarkFiles(benchmark, folder, found, f"{repository}@{folder.name}", within)
