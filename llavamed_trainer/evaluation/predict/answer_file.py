@@ -54,17 +54,23 @@ class Parts:
         run: what decides the answers: another run's parts are not taken over.
         process: number of this process.
 
-    Raises:
-        UsageError: parts of another run lie there.
+    Attributes:
+        answers: id → answer.
+        cut: ids of answers that were cut off at the longest answer allowed.
     """
 
     def __init__(self, out: Path, run: str, process: int = 0) -> None:
         self._out, self._run = out, run
         self._path = out.with_name(f"{out.name}.part-{process}")
         self.answers: dict[str, str] = {}
+        self.cut: set[str] = set()
 
     def read(self) -> None:
-        """Takes over what all processes of this run and of earlier ones have answered."""
+        """Takes over what all processes of this run and of earlier ones have answered.
+
+        Raises:
+            UsageError: the parts are another run's.
+        """
         for path in self._paths():
             for line in _whole_lines(path):
                 if "run" in line and line["run"] != self._run:
@@ -72,7 +78,7 @@ class Parts:
                         f"{path} belongs to another run (another model, benchmark or setting): name another --out, "
                         "or start anew with --replace"
                     )
-                self.answers.update(line.get("answers", {}))
+                self._take(line)
 
     def open(self) -> None:
         """Makes this process's file ready to be added to."""
@@ -83,19 +89,28 @@ class Parts:
         if not self._path.exists() or not self._path.stat().st_size:
             self._append({"run": self._run})
 
-    def add(self, answers: Mapping[str, str]) -> None:
-        """Keeps a batch: id → answer.
+    def add(self, answers: Mapping[str, str], cut: Iterable[str] = ()) -> None:
+        """Keeps a batch.
+
+        Args:
+            answers: id → answer.
+            cut: ids of those that were cut off at the longest answer allowed.
 
         Raises:
             LlavaMedError: the disk is full or gone.
         """
-        self._append({"answers": dict(answers)})
-        self.answers.update(answers)
+        entry = {"answers": dict(answers), "cut": sorted(cut)}
+        self._append(entry)
+        self._take(entry)
 
     def remove(self) -> None:
         """The parts have become a whole file, or are not wanted."""
         for path in self._paths():
             path.unlink()
+
+    def _take(self, entry: Mapping[str, Any]) -> None:
+        self.answers.update(entry.get("answers", {}))
+        self.cut.update(entry.get("cut", ()))
 
     def _paths(self) -> list[Path]:
         return sorted(self._out.parent.glob(f"{_escaped(self._out.name)}.part-*"))

@@ -94,8 +94,9 @@ def _by_order(
             )
         if row is None:
             break
-        asked = " ".join(row["prompt"].replace("<image>", " ").split())
-        form = _form(asked, question, path, line)
+        said = " ".join(row["prompt"].replace("<image>", " ").split())
+        form = _form(said, question, path, line)
+        asked = question.text if form == "plain" else said
         found[question.id] = Prediction(question.id, asked, row["text"], form, str(row.get("model_id") or ""))
     return found
 
