@@ -15,7 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.repocard import RepoCard
 
 from hub_cards import TrainingData
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import LlavaMedError, UsageError
 
 Rows: TypeAlias = Dataset | IterableDataset
 
@@ -31,11 +31,13 @@ class Lengths:
 
     Attributes:
         rows, tokens: how many.
+        refused: rows whose messages cannot be trained on; images are looked at when their turn comes.
         median, high, longest: of a row; `high` is the 95th percentile.
         full: rows that reach the greatest length, whose text is cut.
     """
 
     rows: int
+    refused: int
     tokens: int
     median: int
     high: int
@@ -137,11 +139,21 @@ def with_lengths(
 
 
 def summarise_lengths(lengths: Sequence[int], max_length: int | None) -> Lengths:
-    """Their number, sum and quantiles."""
-    counts = np.asarray(lengths)
+    """Their number, sum and quantiles; a length of 0 is a refused row.
+
+    Raises:
+        LlavaMedError: all rows are refused.
+    """
+    given = np.asarray(lengths)
+    counts = given[given > 0]
+    if not len(counts):
+        raise LlavaMedError(
+            f"none of the {len(given):,} rows can be trained on: is this a dataset of conversations?"
+        )
     median, high = np.quantile(counts, [0.5, 0.95])
     return Lengths(
-        rows=len(counts),
+        rows=len(given),
+        refused=len(given) - len(counts),
         tokens=int(counts.sum()),
         median=int(median),
         high=int(high),
@@ -150,7 +162,7 @@ def summarise_lengths(lengths: Sequence[int], max_length: int | None) -> Lengths
     )
 
 
-def describe_data(name: str, revision: str | None, split: str) -> TrainingData:
+def describe_data(name: str, revision: str | None) -> TrainingData:
     """What a model card says of a dataset: its version and its licence, as its own card states it.
 
     The version is a commit on the Hub, or a mark of the files of a folder.
@@ -158,13 +170,13 @@ def describe_data(name: str, revision: str | None, split: str) -> TrainingData:
     folder = Path(name)
     if folder.is_dir():
         shown = "/".join(folder.resolve().parts[-2:])
-        return TrainingData(f"{shown} ({split})", f"files {_mark(folder)}", _license(folder / "README.md"))
+        return TrainingData(shown, f"files {_mark(folder)}", _license(folder / "README.md"))
     try:
         info = HfApi().dataset_info(name, revision=revision)
     except (HfHubHTTPError, OSError):  # its rows may come from the cache all the same
-        return TrainingData(f"{name} ({split})", revision, "not stated")
+        return TrainingData(name, revision, "not stated")
     stated = info.card_data.get("license") if info.card_data else None
-    return TrainingData(f"{name} ({split})", info.sha, _joined(stated))
+    return TrainingData(name, info.sha, _joined(stated))
 
 
 def _mark(folder: Path) -> str:

@@ -14,9 +14,8 @@ from trl.trainer.model_config import ModelConfig
 from trl.trainer.sft_config import SFTConfig
 
 from llavamed_data.errors import UsageError
-from llavamed_trainer.recipes import Recipe, find_recipe
+from llavamed_trainer.recipes import Recipe, accumulation, find_recipe
 from llavamed_trainer.running.arguments import TrainArguments
-from llavamed_trainer.running.batches import accumulation
 
 _NO_RECIPE = Recipe("own settings", "", "own settings", {})
 _LISTS = ("report_to", "lora_target_modules", "lora_modules_to_save", "lora_target_parameters")

@@ -79,7 +79,7 @@ def test_slurm_starts_every_gpu_of_every_machine(tmp_path: Path) -> None:
 def test_slurm_takes_any_layout(layout: str, tmp_path: Path) -> None:
     stated = launched_on(0, tmp_path, "--config", "stage1", CONFIG=layout)
     assert load_config_from_file(str(EXAMPLES.parent / stated.config_file)).num_processes
-    stated, defaults, _ = _validate_launch_command(stated)
+    stated, _defaults, _ = _validate_launch_command(stated)
     assert (stated.use_fsdp, stated.use_deepspeed) == (layout == "fsdp", layout == "deepspeed_zero3")
     assert stated.num_processes == 8  # the machines' own number, not the file's
 

@@ -1,0 +1,80 @@
+"""Fine-tune a LLaVA on a LLaVA-Med dataset with TRL's own SFTTrainer: of this toolkit, the collator alone.
+
+One GPU, the language model by LoRA:
+
+    python examples/sft_llavamed.py \
+        --model_name_or_path llava-hf/llava-1.5-7b-hf --template vicuna_v1 \
+        --dataset_name llava-med/60k-im \
+        --use_peft --lora_r 64 --lora_alpha 128 \
+        --learning_rate 2e-5 --max_length 2048 --per_device_train_batch_size 8 --gradient_accumulation_steps 16 \
+        --output_dir runs/sft
+
+Eight GPUs, the whole language model, sharded:
+
+    accelerate launch --config_file examples/accelerate/fsdp.yaml examples/sft_llavamed.py \
+        --model_name_or_path llava-hf/llava-1.5-7b-hf --template vicuna_v1 \
+        --dataset_name llava-med/60k-im --learning_rate 2e-5 --max_length 2048 \
+        --per_device_train_batch_size 8 --gradient_accumulation_steps 2 --output_dir runs/sft
+
+`python -m llavamed_trainer train` does more: the paper's recipes, logits only where there are labels, a vision tower
+that is not trained through, checkpoints that resume bit for bit. See --help for all flags.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datasets import Image, List, load_dataset
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser, get_peft_config
+
+from llavamed_trainer.assembly import TEMPLATES
+from llavamed_trainer.collate import BadRows, LlavaMedCollator
+
+
+@dataclass
+class DataArguments(ScriptArguments):
+    """TRL's own, and what the collator takes."""
+
+    template: str | None = field(default=None, metadata={"help": f"One of {', '.join(TEMPLATES)}."})
+    max_bad_rows: int | None = field(default=None, metadata={"help": "End when more rows cannot be used."})
+
+
+def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
+    model = AutoModelForImageTextToText.from_pretrained(
+        stated.model_name_or_path,
+        revision=stated.model_revision,
+        dtype=stated.dtype,
+        attn_implementation=stated.attn_implementation,
+    )
+    processor = AutoProcessor.from_pretrained(stated.model_name_or_path, revision=stated.model_revision)
+    if data.template:
+        processor.chat_template = TEMPLATES[data.template]
+    model.model.vision_tower.requires_grad_(False)  # before the trainer is built: it makes the optimizer
+
+    rows = load_dataset(data.dataset_name, data.dataset_config, split=data.dataset_train_split)
+    rows = rows.cast_column(
+        "images", List(Image(decode=False))
+    )  # the collator decodes, at the size that is needed
+
+    training.remove_unused_columns = False
+    if stated.use_peft:  # "all-linear" would adapt the frozen tower too
+        stated.lora_target_modules = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
+        stated.lora_modules_to_save = ["multi_modal_projector"]
+    trainer = SFTTrainer(
+        model=model,
+        args=training,
+        train_dataset=rows,
+        processing_class=processor,
+        data_collator=LlavaMedCollator(
+            processor,
+            max_length=training.max_length,
+            bad_rows=BadRows(data.max_bad_rows, Path(training.output_dir) / "bad_rows.jsonl"),
+        ),
+        peft_config=get_peft_config(stated),
+    )
+    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.save_model(training.output_dir)
+
+
+if __name__ == "__main__":
+    main(*TrlParser((DataArguments, SFTConfig, ModelConfig)).parse_args_and_config())
