@@ -19,21 +19,13 @@ _TITLES = {
 
 def show_judgement(result: Judgement, console: Console) -> None:
     """Prints the relative scores, the position bias and the cost."""
-    shown = Table(
-        title=f"Relative scores of {result.candidate or 'the candidate'} by {result.judge}, "
-        f"reference: {result.reference}"
-    )
-    shown.add_column("")
+    console.print(f"{result.candidate or 'the candidate'}, judged by {result.judge}", highlight=False)
+    shown = Table(caption=f"relative to the reference answers of the {result.reference}, in percent")
+    for title in ("group", "questions", "reference first (Table 1)", "candidate first", "both"):
+        shown.add_column(title, justify="left" if title == "group" else "right")
     for name, group in result.groups.items():
-        shown.add_column(f"{_TITLES[name]} ({group.questions})", justify="right")
-    for label, field in (
-        ("reference first (Table 1)", "reference_first"),
-        ("candidate first", "swapped"),
-        ("both", "both"),
-    ):
-        values = [getattr(group, field) for group in result.groups.values()]
-        if any(value is not None for value in values):
-            shown.add_row(label, *("-" if value is None else f"{value:.1f}" for value in values))
+        values = (group.reference_first, group.swapped, group.both)
+        shown.add_row(_TITLES[name], str(group.questions), *(_percent(value) for value in values))
     console.print(shown)
     if result.bias:
         console.print(
@@ -42,6 +34,10 @@ def show_judgement(result: Judgement, console: Console) -> None:
         )
     tally = result.tally
     console.print(
-        f"{result.groups['overall'].questions} of {result.asked} questions judged; {tally.answered} requests, "
+        f"{result.groups['overall'].questions} of {result.asked} questions judged; {tally.answered} requests answered, "
         f"{tally.from_journal} from the journal, {tally.retries} retries, {tally.dollars:.4f} dollars"
     )
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

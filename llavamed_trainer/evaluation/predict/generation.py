@@ -1,15 +1,16 @@
 """Greedy answers by `generate`: batches of like length, every image decoded and encoded once."""
 
-import io
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
-from PIL import Image
 
 from llavamed_data.errors import LlavaMedError
+from llavamed_trainer.collate.pixels import PixelReader
+from llavamed_trainer.collate.refusals import Refusal
 from llavamed_trainer.evaluation.predict.checkpoint import Checkpoint
 
 _FEATURE_BYTES = 1 << 30
@@ -76,6 +77,7 @@ class Answerer:
         self._model, self._processor = checkpoint.model, checkpoint.processor
         self._device = checkpoint.device
         self._image_bytes = image_bytes
+        self._pixels = PixelReader(self._processor.image_processor, exact=True)
         self._max_new_tokens = max_new_tokens
         self._image_id = self._model.config.image_token_id
         self._features: OrderedDict[str, torch.Tensor] = OrderedDict()
@@ -109,8 +111,8 @@ class Answerer:
             try:
                 embedded.append(self._embedded(row))
                 rows.append(row)
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                said.unreadable[row.asked.id] = " ".join(str(error).split())[:200]
+            except Refusal as refusal:
+                said.unreadable[row.asked.id] = f"{refusal.fault.value}: {refusal.detail}"
         if not rows:
             return said
         try:
@@ -166,12 +168,10 @@ class Answerer:
         if digest in self._features:
             self._features.move_to_end(digest)
             return self._features[digest]
-        with Image.open(io.BytesIO(self._image_bytes(digest))) as opened:
-            pixels = self._processor.image_processor(opened.convert("RGB"), return_tensors="pt")[
-                "pixel_values"
-            ]
+        pixels = np.empty((1, *self._pixels.shape), dtype=np.float32)
+        self._pixels.read(self._image_bytes(digest), pixels[0])
         found: torch.Tensor = self._model.get_image_features(
-            pixels.to(self._device, self._model.dtype)
+            torch.from_numpy(pixels).to(self._device, self._model.dtype)
         ).pooler_output[0]
         self._features[digest] = found
         self._held += found.nbytes

@@ -109,7 +109,9 @@ def data_url(stored: bytes) -> str:
                 stored = again.getvalue()
             else:
                 opened.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (
+        Exception
+    ) as error:  # Pillow's plugins raise anything on hostile bytes: struct, Key-, ValueError, …
         raise Drop(Reason.IMAGE_UNREADABLE, " ".join(str(error).split())[:200]) from error
     return f"data:image/{kind};base64,{base64.b64encode(stored).decode()}"
 
