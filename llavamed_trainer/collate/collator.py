@@ -53,13 +53,14 @@ class LlavaMedCollator:
         max_length: tokens of a row at most, those of images included; None: any number.
         pad_to_multiple_of: rounds the padded length up.
         packing: all rows of a batch in one, without padding between.
-        exact_images: pixel values to the bit as the image processor makes them, at a third of the speed.
+        exact_images: pixel values to the bit as the image processor makes them, at half the speed.
         bad_rows: where rows that are left out are counted; a count of its own without limit if not given.
         text: `answers` leaves out questions and template (Stage 1 with the image as the only input).
         padding_side: `left` for generation.
 
     Attributes:
         bad_rows: the rows that were left out.
+        packing: whether batches are packed.
 
     Raises:
         UsageError: the processor or the chat template cannot be used, or the arguments contradict.
@@ -87,7 +88,7 @@ class LlavaMedCollator:
         self._reader = PixelReader(llava.image_processor, exact=exact_images)
         self._pad_id = _pad_id(llava)
         self._multiple = pad_to_multiple_of or 1
-        self._packing = packing
+        self.packing = packing
         self._left = padding_side == "left"
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Tensor]:
@@ -105,7 +106,7 @@ class LlavaMedCollator:
             LlavaMedError: the chat template leaves images out, or adds some; the row is named.
         """
         taken = self._take(rows)
-        batch = self._pack(taken.samples) if self._packing else self._pad(taken.samples)
+        batch = self._pack(taken.samples) if self.packing else self._pad(taken.samples)
         if len(taken.pixels):
             batch["pixel_values"] = torch.from_numpy(taken.pixels)
         return batch

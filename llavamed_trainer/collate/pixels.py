@@ -1,10 +1,11 @@
 """Pixel values of an image, as its image processor makes them, straight from the file's bytes.
 
 A stock image processor resizes so that the shorter side fits (or both sides), cuts the middle out, scales to 0…1 and
-normalises. The same values come three times as fast when a JPEG is decoded at ½, ¼ or ⅛ of its size (Pillow's draft
+normalises. Much the same values come twice as fast when a JPEG is decoded at ½, ¼ or ⅛ of its size (Pillow's draft
 mode: the decoder leaves frequencies out that the resizing would drop), only the part that is kept is resized, grey
 stays one channel until the end, and scaling and normalising are one look-up per pixel, in a table that the processor
-itself computed. The mean difference is about 0.01 in normalised units, from the draft mode alone.
+itself computed. On the evaluation set's images the mean difference is 0.01 in normalised units at 224 pixels (0.06 for
+the one that differs most), nearly all of it from the draft mode.
 """
 
 import io
