@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 from transformers import LlavaForConditionalGeneration
 
 
@@ -26,8 +27,13 @@ def make_linear(model: LlavaForConditionalGeneration) -> None:
 def is_linear(model: LlavaForConditionalGeneration) -> bool:
     """Whether the projector computes a single linear layer, as `make_linear` leaves it."""
     projector = model.model.multi_modal_projector
-    weight, bias = projector.linear_2.weight, projector.linear_2.bias
-    if model.config.projector_hidden_act != "linear" or weight.shape[0] != weight.shape[1]:
+    weight, bias = _whole(projector.linear_2.weight), _whole(projector.linear_2.bias)
+    if model.config.projector_hidden_act != "linear" or weight is None or weight.shape[0] != weight.shape[1]:
         return False
     whole = torch.equal(weight, torch.eye(len(weight), dtype=weight.dtype, device=weight.device))
-    return whole and (bias is None or not bias.any())
+    return whole and (bias is None or not bool(bias.any()))
+
+
+def _whole(tensor: torch.Tensor | None) -> torch.Tensor | None:
+    """Of a sharded model too."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
+from datasets import load_dataset
+from datasets.exceptions import DatasetNotFoundError
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     CLIPImageProcessor,
@@ -15,6 +17,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from llavamed_data.errors import UsageError
+from llavamed_trainer.assembly.checkpoint import whole_folder
+from llavamed_trainer.assembly.joining import PROJECTORS
 from llavamed_trainer.assembly.projector import make_linear
 from llavamed_trainer.assembly.templates import TEMPLATES
 
@@ -23,6 +28,8 @@ IMAGE_TOKEN = "<image>"  # noqa: S105  (a token of text)
 _SIDE, _PATCH = 56, 14
 _WIDTH, _LAYERS, _HEADS = 64, 2, 4
 _WORDS = 1024
+_ROWS_READ = 10_000
+"""Rows of a dataset whose texts the tokenizer is trained on, at most."""
 
 
 def assemble_tiny(
@@ -100,6 +107,38 @@ def assemble_tiny(
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(out)
     processor.save_pretrained(out)
+    return out
+
+
+def assemble_tiny_of(
+    dataset: str, out: Path, *, projector: str = "linear", template: str = "vicuna_v1", seed: int = 0
+) -> Path:
+    """`assemble_tiny` with the texts of a dataset, by folder or Hub name; `out` appears whole or not at all.
+
+    Raises:
+        UsageError: there is no such dataset, projector or template, or `out` is not empty.
+    """
+    if projector not in PROJECTORS or template not in TEMPLATES:
+        raise UsageError(
+            f"choose a projector from {', '.join(PROJECTORS)} and a template from {', '.join(TEMPLATES)}"
+        )
+    try:
+        sets = load_dataset(dataset)
+    except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise UsageError(f"there is no dataset {dataset!r} to train a tokenizer on: {line}") from error
+    rows = next(iter(sets.values()))
+    if "messages" not in rows.column_names:
+        raise UsageError(f"{dataset} has no column messages: build one with python -m llavamed_data build")
+    texts = (
+        part["text"]
+        for row in rows.select_columns(["messages"]).take(_ROWS_READ)
+        for turn in row["messages"]
+        for part in turn["content"]
+        if part["text"]
+    )
+    with whole_folder(out) as partial:
+        assemble_tiny(partial, texts, projector=projector, template=template, seed=seed)
     return out
 
 

@@ -1,0 +1,178 @@
+"""Checkpoints written whole: `assemble` from parts, `convert_legacy` from the released layout."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LlavaForConditionalGeneration
+
+from llavamed_data.errors import UsageError
+from llavamed_trainer.assembly.joining import join
+from llavamed_trainer.assembly.language import load_language
+from llavamed_trainer.assembly.legacy import load_legacy, load_projector_file
+from llavamed_trainer.assembly.templates import TEMPLATES
+from llavamed_trainer.assembly.vision import load_vision
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What was written.
+
+    Attributes:
+        folder: of the checkpoint.
+        parameters: part (`vision tower`, `projector`, `language model`) → number of parameters.
+        tokens_per_image: tokens that an image takes.
+        image_side: width and height of what the model sees, in pixels.
+        dtype: of the weights.
+        template: the chat template's name.
+    """
+
+    folder: Path
+    parameters: dict[str, int]
+    tokens_per_image: int
+    image_side: int
+    dtype: str
+    template: str
+
+
+def assemble(
+    out: Path,
+    *,
+    vision_tower: str,
+    language_model: str,
+    projector: str = "linear",
+    template: str = "vicuna_v1",
+    dtype: str = "bfloat16",
+    projector_weights: Path | None = None,
+    seed: int = 0,
+) -> Assembled:
+    """Writes a LLaVA checkpoint that stock `from_pretrained` reads.
+
+    Args:
+        out: folder to write; it appears whole or not at all.
+        vision_tower: folder or Hub name of a CLIP, SigLIP, ViT or DINOv2, or BiomedCLIP's open_clip file.
+        language_model: folder or Hub name of a causal language model.
+        projector: `linear` as in the paper, or `mlp2x_gelu`.
+        template: one of `TEMPLATES`, or the path of a Jinja file.
+        dtype: `float32`, `bfloat16` or `float16`.
+        projector_weights: LLaVA's `mm_projector.bin`; the projector is random where None.
+        seed: of the random projector.
+
+    Raises:
+        UsageError: a part is not there or does not fit, or `out` is not empty.
+        LlavaMedError: a file is damaged.
+    """
+
+    def made() -> tuple[LlavaForConditionalGeneration, Any]:
+        vision = load_vision(vision_tower, DTYPES[dtype])
+        language = load_language(language_model, DTYPES[dtype])
+        model, processor = join(
+            vision, language, projector=projector, template=template_text(template), seed=seed
+        )
+        if projector_weights is not None:
+            load_projector_file(model, projector_weights)
+        return model, processor
+
+    return _write(out, made, dtype, template)
+
+
+def convert_legacy(
+    folder: Path,
+    out: Path,
+    *,
+    vision_tower: str | None = None,
+    template: str = "vicuna_v1",
+    dtype: str = "bfloat16",
+) -> Assembled:
+    """Writes a checkpoint of the released LLaVA or LLaVA-Med v1.5 code as a transformers one.
+
+    Args:
+        folder: of the released checkpoint.
+        out: folder to write; it appears whole or not at all.
+        vision_tower: where its vision tower is; the Hub name that it states where None.
+        template: one of `TEMPLATES` (`mistral` for LLaVA-Med v1.5), or the path of a Jinja file.
+        dtype: of the weights that are written.
+
+    Raises:
+        UsageError: it is no such checkpoint, or something is missing.
+        LlavaMedError: a file is damaged.
+    """
+
+    def made() -> tuple[LlavaForConditionalGeneration, Any]:
+        return load_legacy(
+            folder, vision_tower=vision_tower, template=template_text(template), dtype=DTYPES[dtype]
+        )
+
+    return _write(out, made, dtype, template)
+
+
+def template_text(name: str) -> str:
+    """A chat template by its name, or by the path of a file.
+
+    Raises:
+        UsageError: there is no such template, or it does not mark what the assistant says.
+    """
+    if name in TEMPLATES:
+        return TEMPLATES[name]
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(
+            f"no chat template is called {name!r}: choose from {', '.join(TEMPLATES)}, or give a file's path"
+        )
+    text = path.read_text(encoding="utf-8")
+    if "generation" not in text:
+        raise UsageError(
+            f"{path} does not mark what the assistant says: put {{% generation %}} around its answers"
+        )
+    return text
+
+
+def _write(
+    out: Path, made: Callable[[], tuple[LlavaForConditionalGeneration, Any]], dtype: str, template: str
+) -> Assembled:
+    if dtype not in DTYPES:
+        raise UsageError(f"no such dtype: {dtype!r}; choose from {', '.join(DTYPES)}")
+    with whole_folder(out) as partial:
+        model, processor = made()
+        model.save_pretrained(partial)
+        processor.save_pretrained(partial)
+    inner, image = model.model, processor.image_processor
+    head = 0 if model.config.tie_word_embeddings else _size(model.lm_head)
+    parts = {
+        "vision tower": _size(inner.vision_tower),
+        "projector": _size(inner.multi_modal_projector),
+        "language model": _size(inner.language_model) + head,
+    }
+    size = image.crop_size if getattr(image, "do_center_crop", False) else image.size
+    return Assembled(out, parts, model.config.image_seq_length, int(size["height"]), dtype, template)
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A folder to write to that becomes `out` when the block ends well, and is removed when it does not.
+
+    Raises:
+        UsageError: `out` is a file, or holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there already: move it away, or choose another folder")
+    partial = out.with_name(f".{out.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if out.exists():
+            out.rmdir()
+        partial.replace(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _size(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

@@ -1,0 +1,118 @@
+"""`assemble`: a checkpoint from parts."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from llavamed_trainer.assembly import Assembled
+
+
+class Projector(StrEnum):
+    """Projectors, as flags name them."""
+
+    LINEAR = "linear"
+    MLP = "mlp2x_gelu"
+
+
+class Dtype(StrEnum):
+    """Precisions, as flags name them."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+def assemble(
+    out: Annotated[Path, typer.Argument(help="New folder for the checkpoint.")],
+    vision_tower: Annotated[
+        str | None,
+        typer.Option(
+            help="CLIP, SigLIP, ViT or DINOv2 (folder or Hub name), or BiomedCLIP's open_clip file."
+        ),
+    ] = None,
+    language_model: Annotated[
+        str | None, typer.Option(help="Vicuna, Llama, Mistral or another causal one (folder or Hub name).")
+    ] = None,
+    projector: Annotated[
+        Projector, typer.Option(help="linear as in the paper; mlp2x_gelu as in LLaVA-1.5.")
+    ] = Projector.LINEAR,
+    projector_weights: Annotated[
+        Path | None, typer.Option(help="LLaVA's mm_projector.bin.", show_default="random")
+    ] = None,
+    template: Annotated[
+        str, typer.Option(help="Chat template: vicuna_v1, mistral, or a Jinja file's path.")
+    ] = "vicuna_v1",
+    dtype: Annotated[Dtype, typer.Option(help="Of the weights.")] = Dtype.BFLOAT16,
+    from_legacy: Annotated[
+        Path | None, typer.Option(help="A checkpoint of the released LLaVA or LLaVA-Med v1.5 code.")
+    ] = None,
+    tiny: Annotated[
+        bool, typer.Option("--tiny", help="A random one of 0.3M parameters, for trying.")
+    ] = False,
+    dataset: Annotated[
+        str, typer.Option(help="With --tiny: the tokenizer is trained on its texts.")
+    ] = "llava-med/60k-im",
+    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
+) -> None:
+    """Put a LLaVA together that stock transformers reads: from parts, from the released layout, or a tiny one.
+
+    \b
+    python -m llavamed_trainer assemble models/llava-med --vision-tower openai/clip-vit-large-patch14 \\
+        --language-model lmsys/vicuna-7b-v1.5
+    python -m llavamed_trainer assemble models/v1.5 --from-legacy llava-med-v1.5-mistral-7b --template mistral
+    python -m llavamed_trainer assemble models/tiny --tiny --dataset llava-med/60k-im
+    """
+    from llavamed_data.errors import UsageError
+    from llavamed_trainer import assembly
+
+    ways = [tiny, from_legacy is not None, language_model is not None]
+    if sum(ways) != 1:
+        raise UsageError("give --vision-tower and --language-model, or --from-legacy, or --tiny")
+    if tiny:
+        folder = assembly.assemble_tiny_of(
+            dataset, out, projector=projector.value, template=template, seed=seed
+        )
+        Console().print(f"{folder}: a tiny random LLaVA, which knows nothing", soft_wrap=True, markup=False)
+        return
+    if from_legacy is not None:
+        _show(
+            assembly.convert_legacy(
+                from_legacy, out, vision_tower=vision_tower, template=template, dtype=dtype.value
+            )
+        )
+        return
+    if vision_tower is None or language_model is None:
+        raise UsageError("--language-model takes --vision-tower beside it")
+    _show(
+        assembly.assemble(
+            out,
+            vision_tower=vision_tower,
+            language_model=language_model,
+            projector=projector.value,
+            template=template,
+            dtype=dtype.value,
+            projector_weights=projector_weights,
+            seed=seed,
+        )
+    )
+
+
+def _show(made: "Assembled") -> None:
+    table = Table("part", "parameters", title=str(made.folder))
+    table.columns[1].justify = "right"
+    for part, count in made.parameters.items():
+        table.add_row(part, f"{count:,}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{made.tokens_per_image} tokens an image of {made.image_side} px, {made.dtype}, template {made.template}",
+        markup=False,
+    )
+    console.print(
+        f'LlavaForConditionalGeneration.from_pretrained("{made.folder}")', soft_wrap=True, markup=False
+    )
