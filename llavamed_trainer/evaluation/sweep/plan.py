@@ -140,15 +140,7 @@ class _Planner:
             return None
         name = _base_name(variant)
         output = str(self.folder / name / MODEL)
-        command = (
-            PYTHON,
-            "-m",
-            "llavamed_trainer",
-            "assemble",
-            *_flags(base.assemble, "-"),
-            "--output",
-            output,
-        )
+        command = (PYTHON, "-m", "llavamed_trainer", "assemble", output, *_flags(base.assemble, "-"))
         return self._put(Run(name, "assemble", f"{name.replace('-', ' ')}, assembled", (command,), None))
 
     def _train(

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from llavamed_data.errors import UsageError
+from llavamed_trainer.cli.app import app
 from llavamed_trainer.evaluation.sweep import Plan, load_grid, make_plan
 
 BASES = {"clip 7b llava": {"checkpoint": "org/llava"}}
@@ -103,6 +106,22 @@ def test_the_commands_of_a_row(tmp_path: Path) -> None:
     assert predict.startswith("{python} -m llavamed_trainer predict --model out/clip-7b-llava/")
     assert "--benchmark data/vqa-rad" in predict
     assert "--variant instruct=60k-im,stage1=1,stage2=3,ft=0" in score
+
+
+@pytest.mark.parametrize("kind", ["assemble", "evaluate"])
+def test_the_flags_of_packaged_grids_are_those_of_the_commands(kind: str) -> None:
+    commands = {
+        command[3]: command
+        for run in make_plan(load_grid("table9"), Path("out")).runs.values()
+        if run.kind == kind
+        for command in run.commands
+    }
+    assert commands.keys() == ({"assemble"} if kind == "assemble" else {"predict", "score"})
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    for name, command in commands.items():
+        known = {flag for each in group.commands[name].params for flag in each.opts}
+        assert {part for part in command if part.startswith("--")} <= known
 
 
 @pytest.mark.parametrize(
