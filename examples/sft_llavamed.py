@@ -49,7 +49,6 @@ def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
     processor = AutoProcessor.from_pretrained(stated.model_name_or_path, revision=stated.model_revision)
     if data.template:
         processor.chat_template = TEMPLATES[data.template]
-    model.model.vision_tower.requires_grad_(False)  # before the trainer is built: it makes the optimizer
 
     rows = load_dataset(data.dataset_name, data.dataset_config, split=data.dataset_train_split)
     rows = rows.cast_column(
@@ -60,6 +59,8 @@ def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
     if stated.use_peft:  # "all-linear" would adapt the frozen tower too
         stated.lora_target_modules = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
         stated.lora_modules_to_save = ["multi_modal_projector"]
+    else:  # before the trainer is built: it makes the optimizer
+        model.model.vision_tower.requires_grad_(False)
     trainer = SFTTrainer(
         model=model,
         args=training,

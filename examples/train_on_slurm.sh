@@ -19,7 +19,8 @@ set -euo pipefail
 layout="examples/accelerate/${CONFIG:-fsdp}.yaml"
 nodes="${SLURM_NNODES:-1}"
 gpus="${SLURM_GPUS_ON_NODE:-8}"
-first="$(scontrol show hostnames "${SLURM_JOB_NODELIST:?send this by sbatch}" | head -n 1)"
+machines="$(scontrol show hostnames "${SLURM_JOB_NODELIST:?send this by sbatch}")"
+first="${machines%%$'\n'*}"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-4}"
 
 # the machine's number is known only on the machine: the inner shell reads it there
