@@ -30,7 +30,7 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--benchmark", help="a set that is built; drawn rows of the same number by default")
-    parser.add_argument("--new-tokens", type=int, default=32)
+    parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--batch-size", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
@@ -99,8 +99,8 @@ def in_batches(checkpoint: Any, benchmark: Benchmark, size: int, new_tokens: int
     answerer = Answerer(checkpoint, lambda digest: benchmark.image(places[digest]), max_new_tokens=new_tokens)
     asked = [Asked(question.id, question.text, question.image) for question in benchmark.questions]
     answers: dict[str, str] = {}
-    for batch in answerer.batches(asked, size):
-        answers |= answerer.answer(batch).answers
+    for _, said in answerer.answers(answerer.batches(asked, size)):
+        answers |= said.answers
     return [answers[question.id] for question in benchmark.questions]
 
 

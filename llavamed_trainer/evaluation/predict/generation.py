@@ -1,17 +1,22 @@
 """Greedy answers by `generate`: batches of like length, every image decoded and encoded once."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_trainer.collate.pixels import PixelReader
 from llavamed_trainer.collate.refusals import Refusal
 from llavamed_trainer.evaluation.predict.checkpoint import Checkpoint
+
+Floats: TypeAlias = NDArray[np.float32]
 
 _FEATURE_BYTES = 1 << 30
 """Image features kept for questions to come: 228 images of LLaVA 1.5 7B in bfloat16."""
@@ -80,6 +85,8 @@ class Answerer:
         self._pixels = PixelReader(self._processor.image_processor, exact=True)
         self._max_new_tokens = max_new_tokens
         self._image_id = self._model.config.image_token_id
+        self._reader = ThreadPoolExecutor(1, "read-images")
+        self._reading: dict[str, Future[Floats]] = {}
         self._features: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._held = 0
         stops = self._model.generation_config.eos_token_id
@@ -97,6 +104,18 @@ class Answerer:
             self._encoded(asked), key=lambda each: (-len(each.ids), each.asked.image or "", each.asked.id)
         )
         return [Batch(encoded[start : start + size]) for start in range(0, len(encoded), size)]
+
+    def answers(self, batches: Sequence[Batch]) -> Iterator[tuple[Batch, Said]]:
+        """Each batch with its answers; while one is answered, the next one's images are decoded in a thread."""
+        for batch, following in zip_longest(batches, batches[1:]):
+            if following:
+                self._foresee(following)
+            yield batch, self.answer(batch)
+
+    def _foresee(self, batch: Batch) -> None:
+        for digest in dict.fromkeys(row.asked.image for row in batch.rows):
+            if digest and digest not in self._features and digest not in self._reading:
+                self._reading[digest] = self._reader.submit(self._read, digest)
 
     @torch.inference_mode()
     def answer(self, batch: Batch) -> Said:
@@ -168,8 +187,7 @@ class Answerer:
         if digest in self._features:
             self._features.move_to_end(digest)
             return self._features[digest]
-        pixels = np.empty((1, *self._pixels.shape), dtype=np.float32)
-        self._pixels.read(self._image_bytes(digest), pixels[0])
+        pixels = (self._reading.pop(digest, None) or self._reader.submit(self._read, digest)).result()
         found: torch.Tensor = self._model.get_image_features(
             torch.from_numpy(pixels).to(self._device, self._model.dtype)
         ).pooler_output[0]
@@ -178,6 +196,12 @@ class Answerer:
         while self._held > _FEATURE_BYTES and len(self._features) > 1:
             self._held -= self._features.popitem(last=False)[1].nbytes
         return found
+
+    def _read(self, digest: str) -> Floats:
+        """[1, channels, height, width]."""
+        pixels = np.empty((1, *self._pixels.shape), dtype=np.float32)
+        self._pixels.read(self._image_bytes(digest), pixels[0])
+        return pixels
 
     def _generate(self, embedded: Sequence[torch.Tensor]) -> torch.Tensor:
         """[rows, new tokens]: prompts padded on the left, so that every answer starts in the same column."""

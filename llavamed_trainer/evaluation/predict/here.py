@@ -47,16 +47,16 @@ def answer_here(
             max_new_tokens=options.max_new_tokens,
         )
         mine = answerer.batches(asked, options.batch_size)[state.process_index :: state.num_processes]
-        done = 0
-        for batch in mine:
-            if any(row.asked.id not in parts.answers for row in batch.rows):
-                said = answerer.answer(batch)
-                parts.add(said.answers, said.cut)
-                for identity, why in said.unreadable.items():
-                    found.unanswered[identity] = Unanswered(identity, "image unreadable", why)
+        total = sum(len(batch.rows) for batch in mine)
+        left = [batch for batch in mine if any(row.asked.id not in parts.answers for row in batch.rows)]
+        done = total - sum(len(batch.rows) for batch in left)
+        for batch, said in answerer.answers(left):
+            parts.add(said.answers, said.cut)
+            for identity, why in said.unreadable.items():
+                found.unanswered[identity] = Unanswered(identity, "image unreadable", why)
             done += len(batch.rows)
             if watch:
-                watch("answer", done, sum(len(each.rows) for each in mine))
+                watch("answer", done, total)
     state.wait_for_everyone()
     if not state.is_main_process:
         return None
