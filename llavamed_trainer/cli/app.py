@@ -2,8 +2,6 @@
 
 import os
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,14 @@ from rich.text import Text
 
 from llavamed_data import __version__
 from llavamed_data.errors import LlavaMedError
+from llavamed_trainer.cli.assemble import assemble
+from llavamed_trainer.cli.judge import judge
+from llavamed_trainer.cli.plan import plan
+from llavamed_trainer.cli.predict import predict
+from llavamed_trainer.cli.score import score
+from llavamed_trainer.cli.sweep import sweep
+from llavamed_trainer.cli.tables import tables
+from llavamed_trainer.cli.train import FLAGS_OF_OTHERS, train
 
 app = typer.Typer(
     name="llavamed_trainer",
@@ -22,10 +28,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name in ("assemble", "plan", "train", "predict", "score", "judge", "tables", "sweep"):
-    if find_spec(f"llavamed_trainer.cli.{_name}"):
-        _command = getattr(import_module(f"llavamed_trainer.cli.{_name}"), _name)
-        app.command(context_settings=getattr(_command, "context_settings", None))(_command)
+app.command()(assemble)
+app.command()(plan)
+app.command(context_settings=FLAGS_OF_OTHERS)(train)
+app.command()(predict)
+app.command()(score)
+app.command()(judge)
+app.command()(tables)
+app.command()(sweep)
 
 _WRONG_CALL: type[Exception] = typer.BadParameter.__mro__[1]
 """The command-line library's own error for a wrong call; Typer names only this subclass of it."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-SETTINGS = {"ignore_unknown_options": True}
+FLAGS_OF_OTHERS = {"ignore_unknown_options": True}
 """For the command line: every flag of TRL's is one of ours."""
 
 
@@ -17,28 +17,36 @@ def train(
         bool, typer.Option("--help-all", help="Show every flag, those of TRL and transformers too.")
     ] = False,
 ) -> None:
-    """Train by a recipe: stage1, stage1-full, stage1-no-instruction, stage2-10k, stage2-60k, stage2-60k-im,
-    finetune-vqa-rad, finetune-slake, finetune-path-vqa; or by a file of settings, which may say recipe: NAME.
+    """Train a stage by a recipe, or by a file of settings that may say recipe: NAME.
 
     A run that was killed goes on when the same command is run again.
 
     \b
-    --model_name_or_path  checkpoint to start from: a folder, or a name on the Hub
+    Recipes: stage1, stage1-full, stage1-no-instruction,
+      stage2-10k, stage2-60k, stage2-60k-im,
+      finetune-vqa-rad, finetune-slake, finetune-path-vqa
+
+    \b
+    --model_name_or_path  checkpoint to start from: folder, or Hub name
     --dataset             what load_dataset takes: llava-med/60k-im, a folder
     --dataset_revision    branch, tag or commit of a dataset on the Hub
     --split               rows to train on (train)
-    --eval_dataset, --eval_split  rows for --eval_strategy
-    --streaming           read rows as they come; --shuffle_buffer rows are shuffled
+    --eval_dataset        rows for --eval_strategy, if not the same dataset's
+    --eval_split          their split
+    --streaming           read rows as they come
+    --shuffle_buffer      rows among which a stream is shuffled (1000)
     --max_rows            train on the first rows only
     --stage               projector | projector+language-model
     --text                all | answers (the image as the only input)
     --template            chat template: vicuna_v1 | mistral
-    --global_batch_size   rows a step over all processes; accumulation follows from it
-    --exact_images        decode images bit for bit as the stock processor does
-    --max_bad_rows        end the run when more rows than this cannot be used
+    --global_batch_size   rows a step over all processes
+    --exact_images        decode images bit for bit as the stock processor
+    --max_bad_rows        end the run when more rows cannot be used
     --output_dir          where the model goes (runs/RECIPE)
-    --use_peft            LoRA on the language model, projector trained; --load_in_4bit with it on a GPU
-    --push_to_hub         with --hub_model_id ORG/NAME: model and card, tried again where it fails
+    --use_peft            LoRA on the language model; the projector is trained
+    --load_in_4bit        with --use_peft, on a GPU
+    --push_to_hub         model and card; tried again where the Hub fails
+    --hub_model_id        ORG/NAME of it
     --report_to           trackio | wandb | tensorboard | none
 
     Example: accelerate launch -m llavamed_trainer train --config stage1 --output_dir runs/mine
