@@ -52,9 +52,15 @@ class LlavaMedTrainer(SFTTrainer):
 
     def __init__(self, model: Any, args: Any, *, data_collator: Any, train_dataset: Any, **rest: Any) -> None:
         args.remove_unused_columns = False  # the collator reads images, and names bad rows by their ids
+        without_optimizer = args.save_only_model
+        if getattr(model, "is_distributed_loading_by_transformers", False):
+            args.save_only_model = (
+                True  # else the stock one ends here: it cannot save such an optimizer, this one can
+            )
         super().__init__(
             model=model, args=args, data_collator=data_collator, train_dataset=train_dataset, **rest
         )
+        args.save_only_model = without_optimizer
         llava = self._llava
         run_frozen_tower_without_graph(llava)
         score_labels_alone(llava)
