@@ -36,8 +36,8 @@ class LlavaMedCollator:
 
     Only what assistants say is learnt, with its end mark; an image token never is. What is too long loses text at its
     end, never of its image. Rows that cannot be trained on are left out and counted (`refusals` has the table). When
-    no row of a batch is left, the batch is one blank row with a blank image and no labels: its loss is a sum of
-    nothing, so a trainer that divides by the number of labels must guard against zero, as `LlavaMedTrainer` does.
+    no row of a batch is left, the batch is one blank row with a blank image and no labels, from which nothing is learnt
+    (a bare loop that divides a loss by its labels must guard against zero; `LlavaMedTrainer` and TRL's trainer do).
 
     Packed, all rows are one: segments follow one another, `position_ids` begin at 0 in each, there is no
     `attention_mask`, and no segment predicts the first token of the next. Attention then keeps segments apart as long

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers import BaseImageProcessor
 
 from llavamed_data.errors import UsageError
@@ -121,6 +121,9 @@ class _Settings:
         if not getattr(processor, "do_resize", False) or getattr(processor, "do_pad", False) or not size:
             return None
         named = {name: value for name, value in dict(size).items() if value}
+        resample = getattr(processor, "resample", None)
+        if not isinstance(resample, int):  # torchvision has names of its own
+            return None
         crops = bool(getattr(processor, "do_center_crop", False))
         if set(named) not in ({"shortest_edge"}, {"height", "width"}) or (crops and not crop):
             return None
@@ -128,7 +131,7 @@ class _Settings:
             shortest=named.get("shortest_edge"),
             size=(named["width"], named["height"]) if "width" in named else None,
             crop=(crop["width"], crop["height"]) if crops and crop else None,
-            resample=Image.Resampling(int(getattr(processor, "resample", Image.Resampling.BICUBIC))),
+            resample=Image.Resampling(resample),
             table=_table(processor),
         )
 
@@ -260,4 +263,6 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its own message is an address in memory
+        return "its bytes are of no image format that Pillow reads"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

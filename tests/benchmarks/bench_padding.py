@@ -38,9 +38,8 @@ def main() -> None:
     for name, image in IMAGES.items():
         lengths = _lengths(rounds, image)
         low, median, high, most = np.quantile(lengths, [0.05, 0.5, 0.95, 1])
-        table = Table(
-            title=f"{name}: rows of {np.mean(lengths):.0f} tokens ({low:.0f} … {median:.0f} … {high:.0f}, most {most:.0f})"
-        )
+        spread = f"{low:.0f} … {median:.0f} … {high:.0f}, most {most:.0f}"
+        table = Table(title=f"{name}: rows of {np.mean(lengths):.0f} tokens ({spread})")
         for column in ("batches", "padding or empty", "seconds"):
             table.add_column(column, justify="left" if column == "batches" else "right")
         for way, make in {

@@ -13,15 +13,18 @@ from llavamed_trainer.collate import BadRow, BadRows, BadRowsError, Fault, Llava
 from .conftest import row
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize(("start", "workers", "epochs"), [("fork", 2, 2), ("spawn", 1, 1)])
 def test_workers_share_one_count_and_one_record(
-    processor: LlavaProcessor, tmp_path: Path, start: str
+    processor: LlavaProcessor, tmp_path: Path, start: str, workers: int, epochs: int
 ) -> None:
     path = tmp_path / "run" / "bad_rows.jsonl"
     rows = [row(b"x", id=str(number)) if number % 3 == 0 else row(id=str(number)) for number in range(12)]
     collator = LlavaMedCollator(processor, bad_rows=BadRows(path=path))
-    loader = DataLoader(rows, batch_size=2, collate_fn=collator, num_workers=2, multiprocessing_context=start)
-    for _ in range(2 if start == "fork" else 1):  # epochs: a row is counted once
+    loader = DataLoader(
+        rows, batch_size=2, collate_fn=collator, num_workers=workers, multiprocessing_context=start
+    )
+    collator(rows[:2])  # here, beside the workers
+    for _ in range(epochs):
         assert sum(len(batch["pixel_values"]) for batch in loader) == 8
     assert collator.bad_rows.counts == {Fault.IMAGE_UNREADABLE: 4}
     lines = [json.loads(line) for line in path.read_text().splitlines()]

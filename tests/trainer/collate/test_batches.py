@@ -11,7 +11,7 @@ from llavamed_trainer.collate import grouped_batches, pack_plan
 LENGTHS = st.lists(st.integers(0, 50), max_size=200)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(lengths=LENGTHS, seed=st.integers(0, 3))
 def test_a_plan_holds_each_row_once_and_no_pack_too_long(lengths: list[int], seed: int) -> None:
     plan = pack_plan(lengths, 50, seed)
@@ -20,7 +20,7 @@ def test_a_plan_holds_each_row_once_and_no_pack_too_long(lengths: list[int], see
     assert plan == pack_plan(lengths, 50, seed)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(lengths=LENGTHS, size=st.integers(1, 7), seed=st.integers(0, 3))
 def test_batches_hold_each_row_once_and_begin_with_the_longest(
     lengths: list[int], size: int, seed: int

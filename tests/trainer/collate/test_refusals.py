@@ -57,8 +57,8 @@ REFUSED: dict[str, tuple[Row, Fault, str]] = {
         Fault.IMAGE_CUT_OFF,
         "fills the 2048 tokens",
     ),
-    "corrupt bytes": (row(b"\xff\xd8 no JPEG"), Fault.IMAGE_UNREADABLE, "UnidentifiedImageError"),
-    "empty bytes": (row(b""), Fault.IMAGE_UNREADABLE, ""),
+    "corrupt bytes": (row(b"\xff\xd8 no JPEG"), Fault.IMAGE_UNREADABLE, "no image format that Pillow reads"),
+    "empty bytes": (row(b""), Fault.IMAGE_UNREADABLE, "no image format"),
     "a truncated JPEG": (row(WHOLE[: len(WHOLE) // 2]), Fault.IMAGE_UNREADABLE, "truncated"),
     "a truncated PNG": (row(encoded(picture(), "PNG")[:-200]), Fault.IMAGE_UNREADABLE, ""),
     "a missing file": (

@@ -39,14 +39,13 @@ def test_a_packed_batch_has_the_loss_and_gradient_of_the_padded_one(
     assert torch.allclose(*gradients, atol=2e-6)
 
 
-@pytest.mark.parametrize("packing", [False, True], ids=["padded", "packed"])
-def test_trl_trains_with_it_as_it_is(
-    processor: LlavaProcessor, tiny_llava: Path, drawn_rows: list[Row], tmp_path: Path, packing: bool
-) -> None:
+def _trained(
+    tiny_llava: Path, processor: LlavaProcessor, rows: list[Row], out: Path, packing: bool
+) -> SFTTrainer:
     trainer = SFTTrainer(
         model=LlavaForConditionalGeneration.from_pretrained(tiny_llava),
         args=SFTConfig(
-            output_dir=str(tmp_path),
+            output_dir=str(out),
             max_steps=2,
             per_device_train_batch_size=4,
             learning_rate=1e-2,
@@ -57,10 +56,28 @@ def test_trl_trains_with_it_as_it_is(
             bf16=False,
             use_cpu=True,
         ),
-        train_dataset=Dataset.from_list(drawn_rows[:8]),
+        train_dataset=Dataset.from_list(rows),
         processing_class=processor,
         data_collator=LlavaMedCollator(processor, packing=packing),
     )
     trainer.train()
+    return trainer
+
+
+@pytest.mark.parametrize("packing", [False, True], ids=["padded", "packed"])
+def test_trl_trains_with_it_as_it_is(
+    processor: LlavaProcessor, tiny_llava: Path, drawn_rows: list[Row], tmp_path: Path, packing: bool
+) -> None:
+    trainer = _trained(tiny_llava, processor, drawn_rows[:8], tmp_path, packing)
     first, second = (entry["loss"] for entry in trainer.state.log_history if "loss" in entry)
     assert second < first
+
+
+def test_nothing_is_learnt_from_bad_rows_alone(
+    processor: LlavaProcessor, tiny_llava: Path, drawn_rows: list[Row], tmp_path: Path
+) -> None:
+    bad = [{**row, "images": [{"bytes": b"x", "path": None}]} for row in drawn_rows[:8]]
+    trainer = _trained(tiny_llava, processor, bad, tmp_path, packing=False)
+    assert len(trainer.data_collator.bad_rows) == 8
+    before = LlavaForConditionalGeneration.from_pretrained(tiny_llava).state_dict()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trainer.model.state_dict().items())
