@@ -171,12 +171,13 @@ def describe_data(name: str, revision: str | None) -> TrainingData:
     if folder.is_dir():
         shown = "/".join(folder.resolve().parts[-2:])
         return TrainingData(shown, f"files {_mark(folder)}", _license(folder / "README.md"))
+    api = HfApi()
     try:
-        info = HfApi().dataset_info(name, revision=revision)
+        commit = api.dataset_info(name, revision=revision).sha
+        card = api.hf_hub_download(name, "README.md", repo_type="dataset", revision=commit)
     except (HfHubHTTPError, OSError):  # its rows may come from the cache all the same
         return TrainingData(name, revision, "not stated")
-    stated = info.card_data.get("license") if info.card_data else None
-    return TrainingData(name, info.sha, _joined(stated))
+    return TrainingData(name, commit, _license(Path(card)))
 
 
 def _mark(folder: Path) -> str:

@@ -75,6 +75,7 @@ def _step_lines(call: Call, rows: Any, processes: int) -> list[tuple[str, str]]:
     steps = training.max_steps
     if steps <= 0:  # a stream has had its number set
         steps = ceil(training.num_train_epochs * ceil(ceil(len(rows) / (at_once * processes)) / accumulated))
+    several = "process" if processes == 1 else "processes"
     precision = "bfloat16" if training.bf16 else "float16" if training.fp16 else "float32"
     warmup = (
         f"{training.warmup_steps:.0%}" if training.warmup_steps < 1 else f"{training.warmup_steps:,.0f} steps"
@@ -82,7 +83,7 @@ def _step_lines(call: Call, rows: Any, processes: int) -> list[tuple[str, str]]:
     return [
         (
             "step",
-            f"{at_once} rows × {processes} processes × {accumulated} = {call.arguments.global_batch_size} rows",
+            f"{at_once} rows × {processes} {several} × {accumulated} = {call.arguments.global_batch_size} rows",
         ),
         (
             "steps",

@@ -68,7 +68,7 @@ def test_the_log_is_lines_that_a_person_reads(train: Train, said: io.StringIO, t
     text = said.getvalue()
     assert "projector+language-model" in text
     assert "16 of train" in text
-    assert "4 rows × 1 processes × 2 = 8 rows" in text
+    assert "4 rows × 1 process × 2 = 8 rows" in text
     line = next(line for line in text.splitlines() if line.startswith("step 2/4 (50.0%)"))
     assert re.search(
         r"loss \d+\.\d{4} · rate \d\.\d\de-\d\d · [\d,]+ tokens/s · [\d.,]+ images/s · padding \d+\.\d% · [\d.]+ GB",
