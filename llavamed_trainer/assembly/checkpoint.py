@@ -62,7 +62,7 @@ def assemble(
         template: one of `TEMPLATES`, or the path of a Jinja file.
         dtype: `float32`, `bfloat16` or `float16`.
         projector_weights: LLaVA's `mm_projector.bin`; the projector is random where None.
-        seed: of the random projector.
+        seed: of the random projector, and of the embeddings of new tokens.
 
     Raises:
         UsageError: a part is not there or does not fit, or `out` is not empty.
@@ -72,14 +72,12 @@ def assemble(
     def made() -> tuple[LlavaForConditionalGeneration, Any]:
         vision = load_vision(vision_tower, DTYPES[dtype])
         language = load_language(language_model, DTYPES[dtype])
-        model, processor = join(
-            vision, language, projector=projector, template=template_text(template), seed=seed
-        )
+        model, processor = join(vision, language, projector=projector, template=template_text(template))
         if projector_weights is not None:
             load_projector_file(model, projector_weights)
         return model, processor
 
-    return _write(out, made, dtype, template)
+    return _write(out, made, dtype, template, seed)
 
 
 def convert_legacy(
@@ -134,11 +132,16 @@ def template_text(name: str) -> str:
 
 
 def _write(
-    out: Path, made: Callable[[], tuple[LlavaForConditionalGeneration, Any]], dtype: str, template: str
+    out: Path,
+    made: Callable[[], tuple[LlavaForConditionalGeneration, Any]],
+    dtype: str,
+    template: str,
+    seed: int = 0,
 ) -> Assembled:
     if dtype not in DTYPES:
         raise UsageError(f"no such dtype: {dtype!r}; choose from {', '.join(DTYPES)}")
-    with whole_folder(out) as partial:
+    with whole_folder(out) as partial, torch.random.fork_rng():
+        torch.manual_seed(seed)
         model, processor = made()
         model.save_pretrained(partial)
         processor.save_pretrained(partial)
@@ -153,6 +156,12 @@ def _write(
     return Assembled(out, parts, model.config.image_seq_length, int(size["height"]), dtype, template)
 
 
+def check_free(out: Path) -> None:
+    """Raises UsageError where `out` is a file, or holds something."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there already: move it away, or choose another folder")
+
+
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
     """A folder to write to that becomes `out` when the block ends well, and is removed when it does not.
@@ -160,8 +169,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     Raises:
         UsageError: `out` is a file, or holds something.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already: move it away, or choose another folder")
+    check_free(out)
     partial = out.with_name(f".{out.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

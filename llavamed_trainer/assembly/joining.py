@@ -24,7 +24,6 @@ def join(
     projector: str = "linear",
     template: str,
     feature_layer: int = FEATURE_LAYER,
-    seed: int = 0,
 ) -> tuple[LlavaForConditionalGeneration, Any]:
     """The model, with a random projector, and its processor. The parts are taken over, not copied.
 
@@ -47,10 +46,8 @@ def join(
     with torch.device("meta"):
         model = LlavaForConditionalGeneration(config)
     projection = model.model.multi_modal_projector.to_empty(device="cpu").to(language.model.dtype)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for layer in (projection.linear_1, projection.linear_2):
-            layer.reset_parameters()
+    for layer in (projection.linear_1, projection.linear_2):
+        layer.reset_parameters()
     model.model.vision_tower = vision.model
     model.model.language_model = language.model.get_decoder()
     model.lm_head = language.model.get_output_embeddings()

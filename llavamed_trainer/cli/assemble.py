@@ -67,8 +67,13 @@ def assemble(
     python -m llavamed_trainer assemble models/v1.5 --from-legacy llava-med-v1.5-mistral-7b --template mistral
     python -m llavamed_trainer assemble models/tiny --tiny --dataset llava-med/60k-im
     """
+    from transformers.utils import logging
+
     from llavamed_data.errors import UsageError
     from llavamed_trainer import assembly
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
     ways = [tiny, from_legacy is not None, language_model is not None]
     if sum(ways) != 1:
