@@ -23,5 +23,5 @@ def environment() -> Environment:
 
 def inert(value: object) -> str:
     """Text from data for a Markdown table cell: no markup, no cell break, no line break."""
-    text = escape(" ".join(str(value).split()))
+    text = escape(" ".join(str(value).split()), quote=False)
     return "".join(f"\\{mark}" if mark in "\\`*_[]|~#" else mark for mark in text)

@@ -1,1 +1,5 @@
-"""LLaVA-Med's training curriculum on TRL. The package is laid out; the trainer itself is not here yet."""
+"""LLaVA-Med's curriculum on TRL: assemble a model, plan, train, predict, score.
+
+What a script needs is in the sub-packages: `collate`, `training`, `assembly`, `recipes`, `running`, `planning`,
+`evaluation`.
+"""

@@ -28,7 +28,7 @@ class TrainArguments:
         text: `answers`: the image is the only input (section C.2).
         template: chat template to use in place of the model's own, by name.
         global_batch_size: rows a step over all processes and accumulated batches (Table 5: 128).
-        exact_images: decode images bit for bit as the stock processor does, at a third of the speed.
+        exact_images: decode images bit for bit as the stock processor does, at half the speed.
         max_bad_rows: end the run when more rows than this cannot be trained on; no limit if not given.
     """
 
