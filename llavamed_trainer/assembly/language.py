@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from llavamed_data.errors import UsageError
+from llavamed_trainer.assembly.weights import refuse_gaps
 
 IMAGE_TOKEN = "<image>"  # noqa: S105  (a token of text)
 _PAD_TOKEN = "<pad>"  # noqa: S105
@@ -26,14 +28,16 @@ def load_language(name: str, dtype: torch.dtype) -> LanguageModel:
     """A language model by its folder or Hub name.
 
     Raises:
-        UsageError: there is none, or its tokenizer has no fast form.
+        UsageError: there is none, it lacks weights, or its tokenizer has no fast form.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=dtype)
-    except (OSError, ValueError) as error:
+        made: Any = AutoModelForCausalLM.from_pretrained(name, dtype=dtype, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         line = " ".join(str(error).split())[:200]
         raise UsageError(f"there is no language model {name!r}, as a folder or on the Hub: {line}") from error
+    model, loaded = made
+    refuse_gaps(loaded, name)
     return with_image_token(model, tokenizer, name)
 
 

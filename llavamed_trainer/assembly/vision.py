@@ -7,10 +7,13 @@ from typing import Any, Literal
 import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoImageProcessor, AutoModel
+from transformers.models.vit.modeling_vit import ViTPooler
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.assembly.biomedclip import FILES, file_of, load_biomedclip
+from llavamed_trainer.assembly.weights import refuse_gaps
 
 _INNER = {"clip": "clip_vision_model", "siglip": "siglip_vision_model"}
 """Types of checkpoints that hold a text tower too → the type of their vision tower."""
@@ -53,11 +56,12 @@ def load_vision(name: str, dtype: torch.dtype) -> VisionTower:
         dtype: of its weights.
 
     Raises:
-        UsageError: there is none, or it is of a kind that a stock LLaVA cannot hold.
+        UsageError: there is none, it lacks weights, or it is of a kind that a stock LLaVA cannot hold.
     """
     if (file := _open_clip_file(name)) is not None:
         model, processor = load_biomedclip(file)
         moved: torch.nn.Module = model
+        _add_idle_pooler(model)
         return VisionTower(moved.to(dtype), processor, additional=1)
     try:
         config = AutoConfig.from_pretrained(name)
@@ -69,12 +73,24 @@ def load_vision(name: str, dtype: torch.dtype) -> VisionTower:
             )
         inner = config.vision_config if config.model_type in _INNER else config
         options = {"add_pooling_layer": False} if kind == "vit" else {}
-        model = AutoModel.from_pretrained(name, config=inner, dtype=dtype, **options)
+        model, loaded = AutoModel.from_pretrained(
+            name, config=inner, dtype=dtype, output_loading_info=True, **options
+        )
         processor = AutoImageProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         line = " ".join(str(error).split())[:200]
         raise UsageError(f"there is no vision tower {name!r}, as a folder or on the Hub: {line}") from error
+    refuse_gaps(loaded, name)
+    if kind == "vit":
+        _add_idle_pooler(model)
     return VisionTower(model, processor, additional=1 if kind in _WITH_CLASS_TOKEN else 0)
+
+
+def _add_idle_pooler(model: Any) -> None:
+    """A stock LLaVA builds a ViT with a pooler that it never uses: without weights it would be drawn at each load."""
+    model.pooler = ViTPooler(model.config).to(model.dtype)
+    for parameter in model.pooler.parameters():
+        torch.nn.init.zeros_(parameter)
 
 
 def _open_clip_file(name: str) -> Path | None:

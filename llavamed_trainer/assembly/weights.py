@@ -3,6 +3,7 @@
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -58,3 +59,19 @@ def read_file(path: Path) -> State:
     if not isinstance(tensors, dict) or not all(isinstance(each, torch.Tensor) for each in tensors.values()):
         raise LlavaMedError(f"{path} holds something else than tensors")
     return tensors
+
+
+def refuse_gaps(loaded: dict[str, Any], name: str) -> None:
+    """Stock `from_pretrained` makes up what a checkpoint lacks, and warns; here it is an error.
+
+    Args:
+        loaded: what `from_pretrained(..., output_loading_info=True)` says beside the model.
+        name: of the checkpoint.
+
+    Raises:
+        UsageError: weights are missing.
+    """
+    if missing := sorted(loaded["missing_keys"]):
+        raise UsageError(
+            f"{name} lacks {len(missing)} weights: {', '.join(missing[:3])}: the copy is not whole"
+        )
