@@ -147,14 +147,14 @@ def test_a_folder_that_holds_something_is_left_alone(llama: Path, tmp_path: Path
 
 
 def test_the_templates_are_those_of_the_released_conversations() -> None:
-    """LLaVA's conversation.py: `conv_vicuna_v1` (two separators, a blank and </s>) and `conv_mistral_instruct`."""
+    """LLaVA's conversation.py: `conv_vicuna_v1` (two separators, a blank and </s>); Mistral-7B-Instruct's own form."""
     tokenizer = plain_tokenizer(["a b"])
     vicuna = tokenizer.apply_chat_template(
         TURNS, chat_template=TEMPLATES["vicuna_v1"], tokenize=False, add_generation_prompt=True
     )
     assert vicuna == (
-        "<s>A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
-        "detailed, and polite answers to the human's questions. USER: <image>\nWhat is it? ASSISTANT: A cyst.</s>"
+        "<s>A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
+        "detailed, and polite answers to the user's questions. USER: <image>\nWhat is it? ASSISTANT: A cyst.</s>"
         "USER: Sure? ASSISTANT:"
     )
     mistral = tokenizer.apply_chat_template(
