@@ -1,5 +1,6 @@
 """Checkpoints written whole: `assemble` from parts, `convert_legacy` from the released layout."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from llavamed_data.errors import UsageError
 from llavamed_trainer.assembly.joining import join
 from llavamed_trainer.assembly.language import load_language
 from llavamed_trainer.assembly.legacy import load_legacy, load_projector_file
+from llavamed_trainer.assembly.own_template import OWN, own_template
 from llavamed_trainer.assembly.templates import TEMPLATES
 from llavamed_trainer.assembly.vision import load_vision
 
@@ -59,7 +61,7 @@ def assemble(
         vision_tower: folder or Hub name of a CLIP, SigLIP, ViT or DINOv2, or BiomedCLIP's open_clip file.
         language_model: folder or Hub name of a causal language model.
         projector: `linear` as in the paper, or `mlp2x_gelu`.
-        template: one of `TEMPLATES`, or the path of a Jinja file.
+        template: one of `TEMPLATES`, `own` for the language model's, or the path of a Jinja file.
         dtype: `float32`, `bfloat16` or `float16`.
         projector_weights: LLaVA's `mm_projector.bin`; the projector is random where None.
         seed: of the random projector, and of the embeddings of new tokens.
@@ -72,7 +74,10 @@ def assemble(
     def made() -> tuple[LlavaForConditionalGeneration, Any]:
         vision = load_vision(vision_tower, DTYPES[dtype])
         language = load_language(language_model, DTYPES[dtype])
-        model, processor = join(vision, language, projector=projector, template=template_text(template))
+        text = (
+            own_template(language.tokenizer, language_model) if template == OWN else template_text(template)
+        )
+        model, processor = join(vision, language, projector=projector, template=text)
         if projector_weights is not None:
             load_projector_file(model, projector_weights)
         return model, processor
@@ -124,7 +129,7 @@ def template_text(name: str) -> str:
             f"no chat template is called {name!r}: choose from {', '.join(TEMPLATES)}, or give a file's path"
         )
     text = path.read_text(encoding="utf-8")
-    if "generation" not in text:
+    if not re.search(r"\{%[-+]?\s*generation\s*[-+]?%\}", text):
         raise UsageError(
             f"{path} does not mark what the assistant says: put {{% generation %}} around its answers"
         )

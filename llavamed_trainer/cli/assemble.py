@@ -45,7 +45,8 @@ def assemble(
         Path | None, typer.Option(help="LLaVA's mm_projector.bin.", show_default="random")
     ] = None,
     template: Annotated[
-        str, typer.Option(help="Chat template: vicuna_v1, mistral, or a Jinja file's path.")
+        str,
+        typer.Option(help="Chat template: vicuna_v1, mistral, own (the language model's), or a Jinja file."),
     ] = "vicuna_v1",
     dtype: Annotated[Dtype, typer.Option(help="Of the weights.")] = Dtype.BFLOAT16,
     from_legacy: Annotated[
