@@ -53,6 +53,12 @@ def data_facts(
     return DataFacts(rows or (known.rows if known else 0), text, max(1, round(text * share)), source)
 
 
+def rows_of_paper(dataset: str) -> int | None:
+    """Rows of a set of the paper, however many of them are here; None for any other set."""
+    known = _known().get(Path(dataset).name)
+    return known.rows if known else None
+
+
 @cache
 def _known() -> Mapping[str, DataFacts]:
     return {name: DataFacts(**each) for name, each in table("datasets").items()}

@@ -16,7 +16,7 @@ from llavamed_trainer.planning.arithmetic import (
     operations,
     trained_parameters,
 )
-from llavamed_trainer.planning.data_facts import DataFacts, data_facts, table
+from llavamed_trainer.planning.data_facts import DataFacts, data_facts, rows_of_paper, table
 from llavamed_trainer.planning.shape import Shape, find_shape, known_shapes
 from llavamed_trainer.recipes import Recipe, accumulation
 
@@ -209,6 +209,7 @@ def _paper(dataset: str, epochs: float, data: DataFacts, learning: Learning) -> 
         if hours is not None and learning.lora is None:
             shape = find_shape(_PAPER_MODEL)
             batch = Batch(1, shape.vision.patches + data.text_tokens, data.answer_tokens)
-            total = round(data.rows * epochs) * operations(shape, batch, learning).total
+            rows = rows_of_paper(dataset) or data.rows
+            total = round(rows * epochs) * operations(shape, batch, learning).total
             return PaperHours(name, hours, _hours(total, _PAPER_GPUS, find_gpu(_PAPER_GPU), hours))
     return None

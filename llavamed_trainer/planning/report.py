@@ -16,9 +16,9 @@ def render(plan: Plan, console: Console) -> None:
     console.print(_fit(plan), soft_wrap=True)
     if plan.paper:
         console.print(
-            f"{plan.paper.table}: {plan.paper.hours} h on eight A100 with a 7B model of 224 px, "
+            f"{plan.paper.table}: {plan.paper.hours} h on eight A100 with a 7B model of 224 px and all rows, "
             f"{plan.paper.utilisation:.0%} of their peak by the same count; so used, this plan would take "
-            f"{plan.hours * plan.utilisation / plan.paper.utilisation:.1f} h.",
+            f"{plan.hours * plan.utilisation / plan.paper.utilisation:.2g} h.",
             soft_wrap=True,
         )
 
