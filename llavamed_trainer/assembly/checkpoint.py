@@ -14,7 +14,7 @@ from transformers import LlavaForConditionalGeneration
 from llavamed_data.errors import UsageError
 from llavamed_trainer.assembly.joining import join
 from llavamed_trainer.assembly.language import load_language
-from llavamed_trainer.assembly.legacy import load_legacy, load_projector_file
+from llavamed_trainer.assembly.legacy import load_legacy, load_projector_file, template_of
 from llavamed_trainer.assembly.own_template import OWN, own_template
 from llavamed_trainer.assembly.templates import TEMPLATES
 from llavamed_trainer.assembly.vision import load_vision
@@ -90,7 +90,7 @@ def convert_legacy(
     out: Path,
     *,
     vision_tower: str | None = None,
-    template: str = "vicuna_v1",
+    template: str | None = None,
     dtype: str = "bfloat16",
 ) -> Assembled:
     """Writes a checkpoint of the released LLaVA or LLaVA-Med v1.5 code as a transformers one.
@@ -99,7 +99,8 @@ def convert_legacy(
         folder: of the released checkpoint.
         out: folder to write; it appears whole or not at all.
         vision_tower: where its vision tower is; the Hub name that it states where None.
-        template: one of `TEMPLATES` (`mistral` for LLaVA-Med v1.5), or the path of a Jinja file.
+        template: one of `TEMPLATES`, or the path of a Jinja file; `mistral` or `vicuna_v1` where None, by its language
+            model.
         dtype: of the weights that are written.
 
     Raises:
@@ -107,12 +108,14 @@ def convert_legacy(
         LlavaMedError: a file is damaged.
     """
 
+    chosen = template or template_of(folder)
+
     def made() -> tuple[LlavaForConditionalGeneration, Any]:
         return load_legacy(
-            folder, vision_tower=vision_tower, template=template_text(template), dtype=DTYPES[dtype]
+            folder, vision_tower=vision_tower, template=template_text(chosen), dtype=DTYPES[dtype]
         )
 
-    return _write(out, made, dtype, template)
+    return _write(out, made, dtype, chosen)
 
 
 def template_text(name: str) -> str:

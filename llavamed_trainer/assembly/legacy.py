@@ -36,6 +36,12 @@ def is_legacy(folder: Path) -> bool:
     return config.is_file() and "mm_vision_tower" in json.loads(config.read_text(encoding="utf-8"))
 
 
+def template_of(folder: Path) -> str:
+    """The chat template that a released checkpoint was trained with, by its language model."""
+    stated = json.loads((folder / "config.json").read_text(encoding="utf-8")) if is_legacy(folder) else {}
+    return "mistral" if "LlavaMistralForCausalLM" in (stated.get("architectures") or ()) else "vicuna_v1"
+
+
 def load_legacy(
     folder: Path, *, vision_tower: str | None, template: str, dtype: torch.dtype
 ) -> tuple[LlavaForConditionalGeneration, Any]:
@@ -56,6 +62,11 @@ def load_legacy(
             f"{folder} is not laid out as the released LLaVA code does: its config.json has no mm_vision_tower"
         )
     stated = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if stated.get("mm_vision_select_feature", "patch") != "patch" or stated.get("mm_use_im_start_end"):
+        raise UsageError(
+            f"{folder} feeds the class token, or marks before and after the image, to its language model "
+            "(mm_vision_select_feature, mm_use_im_start_end): a stock LLaVA does not"
+        )
     state = read_weights(folder)
     vision = load_vision(vision_tower or stated["mm_vision_tower"], dtype)
     inside = {name.removeprefix(_VISION): value for name, value in state.items() if name.startswith(_VISION)}

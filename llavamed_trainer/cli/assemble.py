@@ -45,9 +45,12 @@ def assemble(
         Path | None, typer.Option(help="LLaVA's mm_projector.bin.", show_default="random")
     ] = None,
     template: Annotated[
-        str,
-        typer.Option(help="Chat template: vicuna_v1, mistral, own (the language model's), or a Jinja file."),
-    ] = "vicuna_v1",
+        str | None,
+        typer.Option(
+            help="Chat template: vicuna_v1, mistral, own (the language model's), or a Jinja file's path.",
+            show_default="vicuna_v1; with --from-legacy that of its language model",
+        ),
+    ] = None,
     dtype: Annotated[Dtype, typer.Option(help="Of the weights.")] = Dtype.BFLOAT16,
     from_legacy: Annotated[
         Path | None, typer.Option(help="A checkpoint of the released LLaVA or LLaVA-Med v1.5 code.")
@@ -65,7 +68,7 @@ def assemble(
     \b
     python -m llavamed_trainer assemble models/llava-med --vision-tower openai/clip-vit-large-patch14 \\
         --language-model lmsys/vicuna-7b-v1.5
-    python -m llavamed_trainer assemble models/v1.5 --from-legacy llava-med-v1.5-mistral-7b --template mistral
+    python -m llavamed_trainer assemble models/v1.5 --from-legacy llava-med-v1.5-mistral-7b
     python -m llavamed_trainer assemble models/tiny --tiny --dataset llava-med/60k-im
     """
     from transformers.utils import logging
@@ -81,7 +84,7 @@ def assemble(
         raise UsageError("give --vision-tower and --language-model, or --from-legacy, or --tiny")
     if tiny:
         folder = assembly.assemble_tiny_of(
-            dataset, out, projector=projector.value, template=template, seed=seed
+            dataset, out, projector=projector.value, template=template or "vicuna_v1", seed=seed
         )
         Console().print(f"{folder}: a tiny random LLaVA, which knows nothing", soft_wrap=True, markup=False)
         return
@@ -100,7 +103,7 @@ def assemble(
             vision_tower=vision_tower,
             language_model=language_model,
             projector=projector.value,
-            template=template,
+            template=template or "vicuna_v1",
             dtype=dtype.value,
             projector_weights=projector_weights,
             seed=seed,

@@ -85,8 +85,8 @@ def test_features_and_words_are_those_of_the_released_one(
     old = released(
         tmp_path / "old", tower, kind=kind, projector=projector, shards=shards, vision_inside=vision_inside
     )
-    template = "mistral" if kind == "mistral" else "vicuna_v1"
-    made = convert_legacy(old, tmp_path / "new", template=template, dtype="float32")
+    made = convert_legacy(old, tmp_path / "new", dtype="float32")
+    assert made.template == ("mistral" if kind == "mistral" else "vicuna_v1")
     model = LlavaForConditionalGeneration.from_pretrained(made.folder).eval()
     expected = torch.load(old / "expected.pt")
     with torch.no_grad():
@@ -114,3 +114,16 @@ def test_a_copy_that_is_not_whole_is_refused(tower: Path, tmp_path: Path) -> Non
     with pytest.raises(UsageError, match="is not laid out as the released LLaVA code does"):
         convert_legacy(tower, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "setting", [{"mm_vision_select_feature": "cls_patch"}, {"mm_use_im_start_end": True}]
+)
+def test_what_a_stock_llava_cannot_compute_is_refused(
+    setting: dict[str, object], tower: Path, tmp_path: Path
+) -> None:
+    old = released(tmp_path / "old", tower, kind="llama", projector="linear", shards=1, vision_inside=False)
+    config = json.loads((old / "config.json").read_text()) | setting
+    (old / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match="a stock LLaVA does not"):
+        convert_legacy(old, tmp_path / "new")
