@@ -1,4 +1,4 @@
-"""Fine-tune a LLaVA on a LLaVA-Med dataset with TRL's own SFTTrainer: of this toolkit, the collator alone.
+"""Fine-tune a LLaVA on a LLaVA-Med dataset with TRL's own SFTTrainer: of this toolkit, the collator and what is frozen.
 
 One GPU, the language model by LoRA:
 
@@ -25,10 +25,11 @@ from pathlib import Path
 
 from datasets import Image, List, load_dataset
 from transformers import AutoModelForImageTextToText, AutoProcessor
-from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser, get_peft_config
+from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
 
 from llavamed_trainer.assembly import TEMPLATES
 from llavamed_trainer.collate import BadRows, LlavaMedCollator
+from llavamed_trainer.training import Stage, apply_stage, lora_config
 
 
 @dataclass
@@ -40,6 +41,8 @@ class DataArguments(ScriptArguments):
 
 
 def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
+    if training.resume_from_checkpoint:
+        raise SystemExit("to go on from a checkpoint, use python -m llavamed_trainer train")
     model = AutoModelForImageTextToText.from_pretrained(
         stated.model_name_or_path,
         revision=stated.model_revision,
@@ -56,11 +59,13 @@ def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
     )  # the collator decodes, at the size that is needed
 
     training.remove_unused_columns = False
-    if stated.use_peft:  # "all-linear" would adapt the frozen tower too
-        stated.lora_target_modules = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
-        stated.lora_modules_to_save = ["multi_modal_projector"]
+    adapters = None
+    if stated.use_peft:  # on the language model alone: "all-linear" would adapt the frozen tower too
+        adapters = lora_config(
+            model, r=stated.lora_r, lora_alpha=stated.lora_alpha, lora_dropout=stated.lora_dropout
+        )
     else:  # before the trainer is built: it makes the optimizer
-        model.model.vision_tower.requires_grad_(False)
+        apply_stage(model, Stage.PROJECTOR_AND_LANGUAGE_MODEL)
     trainer = SFTTrainer(
         model=model,
         args=training,
@@ -71,9 +76,9 @@ def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
             max_length=training.max_length,
             bad_rows=BadRows(data.max_bad_rows, Path(training.output_dir) / "bad_rows.jsonl"),
         ),
-        peft_config=get_peft_config(stated),
+        peft_config=adapters,
     )
-    trainer.train(resume_from_checkpoint=training.resume_from_checkpoint)
+    trainer.train()  # TRL's own trainer does not restore LLaVA's weights on resuming: LlavaMedTrainer does
     trainer.save_model(training.output_dir)
 
 

@@ -70,7 +70,10 @@ def _read_message(message: Any) -> Message:
         content = [{"type": "text", "text": content or ""}]
     if not isinstance(content, Sequence):
         raise Refusal(Fault.MALFORMED, f"a message's content is a {type(content).__name__}")
-    return {"role": message["role"], "content": [_read_part(part) for part in content]}
+    parts = [_read_part(part) for part in content]
+    if message["role"] == "assistant" and any(part["type"] == "image" for part in parts):
+        raise Refusal(Fault.MALFORMED, "an assistant turn has an image part")
+    return {"role": message["role"], "content": parts}
 
 
 def _read_part(part: Any) -> Part:

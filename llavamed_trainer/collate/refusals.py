@@ -3,6 +3,8 @@
 | row | what happens |
 | --- | --- |
 | `messages` is not a list of `{role, content}`, or has a part other than text and image | refused, *malformed* |
+| an image part in an assistant turn | refused, *malformed* |
+| a system turn | its text takes the place of the template's system sentence |
 | the chat template raises on it (roles in an order that it does not know) | refused, *malformed* |
 | no image, and no image part | trained on as text; with `text="answers"` refused, *no image* |
 | an image part and no image (`images: []`, the lost figures of the evaluation set) | refused, *no image* |

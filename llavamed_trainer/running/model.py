@@ -3,7 +3,7 @@
 import json
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import AutoProcessor, LlavaForConditionalGeneration, ProcessorMixin
@@ -12,6 +12,7 @@ from trl.trainer.utils import get_quantization_config
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.assembly import TEMPLATES
+from llavamed_trainer.assembly.weights import refuse_gaps
 from llavamed_trainer.training import load_sharded
 from llavamed_trainer.training.sharding import wants_sharding
 
@@ -58,13 +59,18 @@ def _load(name: str, stated: ModelConfig) -> LlavaForConditionalGeneration:
     options: dict[str, Any] = {"attn_implementation": stated.attn_implementation}
     if (quantised := get_quantization_config(stated)) is not None:
         options["quantization_config"] = quantised
+    options["revision"] = stated.model_revision if base == name else _MAIN
     if wants_sharding() and not torch.accelerator.is_available():
+        if base != name:
+            raise UsageError(
+                f"{name} is an adapter, which cannot be merged into a sharded model: merge it before"
+            )
         return load_sharded(base, dtype=stated.dtype, **options)
-    model = LlavaForConditionalGeneration.from_pretrained(
-        base, revision=stated.model_revision if base == name else _MAIN, dtype=stated.dtype, **options
-    )
+    stock: Any = LlavaForConditionalGeneration
+    model, found = stock.from_pretrained(base, dtype=stated.dtype, output_loading_info=True, **options)
+    refuse_gaps(found, base)
     if base == name:
-        return model
+        return cast("LlavaForConditionalGeneration", model)
     from peft import PeftModel
 
     merged: LlavaForConditionalGeneration = PeftModel.from_pretrained(model, name).merge_and_unload()

@@ -1,5 +1,6 @@
 """A training run from its call to a model that stock transformers loads."""
 
+import hashlib
 import json
 import sys
 import time
@@ -15,6 +16,7 @@ from transformers import LlavaForConditionalGeneration, ProcessorMixin
 from hub_cards import TrainingData
 from llavamed_data.errors import UsageError
 from llavamed_trainer.collate import BadRows, LlavaMedCollator, token_lengths
+from llavamed_trainer.collate.encoding import llava_processor, tokens_per_image
 from llavamed_trainer.running.adapters import make_adapters
 from llavamed_trainer.running.card import write_card
 from llavamed_trainer.running.data import (
@@ -171,7 +173,9 @@ def _measured(call: Call, rows: Rows, processor: ProcessorMixin) -> Rows:
     training, text = call.training, call.arguments.text
     count = partial(token_lengths, processor=processor, max_length=training.max_length, text=text)
     words = processor.tokenizer
-    mark = f"{words.name_or_path} {len(words)} {processor.chat_template} {training.max_length} {text}"
+    image = tokens_per_image(llava_processor(processor))
+    known = hashlib.sha256(words.backend_tokenizer.to_str().encode()).hexdigest()
+    mark = f"{known} {image} {processor.chat_template} {training.max_length} {text}"
     with training.distributed_state.local_main_process_first():  # the others find the counts in the cache
         return with_lengths(rows, count, mark, training.dataset_num_proc)
 
@@ -199,7 +203,17 @@ def _trainer(
     log: RunLog,
 ) -> WatchedTrainer:
     arguments, training = call.arguments, call.training
+    if training.n_gpu > 1:
+        raise UsageError(
+            f"{training.n_gpu} GPUs are seen by one process: start one a GPU, accelerate launch --multi_gpu "
+            f"--num_processes {training.n_gpu} -m llavamed_trainer train …, or set CUDA_VISIBLE_DEVICES to one"
+        )
     adapters = make_adapters(call.model, model)
+    if adapters is not None and Stage(arguments.stage) is Stage.PROJECTOR:
+        raise UsageError(
+            "--use_peft adapts the language model, which this stage leaves alone: leave it out, or give --stage "
+            f"{Stage.PROJECTOR_AND_LANGUAGE_MODEL}"
+        )
     if adapters is None:
         apply_stage(model, Stage(arguments.stage))
     training.remove_unused_columns = False

@@ -51,6 +51,8 @@ class LlavaMedTrainer(SFTTrainer):
     """
 
     def __init__(self, model: Any, args: Any, *, data_collator: Any, train_dataset: Any, **rest: Any) -> None:
+        # whole batches of a stream are of different widths, and one process cannot share them out
+        args.accelerator_config.dispatch_batches = False
         args.remove_unused_columns = False  # the collator reads images, and names bad rows by their ids
         without_optimizer = args.save_only_model
         if getattr(model, "is_distributed_loading_by_transformers", False):

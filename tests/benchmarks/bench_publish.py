@@ -88,7 +88,8 @@ _STREAM = (
     next(iter(stream))
     first = time.perf_counter() - start
     rows = sum(1 for _ in stream.shuffle(seed=0, buffer_size=100).take(1000))
-    extra = {{"opened s": opened, "first row s": first, "shuffled rows/s": rows / (time.perf_counter() - start - first)}}
+    shuffled = rows / (time.perf_counter() - start - first)
+    extra = {{"opened s": opened, "first row s": first, "shuffled rows/s": shuffled}}
     """,
 )
 

@@ -30,7 +30,7 @@ class Run:
         label: in the tree.
         commands: one after the other; `PYTHON` stands for the interpreter.
         needs: the run that must be done before, if any.
-        facts: for the record: recipe and epochs of a training run.
+        facts: for the record: recipe, epochs and model of a training run.
     """
 
     name: str
@@ -168,7 +168,13 @@ class _Planner:
         command = (*self.launcher, "-m", "llavamed_trainer", "train", *_flags(settings))
         label = f"{recipe}, {epochs} epoch{'s' * (epochs != 1)}{f', seed {seed}' if seeded else ''}"
         needs = before.name if before else None
-        return self._put(Run(name, stage, label, (command,), needs, {"recipe": recipe, "epochs": epochs}))
+        facts: dict[str, str | int] = {
+            "recipe": recipe,
+            "epochs": epochs,
+            "language_model": variant.language_model,
+            "vision": variant.vision,
+        }
+        return self._put(Run(name, stage, label, (command,), needs, facts))
 
     def _evaluate(self, before: Run | None, variant: Variant, benchmark: str) -> None:
         name = f"{before.name if before else _base_name(variant)}/eval-{benchmark}"

@@ -164,7 +164,9 @@ def _take_judged(results: Results, path: Path, stated: Mapping[str, Any]) -> Ite
 
 
 def _take_run(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
-    if stated["hours"] is not None:  # a run that was taken up again does not know what came before
+    model = stated.get("language_model", "7b"), stated.get("vision", "clip")
+    # the tables' hours are of one model; a run that was taken up again does not know what came before
+    if stated["hours"] is not None and model == ("7b", "clip"):
         run = Run(str(stated["recipe"]), int(stated["epochs"]))
         results.hours.setdefault(run, []).append(float(stated["hours"]))
     yield ("run", path)

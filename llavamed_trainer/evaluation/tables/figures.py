@@ -1,11 +1,11 @@
 """How a figure is written, in every format."""
 
-from llavamed_trainer.evaluation.tables.fill import Cell, Row, Table
+from llavamed_trainer.evaluation.tables.fill import Cell, Marks, Row, Table
 
 PAPER, OURS = "paper", "ours"
 
 
-def lines_of(row: Row, table: Table) -> list[tuple[str, list[tuple[str, str]]]]:
+def lines_of(row: Row, table: Table) -> list[tuple[str, list[tuple[str, Marks]]]]:
     """The lines that a row becomes: who says it, then (figure, marks) of each column.
 
     The paper's line stands first, ours below it with the difference in brackets; either is left out where it has

@@ -19,14 +19,18 @@ METRIC = {"open": "open_recall", "closed": "closed_accuracy"}
 """The paper's column → the metric it is."""
 
 
+Marks = tuple[str, ...]
+"""Letters of notes below a table."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One figure of the paper and ours; `marks` are the letters of notes below the table."""
 
     paper: float | None
     ours: float | None
-    marks: str = ""
-    our_marks: str = ""
+    marks: Marks = ()
+    our_marks: Marks = ()
 
     @property
     def difference(self) -> float | None:
@@ -81,11 +85,17 @@ class _Notes:
     def mark(self, text: str) -> str:
         if text not in self.texts:
             self.texts.append(text)
-        return ascii_lowercase[self.texts.index(text)]
+        return _label(self.texts.index(text))
 
     @property
     def marked(self) -> tuple[tuple[str, str], ...]:
         return tuple((self.mark(text), text) for text in self.texts)
+
+
+def _label(index: int) -> str:
+    """a, b, … z, aa, ab, …"""
+    rest, last = divmod(index, len(ascii_lowercase))
+    return (_label(rest - 1) if rest else "") + ascii_lowercase[last]
 
 
 def fill(results: Results) -> list[Table]:
@@ -130,7 +140,7 @@ def _head(row: PaperRow, head: Sequence[str]) -> tuple[str, ...]:
 
 def _cells(paper: PaperTable, group: str, row: PaperRow, results: Results, notes: _Notes) -> tuple[Cell, ...]:
     marks = {
-        column: "".join(
+        column: tuple(
             notes.mark(f"Paper: {each.note}")
             for each in paper.errata
             if each.row == row.label and each.group in (None, group) and column in each.columns
@@ -140,14 +150,14 @@ def _cells(paper: PaperTable, group: str, row: PaperRow, results: Results, notes
     ours = dict(_ours(paper, row, results, notes))
     cells = []
     for column, figure in zip(paper.columns, row.paper, strict=True):
-        own, how = ours.get(column, (None, ""))
+        own, how = ours.get(column, (None, ()))
         cells.append(Cell(figure, own, marks=marks[column], our_marks=how))
     return tuple(cells)
 
 
 def _ours(
     paper: PaperTable, row: PaperRow, results: Results, notes: _Notes
-) -> Iterator[tuple[str, tuple[float, str]]]:
+) -> Iterator[tuple[str, tuple[float, Marks]]]:
     """Column → our figure and its marks."""
     if paper.kind == "chat" and row.variant:
         yield from _judged(row.variant, results, paper.columns, notes)
@@ -158,14 +168,14 @@ def _ours(
         yield from figures.items()
     hours = [each for run in row.runs if (each := results.hours_of(run)) is not None]
     if row.runs and len(hours) == len(row.runs):
-        yield "hours", (statistics.fmean(hours), "")
+        yield "hours", (statistics.fmean(hours), ())
 
 
 def _judged(
     variant: Variant, results: Results, columns: Iterable[str], notes: _Notes
-) -> Iterator[tuple[str, tuple[float, str]]]:
+) -> Iterator[tuple[str, tuple[float, Marks]]]:
     runs = [each for each in results.judged if each.variant and each.variant.unseeded() == variant.unseeded()]
-    marks = "".join(
+    marks = tuple(
         notes.mark(f"Ours: PARTIAL, {run.judged} of {run.asked} questions have a verdict.")
         for run in runs
         if run.judged < run.asked
@@ -177,9 +187,9 @@ def _judged(
 
 def _benchmarks(
     variant: Variant, results: Results, notes: _Notes, seed: int | None
-) -> Iterator[tuple[str, tuple[float, str]]]:
+) -> Iterator[tuple[str, tuple[float, Marks]]]:
     """Means over the seeds, or the figures of one; the average where all six are there."""
-    figures = dict[str, tuple[float, str]]()
+    figures = dict[str, tuple[float, Marks]]()
     for benchmark in BENCHMARKS:
         runs = [
             run
@@ -193,22 +203,24 @@ def _benchmarks(
                 figures[f"{benchmark}/{kind}"] = (statistics.fmean(values), marks)
     yield from figures.items()
     if len(figures) == len(BENCHMARKS) * len(METRIC):
-        yield "average", (statistics.fmean(value for value, _ in figures.values()), "")
+        yield "average", (statistics.fmean(value for value, _ in figures.values()), ())
 
 
-def _how(runs: Sequence[Scored], kind: str, values: Sequence[float], notes: _Notes) -> str:
+def _how(runs: Sequence[Scored], kind: str, values: Sequence[float], notes: _Notes) -> Marks:
     """Marks of what a reader must know of a figure of ours."""
-    marks = ""
+    marks: list[str] = []
     if len(values) > 1:
         spread = statistics.stdev(values)
-        marks += notes.mark(f"Ours: the mean of {len(values)} runs, standard deviation {spread:.2f}.")
+        marks.append(notes.mark(f"Ours: the mean of {len(values)} runs, standard deviation {spread:.2f}."))
     if kind == "closed" and any(run.scores["prompt_form"] == "plain" for run in runs):
-        marks += notes.mark("Ours: closed questions asked without their options.")
+        marks.append(notes.mark("Ours: closed questions asked without their options."))
     for run in runs:
         if run.scores["partial"]:
             scored, questions = run.scores["scored"], run.scores["questions"]
-            marks += notes.mark(f"Ours: PARTIAL, {scored:,} of {questions:,} questions have a prediction.")
-    return "".join(dict.fromkeys(marks))
+            marks.append(
+                notes.mark(f"Ours: PARTIAL, {scored:,} of {questions:,} questions have a prediction.")
+            )
+    return tuple(dict.fromkeys(marks))
 
 
 def _chinese(paper: PaperTable, results: Results) -> Table:
@@ -275,7 +287,7 @@ def _others(results: Results) -> Table | None:
         )
         for each in results.scored
         if not (each.is_comparable and each.variant and each.variant.unseeded() in known)
-        for partial in ["a" if each.scores["partial"] else ""]
+        for partial in [("a",) if each.scores["partial"] else ()]
     ]
     if not rows:
         return None

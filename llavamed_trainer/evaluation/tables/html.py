@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llavamed_trainer.evaluation.tables.figures import lines_of, name_of
-from llavamed_trainer.evaluation.tables.fill import Row, Table
+from llavamed_trainer.evaluation.tables.fill import Marks, Row, Table
 from llavamed_trainer.evaluation.tables.paper_tables import other_errata
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _drawn(table: Table) -> "list[tuple[str, Drawing]]":
     return plots(table)
 
 
-def _lines(row: Row, table: Table) -> list[tuple[Sequence[str], str, list[tuple[str, str]]]]:
+def _lines(row: Row, table: Table) -> list[tuple[Sequence[str], str, list[tuple[str, Marks]]]]:
     return [
         (row.head if place == 0 else [""] * len(row.head), who, figures)
         for place, (who, figures) in enumerate(lines_of(row, table))

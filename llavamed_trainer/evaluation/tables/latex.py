@@ -66,7 +66,7 @@ def _below(table: Table) -> Iterator[str]:
         yield rf"\par\noindent {_text(note)}"
 
 
-def _cell(figure: str, marks: str, *, bold: bool) -> str:
+def _cell(figure: str, marks: Sequence[str], *, bold: bool) -> str:
     if not figure:
         return ""
     text = rf"\textbf{{{figure}}}" if bold else figure

@@ -46,7 +46,7 @@ def _below(table: Table) -> Iterator[str]:
     yield ""
 
 
-def _cell(figure: str, marks: str, *, bold: bool) -> str:
+def _cell(figure: str, marks: Sequence[str], *, bold: bool) -> str:
     if not figure:
         return ""
     text = f"**{figure}**" if bold else figure

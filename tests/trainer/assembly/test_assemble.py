@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jinja2 import TemplateError
 from PIL import Image
 from transformers import AutoModel, AutoModelForCausalLM, AutoProcessor, LlavaForConditionalGeneration
 
@@ -173,3 +174,19 @@ def test_the_templates_mark_the_answer_and_its_end_alone(name: str) -> None:
         token for token, answer in zip(found["input_ids"], found["assistant_masks"], strict=True) if answer
     ]
     assert tokenizer.decode(marked) == " A cyst.</s>"
+
+
+def test_a_system_turn_stands_in_the_system_s_place_and_other_roles_are_refused() -> None:
+    tokenizer = plain_tokenizer(["a b"])
+    turns = [{"role": "system", "content": "You are a radiologist."}, *TURNS[:1]]
+
+    def rendered(name: str, turns: list[dict[str, object]]) -> str:
+        text = tokenizer.apply_chat_template(turns, chat_template=TEMPLATES[name], tokenize=False)
+        assert isinstance(text, str)
+        return text
+
+    assert rendered("vicuna_v1", turns) == "<s>You are a radiologist. USER: <image>\nWhat is it?"
+    assert rendered("mistral", turns) == "<s>[INST] You are a radiologist.\n\n<image>\nWhat is it? [/INST]"
+    for name in TEMPLATES:
+        with pytest.raises(TemplateError, match="not tool"):
+            rendered(name, [*TURNS, {"role": "tool", "content": "x"}])

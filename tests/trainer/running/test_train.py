@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import torch
 from huggingface_hub import HfApi, ModelCard
 from rich.console import Console
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from llavamed_data.errors import LlavaMedError, UsageError
@@ -216,6 +217,23 @@ def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
     assert after.first_loss < report.first_loss
     merged = load_file(tmp_path / "run" / "model.safetensors")
     assert not any("lora" in name for name in merged)
+
+
+def test_adapters_are_refused_in_a_stage_that_leaves_the_language_model_alone(train: Train) -> None:
+    with pytest.raises(UsageError, match="which this stage leaves alone"):
+        train("stage1", "--use_peft", "true", "--max_steps", "1")
+
+
+def test_a_checkpoint_that_lacks_weights_is_not_trained_from_random_ones(
+    train: Train, tiny_llava: Path, tmp_path: Path
+) -> None:
+    torn = tmp_path / "torn"
+    shutil.copytree(tiny_llava, torn)
+    weights = load_file(torn / "model.safetensors")
+    del weights["language_model.model.norm.weight"]
+    save_file(weights, torn / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UsageError, match="lacks 1 weights"):
+        train("stage1", "--model_name_or_path", str(torn), "--max_steps", "1")
 
 
 def test_four_bit_is_refused_where_it_cannot_be_had(train: Train) -> None:

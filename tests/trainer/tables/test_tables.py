@@ -138,6 +138,33 @@ def test_hours_of_runs_are_means_and_those_of_fine_tuning_over_the_benchmarks(tm
     assert row(table(tmp_path, "11"), "9 epochs") == [None, 2]
 
 
+def test_hours_of_another_model_stand_in_no_table_of_7b_hours(tmp_path: Path) -> None:
+    for name, model, hours in (("a", "7b", 6.0), ("b", "13b", 12.0)):
+        stated = {"kind": "llavamed-run", "recipe": "stage1", "epochs": 1, "hours": hours}
+        (tmp_path / f"{name}.json").write_text(
+            json.dumps({**stated, "language_model": model, "vision": "clip"})
+        )
+    assert row(table(tmp_path, "5"), "1 epoch") == [6.0]
+
+
+def test_there_are_letters_for_any_number_of_notes(tmp_path: Path) -> None:
+    """Six configurations by three seeds on six figures: more means with a spread of their own than letters."""
+    for number, stage2 in enumerate((1, 3)):
+        for at, instruct in enumerate(("10k", "60k", "60k-im")):
+            for seed in (1, 2, 3):
+                for of, benchmark in enumerate(SIX):
+                    spread = 1 + number + 2 * at + 6 * of
+                    figures = scores(benchmark, 10.0 + seed * spread, 20.0 + seed * (spread + 40))
+                    variant = f"instruct={instruct},stage1=1,stage2={stage2},seed={seed}"
+                    put(tmp_path, f"{stage2}-{instruct}-{seed}-{benchmark}.json", variant, figures)
+    made = table(tmp_path, "4a")
+    labels = [label for label, _ in made.marked]
+    assert len(labels) == len(set(labels)) > 26
+    assert labels[:2] == ["a", "b"]
+    assert labels[26:28] == ["aa", "ab"]
+    assert f"<sup>{labels[26]}</sup>" in to_markdown(fill(collect(tmp_path)))
+
+
 def test_judgements_fill_table_1(tmp_path: Path) -> None:
     said = {"questions": 9, "reference_first": 30.0, "swapped": 40.0, "both": 35.0}
     stated = {

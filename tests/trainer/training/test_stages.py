@@ -64,30 +64,14 @@ def test_the_projector_is_the_papers_linear_layer_before_and_after_training_and_
 
 
 def test_32_rows_of_the_evaluation_set_are_memorised(eval_rows: list[Row], tmp_path: Path) -> None:
-    """The first round of each, with its answer's first five words: learnt to a loss under 0.1, and said back."""
-    rows = []
-    for row in eval_rows[:32]:
-        question, answer = (turn["content"] for turn in row["messages"][:2])
-        image = [part for part in question if part["type"] == "image"]
-        texts = [" ".join(part["text"].split()[:8]) for part in question if part["type"] == "text"]
-        said = " ".join(answer[0]["text"].split()[:5])
-        asked = [*image, {"type": "text", "text": f"{len(rows)}: {texts[0]}"}]
-        rows.append(
-            {
-                "id": row["id"],
-                "images": row["images"],
-                "messages": [
-                    {"role": "user", "content": asked},
-                    {"role": "assistant", "content": [{"type": "text", "text": said}]},
-                ],
-            }
-        )
+    """Real questions and answers, whole: learnt to a loss under 0.1, and said back."""
+    rows = eval_rows[:32]
     texts = [part["text"] for row in rows for turn in row["messages"] for part in turn["content"]]
     path = assemble_tiny(tmp_path / "tiny", [text for text in texts if text])
     processor = AutoProcessor.from_pretrained(path)
     held = Dataset.from_list(rows).cast_column("images", List(Image(decode=False)))
     settings = {
-        "max_steps": 150,
+        "max_steps": 240,
         "per_device_train_batch_size": 16,
         "learning_rate": 5e-3,
         "lr_scheduler_type": "cosine",
@@ -105,7 +89,7 @@ def test_32_rows_of_the_evaluation_set_are_memorised(eval_rows: list[Row], tmp_p
         start = int((batch["labels"][0] != -100).nonzero()[0])
         prompt = {name: batch[name][:, :start] for name in ("input_ids", "attention_mask")}
         said = made.model.generate(
-            **prompt, pixel_values=batch["pixel_values"], max_new_tokens=40, do_sample=False
+            **prompt, pixel_values=batch["pixel_values"], max_new_tokens=300, do_sample=False
         )[0, start:]
         wanted = row["messages"][1]["content"][0]["text"]
         assert processor.tokenizer.decode(said, skip_special_tokens=True).strip() == wanted, row["id"]
