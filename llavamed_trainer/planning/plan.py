@@ -152,9 +152,9 @@ def make_plan(
     rows_a_step = int(settings.get("global_batch_size", 128))
     accumulated = accumulation(rows_a_step, at_once, gpus)
     learning = _learning(settings, lora)
-    tokens = min(
-        shape.vision.patches + data.text_tokens, int(settings.get("max_length") or data.text_tokens**2)
-    )
+    tokens = shape.vision.patches + data.text_tokens
+    if settings.get("max_length"):
+        tokens = min(tokens, int(settings["max_length"]))
     epochs = float(settings.get("num_train_epochs", 3))
     steps = ceil(epochs * ceil(ceil(data.rows / (at_once * gpus)) / accumulated))
     each = operations(shape, Batch(1, tokens, data.answer_tokens), learning).total

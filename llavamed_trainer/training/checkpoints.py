@@ -55,7 +55,7 @@ def fault_of(checkpoint: Path) -> str | None:
                 pass
         except (OSError, SafetensorError):
             return f"{path.name} is damaged"
-    for path in sorted(checkpoint.glob("*.pt")):
+    for path in sorted([*checkpoint.glob("*.pt"), *checkpoint.glob("*.pth")]):
         if not zipfile.is_zipfile(path):
             return f"{path.name} is damaged"
     return None

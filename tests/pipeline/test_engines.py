@@ -114,11 +114,14 @@ def begun(work: Path, station: str) -> tuple[int, int] | None:
     """How many tasks of a station have ended, of how many, once the first of several has."""
     listed, most = ("handles.txt", MOST_ARTICLES) if station == "extract" else ("wanted.txt", MOST_IMAGES)
     least = LEAST_ARTICLES if station == "extract" else LEAST_IMAGES
-    for path in work.rglob(listed):
-        tasks = tasks_for(len(path.read_text().splitlines()), least=least, most=most)
-        ended = len(marks(path.parent))
-        if tasks > 2 and ended:
-            return ended, tasks
+    try:
+        for path in work.rglob(listed):
+            tasks = tasks_for(len(path.read_text().splitlines()), least=least, most=most)
+            ended = len(marks(path.parent))
+            if tasks > 2 and ended:
+                return ended, tasks
+    except FileNotFoundError:  # a folder was renamed into its place while it was looked at: look again
+        return None
     return None
 
 

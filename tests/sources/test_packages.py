@@ -178,6 +178,7 @@ def bombs() -> Iterator[tuple[str, Callable[[], bytes]]]:
 @pytest.mark.parametrize(("build"), [build for _, build in bombs()], ids=[name for name, _ in bombs()])
 def test_a_bomb_is_refused_in_bounded_time_and_memory(build: Callable[[], bytes], tmp_path: Path) -> None:
     packages = package(tmp_path, build())
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of whatever else this process has run
     tracemalloc.start()
     start = time.perf_counter()
     try:
@@ -189,7 +190,7 @@ def test_a_bomb_is_refused_in_bounded_time_and_memory(build: Callable[[], bytes]
     assert got.reason in (Reason.ARCHIVE_HOSTILE, Reason.XML_TOO_LARGE)
     assert peak < 64 << 20
     assert time.perf_counter() - start < 20  # a gigabyte in full takes much longer under tracing
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 << 20  # KiB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - most < 512 << 10  # KiB
 
 
 @pytest.mark.parametrize(

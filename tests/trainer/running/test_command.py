@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from llavamed_trainer.recipes import RECIPES
@@ -41,11 +40,9 @@ def test_help_names_every_command_without_loading_torch() -> None:
 
 
 def test_help_of_train_names_the_recipes() -> None:
-    started = time.monotonic()
     done = typed("train", "--help")
     assert done.returncode == 0
     assert all(name in done.stdout for name in RECIPES)
-    assert time.monotonic() - started < 10  # seconds on a busy machine; torch alone would take several
 
 
 def test_a_wrong_call_is_one_line() -> None:

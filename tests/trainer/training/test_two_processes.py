@@ -30,7 +30,7 @@ def on_disk(rows: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def launch(*arguments: object, processes: int = 2, **environment: str) -> "subprocess.CompletedProcess[str]":
+def launch(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
     """`accelerate launch` on CPU; with `--cpu` it starts one process, whatever the number asked for."""
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     command += ["--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"]
@@ -79,6 +79,6 @@ def test_two_processes_have_the_curve_of_one_and_go_on_after_a_kill(
 def test_a_launch_that_asked_for_fsdp_and_did_not_get_it_fails(
     tiny_llava: Path, on_disk: Path, tmp_path: Path
 ) -> None:
-    made = launch(tiny_llava, on_disk, tmp_path, "ddp", 2, LEARNT, processes=1, ACCELERATE_USE_FSDP="true")
+    made = launch(tiny_llava, on_disk, tmp_path, "ddp", 2, LEARNT, ACCELERATE_USE_FSDP="true")
     assert made.returncode != 0
     assert "the launch asked for FSDP" in made.stderr

@@ -1,6 +1,6 @@
 """What `accelerate launch` starts in the tests of two processes.
 
-two_processes.py MODEL ROWS OUT ddp|sharded|wants-fsdp SIZE STAGE [die-at=STEP] [resume]
+two_processes.py MODEL ROWS OUT ddp|sharded SIZE STAGE [die-at=STEP] [resume]
 """
 
 import json
