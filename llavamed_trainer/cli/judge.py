@@ -17,7 +17,7 @@ def judge(
         str | None, typer.Option(help="Any OpenAI-compatible address.", show_default="OpenAI's own")
     ] = None,
     reference: Annotated[
-        bool, typer.Option("--reference", help="The judge writes the reference answers, from the text.")
+        bool, typer.Option("--reference", help="The judge writes the reference answers, from caption and mentions.")
     ] = False,
     one_order: Annotated[
         bool, typer.Option("--one-order", help="Reference first alone, as the paper: half the requests.")
@@ -48,6 +48,8 @@ def judge(
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the files only.")] = False,
 ) -> None:
     """Let an LLM score answers beside reference answers: Table 1. Run again after a failure, only the rest is asked.
+
+    Reference answers are written from caption and mentions, which no candidate sees: an upper bound, not a competitor.
 
     Example: python -m llavamed_trainer judge answers.jsonl --model gpt-4o --max-cost 5
     """

@@ -210,10 +210,7 @@ def _trainer(
         )
     adapters = make_adapters(call.model, model)
     if adapters is not None and Stage(arguments.stage) is Stage.PROJECTOR:
-        raise UsageError(
-            "--use_peft adapts the language model, which this stage leaves alone: leave it out, or give --stage "
-            f"{Stage.PROJECTOR_AND_LANGUAGE_MODEL}"
-        )
+        log.say("--use_peft: adapters of the language model are trained beside the projector of this stage")
     if adapters is None:
         apply_stage(model, Stage(arguments.stage))
     training.remove_unused_columns = False

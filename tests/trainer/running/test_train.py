@@ -219,9 +219,17 @@ def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
     assert not any("lora" in name for name in merged)
 
 
-def test_adapters_are_refused_in_a_stage_that_leaves_the_language_model_alone(train: Train) -> None:
-    with pytest.raises(UsageError, match="which this stage leaves alone"):
-        train("stage1", "--use_peft", "true", "--max_steps", "1")
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "stage2-60k-im"])
+def test_every_recipe_runs_with_adapters(
+    recipe: str, train: Train, said: io.StringIO, tmp_path: Path
+) -> None:
+    train(recipe, "--use_peft", "true", "--max_steps", "2", "--gradient_checkpointing", "false")
+    names = load_file(tmp_path / "run" / "adapter_model.safetensors").keys()
+    assert any("language_model" in name and "lora_A" in name for name in names)
+    assert any("multi_modal_projector" in name for name in names)
+    assert not any("vision_tower" in name for name in names)
+    beside = "trained beside the projector of this stage" in said.getvalue()
+    assert beside == (load_recipe(recipe).settings["stage"] == "projector")
 
 
 def test_a_checkpoint_that_lacks_weights_is_not_trained_from_random_ones(
