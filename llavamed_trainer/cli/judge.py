@@ -17,7 +17,10 @@ def judge(
         str | None, typer.Option(help="Any OpenAI-compatible address.", show_default="OpenAI's own")
     ] = None,
     reference: Annotated[
-        bool, typer.Option("--reference", help="The judge writes the reference answers, from caption and mentions.")
+        bool,
+        typer.Option(
+            "--reference", help="The judge writes the reference answers, from caption and mentions."
+        ),
     ] = False,
     one_order: Annotated[
         bool, typer.Option("--one-order", help="Reference first alone, as the paper: half the requests.")
