@@ -1,19 +1,16 @@
-"""The commands together, and how a run ends: a table or one clear line, never a traceback."""
+"""The commands together, and where their settings come from."""
 
-import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
-from rich.console import Console
-from rich.text import Text
 
 from llavamed_data import __version__
 from llavamed_data.cli.build import build, option
 from llavamed_data.cli.clean import clean
+from llavamed_data.cli.ending import run
 from llavamed_data.cli.estimate import estimate
 from llavamed_data.cli.exchange import export, import_
 from llavamed_data.cli.extract import extract
@@ -22,8 +19,7 @@ from llavamed_data.cli.show import browse, show
 from llavamed_data.cli.stats import stats
 from llavamed_data.cli.update import update
 from llavamed_data.cli.validate import validate
-from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.pipeline.station import explain
+from llavamed_data.errors import UsageError
 
 app = typer.Typer(
     name="llavamed_data",
@@ -45,11 +41,6 @@ app.command("import")(import_)
 app.command()(show)
 app.command()(browse)
 app.command()(stats)
-
-_WRONG_CALL: type[Exception] = typer.BadParameter.__mro__[1]
-"""The command-line library's own error for a wrong call; Typer names only this subclass of it."""
-
-_STOPPED = 130
 
 
 def _version(wanted: bool) -> None:
@@ -91,23 +82,4 @@ def _settings(path: Path, context: typer.Context) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the command line and ends the process: 0 done, 1 failed, 2 wrong call."""
-    try:
-        code = app(standalone_mode=False)
-    except _WRONG_CALL as error:
-        code = _fail(f"{error.format_message()} (see --help)", 2)  # type: ignore[attr-defined]
-    except LlavaMedError as error:
-        code = _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except OSError as error:
-        code = _fail(explain(error, Path()), 1)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _fail("stopped: run the same command again to go on, finished work is kept", _STOPPED)
-    raise SystemExit(code if isinstance(code, int) else 0)
-
-
-def _fail(message: str, code: int) -> int:
-    line = "".join(mark if mark.isprintable() else " " for mark in message)
-    Console(stderr=True, soft_wrap=True, highlight=False).print(Text(f"error: {line}"))
-    return code
+    run(app)

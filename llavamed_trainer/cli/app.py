@@ -1,16 +1,12 @@
-"""The commands together, and how a run ends: a result or one clear line, never a traceback."""
+"""The commands together."""
 
 import os
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from llavamed_data import __version__
-from llavamed_data.errors import LlavaMedError
+from llavamed_data.cli.ending import run
 from llavamed_trainer.cli.assemble import assemble
 from llavamed_trainer.cli.judge import judge
 from llavamed_trainer.cli.plan import plan
@@ -37,11 +33,6 @@ app.command()(judge)
 app.command()(tables)
 app.command()(sweep)
 
-_WRONG_CALL: type[Exception] = typer.BadParameter.__mro__[1]
-"""The command-line library's own error for a wrong call; Typer names only this subclass of it."""
-
-_STOPPED = 130
-
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -60,28 +51,7 @@ def settings(
 
 def main() -> None:
     """Runs the command line and ends the process: 0 done, 1 failed, 2 wrong call."""
-    try:
-        code = app(standalone_mode=False)
-    except _WRONG_CALL as error:
-        code = _fail(f"{error.format_message()} (see --help)", 2)  # type: ignore[attr-defined]
-    except LlavaMedError as error:
-        code = _fail(str(error), error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
-    except OSError as error:
-        from llavamed_data.pipeline.station import explain
-
-        code = _fail(explain(error, Path()), 1)
-    except (KeyboardInterrupt, typer.Abort):
-        code = _fail("stopped: run the same command again to go on, finished work is kept", _STOPPED)
-    raise SystemExit(code if isinstance(code, int) else 0)
-
-
-def _fail(message: str, code: int) -> int:
-    line = "".join(mark if mark.isprintable() else " " for mark in message)
-    Console(stderr=True, soft_wrap=True, highlight=False).print(Text(f"error: {_who()}{line}"))
-    return code
+    run(app, speaker=_who())
 
 
 def _who() -> str:
