@@ -18,6 +18,7 @@ from datatrove.utils.stats import PipelineStats
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.pipeline.engine import Engine, QuietTasks
+from llavamed_data.pipeline.sbatch import check_sbatch
 
 SBATCH = {"time": "24:00:00", "cpus-per-task": "1", "mem-per-cpu": "2G"}
 """What a job asks for unless told otherwise; the partition is the cluster's default one."""
@@ -43,12 +44,7 @@ class SlurmEngine(Engine):
     sbatch: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if taken := sorted(_OURS & self.sbatch.keys()):
-            raise UsageError(f"--slurm {taken[0]} cannot be set: the engine chooses it")
-        if shutil.which("sbatch") is None:
-            raise UsageError(
-                "--engine slurm needs sbatch on the PATH: run it on a login node of a Slurm cluster"
-            )
+        check_sbatch(self.sbatch, _OURS, "engine")
         if "SLURM_ARRAY_TASK_ID" in os.environ:
             raise UsageError("--engine slurm cannot be started from within a task of a Slurm job array")
 

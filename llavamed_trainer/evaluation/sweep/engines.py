@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.pipeline.sbatch import check_sbatch
 from llavamed_trainer.evaluation.sweep.execute import DONE, execute
 from llavamed_trainer.evaluation.sweep.plan import Run
 
@@ -67,12 +67,7 @@ class Slurm:
     sbatch: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if taken := sorted(_OURS & self.sbatch.keys()):
-            raise UsageError(f"--slurm {taken[0]} cannot be set: the sweep chooses it")
-        if shutil.which("sbatch") is None:
-            raise UsageError(
-                "--engine slurm needs sbatch on the PATH: run it on a login node of a Slurm cluster"
-            )
+        check_sbatch(self.sbatch, _OURS, "sweep")
 
     def run(self, runs: Sequence[Run], folder: Path, told: Told) -> None:
         """See `Engine`. A job that an earlier start of the sweep has queued is taken over, not queued again."""
