@@ -47,6 +47,11 @@ FewShots = Annotated[
 Prices = Annotated[Path | None, option(help="YAML of prices in place of the project's.", show_default=False)]
 Rpm = Annotated[float | None, option(min=1, help="Requests a minute.", show_default=False)]
 Tpm = Annotated[float | None, option(min=1, help="Tokens a minute.", show_default=False)]
+Timeout = Annotated[float, option(min=1, help="Seconds that one request may take.")]
+MaxCost = Annotated[
+    float | None,
+    option(min=0, help="Dollars at which the run stops, before passing them.", show_default=False),
+]
 
 
 def build(
@@ -113,10 +118,7 @@ def build(
     prices: Prices = None,
     rpm: Rpm = None,
     tpm: Tpm = None,
-    max_cost: Annotated[
-        float | None,
-        option(min=0, help="Dollars at which the run stops, before passing them.", show_default=False),
-    ] = None,
+    max_cost: MaxCost = None,
     drop_unseen_facts: Annotated[
         bool, option("--drop-unseen-facts", help="Drop rounds that quote what no image shows.")
     ] = False,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from llavamed_data.cli.build import MaxCost, Prices, Rpm, Timeout, Tpm
+
 
 def judge(
     answers: Annotated[Path, typer.Argument(help="JSON Lines of answers, ours or the released code's.")],
@@ -38,15 +40,11 @@ def judge(
         Path | None, typer.Option(help="Verdicts.", show_default="ANSWERS with .judged.jsonl")
     ] = None,
     work: Annotated[Path, typer.Option(help="Folder of the journal.")] = Path(".llavamed"),
-    rpm: Annotated[float | None, typer.Option(min=1, help="Requests a minute.", show_default=False)] = None,
-    tpm: Annotated[float | None, typer.Option(min=1, help="Tokens a minute.", show_default=False)] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Dollars at which the run stops.", show_default=False)
-    ] = None,
-    prices: Annotated[
-        Path | None, typer.Option(help="A price table of your own.", show_default=False)
-    ] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one request may take.")] = 120.0,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_cost: MaxCost = None,
+    prices: Prices = None,
+    timeout: Timeout = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the files only.")] = False,
 ) -> None:

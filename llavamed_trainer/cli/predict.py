@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from llavamed_data.cli.build import MaxCost, Prices, Rpm, Timeout, Tpm
+
 
 class PromptForm(StrEnum):
     """How closed questions are asked."""
@@ -84,15 +86,11 @@ def predict(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write over answers of another run.")] = False,
     work: Annotated[Path, typer.Option(help="Folder of the journal (--base-url).")] = Path(".llavamed"),
-    rpm: Annotated[float | None, typer.Option(min=1, help="Requests a minute.", show_default=False)] = None,
-    tpm: Annotated[float | None, typer.Option(min=1, help="Tokens a minute.", show_default=False)] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Dollars at which the run stops.", show_default=False)
-    ] = None,
-    prices: Annotated[
-        Path | None, typer.Option(help="A price table of your own.", show_default=False)
-    ] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds that one request may take.")] = 120.0,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    max_cost: MaxCost = None,
+    prices: Prices = None,
+    timeout: Timeout = 120.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
 ) -> None:
     """Answer a benchmark, greedily; run again after a kill, only the rest is answered.

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from nltk.translate.bleu_score import sentence_bleu
 
+from llavamed_trainer.evaluation.answers import AnswerLine
 from llavamed_trainer.evaluation.scoring.metrics import score_closed, score_open
-from llavamed_trainer.evaluation.scoring.predictions import Answered, Prediction
+from llavamed_trainer.evaluation.scoring.predictions import Answered
 from llavamed_trainer.evaluation.scoring.resample import Resampling
 from llavamed_trainer.evaluation.scoring.scores import score_answered
 from llavamed_trainer.evaluation.scoring.truth import Question, Truth
@@ -118,7 +119,7 @@ def ours_with_intervals(data: list[tuple[str, str, str]]) -> None:
     pairs = tuple(
         (
             Question(str(at), "?", truth, "OPEN" if kind == "OPEN" else "CLOSED", None, None, "en", None),
-            Prediction(str(at), None, answer, "plain", "model", at),
+            AnswerLine(str(at), None, answer, "plain", "model", at),
         )
         for at, (kind, answer, truth) in enumerate(data)
     )

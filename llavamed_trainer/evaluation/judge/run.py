@@ -14,6 +14,7 @@ from llavamed_data.instruct.generate import Completer
 from llavamed_data.instruct.journal import Journal
 from llavamed_data.instruct.references import References
 from llavamed_data.instruct.server import Server
+from llavamed_data.pipeline.files import write_text_whole
 from llavamed_data.reasons import Drop
 from llavamed_trainer.evaluation.judge.relative import (
     Judged,
@@ -23,7 +24,7 @@ from llavamed_trainer.evaluation.judge.relative import (
     table,
 )
 from llavamed_trainer.evaluation.judge.verdicts import ChatJudge, Contest, Verdict
-from llavamed_trainer.evaluation.predict.answer_file import Unanswered, write_unanswered, write_whole
+from llavamed_trainer.evaluation.predict.answer_file import Unanswered, write_unanswered
 from llavamed_trainer.evaluation.predict.answers_in import read_answers
 from llavamed_trainer.evaluation.predict.questions import Benchmark, Question
 
@@ -245,6 +246,6 @@ def _write(
         for verdict in (each.first, each.second)
         if verdict
     )
-    write_whole(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text_whole(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     stated = result.to_dict() | {"variant": dict(options.variant)}
-    write_whole(scores_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
+    write_text_whole(scores_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")

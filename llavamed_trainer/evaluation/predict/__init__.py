@@ -3,19 +3,17 @@
 from llavamed_trainer.evaluation.predict.answer_file import Prediction, Unanswered, write_answers
 from llavamed_trainer.evaluation.predict.answers_in import read_answers
 from llavamed_trainer.evaluation.predict.options import PredictOptions, PredictReport
-from llavamed_trainer.evaluation.predict.prompts import FORMS, OPTIONS, PromptForm, prompt_of
+from llavamed_trainer.evaluation.predict.prompts import OPTIONS, prompt_of
 from llavamed_trainer.evaluation.predict.questions import BENCHMARKS, Benchmark, Question
 from llavamed_trainer.evaluation.predict.run import convert, predict
 
 __all__ = [
     "BENCHMARKS",
-    "FORMS",
     "OPTIONS",
     "Benchmark",
     "PredictOptions",
     "PredictReport",
     "Prediction",
-    "PromptForm",
     "Question",
     "Unanswered",
     "convert",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.evaluation.predict.prompts import PromptForm
+from llavamed_data.pipeline.files import write_text_whole
+from llavamed_trainer.evaluation.answers import PromptForm
 
 FileForm: TypeAlias = Literal["ours", "released"]
 
@@ -142,27 +143,16 @@ def write_answers(path: Path, predictions: Sequence[Prediction], form: FileForm 
         if form == "ours"
         else (_released(place, each) for place, each in enumerate(predictions))
     )
-    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_unanswered(path: Path, unanswered: Iterable[Unanswered]) -> None:
     """Writes which questions have no answer and why; no file where all have one."""
     text = "".join(json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in unanswered)
     if text:
-        write_whole(path, text)
+        write_text_whole(path, text)
     else:
         path.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file aside, makes it last, and puts it in its place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.aside")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
 
 
 def _released(place: int, prediction: Prediction) -> dict[str, Any]:

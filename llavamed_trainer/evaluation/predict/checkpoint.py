@@ -7,10 +7,9 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoProcessor, LlavaForConditionalGeneration
-from transformers.utils.peft_utils import find_adapter_config_file
 
 from llavamed_data.errors import UsageError
+from llavamed_trainer.assembly.loading import load_llava
 
 _SAMPLED = 1 << 20
 _WEIGHTS = (".safetensors", ".bin")
@@ -39,21 +38,10 @@ def load_checkpoint(name: str, device: torch.device, dtype: str = "auto") -> Che
         dtype: `auto` is bfloat16 on a GPU and float32 elsewhere; else a name of torch's.
 
     Raises:
-        UsageError: no such checkpoint, one that is no LLaVA, that lacks weights (a checkpoint of the projector
-            alone does) or a chat template, or an unknown dtype.
+        UsageError: as `load_llava`; no chat template, or an unknown dtype.
     """
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    kind = _dtype(dtype, device)
-    adapter = _adapter(name)
-    try:
-        if adapter is None:
-            model, processor = _whole(name, kind), _processor(name)
-        else:
-            model, processor = _adapted(name, kind)
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{name} is no LLaVA checkpoint: {' '.join(str(error).split())[:200]}") from error
+    model, processor = load_llava(name, dtype=_dtype(dtype, device))
     if not processor.chat_template:
         raise UsageError(f"{name} has no chat template: give it one with `llavamed_trainer assemble`")
     return Checkpoint(model.to(device).eval(), processor)
@@ -77,47 +65,6 @@ def identity(name: str) -> str:
                 file.seek(size - _SAMPLED)
                 digest.update(file.read())
     return digest.hexdigest()
-
-
-def _whole(name: str, dtype: torch.dtype) -> Any:
-    config = transformers.AutoConfig.from_pretrained(name)
-    if config.model_type != "llava":
-        raise UsageError(
-            f"{name} is a {config.model_type} model: predict answers with LLaVA checkpoints; serve others with an "
-            "OpenAI-compatible server and name it with --base-url"
-        )
-    loaded: Any = LlavaForConditionalGeneration.from_pretrained(name, dtype=dtype, output_loading_info=True)
-    model, told = loaded
-    if told["missing_keys"]:
-        lost = sorted(told["missing_keys"])
-        raise UsageError(
-            f"{name} lacks {len(lost)} of the model's weights, such as {lost[0]}: name a whole checkpoint or an "
-            "adapter"
-        )
-    return model
-
-
-def _adapted(name: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    from peft import PeftConfig, PeftModel
-
-    base = PeftConfig.from_pretrained(name).base_model_name_or_path
-    if not base:
-        raise UsageError(f"the adapter {name} does not say which model it belongs to")
-    model = PeftModel.from_pretrained(_whole(base, dtype), name).merge_and_unload()
-    own = any((Path(name) / file).exists() for file in ("processor_config.json", "preprocessor_config.json"))
-    return model, _processor(name if own else base)
-
-
-def _processor(name: str) -> Any:
-    return AutoProcessor.from_pretrained(name)  # type: ignore[no-untyped-call]
-
-
-def _adapter(name: str) -> str | None:
-    try:
-        found: str | None = find_adapter_config_file(name)
-    except OSError:
-        return None
-    return found
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:

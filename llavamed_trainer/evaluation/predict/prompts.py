@@ -1,12 +1,7 @@
 """How a question is asked: as it stands, or with the choices beside it."""
 
-from typing import Literal, TypeAlias
-
+from llavamed_trainer.evaluation.answers import PromptForm
 from llavamed_trainer.evaluation.predict.questions import Question
-
-PromptForm: TypeAlias = Literal["plain", "options"]
-
-FORMS: tuple[PromptForm, ...] = ("plain", "options")
 
 OPTIONS = "Please choose from the following two options: [yes, no]"
 """What the authors put behind every closed question, those included whose answer is neither yes nor no (21 of

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError
-from llavamed_trainer.evaluation.scoring.predictions import Answered, PromptForm, join
+from llavamed_trainer.evaluation.answers import PromptForm
+from llavamed_trainer.evaluation.scoring.predictions import Answered, join
 from llavamed_trainer.evaluation.scoring.resample import (
     Floats,
     Resampling,

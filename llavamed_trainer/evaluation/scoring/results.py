@@ -1,10 +1,10 @@
 """The results file that `tables` reads."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from llavamed_data.pipeline.files import write_text_whole
 from llavamed_trainer.evaluation.scoring.scores import Scores, scores_to_dict
 
 KIND = "llavamed-scores"
@@ -26,7 +26,4 @@ def write_results(
         "variant": dict(variant or {}),
         "scores": [scores_to_dict(each) for each in scores],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.part")
-    aside.write_text(json.dumps(stated, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, path)  # noqa: PTH105
+    write_text_whole(path, json.dumps(stated, indent=1, ensure_ascii=False) + "\n")

@@ -7,8 +7,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from llavamed_trainer.evaluation.answers import AnswerLine, PromptForm
 from llavamed_trainer.evaluation.scoring.metrics import score_closed, score_open
-from llavamed_trainer.evaluation.scoring.predictions import Answered, Prediction, PromptForm, join
+from llavamed_trainer.evaluation.scoring.predictions import Answered, join
 from llavamed_trainer.evaluation.scoring.refusals import is_refusal
 from llavamed_trainer.evaluation.scoring.resample import Floats, Resampling, intervals
 from llavamed_trainer.evaluation.scoring.truth import Question, Truth, load_truth
@@ -143,7 +144,7 @@ def score_answered(answered: Answered, truth: Truth, how: Resampling) -> Scores:
     )
 
 
-def values_of(pairs: Sequence[tuple[Question, Prediction]]) -> Floats:
+def values_of(pairs: Sequence[tuple[Question, AnswerLine]]) -> Floats:
     """[questions, metrics] in the order of `METRICS`, 0 to 1; NaN where a metric is not of a question's kind."""
     values = np.full((len(pairs), len(METRICS)), np.nan)
     columns = {family: columns_of(family) for family in FAMILIES}

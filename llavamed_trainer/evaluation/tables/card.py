@@ -1,11 +1,11 @@
 """Scores for a model card: its results table and its `model-index`."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llavamed_data.errors import UsageError
+from llavamed_data.pipeline.files import written_whole
 from llavamed_trainer.evaluation.tables.collect import Results
 
 if TYPE_CHECKING:
@@ -73,6 +73,5 @@ def update_card(path: Path, results: "Sequence[Result]") -> None:
         )
         for each in results
     ]
-    aside = path.with_name(f"{path.name}.part")
-    card.save(aside)
-    os.replace(aside, path)  # noqa: PTH105
+    with written_whole(path) as aside:
+        card.save(aside)

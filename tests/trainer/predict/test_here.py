@@ -184,7 +184,7 @@ def test_the_released_form_goes_out_and_comes_back(
     assert again.read_bytes() == undisturbed.read_bytes()
     lines = released.read_text().splitlines()
     released.write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(LlavaMedError, match="27 answers for 28 questions"):
+    with pytest.raises(LlavaMedError, match="has no prediction for 1 question, the first is"):
         convert(released, again, options)
 
 
@@ -272,13 +272,13 @@ def test_a_checkpoint_that_lacks_weights_is_refused(
         {name: weight for name, weight in weights.items() if "projector" in name},
         folder / "model.safetensors", metadata={"format": "pt"},
     )  # fmt: skip
-    with pytest.raises(UsageError, match="lacks .* of the model's weights"):
+    with pytest.raises(UsageError, match="lacks [0-9]+ weights"):
         predict(tmp_path / "out.jsonl", replace(options, model=str(folder)))
 
 
 def test_a_name_that_is_no_model_or_benchmark_is_told(tmp_path: Path, options: PredictOptions) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="is no LLaVA checkpoint"):
+    with pytest.raises(UsageError, match="there is no LLaVA checkpoint"):
         predict(tmp_path / "out.jsonl", replace(options, model=str(tmp_path / "empty")))
     with pytest.raises(UsageError, match="no split 'validation': choose from test"):
         predict(tmp_path / "out.jsonl", replace(options, split="validation"))
