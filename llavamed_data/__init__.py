@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from llavamed_data.pipeline.build import build
-    from llavamed_data.pipeline.options import BuildOptions
-    from llavamed_data.pipeline.pairs_file import extract_to_file
+    from llavamed_data.pipeline.builds.build import build
+    from llavamed_data.pipeline.builds.options import BuildOptions
+    from llavamed_data.pipeline.builds.pairs import extract_to_file
     from llavamed_data.validation import validate
 
 __all__ = ["BuildOptions", "__version__", "build", "extract_to_file", "validate"]
 
 _HOMES = {
-    "build": "llavamed_data.pipeline.build",
-    "BuildOptions": "llavamed_data.pipeline.options",
-    "extract_to_file": "llavamed_data.pipeline.pairs_file",
+    "build": "llavamed_data.pipeline.builds.build",
+    "BuildOptions": "llavamed_data.pipeline.builds.options",
+    "extract_to_file": "llavamed_data.pipeline.builds.pairs",
     "validate": "llavamed_data.validation",
 }
 

@@ -8,7 +8,12 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import pytest
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+CHECKOUT = Path(__file__).resolve().parents[1]
+"""The folder that holds the packages, the tests and the examples."""
+
+EXAMPLES = CHECKOUT / "examples"
+
+SHARED_DATA = CHECKOUT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,8 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from llavamed_data import __version__
-from llavamed_data.cli.build import build, option
+from llavamed_data.cli.build import build
 from llavamed_data.cli.clean import clean
-from llavamed_data.cli.ending import run
 from llavamed_data.cli.estimate import estimate
 from llavamed_data.cli.exchange import export, import_
 from llavamed_data.cli.extract import extract
@@ -19,7 +17,10 @@ from llavamed_data.cli.show import browse, show
 from llavamed_data.cli.stats import stats
 from llavamed_data.cli.update import update
 from llavamed_data.cli.validate import validate
+from llavamed_data.console.ending import run
+from llavamed_data.console.options import option
 from llavamed_data.errors import UsageError
+from llavamed_data.version import __version__
 
 app = typer.Typer(
     name="llavamed_data",

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +9,7 @@ import typer
 from rich.console import Console
 
 from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm
-
-option = partial(typer.Option, show_envvar=False)
-"""An option whose help does not repeat the rule for environment variables."""
+from llavamed_data.console.options import MaxCost, Prices, Rpm, Tpm, option
 
 Quiet = Annotated[bool, option("--quiet", help="No progress and no tables.")]
 AsJson = Annotated[bool, option("--json", help="The summary as JSON on standard output.")]
@@ -43,14 +40,6 @@ Size = Annotated[
 ]
 FewShots = Annotated[
     Path | None, option(help="YAML of few-shot examples in place of the project's.", show_default=False)
-]
-Prices = Annotated[Path | None, option(help="YAML of prices in place of the project's.", show_default=False)]
-Rpm = Annotated[float | None, option(min=1, help="Requests a minute.", show_default=False)]
-Tpm = Annotated[float | None, option(min=1, help="Tokens a minute.", show_default=False)]
-Timeout = Annotated[float, option(min=1, help="Seconds that one request may take.")]
-MaxCost = Annotated[
-    float | None,
-    option(min=0, help="Dollars at which the run stops, before passing them.", show_default=False),
 ]
 
 
@@ -140,11 +129,11 @@ def build(
     Example: python -m llavamed_data build 60k-im --source packages:/data/pmc
     """
     from llavamed_data.cli.engines import open_engine
-    from llavamed_data.cli.progress import watched
     from llavamed_data.cli.tables import show_build
-    from llavamed_data.pipeline.build import build as run
-    from llavamed_data.pipeline.options import BuildOptions
-    from llavamed_data.pipeline.writing import WritingOptions
+    from llavamed_data.console.progress import watched
+    from llavamed_data.instruct.generation import WritingOptions
+    from llavamed_data.pipeline.builds.build import build as run
+    from llavamed_data.pipeline.builds.options import BuildOptions
 
     options = BuildOptions(
         source=source,

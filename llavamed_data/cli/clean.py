@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from llavamed_data.cli.build import option
+from llavamed_data.console.options import option
 
 
 def clean(

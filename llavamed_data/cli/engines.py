@@ -9,7 +9,7 @@ import typer
 from llavamed_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from llavamed_data.pipeline.engine import Engine, Watch
+    from llavamed_data.engine.local import Engine, Watch
 
 
 class EngineName(StrEnum):
@@ -61,14 +61,14 @@ def open_engine(
     if slurm and name is not EngineName.SLURM:
         raise UsageError("--slurm goes with --engine slurm")
     if name is EngineName.RAY:
-        from llavamed_data.pipeline.ray_engine import RayEngine
+        from llavamed_data.engine.ray import RayEngine
 
         return RayEngine(workers=workers, watch=watch, address=ray_address)
     if name is EngineName.SLURM:
-        from llavamed_data.pipeline.slurm_engine import SlurmEngine
+        from llavamed_data.engine.slurm import SlurmEngine
 
         return SlurmEngine(workers=workers, watch=watch, sbatch=dict(map(_key_value, slurm or ())))
-    from llavamed_data.pipeline.engine import Engine
+    from llavamed_data.engine.local import Engine
 
     return Engine(workers=workers, watch=watch)
 

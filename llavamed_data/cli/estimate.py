@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from llavamed_data.cli.build import AsJson, FewShots, Limit, Prices, Rpm, Size, Source, Tpm, Work, option
+from llavamed_data.cli.build import AsJson, FewShots, Limit, Size, Source, Work
+from llavamed_data.console.options import Prices, Rpm, Tpm, option
 
 
 def estimate(
@@ -31,9 +32,9 @@ def estimate(
 
     Example: python -m llavamed_data estimate 60k-im --model gpt-4o --rpm 3000 --tpm 400000
     """
-    from llavamed_data.pipeline.estimate import estimate_recipe, first_requests
-    from llavamed_data.pipeline.options import BuildOptions
-    from llavamed_data.pipeline.writing import WritingOptions
+    from llavamed_data.instruct.generation import WritingOptions
+    from llavamed_data.pipeline.builds.estimate import estimate_recipe, first_requests
+    from llavamed_data.pipeline.builds.options import BuildOptions
 
     writing = WritingOptions(
         generator="openai", model=model, few_shots=few_shots, prices=prices, rpm=rpm, tpm=tpm

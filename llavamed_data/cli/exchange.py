@@ -8,7 +8,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from llavamed_data.cli.build import Quiet, option
+from llavamed_data.cli.build import Quiet
+from llavamed_data.console.options import option
 
 
 class FormatName(StrEnum):
@@ -32,7 +33,7 @@ def export(
 
     Example: python -m llavamed_data export llava-med/60k-im --to sharegpt
     """
-    from llavamed_data.cli.progress import watched
+    from llavamed_data.console.progress import watched
     from llavamed_data.exchange import export_dataset
 
     folder = out or Path("exports") / f"{Path(dataset).resolve().name}-{to.value}"
@@ -56,7 +57,7 @@ def import_(
 
     Example: python -m llavamed_data import llava_instruct.json --from llava --images images --out llava-med/mine
     """
-    from llavamed_data.cli.progress import watched
+    from llavamed_data.console.progress import watched
     from llavamed_data.exchange import import_dataset
 
     with watched(quiet=quiet) as watch:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from rich.console import Console
 
-from llavamed_data.cli.build import Limit, Pmcids, Query, Quiet, Source, Work, Workers, option
+from llavamed_data.cli.build import Limit, Pmcids, Query, Quiet, Source, Work, Workers
 from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm
+from llavamed_data.console.options import option
 
 
 def extract(
@@ -27,10 +28,10 @@ def extract(
     Example: python -m llavamed_data extract --source jats:articles --out pairs.parquet
     """
     from llavamed_data.cli.engines import open_engine
-    from llavamed_data.cli.progress import watched
     from llavamed_data.cli.tables import show_stations
-    from llavamed_data.pipeline.choice import Choice
-    from llavamed_data.pipeline.pairs_file import extract_to_file
+    from llavamed_data.console.progress import watched
+    from llavamed_data.pipeline.builds.pairs import extract_to_file
+    from llavamed_data.sources.chosen_articles import Choice
 
     with watched(quiet=quiet) as watch:
         summary = extract_to_file(

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from llavamed_data.cli.build import AsJson, option
+from llavamed_data.cli.build import AsJson
+from llavamed_data.console.options import option
 
 
 def publish(
@@ -42,7 +43,7 @@ def publish(
 
     Example: python -m llavamed_data publish llava-med/60k-im --repo-id ORG/60k-im --tag v1.0
     """
-    from llavamed_data.cli.progress import watched
+    from llavamed_data.console.progress import watched
     from llavamed_data.errors import UsageError
     from llavamed_data.publish import CollectionReport, PublishReport, publish_all
     from llavamed_data.publish import publish as publish_one

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from llavamed_data.cli.build import option
+from llavamed_data.console.options import option
 
 Set = Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")]
 
@@ -23,8 +23,8 @@ def show(
 
     Example: python -m llavamed_data show llava-med/60k-im 99000010_f1
     """
+    from llavamed_data.dataset.reader import Dataset
     from llavamed_data.errors import UsageError
-    from llavamed_data.show.dataset import Dataset
     from llavamed_data.show.names import FileNames
     from llavamed_data.show.terminal import show_row
 
@@ -58,16 +58,16 @@ def browse(
 
     Example: python -m llavamed_data browse llava-med/60k-im
     """
-    from llavamed_data.pipeline.files import written_whole
+    from llavamed_data.dataset.reader import Dataset
+    from llavamed_data.io.atomic import atomic_path
     from llavamed_data.show.choice import Wanted
-    from llavamed_data.show.dataset import Dataset
     from llavamed_data.show.pages import single_page
     from llavamed_data.show.server import BrowseServer
 
     opened, console = Dataset(dataset), Console(highlight=False)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(out) as aside:
+        with atomic_path(out) as aside:
             aside.write_text(single_page(opened, Wanted(words, domain), limit=limit), encoding="utf-8")
         console.print(Text(f"{out}: open it in a browser"), soft_wrap=True)
         return

@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from llavamed_data.cli.build import AsJson, Quiet, option
+from llavamed_data.cli.build import AsJson, Quiet
+from llavamed_data.console.options import option
 
 
 def stats(
@@ -42,7 +43,7 @@ def stats(
 
     Example: python -m llavamed_data stats llava-med/60k-im
     """
-    from llavamed_data.cli.progress import watched
+    from llavamed_data.console.progress import watched
     from llavamed_data.stats import statistics, write_report
 
     with watched(quiet=quiet or as_json) as watch:

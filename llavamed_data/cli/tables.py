@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.pipeline.summary import BuildSummary, Built, SplitCounts, Step
+from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts, Step
 
 _RIGHT = {"in", "kept", "time", "rows", "images", "open", "closed"}
 

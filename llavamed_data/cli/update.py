@@ -7,8 +7,9 @@ from typing import Annotated
 
 from rich.console import Console
 
-from llavamed_data.cli.build import AsJson, Quiet, Work, Workers, option
+from llavamed_data.cli.build import AsJson, Quiet, Work, Workers
 from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm, open_engine
+from llavamed_data.console.options import option
 
 
 def update(
@@ -27,9 +28,9 @@ def update(
 
     Example: python -m llavamed_data update --work .llavamed
     """
-    from llavamed_data.cli.progress import watched
     from llavamed_data.cli.tables import show_build
-    from llavamed_data.pipeline.update import update as run
+    from llavamed_data.console.progress import watched
+    from llavamed_data.pipeline.builds.update import update as run
 
     with watched(quiet=quiet or as_json) as watch:
         opened = open_engine(engine, workers=workers, ray_address=ray_address, slurm=slurm, watch=watch)

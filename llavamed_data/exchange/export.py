@@ -9,16 +9,16 @@ from typing import Self
 
 import pyarrow.types as pt
 
-from llavamed_data import __version__
+from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.exchange.folder import made_whole
 from llavamed_data.exchange.formats import IMAGES, Format, format_named
 from llavamed_data.exchange.forms import Picture, Pictures, Record, axolotl_record
 from llavamed_data.exchange.manifest import Manifest
 from llavamed_data.exchange.tars import TarShards
 from llavamed_data.exchange.values import check_types, to_json
-from llavamed_data.show.dataset import Dataset, Row
+from llavamed_data.io.atomic import atomic_folder
 from llavamed_data.show.names import FileNames, kind_of_image
+from llavamed_data.version import __version__
 
 BATCH_ROWS = 16
 """Rows with their images in memory at a time."""
@@ -71,7 +71,7 @@ def export_dataset(dataset: str, form: str, out: Path, *, watch: Watch | None = 
         raise UsageError(f"{out} lies inside the dataset: choose a folder beside it with --out")
     names, rows = FileNames(), {}
     images = 0
-    with made_whole(out) as folder:
+    with atomic_folder(out) as folder:
         for split in opened.splits:
             write = _write_tars if chosen.packed else _write_files
             counted = _Counted(opened, split, watch)

@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from llavamed_data.dataset.messages import turns_of
+from llavamed_data.dataset.reader import Row
 from llavamed_data.exchange.values import from_json, restored, to_json
-from llavamed_data.figures import DOMAINS
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.show.dataset import Row, turns_of
+from llavamed_data.recipes import DOMAINS
 from llavamed_data.sources.released.domains import first_flagged
 
 Record = dict[str, Any]

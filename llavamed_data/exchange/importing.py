@@ -10,20 +10,19 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from llavamed_data import __version__
+from llavamed_data.dataset.columns import arrow_schema, features
+from llavamed_data.dataset.reader import Row
+from llavamed_data.dataset.writer import write_split
 from llavamed_data.errors import UsageError
 from llavamed_data.exchange.export import KEPT_TEXTS
-from llavamed_data.exchange.folder import made_whole
 from llavamed_data.exchange.formats import Format, format_named
 from llavamed_data.exchange.forms import SIDE, Picture, Pictures, Record
 from llavamed_data.exchange.manifest import Manifest, read_manifest
 from llavamed_data.exchange.records import Fetch, Rows, default_images, find_rows, records
-from llavamed_data.exchange.shards import write_split
-from llavamed_data.pipeline.files import write_dropped
-from llavamed_data.pipeline.tally import Dropped, Tally
-from llavamed_data.reasons import Drop, Reason
-from llavamed_data.schemas import arrow_schema, features
-from llavamed_data.show.dataset import Row
+from llavamed_data.io.atomic import atomic_folder
+from llavamed_data.io.dropped import write_dropped
+from llavamed_data.reasons import Drop, Dropped, Reason, Tally
+from llavamed_data.version import __version__
 
 KIND = "instruct"
 """The kind of a set whose files do not say what it is."""
@@ -87,7 +86,7 @@ def import_dataset(
     reading = _Reading(chosen, manifest, schema, images or default_images(path, chosen), watch)
     imported = Imported(out, form, reading.tally, ignored=reading.ignored)
     imported.exported = sum(manifest.rows.values()) if manifest else None
-    with made_whole(out) as folder:
+    with atomic_folder(out) as folder:
         (folder / "data").mkdir()
         for rows in found:
             imported.rows[rows.split] = write_split(reading.rows(rows), folder / "data", rows.split, schema)

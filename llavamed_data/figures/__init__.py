@@ -3,13 +3,12 @@
 No text generation and no I/O: captions, bytes and images in, verdicts out.
 """
 
-from llavamed_data.figures.domains import DOMAINS, domain_of, domains_of
+from llavamed_data.figures.domains import domain_of, domains_of
 from llavamed_data.figures.gutters import count_panels, image_is_single_plot
 from llavamed_data.figures.panel_marks import caption_is_single_plot
 from llavamed_data.figures.soundness import FORMATS, ImageLimits, SoundImage, inspect_image
 
 __all__ = [
-    "DOMAINS",
     "FORMATS",
     "ImageLimits",
     "SoundImage",

@@ -15,12 +15,11 @@ from typing import Any
 import yaml
 
 from llavamed_data.jats.sentences import split_sentences
+from llavamed_data.recipes import DOMAINS
 
 READ_CHARACTERS = 20_000
 """How much of a caption is read for its domain and its panel marks: no honest one is longer, and rules take time."""
 
-DOMAINS = ("chest_xray", "mri", "histology", "gross", "ct_scan")
-"""The five domains, in the order of Table 1: where a caption names several, the first counts."""
 
 _CLAUSE_END = re.compile(r"(?<=;)\s+|(?<=[.:])\s*(?=\(?[A-Za-z]\)\s)")
 _PLAIN = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | {"’": "'", "‘": "'", "“": '"', "”": '"', "×": "x"})

@@ -2,29 +2,22 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import TypeVar
 
-from llavamed_data.instruct.chat import FollowUp, Tally
 from llavamed_data.instruct.cleaning import clean, rules_version
 from llavamed_data.instruct.conversation import Conversation, Pair
-from llavamed_data.instruct.prompts import Message, Prompt, instruction
+from llavamed_data.instruct.prompts import Prompt, instruction, load_few_shots
 from llavamed_data.instruct.quality import Quality
-from llavamed_data.instruct.request import Answer, JsonObject, Request
 from llavamed_data.instruct.rounds import parse_rounds
-from llavamed_data.instruct.server import Model, Outcome
+from llavamed_data.llm.chat import Limits
+from llavamed_data.llm.completer import Completer, model_settings, open_completer
+from llavamed_data.llm.journal import Journal
+from llavamed_data.llm.request import Answer, Message, Request
+from llavamed_data.llm.server import Model, Outcome, Server
 from llavamed_data.reasons import Drop, Reason
 
 T = TypeVar("T")
-
-
-class Completer(Protocol):
-    """Answers requests in order: `ChatClient` or `BatchClient`; `tally` says what it did so far."""
-
-    tally: Tally
-
-    def complete(  # noqa: D102
-        self, jobs: Iterable[tuple[T, Request]], follow_up: FollowUp | None = None
-    ) -> Iterator[tuple[T, Outcome]]: ...
 
 
 @dataclass(frozen=True)
@@ -113,6 +106,37 @@ def remind(request: Request, answer: Answer) -> Request | None:
     return replace(request, body={**request.body, "messages": messages})
 
 
-def dry_run(generator: LlmGenerator, pairs: Iterable[Pair], count: int = 3) -> list[JsonObject]:
-    """The whole bodies of the first `count` requests; nothing is sent."""
-    return [dict(generator.request(pair).body) for pair, _ in zip(pairs, range(count), strict=False)]
+def open_generator(
+    name: str,
+    model: str,
+    journal: Journal,
+    *,
+    mentions: bool,
+    few_shots: Path | None = None,
+    server: Server | None = None,
+    limits: Limits | None = None,
+    prices: Path | None = None,
+    quality: Quality | None = None,
+) -> LlmGenerator:
+    """The back end `name`, ready to generate.
+
+    Args:
+        name: `openai` or `openai-batch`.
+        model: as the server knows it.
+        journal: where answers are kept; the caller opens and closes it.
+        mentions: send the pairs' inline mentions (60K-IM and eval).
+        few_shots: a file of few-shot examples other than the project's.
+        server, limits, prices: as `open_completer` takes them.
+        quality: the checks beyond the cleaning rules.
+
+    Raises:
+        UsageError: no key, no price for a cost limit, a faulty file.
+    """
+    settings = model_settings(model, prices)
+    return LlmGenerator(
+        name=name,
+        completer=open_completer(name, settings, journal, server=server, limits=limits, prices=prices),
+        chat_model=settings,
+        prompt=Prompt.build(load_few_shots(few_shots), mentions=mentions),
+        quality=quality or Quality(),
+    )

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from llavamed_data.instruct.conversation import Conversation, Pair
-from llavamed_data.instruct.generate import Completer
 from llavamed_data.instruct.prompts import instruction, pair_text
-from llavamed_data.instruct.request import Request
-from llavamed_data.instruct.server import Model
+from llavamed_data.llm.completer import Completer
+from llavamed_data.llm.request import Request
+from llavamed_data.llm.server import Model
 from llavamed_data.reasons import Drop, Reason
 
 _SCORE = re.compile(r"(?<![\d.])(10|[1-9])(?![\d.]*\d)")

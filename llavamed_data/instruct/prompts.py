@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import jsonschema
 import yaml
 
 from llavamed_data.errors import UsageError
 from llavamed_data.instruct.conversation import Pair, Turn
-
-DOMAINS = ("chest_xray", "mri", "histology", "gross", "ct_scan")
+from llavamed_data.llm.request import Message
+from llavamed_data.recipes import DOMAINS
 
 _FEW_SHOTS_SCHEMA = {
     "type": "array",
@@ -48,13 +48,6 @@ _FEW_SHOTS_SCHEMA = {
         },
     },
 }
-
-
-class Message(TypedDict):
-    """One message of a chat request."""
-
-    role: str
-    content: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The stations between a source and a dataset, and the engine that runs them."""
+"""From a source to datasets: `steps` is the method of the paper's section 3, `builds` puts the steps together."""

@@ -2,6 +2,7 @@
 
 from llavamed_data.recipes.benchmark import BENCHMARKS, SPLITS, Benchmark, Counts, HubCopy, load_benchmark
 from llavamed_data.recipes.recipe import (
+    DOMAINS,
     EVAL,
     RECIPES,
     Converse,
@@ -9,11 +10,11 @@ from llavamed_data.recipes.recipe import (
     Select,
     Task,
     load_recipe,
-    recipe_names,
 )
 
 __all__ = [
     "BENCHMARKS",
+    "DOMAINS",
     "EVAL",
     "RECIPES",
     "SPLITS",
@@ -26,5 +27,4 @@ __all__ = [
     "Task",
     "load_benchmark",
     "load_recipe",
-    "recipe_names",
 ]

@@ -16,6 +16,9 @@ RECIPES = ("alignment-600k", "10k", "60k", "60k-im", "eval")
 
 EVAL = "eval"
 
+DOMAINS = ("chest_xray", "mri", "histology", "gross", "ct_scan")
+"""The five domains of section 3, in the order in which they take turns and in which the first flagged one counts."""
+
 
 class Task(StrEnum):
     """What is written about a figure."""
@@ -75,11 +78,6 @@ class Recipe:
     size: int
     select: Select
     converse: Converse
-
-
-def recipe_names() -> tuple[str, ...]:
-    """Every recipe that `build` knows."""
-    return RECIPES
 
 
 @cache

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from llavamed_data.show.dataset import Dataset, Row, turns_of
+from llavamed_data.dataset.messages import turns_of
+from llavamed_data.dataset.reader import Dataset, Row
 
 COLUMNS = ("id", "domain", "caption", "messages", "license", "pmcid", "figure_label", "inline_mentions")
 """What is looked at, and what a page shows: all but the images."""

@@ -11,10 +11,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from llavamed_data.console.plain import one_line, plain
+from llavamed_data.dataset.messages import turns_of
+from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.show.choice import COLUMNS, Finder, Wanted
-from llavamed_data.show.dataset import Dataset, Row, turns_of
 from llavamed_data.show.pictures import as_jpeg, thumbnail
-from llavamed_data.show.plain import one_line, plain
 
 PAGE_ROWS = 24
 """Rows a page."""

@@ -6,9 +6,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.show.choice import Finder, Wanted
-from llavamed_data.show.dataset import Dataset
 from llavamed_data.show.names import kind_of_image
 from llavamed_data.show.pages import SERVED_POLICY, served_page
 

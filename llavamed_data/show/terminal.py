@@ -13,10 +13,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.show.dataset import Row, turns_of
+from llavamed_data.console.plain import one_line, plain
+from llavamed_data.dataset.messages import turns_of
+from llavamed_data.dataset.reader import Row
 from llavamed_data.show.names import FileNames
 from llavamed_data.show.pictures import thumbnail
-from llavamed_data.show.plain import one_line, plain
 
 _WIDEST = 72
 _TALLEST = 44

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from llavamed_data.show.plain import one_line
+from llavamed_data.charts import SERIES, Drawing
+from llavamed_data.console.plain import one_line
 from llavamed_data.stats.counts import quantile
-from llavamed_data.stats.drawing import SERIES, Drawing
 
 _WIDTH = 680.0
 _NAMES = 150.0

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from llavamed_data.charts import Drawing
 from llavamed_data.stats.bars import bars, columns
 from llavamed_data.stats.counts import Stats, mean, quantile
-from llavamed_data.stats.drawing import Drawing
 from llavamed_data.stats.phrases import top_phrases
 from llavamed_data.stats.sunburst import sunburst
 

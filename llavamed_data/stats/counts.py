@@ -9,10 +9,11 @@ from typing import Any
 import tiktoken
 import xxhash
 
+from llavamed_data.dataset.messages import rounds_of, turns_of
+from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.figures import DOMAINS
-from llavamed_data.instruct.cost import encoding
-from llavamed_data.show.dataset import Dataset, Row, rounds_of, turns_of
+from llavamed_data.llm.prices import encoding
+from llavamed_data.recipes import DOMAINS
 from llavamed_data.stats.card_counts import StationLine, counts_of_card
 from llavamed_data.stats.phrases import Phrase, first_sentence
 

@@ -6,10 +6,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from llavamed_data.show.plain import one_line
+from llavamed_data.charts import DARK, LIGHT, chart_style
+from llavamed_data.console.plain import one_line
 from llavamed_data.stats.charts import sections
 from llavamed_data.stats.counts import ENCODING, Stats, mean, quantile
-from llavamed_data.stats.drawing import DARK, LIGHT, chart_style
 
 
 def render_page(sets: Sequence[Stats]) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.show.dataset import Dataset
 from llavamed_data.stats.charts import sections
 from llavamed_data.stats.counts import Stats, Watch, count
 from llavamed_data.stats.gallery import PAGE, write_captions

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from llavamed_data.stats.drawing import Drawing, hue, point
+from llavamed_data.charts import Drawing, hue, point
 
 SIDE = 680.0
 

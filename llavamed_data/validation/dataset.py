@@ -8,25 +8,23 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from llavamed_data.schemas import arrow_schema, kind_of, load_schema
+from llavamed_data.dataset.columns import arrow_schema
+from llavamed_data.dataset.place import local_folder, neighbours
+from llavamed_data.dataset.schema import kind_of, load_schema
+from llavamed_data.dataset.shards import UNREADABLE, Shard, open_shard, recipe_of
 from llavamed_data.validation.articles import article_findings, articles_elsewhere
 from llavamed_data.validation.card import CARD, card_findings
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.images import image_fault
-from llavamed_data.validation.place import local_folder, neighbours
 from llavamed_data.validation.report import ID_SHOWN, Fault, Finding, Report
 from llavamed_data.validation.rows import BREACHES_A_ROW, Row, RowSchema, leak_findings, role_findings, shown
 from llavamed_data.validation.shards import (
-    UNREADABLE,
-    Shard,
     UnreadableRow,
     Values,
     batches_of,
     column_findings,
-    find_shards,
     name_faults,
-    open_shard,
-    recipe_of,
+    shards_and_faults,
 )
 
 Watcher = Callable[[int], None]
@@ -57,7 +55,7 @@ def validate(
     else:
         others = [local_folder(other) for other in beside]
     report = Report(path_or_repo)
-    shards, faults = find_shards(folder)
+    shards, faults = shards_and_faults(folder)
     origin = _origin(shards)
     report.kind, recipe = origin if origin else (None, None)
     faults += name_faults(shards, load_schema(report.kind)["x-splits"] if report.kind else None)

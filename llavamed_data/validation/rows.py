@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema_rs
 from jsonschema import ValidationError
 
+from llavamed_data.dataset.schema import load_schema, validator
 from llavamed_data.instruct.cleaning import leaks
 from llavamed_data.instruct.conversation import GENERATORS
-from llavamed_data.schemas import load_schema, validator
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.report import Finding
 

@@ -1,7 +1,6 @@
 """The Parquet files: are all there, have they the right columns, and what is in their rows."""
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,30 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from llavamed_data.dataset.shards import UNREADABLE, Shard, find_shards
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.report import Fault, Finding
 
-NAME = re.compile(r"(?P<split>[a-z]+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
 BATCH_ROWS = 64
 """Rows in memory at a time: a few MB of images."""
 
-BUFFER_BYTES = 1 << 20
-
-UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
-"""What Arrow raises on files and values that are not what they say; bad UTF-8 is a ValueError."""
-
 Values = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """A file of the dataset; `name` is its path relative to the dataset's folder."""
-
-    path: Path
-    name: str
-    split: str
-    index: int
-    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +28,15 @@ class UnreadableRow:
     reason: str
 
 
-def find_shards(folder: Path) -> tuple[list[Shard], list[Fault]]:
-    """The files under `data/` that are named as shards, in order, and a fault for each that is not."""
-    data = folder / "data"
-    shards: list[Shard] = []
-    faults: list[Fault] = []
+def shards_and_faults(folder: Path) -> tuple[list[Shard], list[Fault]]:
+    """Finds the shards of a dataset, and a fault for each other file that lies between them."""
     try:
-        paths = sorted(data.iterdir())
+        shards, others = find_shards(folder)
     except OSError as error:
-        return [], [Fault(Check.SHARDS, f"there are no shards: {error.strerror}", file="data")]
-    for path in paths:
-        name = f"data/{path.name}"
-        match = NAME.fullmatch(path.name)
-        if match and path.is_file():
-            shards.append(Shard(path, name, match["split"], int(match["index"]), int(match["count"])))
-        else:
-            faults.append(Fault(Check.SHARDS, "is not a shard, SPLIT-0000i-of-0000n.parquet", file=name))
+        return [], [Fault(Check.SHARDS, f"cannot be read: {error.strerror}", file="data")]
+    faults = [
+        Fault(Check.SHARDS, "is not a shard, SPLIT-0000i-of-0000n.parquet", file=name) for name in others
+    ]
     if not shards:
         faults.append(Fault(Check.SHARDS, "there are no shards", file="data"))
     return shards, faults
@@ -81,11 +57,6 @@ def name_faults(shards: Sequence[Shard], splits: Sequence[str] | None) -> Iterat
         for index in sorted(there ^ set(range(count))):
             fault = "is missing" if index < count else "is beyond the count in its name"
             yield Fault(Check.SHARDS, fault, file=f"data/{split}-{index:05d}-of-{count:05d}.parquet")
-
-
-def open_shard(path: Path) -> pq.ParquetFile:
-    """Opens a shard so that it is read page by page: by default pyarrow keeps all that it has read."""
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
 
 
 def column_findings(there: pa.Schema, wanted: pa.Schema) -> Iterator[Finding]:
@@ -134,26 +105,3 @@ def _row(batch: pa.RecordBatch, index: int) -> Values | UnreadableRow:
         except UNREADABLE as error:
             return UnreadableRow(name, f"cannot be read: {error}"[:200])
     return row
-
-
-def articles_of(path: Path) -> Iterator[str]:
-    """The `pmcid` and `pmid` values of a shard; raises one of `UNREADABLE` where they cannot be read."""
-    with open_shard(path) as file:
-        columns = [name for name in ("pmcid", "pmid") if name in file.schema_arrow.names]
-        for batch in file.iter_batches(columns=columns, use_threads=False) if columns else ():
-            for column in batch.columns:
-                yield from (value for value in column.unique().to_pylist() if isinstance(value, str))
-
-
-def recipe_of(path: Path) -> str | None:
-    """The recipe that the first row states; None if it states none or there is no row.
-
-    Raises one of `UNREADABLE` where the file cannot be read.
-    """
-    with open_shard(path) as file:
-        columns = [name for name in file.schema_arrow.names if name == "provenance"]
-        for batch in file.iter_batches(batch_size=1, columns=columns) if columns else ():
-            provenance = batch.to_pylist()[0]["provenance"]
-            recipe = provenance.get("recipe") if isinstance(provenance, dict) else None
-            return recipe if isinstance(recipe, str) else None
-    return None

@@ -1,9 +1,7 @@
 """Checkpoints written whole: `assemble` from parts, `convert_legacy` from the released layout."""
 
 import re
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 from transformers import LlavaForConditionalGeneration
 
 from llavamed_data.errors import UsageError
+from llavamed_data.io.atomic import atomic_folder
 from llavamed_trainer.assembly.joining import join
 from llavamed_trainer.assembly.language import load_language
 from llavamed_trainer.assembly.legacy import load_legacy, load_projector_file, template_of
@@ -148,7 +147,7 @@ def _write(
 ) -> Assembled:
     if dtype not in DTYPES:
         raise UsageError(f"no such dtype: {dtype!r}; choose from {', '.join(DTYPES)}")
-    with whole_folder(out) as partial, torch.random.fork_rng():
+    with atomic_folder(out) as partial, torch.random.fork_rng():
         torch.manual_seed(seed)
         model, processor = made()
         model.save_pretrained(partial)
@@ -162,32 +161,6 @@ def _write(
     }
     size = image.crop_size if getattr(image, "do_center_crop", False) else image.size
     return Assembled(out, parts, model.config.image_seq_length, int(size["height"]), dtype, template)
-
-
-def check_free(out: Path) -> None:
-    """Raises UsageError where `out` is a file, or holds something."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already: move it away, or choose another folder")
-
-
-@contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """A folder to write to that becomes `out` when the block ends well, and is removed when it does not.
-
-    Raises:
-        UsageError: `out` is a file, or holds something.
-    """
-    check_free(out)
-    partial = out.with_name(f".{out.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if out.exists():
-            out.rmdir()
-        partial.replace(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _size(module: torch.nn.Module) -> int:

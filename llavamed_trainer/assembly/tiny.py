@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from llavamed_data.errors import UsageError
-from llavamed_trainer.assembly.checkpoint import check_free, whole_folder
+from llavamed_data.io.atomic import atomic_folder, require_free
 from llavamed_trainer.assembly.joining import PROJECTORS
 from llavamed_trainer.assembly.projector import make_linear
 from llavamed_trainer.assembly.templates import TEMPLATES
@@ -122,7 +122,7 @@ def assemble_tiny_of(
         raise UsageError(
             f"choose a projector from {', '.join(PROJECTORS)} and a template from {', '.join(TEMPLATES)}"
         )
-    check_free(out)
+    require_free(out)
     try:
         sets = load_dataset(dataset)
     except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
@@ -138,7 +138,7 @@ def assemble_tiny_of(
         for part in turn["content"]
         if part["text"]
     )
-    with whole_folder(out) as partial:
+    with atomic_folder(out) as partial:
         assemble_tiny(partial, texts, projector=projector, template=template, seed=seed)
     return out
 

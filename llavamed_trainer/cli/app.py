@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from llavamed_data import __version__
-from llavamed_data.cli.ending import run
+from llavamed_data.console.ending import run
+from llavamed_data.version import __version__
 from llavamed_trainer.cli.assemble import assemble
 from llavamed_trainer.cli.judge import judge
 from llavamed_trainer.cli.plan import plan

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from llavamed_data.cli.build import MaxCost, Prices, Rpm, Timeout, Tpm
+from llavamed_data.console.options import MaxCost, Prices, Rpm, Timeout, Tpm
 
 
 def judge(
@@ -56,7 +56,7 @@ def judge(
     """
     from rich.console import Console
 
-    from llavamed_data.instruct.chat import Limits
+    from llavamed_data.llm.chat import Limits
     from llavamed_trainer.evaluation.judge.report import show_judgement
     from llavamed_trainer.evaluation.judge.run import JudgeOptions
     from llavamed_trainer.evaluation.judge.run import judge as run

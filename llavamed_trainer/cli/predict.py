@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from llavamed_data.cli.build import MaxCost, Prices, Rpm, Timeout, Tpm
+from llavamed_data.console.options import MaxCost, Prices, Rpm, Timeout, Tpm
 
 
 class PromptForm(StrEnum):
@@ -99,9 +99,9 @@ def predict(
     """
     from rich.console import Console
 
-    from llavamed_data.cli.progress import watched
+    from llavamed_data.console.progress import watched
     from llavamed_data.errors import UsageError
-    from llavamed_data.instruct.chat import Limits
+    from llavamed_data.llm.chat import Limits
     from llavamed_trainer.evaluation.predict.options import PredictOptions
     from llavamed_trainer.evaluation.predict.report import show_predictions
     from llavamed_trainer.evaluation.predict.run import convert

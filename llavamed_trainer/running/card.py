@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hub_cards import ModelCard, TrainingData, render_model_card
-from llavamed_data import __version__
+from llavamed_data.version import __version__
 from llavamed_trainer.running.curve import draw_curve, thin
 from llavamed_trainer.running.parsing import Call
 from llavamed_trainer.running.record import settings_of

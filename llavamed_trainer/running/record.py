@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from llavamed_data.errors import UsageError
-from llavamed_data.pipeline.files import written_whole
+from llavamed_data.io.atomic import atomic_path
 from llavamed_trainer.running.parsing import Call
 from llavamed_trainer.training import newest_checkpoint
 
@@ -126,5 +126,5 @@ def _changes(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 def _write(folder: Path, call: Call, state: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     stated = {"recipe": call.recipe.name, "state": state, "settings": settings_of(call)}
-    with written_whole(folder / RECORD) as aside:
+    with atomic_path(folder / RECORD) as aside:
         aside.write_text(json.dumps(stated, indent=1, default=str) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from tests.sources.corpus import article, inventory, lay_out
+from tests.llavamed_data.sources.corpus import article, inventory, lay_out
 
 ADDRESSES = 721_154
 FIRST = 2_000_000

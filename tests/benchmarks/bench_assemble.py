@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, disable_progress_bars
 
-from llavamed_data.pipeline.assemble import Record, write_shards
-from llavamed_data.pipeline.rows import messages, provenance
-from llavamed_data.pipeline.shelf import digest_of
-from llavamed_data.schemas import features
+from llavamed_data.dataset.columns import features
+from llavamed_data.dataset.messages import messages, provenance
+from llavamed_data.pipeline.steps.assemble import Record, write_shards
+from llavamed_data.pipeline.steps.image_store import digest_of
 from tests.benchmarks.side_by_side import medians, show
 
 FILES, FILE_BYTES = 2_000, 100_000

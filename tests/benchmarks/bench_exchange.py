@@ -13,10 +13,10 @@ import datasets
 import numpy as np
 from PIL import Image
 
+from llavamed_data.dataset.columns import features
 from llavamed_data.exchange import FORMATS, export_dataset, import_dataset
-from llavamed_data.schemas import features
 from tests.benchmarks.side_by_side import medians, show
-from tests.validation.sets import instruct_row, write_set
+from tests.llavamed_data.validation.sets import instruct_row, write_set
 
 ROWS = 1_000
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from lxml import etree
 
+from llavamed_data.engine.local import Engine
 from llavamed_data.jats import parse_article
-from llavamed_data.pipeline.engine import Engine
-from llavamed_data.pipeline.extract import extract
+from llavamed_data.pipeline.steps.extract import extract
 from llavamed_data.reasons import Drop
 from llavamed_data.sources.jats_files import JatsFiles
 from tests.benchmarks.side_by_side import medians, show

@@ -16,18 +16,13 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from llavamed_data.figures import (
-    DOMAINS,
-    caption_is_single_plot,
-    count_panels,
-    domains_of,
-    inspect_image,
-)
+from llavamed_data.figures import caption_is_single_plot, count_panels, domains_of, inspect_image
+from llavamed_data.recipes import DOMAINS
 from tests.benchmarks.side_by_side import medians, show
 from tests.conftest import SHARED_DATA
-from tests.figures import tiling
-from tests.figures.scores import Score, score
-from tests.figures.tiling import Tiled
+from tests.llavamed_data.figures import tiling
+from tests.llavamed_data.figures.scores import Score, score
+from tests.llavamed_data.figures.tiling import Tiled
 
 FIGURES = 400
 """Compound figures and as many single ones."""

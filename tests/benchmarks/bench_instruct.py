@@ -24,13 +24,13 @@ import openai
 from rich.console import Console
 from rich.table import Table
 
-from llavamed_data.instruct.chat import ChatClient, Limits
 from llavamed_data.instruct.conversation import Pair
 from llavamed_data.instruct.generate import LlmGenerator
-from llavamed_data.instruct.journal import Journal
 from llavamed_data.instruct.prompts import Prompt, load_few_shots
-from llavamed_data.instruct.request import Request
-from llavamed_data.instruct.server import Model, Server
+from llavamed_data.llm.chat import ChatClient, Limits
+from llavamed_data.llm.journal import Journal
+from llavamed_data.llm.request import Request
+from llavamed_data.llm.server import Model, Server
 from tests.servers.openai import KEY, prompt_tokens
 
 RPM, TPM, LATENCY = 3000.0, 400_000.0, 0.3

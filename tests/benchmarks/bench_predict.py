@@ -20,7 +20,7 @@ from llavamed_trainer.evaluation.predict import Benchmark, Question
 from llavamed_trainer.evaluation.predict.checkpoint import load_checkpoint
 from llavamed_trainer.evaluation.predict.generation import Answerer, Asked
 from tests.benchmarks.side_by_side import medians, show
-from tests.trainer.predict.sets import drawn, make_row, make_set
+from tests.llavamed_trainer.evaluation.predict.sets import drawn, make_row, make_set
 
 QUESTIONS, IMAGES = 451, 203
 WORDS = ("is", "there", "a", "fracture", "in", "the", "left", "lung", "or", "an", "effusion", "near", "heart")

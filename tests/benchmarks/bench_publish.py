@@ -23,16 +23,17 @@ from rich.console import Console
 from rich.table import Table
 
 from hub_cards.dataset_card import BUILT_BY
-from llavamed_data.pipeline.assemble import Record, write_shards
-from llavamed_data.pipeline.shelf import digest_of
+from llavamed_data.pipeline.steps.assemble import Record, write_shards
+from llavamed_data.pipeline.steps.image_store import digest_of
+from tests.conftest import CHECKOUT
+from tests.llavamed_data.validation.sets import card, instruct_row
 from tests.servers.hub import HubProcess, running_hub
-from tests.validation.sets import card, instruct_row
 
 ROWS, ROUNDS, PICKS = 2_000, 3, 20
 SIDE = 440
 """Pixels of a square image of noise that makes a JPEG of 100 KB."""
 
-TREE = Path(__file__).resolve().parents[2]
+TREE = CHECKOUT
 
 _MEASURED = """
 import json, resource, time

@@ -11,7 +11,6 @@ import random
 import re
 import warnings
 from collections import defaultdict
-from pathlib import Path
 
 from nltk.translate.bleu_score import sentence_bleu
 
@@ -22,9 +21,10 @@ from llavamed_trainer.evaluation.scoring.resample import Resampling
 from llavamed_trainer.evaluation.scoring.scores import score_answered
 from llavamed_trainer.evaluation.scoring.truth import Question, Truth
 from tests.benchmarks.side_by_side import medians, show
+from tests.conftest import SHARED_DATA
 
 ROWS = 6761
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = SHARED_DATA
 MARKS = [*';/[]"{}()=+\\_-><@`,?!']
 NUMBERS = dict(
     zip(

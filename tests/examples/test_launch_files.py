@@ -9,7 +9,8 @@ import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.commands.launch import _validate_launch_command, launch_command_parser
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+from tests.conftest import EXAMPLES
+
 LAYOUTS = ("fsdp", "deepspeed_zero3", "ddp_multi_node")
 
 

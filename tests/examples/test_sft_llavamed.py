@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-SCRIPT = Path(__file__).resolve().parents[2] / "examples" / "sft_llavamed.py"
+from tests.conftest import EXAMPLES
+
+SCRIPT = EXAMPLES / "sft_llavamed.py"
 
 
 @pytest.mark.parametrize("adapters", [False, True])

@@ -5,7 +5,7 @@ from pathlib import Path
 import mlcroissant
 import pyarrow.parquet as pq
 
-from tests.pipeline.test_build import llavamed
+from tests.llavamed_data.pipeline.builds.test_build import llavamed
 
 
 def test_mlcroissant_validates_the_metadata_and_reads_the_rows_through_it(tmp_path: Path) -> None:

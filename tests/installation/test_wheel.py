@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 import llavamed_data
+from tests.conftest import CHECKOUT
 
-ROOT = Path(__file__).parents[2]
+ROOT = CHECKOUT
 
 PACKAGE_DATA = {
     "llavamed_data/recipes/60k-im.yaml",
-    "llavamed_data/schemas/instruct.json",
+    "llavamed_data/dataset/schemas/instruct.json",
     "llavamed_data/figures/domains.yaml",
     "llavamed_data/py.typed",
     "llavamed_data/show/templates/browse.js",

@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from tests.publish.client import Client
+from tests.llavamed_data.publish.client import Client
 from tests.servers.hub import HubProcess, running_hub
 
 

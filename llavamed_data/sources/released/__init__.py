@@ -6,7 +6,6 @@ beside them, and `identify` says whether a copy is the released one. The files a
 """
 
 from llavamed_data.sources.released.captions import CaptionRecord, read_captions
-from llavamed_data.sources.released.domains import DOMAINS
 from llavamed_data.sources.released.eval_articles import released_eval_pmids
 from llavamed_data.sources.released.files import Identity, ReleasedFiles, identify
 from llavamed_data.sources.released.image_urls import PmcFiles, pmcids_of
@@ -15,7 +14,6 @@ from llavamed_data.sources.released.mentions import mend_tokens
 from llavamed_data.sources.released.rows import ReleasedRow, RowFile, read_rows
 
 __all__ = [
-    "DOMAINS",
     "CaptionRecord",
     "Identity",
     "ImageFolder",

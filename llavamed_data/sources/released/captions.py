@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from llavamed_data.reasons import Drop, Reason
+from llavamed_data.recipes import DOMAINS
 from llavamed_data.sources.released.content import open_content
-from llavamed_data.sources.released.domains import DOMAINS, first_flagged
+from llavamed_data.sources.released.domains import first_flagged
 from llavamed_data.sources.released.fields import (
     labelled,
     malformed,

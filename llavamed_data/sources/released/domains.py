@@ -3,13 +3,11 @@
 from typing import Any
 
 from llavamed_data.reasons import Drop, Reason
-
-DOMAINS = ("chest_xray", "mri", "histology", "gross", "ct_scan")
-"""In the order in which the first flagged one counts (the paper's Table 1 counts each question once)."""
+from llavamed_data.recipes import DOMAINS
 
 
 def first_flagged(value: Any) -> str | None:
-    """The domain of a row whose `domain` is an object of booleans, a name, or null.
+    """The domain of a row whose `domain` is an object of booleans, a name, or null; of several the first of `DOMAINS`.
 
     Raises:
         Drop: it is something else, or a name that is none of the five.

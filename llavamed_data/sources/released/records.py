@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from llavamed_data.errors import LlavaMedError
+from llavamed_data.recipes import DOMAINS
 from llavamed_data.sources.released.content import Content
-from llavamed_data.sources.released.domains import DOMAINS
 from llavamed_data.sources.released.json_stream import (
     BrokenJsonError,
     JsonStream,

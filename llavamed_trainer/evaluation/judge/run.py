@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.instruct.back_ends import model_settings, open_completer
-from llavamed_data.instruct.chat import Limits, Tally
 from llavamed_data.instruct.conversation import Pair
-from llavamed_data.instruct.generate import Completer
-from llavamed_data.instruct.journal import Journal
 from llavamed_data.instruct.references import References
-from llavamed_data.instruct.server import Server
-from llavamed_data.pipeline.files import write_text_whole
+from llavamed_data.io.atomic import write_text
+from llavamed_data.llm.chat import Limits, Tally
+from llavamed_data.llm.completer import Completer, model_settings, open_completer
+from llavamed_data.llm.journal import Journal
+from llavamed_data.llm.server import Server
 from llavamed_data.reasons import Drop
 from llavamed_trainer.evaluation.judge.relative import (
     Judged,
@@ -246,6 +245,6 @@ def _write(
         for verdict in (each.first, each.second)
         if verdict
     )
-    write_text_whole(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     stated = result.to_dict() | {"variant": dict(options.variant)}
-    write_text_whole(scores_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
+    write_text(scores_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")

@@ -9,10 +9,10 @@ from importlib import resources
 import yaml
 
 from llavamed_data.instruct.conversation import Pair
-from llavamed_data.instruct.generate import Completer
-from llavamed_data.instruct.prompts import Message, pair_text
-from llavamed_data.instruct.request import Answer, Request
-from llavamed_data.instruct.server import Model
+from llavamed_data.instruct.prompts import pair_text
+from llavamed_data.llm.completer import Completer
+from llavamed_data.llm.request import Answer, Message, Request
+from llavamed_data.llm.server import Model
 from llavamed_data.reasons import Drop, Reason
 
 _LABEL = re.compile(r"assistant\s*\d\s*[:=\-]?|[*_`#]", re.IGNORECASE)

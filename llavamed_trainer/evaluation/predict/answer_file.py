@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.pipeline.files import write_text_whole
+from llavamed_data.io.atomic import write_text
 from llavamed_trainer.evaluation.answers import PromptForm
 
 FileForm: TypeAlias = Literal["ours", "released"]
@@ -143,14 +143,14 @@ def write_answers(path: Path, predictions: Sequence[Prediction], form: FileForm 
         if form == "ours"
         else (_released(place, each) for place, each in enumerate(predictions))
     )
-    write_text_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def write_unanswered(path: Path, unanswered: Iterable[Unanswered]) -> None:
     """Writes which questions have no answer and why; no file where all have one."""
     text = "".join(json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in unanswered)
     if text:
-        write_text_whole(path, text)
+        write_text(path, text)
     else:
         path.unlink(missing_ok=True)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from llavamed_data.instruct.chat import Limits, Tally
+from llavamed_data.llm.chat import Limits, Tally
 from llavamed_trainer.evaluation.answers import PromptForm
 from llavamed_trainer.evaluation.predict.answer_file import FileForm, Unanswered
 from llavamed_trainer.evaluation.predict.questions import Question

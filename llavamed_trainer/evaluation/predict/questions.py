@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llavamed_data.dataset.messages import rounds_of
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.show.dataset import rounds_of
 
 if TYPE_CHECKING:
     import datasets

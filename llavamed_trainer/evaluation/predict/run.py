@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.pipeline.files import write_text_whole
+from llavamed_data.io.atomic import write_text
 from llavamed_trainer.evaluation.predict.answer_file import (
     Parts,
     Prediction,
@@ -212,7 +212,7 @@ def _write_manifest(
         "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
         "run": run,
     }
-    write_text_whole(_manifest_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
+    write_text(_manifest_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
 
 
 def _counted(unanswered: Sequence[Unanswered]) -> dict[str, int]:

@@ -9,11 +9,10 @@ from typing import Any
 from PIL import Image
 
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.instruct.back_ends import model_settings, open_completer
-from llavamed_data.instruct.generate import Completer
-from llavamed_data.instruct.journal import Journal
-from llavamed_data.instruct.request import Answer, Request
-from llavamed_data.instruct.server import Model, Server
+from llavamed_data.llm.completer import Completer, model_settings, open_completer
+from llavamed_data.llm.journal import Journal
+from llavamed_data.llm.request import Answer, Request
+from llavamed_data.llm.server import Model, Server
 from llavamed_data.reasons import Drop, Reason
 from llavamed_trainer.evaluation.predict.answer_file import Unanswered
 from llavamed_trainer.evaluation.predict.options import Found, PredictOptions, Prompted, Watch

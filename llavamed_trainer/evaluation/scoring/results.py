@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llavamed_data.pipeline.files import write_text_whole
+from llavamed_data.io.atomic import write_text
 from llavamed_trainer.evaluation.scoring.scores import Scores, scores_to_dict
 
 KIND = "llavamed-scores"
@@ -26,4 +26,4 @@ def write_results(
         "variant": dict(variant or {}),
         "scores": [scores_to_dict(each) for each in scores],
     }
-    write_text_whole(path, json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(stated, indent=1, ensure_ascii=False) + "\n")

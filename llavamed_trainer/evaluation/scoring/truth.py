@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from llavamed_data.dataset.messages import rounds_of
+from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import UsageError
-from llavamed_data.show.dataset import Dataset, rounds_of
 
 BENCHMARKS = ("vqa-rad", "slake", "path-vqa")
 """Names that stand for the datasets `llava-med/NAME`, which `build NAME` leaves."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from llavamed_data.engine.sbatch import check_sbatch
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.pipeline.sbatch import check_sbatch
 from llavamed_trainer.evaluation.sweep.execute import DONE, execute
 from llavamed_trainer.evaluation.sweep.plan import Run
 

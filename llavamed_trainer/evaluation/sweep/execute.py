@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.pipeline.files import written_whole
+from llavamed_data.io.atomic import atomic_path
 from llavamed_trainer.evaluation.sweep.plan import PYTHON, Run
 from llavamed_trainer.evaluation.tables.collect import RUN
 
@@ -31,7 +31,7 @@ def write_spec(folder: Path, run: Run) -> None:
         "facts": dict(run.facts),
         "fingerprint": run.fingerprint,
     }
-    with written_whole(folder / SPEC) as aside:
+    with atomic_path(folder / SPEC) as aside:
         aside.write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
 
 
@@ -70,7 +70,7 @@ def execute(folder: Path) -> None:
         hours = (time.monotonic() - begun) / 3600 if _number(starts) == 1 else None
         record: dict[str, Any] = {"kind": RUN} if spec["facts"] else {}
         record |= {**spec["facts"], "hours": hours, "name": spec["name"], "fingerprint": spec["fingerprint"]}
-        with written_whole(folder / DONE) as aside:
+        with atomic_path(folder / DONE) as aside:
             aside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

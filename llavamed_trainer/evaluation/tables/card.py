@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llavamed_data.errors import UsageError
-from llavamed_data.pipeline.files import written_whole
+from llavamed_data.io.atomic import atomic_path
 from llavamed_trainer.evaluation.tables.collect import Results
 
 if TYPE_CHECKING:
@@ -73,5 +73,5 @@ def update_card(path: Path, results: "Sequence[Result]") -> None:
         )
         for each in results
     ]
-    with written_whole(path) as aside:
+    with atomic_path(path) as aside:
         card.save(aside)

@@ -12,14 +12,14 @@ from llavamed_trainer.evaluation.tables.fill import Marks, Row, Table
 from llavamed_trainer.evaluation.tables.paper_tables import other_errata
 
 if TYPE_CHECKING:
-    from llavamed_data.stats.drawing import Drawing
+    from llavamed_data.charts import Drawing
 
 _COST = "11"
 
 
 def to_html(tables: Sequence[Table]) -> str:
     """All tables as one page; text from results is escaped."""
-    from llavamed_data.stats.drawing import DARK, LIGHT, chart_style
+    from llavamed_data.charts import DARK, LIGHT, chart_style
 
     return (
         _environment()

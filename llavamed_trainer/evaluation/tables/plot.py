@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from llavamed_data.stats.drawing import Drawing
+from llavamed_data.charts import Drawing
 from llavamed_trainer.evaluation.tables.fill import Row, Table
 
 _WIDTH, _HEIGHT = 640.0, 360.0

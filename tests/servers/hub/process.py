@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import CHECKOUT
 from tests.servers.hub.accounts import Accounts
 from tests.servers.hub.faults import Fault
 
-_TREE = Path(__file__).resolve().parents[3]
+_TREE = CHECKOUT
 
 
 class HubProcess:

@@ -1,0 +1,1 @@
+"""What a published dataset is: its schema, columns, messages and shards, one writer and one reader."""

@@ -1,0 +1,83 @@
+"""The two columns that every published row builds the same way."""
+
+import itertools
+from collections.abc import Iterable
+from typing import Any
+
+from llavamed_data.instruct.conversation import Generator
+
+
+def messages(rounds: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Chat messages of question–answer rounds; the image part opens the first user turn.
+
+    >>> messages([("What is shown?", "A chest X-ray.")])[0]["content"]
+    [{'type': 'image', 'text': None}, {'type': 'text', 'text': 'What is shown?'}]
+    """
+    return turns(
+        (role, text) for pair in rounds for role, text in zip(("user", "assistant"), pair, strict=True)
+    )
+
+
+def turns(said: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Chat messages of (role, text) turns; the image part opens the first one."""
+    made = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in said]
+    made[0]["content"].insert(0, {"type": "image", "text": None})  # type: ignore[attr-defined]
+    return made
+
+
+def provenance(
+    recipe: str,
+    source: str,
+    source_date: str | None,
+    writer: str,
+    *,
+    model: str | None = None,
+    generator: Generator | None = None,
+) -> dict[str, str | None]:
+    """Where a row comes from and who wrote its text.
+
+    Args:
+        recipe: name of the recipe.
+        source, source_date: as the source states them.
+        writer: `caption` where the caption is the answer, `released` for released rows, else the generator's name.
+        model: as the server named it.
+        generator: whose prompts and rules made the text, where one did.
+    """
+    return {
+        "source": source,
+        "source_date": source_date,
+        "recipe": recipe,
+        "generator": writer,
+        "model": model,
+        "prompt_sha256": generator.prompt_sha256 if generator else None,
+        "few_shots_sha256": generator.few_shots_sha256 if generator else None,
+        "rules_version": generator.rules_version if generator else None,
+    }
+
+
+def turns_of(messages: object) -> list[tuple[str, str]]:
+    """(role, text) of each turn, its text parts joined by line ends; what is no turn or no text is left out.
+
+    >>> turns_of([{"role": "user", "content": [{"type": "image", "text": None}, {"type": "text", "text": "Why?"}]}])
+    [('user', 'Why?')]
+    """
+    turns = messages if isinstance(messages, list) else []
+    return [
+        (str(turn.get("role")), "\n".join(part["text"] for part in _parts(turn) if part.get("text")))
+        for turn in turns
+        if isinstance(turn, dict)
+    ]
+
+
+def rounds_of(messages: object) -> list[tuple[str, str]]:
+    """(question, answer) of each round: a user turn and the assistant turn after it."""
+    return [
+        (question, answer)
+        for (asker, question), (answerer, answer) in itertools.pairwise(turns_of(messages))
+        if asker == "user" and answerer == "assistant"
+    ]
+
+
+def _parts(turn: dict[str, Any]) -> list[dict[str, Any]]:
+    content = turn.get("content")
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []

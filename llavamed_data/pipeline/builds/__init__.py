@@ -1,0 +1,1 @@
+"""What builds datasets: from articles, from the released rows, from the files of a benchmark."""

@@ -1,0 +1,96 @@
+"""From a source to datasets: the one call behind `python -m llavamed_data build`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hub_cards.dataset_card import BUILT_BY
+from llavamed_data.engine.local import Engine
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.io.locks import lock_work_folder
+from llavamed_data.pipeline.builds.articles import build_from_articles
+from llavamed_data.pipeline.builds.benchmarks import build_benchmarks
+from llavamed_data.pipeline.builds.options import BuildOptions
+from llavamed_data.pipeline.builds.released import build_from_released
+from llavamed_data.pipeline.builds.summary import BuildSummary
+from llavamed_data.recipes import BENCHMARKS, RECIPES, Benchmark, load_benchmark, load_recipe
+from llavamed_data.sources.benchmarks import HUB
+
+RELEASED = "released:"
+
+
+def build(
+    recipes: Sequence[str] = (), options: BuildOptions | None = None, engine: Engine | None = None
+) -> BuildSummary:
+    """Builds datasets: folders that stock `load_dataset` reads.
+
+    Args:
+        recipes: names of recipes, or of benchmarks; the five recipes where empty.
+        options: how to build; the bundled sample corpus by default.
+        engine: what runs the stations that walk over articles and images.
+
+    Returns:
+        What was done, station by station and dataset by dataset.
+
+    Raises:
+        UsageError: a recipe, source, path or combination of options is wrong.
+        LlavaMedError: nothing could be built, the disk is full, or another build uses the work folder.
+    """
+    options, engine = options or BuildOptions(), engine or Engine()
+    names = tuple(dict.fromkeys(recipes or RECIPES))
+    benchmarks = _benchmarks(names, options)
+    chosen = [] if benchmarks else [load_recipe(name) for name in names]
+    for name in names:
+        refuse_foreign_folder(options.out / name)
+    with lock_work_folder(options.work):
+        if benchmarks:
+            summary = build_benchmarks(benchmarks, options, engine)
+        elif options.source.startswith(RELEASED):
+            summary = build_from_released(chosen, options.source.removeprefix(RELEASED), options, engine)
+        else:
+            summary = build_from_articles(chosen, options, engine)
+    if not any(built.folder for built in summary.datasets):
+        raise LlavaMedError(
+            f"nothing could be built from {options.source}: all was dropped ({summary.worst()})"
+        )
+    return summary
+
+
+def _benchmarks(names: Sequence[str], options: BuildOptions) -> list[Benchmark]:
+    """The benchmarks that `names` are; none where they are recipes."""
+    found = [name for name in names if name in BENCHMARKS]
+    if not found:
+        if options.language or options.all_phrases or options.original:
+            raise UsageError(
+                f"--language, --all-phrases and --original are for {', '.join(BENCHMARKS)} alone"
+            )
+        return []
+    if len(found) < len(names):
+        raise UsageError(
+            f"{found[0]} has a source of its own: build benchmarks and recipes one after another"
+        )
+    if len(found) > 1 and options.source != HUB:
+        raise UsageError(f"{' and '.join(found)} have sources of their own: build them one after another")
+    if options.source == BuildOptions().source:
+        raise UsageError(
+            f"{found[0]} is not in the sample: give its folder with --source PATH, or --source {HUB} for its copy "
+            f"{load_benchmark(found[0]).hub.repository}"
+        )
+    return [load_benchmark(name) for name in found]
+
+
+def refuse_foreign_folder(folder: Path) -> None:
+    """Makes sure that replacing `folder` loses nothing of the user's.
+
+    Raises:
+        UsageError: it holds something that `build` did not write, or cannot be a folder.
+    """
+    if folder.parent.exists() and not folder.parent.is_dir():
+        raise UsageError(f"{folder.parent} is not a folder: choose another --out")
+    if not folder.exists():
+        return
+    card = folder / "README.md"
+    ours = card.is_file() and BUILT_BY in card.read_text(encoding="utf-8", errors="replace")
+    if not ours and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(
+            f"{folder} holds something that build did not write: move it away, or choose another --out"
+        )

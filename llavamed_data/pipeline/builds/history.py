@@ -1,0 +1,87 @@
+"""How each dataset was built, kept in the work folder so that `update` can do the same again."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from llavamed_data.errors import LlavaMedError
+from llavamed_data.instruct.generation import WritingOptions
+from llavamed_data.io.atomic import atomic_path
+from llavamed_data.pipeline.builds.options import BuildOptions
+
+BUILDS = "builds.json"
+_PATHS = ("out", "pmcids", "few_shots", "prices")
+_LOGIN = re.compile(r"://[^/]*@")
+
+
+def remember(options: BuildOptions, recipes: Sequence[str]) -> None:
+    """Notes how `recipes` were built, each by its output folder; the last build of a folder counts.
+
+    Addresses that hold a login are never written down: such a build is not noted.
+    """
+    stated = _stated(options)
+    if _LOGIN.search(json.dumps(stated)):
+        return
+    builds = _read(options.work)
+    for recipe in recipes:
+        builds[str((options.out / recipe).absolute())] = {"recipe": recipe, "options": stated}
+    with atomic_path(options.work / BUILDS) as aside:
+        aside.write_text(json.dumps(builds, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def remembered(work: Path) -> list[tuple[BuildOptions, list[str]]]:
+    """The builds of a work folder: options, and the recipes built with them.
+
+    Raises:
+        LlavaMedError: what is noted cannot be read.
+    """
+    by_options: dict[str, list[str]] = {}
+    for build in _read(work).values():
+        by_options.setdefault(json.dumps(build["options"], sort_keys=True), []).append(build["recipe"])
+    return [(_options(json.loads(stated), work), recipes) for stated, recipes in by_options.items()]
+
+
+def absolute_source(spec: str) -> str:
+    """A source's name that means the same in every folder."""
+    scheme, colon, path = spec.rpartition(":")
+    if spec in ("sample", "pmc-cloud") or "://" in spec:
+        return spec
+    return f"{scheme}{colon}{Path(path).absolute()}"
+
+
+def _stated(options: BuildOptions) -> dict[str, Any]:
+    stated = asdict(replace(options, source=absolute_source(options.source), update=False))
+    del stated["work"]
+    for part in (stated, stated["writing"]):
+        for name in _PATHS:
+            if part.get(name) is not None:
+                part[name] = str(Path(part[name]).absolute())
+    return stated
+
+
+def _options(stated: dict[str, Any], work: Path) -> BuildOptions:
+    try:
+        writing = WritingOptions(**_with_paths(stated.pop("writing")))
+        stated["licenses"] = tuple(stated["licenses"])
+        return BuildOptions(**_with_paths(stated), work=work, writing=writing)
+    except (KeyError, TypeError) as error:
+        raise LlavaMedError(f"{work / BUILDS} is of another version: run build again") from error
+
+
+def _with_paths(stated: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: Path(value) if name in _PATHS and value is not None else value for name, value in stated.items()
+    }
+
+
+def _read(work: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((work / BUILDS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise LlavaMedError(f"{work / BUILDS} cannot be read: delete it and run build again") from error
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,142 @@
+"""What a build did, for the table at its end, for cards and for machines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llavamed_data.pipeline.steps.step import Manifest
+from llavamed_data.reasons import Tally
+from llavamed_data.recipes import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of the summary: what a station did to one unit.
+
+    Attributes:
+        name: the station.
+        dataset: the recipe it worked for; "" for what all recipes share.
+        unit: `articles`, `figures`, `images` or `rows`.
+        manifest: what the station says of itself.
+    """
+
+    name: str
+    dataset: str
+    unit: str
+    manifest: Manifest
+
+    @property
+    def tally(self) -> Tally:
+        """In, kept and dropped by reason."""
+        return self.manifest.tallies[self.unit]
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Reason → count, the most frequent first; the same order in every run."""
+        return dict(sorted(self.tally.dropped.items(), key=lambda item: (-item[1], item[0])))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCounts:
+    """A benchmark's split beside the paper's Table 8.
+
+    Attributes:
+        split: its name.
+        built: what was written; `open` and `closed` are None where the source states no answer types.
+        paper: what Table 8 states; None for a split or language that it does not count.
+        unknown: rows whose answer type the source does not state.
+    """
+
+    split: str
+    built: Counts
+    paper: Counts | None
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One dataset of a build.
+
+    Attributes:
+        name: the recipe.
+        folder: where it lies; None where nothing was left to write.
+        split: `train` or `test`.
+        rows, images: how many.
+        domains: domain → rows.
+        shortage: why there are fewer figures than the recipe wants, or "".
+        counts: of a benchmark, split by split.
+    """
+
+    name: str
+    folder: Path | None
+    split: str
+    rows: int = 0
+    images: int = 0
+    domains: Mapping[str, int] = field(default_factory=dict)
+    shortage: str = ""
+    counts: Sequence[SplitCounts] = ()
+
+    @property
+    def load(self) -> str:
+        """The line of code that loads it."""
+        return f'load_dataset("{self.folder}", split="{self.split}")' if self.folder else ""
+
+
+@dataclass(slots=True)
+class BuildSummary:
+    """Every station in order, every dataset, and what the user should know."""
+
+    steps: list[Step] = field(default_factory=list)
+    datasets: list[Built] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def record(self, name: str, manifest: Manifest, *, dataset: str = "") -> Manifest:
+        """Adds a station's counts."""
+        self.steps.extend(Step(name, dataset, unit, manifest) for unit in manifest.tallies)
+        return manifest
+
+    def steps_of(self, dataset: str) -> list[Step]:
+        """What led to a dataset: the stations that all share, then its own."""
+        return [step for step in self.steps if step.dataset in ("", dataset)]
+
+    def worst(self) -> str:
+        """The most frequent reasons for drops, in words."""
+        counts: dict[str, int] = {}
+        for step in self.steps:
+            for reason, count in step.tally.dropped.items():
+                counts[reason] = max(counts.get(reason, 0), count)
+        most = sorted(counts.items(), key=lambda item: -item[1])[:3]
+        return ", ".join(f"{count:,} {reason}" for reason, count in most) or "nothing was read"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {
+            "stations": [
+                {
+                    "station": step.name,
+                    "dataset": step.dataset or None,
+                    "unit": step.unit,
+                    "in": step.tally.entered,
+                    "kept": step.tally.kept,
+                    "dropped": step.dropped,
+                    "seconds": step.manifest.seconds,
+                    "skipped": step.manifest.skipped,
+                }
+                for step in self.steps
+            ],
+            "datasets": [
+                {
+                    "name": built.name,
+                    "folder": str(built.folder) if built.folder else None,
+                    "rows": built.rows,
+                    "images": built.images,
+                    "domains": dict(built.domains),
+                    "shortage": built.shortage,
+                    "load": built.load,
+                    **({"table_8": [asdict(split) for split in built.counts]} if built.counts else {}),
+                }
+                for built in self.datasets
+            ],
+            "notes": self.notes,
+        }

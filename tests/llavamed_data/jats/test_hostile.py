@@ -1,0 +1,144 @@
+"""Documents that mean harm, and documents that are merely broken."""
+
+import time
+import tracemalloc
+
+import pytest
+
+from llavamed_data.jats import parse_article
+from llavamed_data.jats.document import MAX_XML_BYTES
+from llavamed_data.reasons import Drop, Reason
+from tests.llavamed_data.jats.documents import document, fig, only
+
+
+def with_doctype(declarations: str, body: str) -> bytes:
+    return f"<!DOCTYPE article [{declarations}]>".encode() + document(body)
+
+
+def texts(xml: bytes) -> str:
+    """All that comes out of a document; nothing where it is dropped as malformed."""
+    try:
+        return repr(parse_article(xml))
+    except Drop as drop:
+        return "" if drop.reason is Reason.MALFORMED_XML else repr(drop)
+
+
+BOMB = '<!ENTITY l0 "lollollollol">' + "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    "use", [fig(1, "<p>&l11;</p>") + "<p>&l11; Fig. 1</p>", fig(1, '<p content-type="&l11;">x</p>')]
+)
+def test_a_billion_laughs_expand_to_nothing(use: str) -> None:
+    tracemalloc.start()
+    start = time.perf_counter()
+    found = texts(with_doctype(BOMB, use))
+    elapsed, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "lol" not in found
+    assert elapsed < 5
+    assert peak < 50 * 2**20
+
+
+def test_a_quadratic_bomb_expands_to_nothing() -> None:
+    found = texts(with_doctype(f'<!ENTITY a "{"lol" * 100_000}">', fig(1, f"<p>{'&a;' * 1000}</p>")))
+    assert "lol" not in found
+
+
+@pytest.mark.parametrize("declaration", ["SYSTEM", 'PUBLIC "x"'])
+def test_no_file_is_read(declaration: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    secret = tmp_path / "secret.txt"
+    secret.write_text("TOP SECRET")
+    found = texts(
+        with_doctype(
+            f'<!ENTITY e {declaration} "{secret.as_uri()}"><!ENTITY % p {declaration} "{secret.as_uri()}"> %p;',
+            fig(1, "<p>a&e;b</p>") + "<p>&e; Fig. 1</p>",
+        )
+    )
+    assert "SECRET" not in found
+    assert "root:" not in texts(with_doctype('<!ENTITY e SYSTEM "file:///etc/passwd">', fig(1, "<p>&e;</p>")))
+
+
+def test_no_external_dtd_is_read(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    dtd = tmp_path / "evil.dtd"
+    dtd.write_text('<!ENTITY e "TOP SECRET"><!ATTLIST fig id CDATA "SECRET">')
+    xml = f'<!DOCTYPE article SYSTEM "{dtd.as_uri()}">'.encode() + document(
+        "<fig><caption><p>a&e;b</p></caption></fig>"
+    )
+    assert "SECRET" not in texts(xml)
+
+
+def test_no_include_is_followed(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    secret = tmp_path / "secret.txt"
+    secret.write_text("TOP SECRET")
+    include = (
+        f'<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="{secret.as_uri()}" parse="text"/>'
+    )
+    assert "SECRET" not in texts(document(fig(1, f"<p>{include}</p>")))
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        "",
+        '<!DOCTYPE article PUBLIC "-//NLM//DTD JATS//EN" "JATS.dtd">',
+        "<!DOCTYPE article [<!ENTITY own 'mine'>]>",
+    ],
+)
+def test_named_characters_are_read_without_the_dtd(doctype: str) -> None:
+    xml = doctype.encode() + document(
+        fig(1, "<p>5&nbsp;&micro;m &alpha;-actin &amp; <bold>&Omega;</bold>&nosuchname; &lt;</p>")
+    )
+    assert only(parse_article(xml)).caption == "5 µm α-actin & Ω <"
+
+
+def test_short_declared_texts_are_read() -> None:
+    xml = with_doctype('<!ENTITY own "mine"><!ENTITY mic "&#181;">', fig(1, "<p>&own; 5 &mic;m</p>"))
+    assert only(parse_article(xml)).caption == "mine 5 µm"
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        b"", b" ", b"not xml", b"\x00\x01", b"<article>", b"<article></sec></article>", b"<html/>",
+        document(fig(1))[:-20], document("<p>\x00</p>"), document(fig(1)).replace(b"Figure", b"\xff\xfe"),
+        b'<?xml version="1.0" encoding="klingon"?><article/>',
+        b"<article><back><ref-list><ref></ref-list></back>",
+    ],
+)  # fmt: skip
+def test_broken_documents_are_dropped(xml: bytes) -> None:
+    with pytest.raises(Drop) as caught:
+        parse_article(xml)
+    assert caught.value.reason is Reason.MALFORMED_XML
+    assert caught.value.detail
+    assert "\n" not in caught.value.detail
+
+
+def test_too_deep_is_malformed() -> None:
+    with pytest.raises(Drop):
+        parse_article(document("<sec>" * 5000 + "</sec>" * 5000))
+
+
+def test_too_large_is_dropped_unread() -> None:
+    with pytest.raises(Drop) as caught:
+        parse_article(b"<" * (MAX_XML_BYTES + 1))
+    assert caught.value.reason is Reason.XML_TOO_LARGE
+
+
+def test_marks_of_our_own_in_a_document_do_no_harm() -> None:
+    marks = "\x81 \x8d \x8f \x90 \x8199\x8d \x81x\x8d"
+    xml = document(f"<p>See {marks} Figure 1 here.</p>{fig(1, f'<p>{marks}x</p>')}")
+    assert parse_article(xml).figures[0].label == "Figure 1"
+
+
+def test_many_cross_references_in_one_paragraph_take_linear_time() -> None:
+    def seconds(count: int) -> float:
+        sentence = '<xref ref-type="fig" rid="F1">Fig. 1</xref> and 2 so. '
+        xml = document(f"<p>{sentence * count}</p>{fig(1)}")
+        start = time.process_time()
+        parse_article(xml)
+        return time.process_time() - start
+
+    seconds(100)
+    # ten times the work; quadratic time is a hundredfold
+    assert seconds(20_000) < 50 * max(seconds(2_000), 0.01)

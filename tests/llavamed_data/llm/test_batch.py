@@ -1,0 +1,203 @@
+"""Batches are split, found again, and made anew for what is missing alone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llavamed_data.errors import LlavaMedError
+from llavamed_data.instruct.conversation import Conversation
+from llavamed_data.instruct.generate import LlmGenerator
+from llavamed_data.instruct.prompts import Prompt, load_few_shots
+from llavamed_data.llm.batch import BatchClient, BatchLimits
+from llavamed_data.llm.budget import Price
+from llavamed_data.llm.journal import Journal
+from llavamed_data.llm.server import Model
+from llavamed_data.llm.server import Server as Address
+from llavamed_data.reasons import Reason
+from tests.llavamed_data.instruct.conftest import make_generator, make_pairs
+from tests.llavamed_data.llm.conftest import MakeClient
+from tests.servers.openai import Server
+
+QUICK = {"poll": 0.01, "backoff": 0.01}
+MakeBatch = Callable[..., LlmGenerator]
+
+
+@pytest.fixture
+def make_batch(server: Server, journal: Journal) -> MakeBatch:
+    def make(limits: BatchLimits | None = None, *, price: Price | None = None) -> LlmGenerator:
+        model = Model("gpt-4o", max_tokens=200)
+        limits = limits or BatchLimits(**QUICK)
+        client = BatchClient(model, Address(server.url), journal, limits=limits, price=price)
+        return LlmGenerator("openai-batch", client, model, Prompt.build(load_few_shots(), mentions=False))
+
+    return make
+
+
+def rows(generator: LlmGenerator, count: int = 60) -> list[object]:
+    found = generator.generate(make_pairs(count))
+    return [row if isinstance(row, Conversation) else (row[0], row[1].reason) for row in found]
+
+
+def inputs(server: Server) -> list[list[str]]:
+    """Custom ids of each submitted batch."""
+    files = [server.files[batch["input_file_id"]] for batch in server.batches.values()]
+    return [[json.loads(line)["custom_id"] for line in file.splitlines()] for file in files]
+
+
+def test_batch_mode_gives_what_chat_mode_gives(
+    make_batch: MakeBatch, make_client: MakeClient, tmp_path: Path, server: Server
+) -> None:
+    batch = rows(make_batch())
+    with Journal(tmp_path / "chat.jsonl") as journal:
+        client = make_client()
+        client.journal = journal
+        assert rows(make_generator(client)) == batch
+    assert len(server.batches) == 2  # the second asks for unreadable answers again, with the reminder
+
+
+def test_a_second_run_submits_nothing(make_batch: MakeBatch, server: Server) -> None:
+    first = rows(make_batch())
+    batches = len(server.batches)
+    assert rows(make_batch()) == first
+    assert len(server.batches) == batches
+
+
+def test_files_are_split_at_the_limits(make_batch: MakeBatch, server: Server) -> None:
+    rows(make_batch(BatchLimits(requests=25, **QUICK)))
+    assert [len(batch) for batch in inputs(server)][:3] == [25, 25, 10]
+    assert len({key for batch in inputs(server) for key in batch}) == sum(map(len, inputs(server)))
+
+
+def test_files_are_split_by_bytes(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.batch_bytes = 100_000
+    rows(make_batch(BatchLimits(size=100_000, **QUICK)))
+    sizes = [len(server.files[batch["input_file_id"]]) for batch in server.batches.values()]
+    assert len(sizes) > 4
+    assert max(sizes) <= 100_000
+
+
+@pytest.mark.parametrize("fault", ["expired", "partial", "failed"])
+def test_only_what_is_missing_is_submitted_again(
+    fault: str, make_batch: MakeBatch, server: Server, journal: Journal
+) -> None:
+    server.settings.batch_faults = [fault]
+    found = rows(make_batch())
+    assert len(found) == 60
+    assert ("0_F1", Reason.REQUEST_FAILED) not in found
+    assert len(server.answered) == len(set(server.answered))
+    first, second = inputs(server)[:2]
+    answered_at_first = {"expired": 30, "partial": 40, "failed": 0}[fault]
+    assert len(set(first) & set(second)) == 60 - answered_at_first
+    assert len(journal) == len(server.answered)
+
+
+def test_batches_that_come_back_empty_again_and_again_stop_the_run(
+    make_batch: MakeBatch, server: Server
+) -> None:
+    server.settings.batch_faults = ["failed"] * 9
+    with pytest.raises(LlavaMedError, match="validation failed"):
+        rows(make_batch())
+
+
+def test_calls_that_fail_are_tried_again(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.call_faults = ["500", "429", "503", "429-bare"]
+    assert len(rows(make_batch())) == 60
+    assert len(server.batches) == 2
+    assert server.statuses[500] == 1
+
+
+def test_a_call_that_cannot_succeed_stops_the_run(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.call_faults = ["quota"]
+    with pytest.raises(LlavaMedError, match="quota is spent"):
+        rows(make_batch())
+    server.settings.call_faults = ["500"] * 99
+    with pytest.raises(LlavaMedError, match="fails again and again"):
+        rows(make_batch())
+
+
+def test_what_a_batch_cannot_answer_is_dropped_alone(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.triggers = {"view 7 ": "content-filter-400", "view 9 ": "500"}
+    found = rows(make_batch(BatchLimits(attempts=2, **QUICK)))
+    dropped = [row for row in found if isinstance(row, tuple)]
+    assert ("7_F1", Reason.CONTENT_FILTER) in dropped
+    assert ("9_F1", Reason.REQUEST_FAILED) in dropped
+    assert {reason for _, reason in dropped} <= {
+        Reason.CONTENT_FILTER, Reason.REQUEST_FAILED, Reason.NO_CONVERSATION,
+    }  # fmt: skip
+
+
+def test_a_wrong_model_stops_the_run(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.models = ()
+    with pytest.raises(LlavaMedError, match="no model gpt-4o"):
+        rows(make_batch())
+
+
+def test_max_cost_submits_what_it_can_pay(make_batch: MakeBatch, server: Server, journal: Journal) -> None:
+    generator = make_batch(BatchLimits(max_cost=0.5, **QUICK), price=Price(10.0, 10.0))
+    with pytest.raises(LlavaMedError, match="--max-cost"):
+        rows(generator)
+    assert 0 < len(journal) < 60
+    assert 0.4 < generator.completer.purse.spent <= 0.5  # type: ignore[attr-defined]
+
+
+RUN = """
+import sys
+from pathlib import Path
+from llavamed_data.llm.batch import BatchClient, BatchLimits
+from llavamed_data.instruct.generate import LlmGenerator
+from llavamed_data.llm.journal import Journal
+from llavamed_data.instruct.prompts import Prompt, load_few_shots
+from llavamed_data.llm.server import Model, Server
+from tests.llavamed_data.instruct.conftest import make_pairs
+model = Model("gpt-4o", max_tokens=200)
+with Journal(Path(sys.argv[2])) as journal:
+    client = BatchClient(model, Server(sys.argv[1]), journal, limits=BatchLimits(requests=25, poll=0.05))
+    prompt = Prompt.build(load_few_shots(), mentions=False)
+    list(LlmGenerator("openai-batch", client, model, prompt).generate(make_pairs(60)))
+"""
+
+
+def test_a_run_killed_after_submitting_finds_its_batches_again(
+    server: Server, make_batch: MakeBatch, journal: Journal
+) -> None:
+    journal.close()
+    server.settings.batch_polls = 10**9
+    process = subprocess.Popen([sys.executable, "-c", RUN, server.url, str(journal.path)])
+    while len(server.batches) < 3:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    server.settings.batch_polls = 1
+    with Journal(journal.path) as reopened:
+        generator = make_batch()
+        generator.completer.journal = reopened  # type: ignore[attr-defined]
+        found = rows(generator)
+    assert len(found) == 60
+    assert len(server.answered) == len(set(server.answered))
+    assert [len(batch) for batch in inputs(server)][:3] == [25, 25, 10]
+    assert len(inputs(server)) == 4
+
+
+def test_a_batch_submitted_just_before_a_kill_is_found_on_the_server(
+    server: Server, make_batch: MakeBatch, journal: Journal
+) -> None:
+    rows(make_batch())
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    journal.close()
+    journal.path.write_bytes(lines[0])  # the note of what was meant, and nothing after it
+    assert json.loads(lines[0])["state"] == "intended"
+    with Journal(journal.path) as reopened:
+        generator = make_batch()
+        generator.completer.journal = reopened  # type: ignore[attr-defined]
+        rows(generator)
+        states = [facts["state"] for facts in reopened.batches().values()]
+    assert states[0] == "collected"
+    assert len(server.batches) == 3  # the first, found again; the reminders, submitted twice

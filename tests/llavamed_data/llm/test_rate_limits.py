@@ -1,0 +1,50 @@
+"""A pace never passes its limit in any minute, and uses nearly all of it."""
+
+from bisect import bisect_right
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llavamed_data.llm.errors import retry_after
+from llavamed_data.llm.rate_limits import Pace
+
+RPM = 600
+
+
+def taken(delays: list[float], count: int = 1500) -> list[float]:
+    """When each of `count` units is taken by someone who wakes up late by `delays` in turn."""
+    pace, now, times = Pace(RPM), 0.0, []
+    for number in range(count):
+        now += pace.wait(now) + delays[number % len(delays)]
+        pace.take(now, 1)
+        times.append(now)
+    return times
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 5), min_size=1, max_size=20))
+def test_no_minute_holds_more_than_the_limit(delays: list[float]) -> None:
+    times = taken(delays)
+    for number, time in enumerate(times):
+        assert bisect_right(times, time + 60) - number <= RPM
+
+
+def test_late_wake_ups_cost_next_to_nothing() -> None:
+    times = taken([0.0, 0.003, 0.05, 0.0, 0.02])
+    assert len(times) / times[-1] * 60 > 0.97 * RPM
+
+
+def test_what_was_booked_too_much_is_given_back() -> None:
+    pace = Pace(60)
+    pace.take(100.0, 10)
+    assert 9 < pace.wait(100.0) < 11
+    pace.settle(-9)
+    assert pace.wait(100.0) < 1.1
+
+
+def test_retry_after_is_read_in_all_its_forms() -> None:
+    assert retry_after({"retry-after": "2.5"}) == 2.5
+    assert retry_after({"retry-after-ms": "40", "retry-after": "9"}) == 0.04
+    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
+    assert retry_after({"retry-after": "soon"}) is None
+    assert retry_after({}) is None

@@ -1,0 +1,137 @@
+"""A user of the Hub: the command line and the stock clients, in processes with a login and a home of their own."""
+
+import json
+import multiprocessing
+import subprocess
+import sys
+import tempfile
+import textwrap
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from huggingface_hub import HfApi
+
+from tests.conftest import CHECKOUT
+from tests.llavamed_data.publish.command_line import run_command
+from tests.servers.hub import HubProcess
+
+TREE = CHECKOUT
+
+_FORKS = multiprocessing.get_context("forkserver")
+# what takes long to import and does not read the clients' settings from the environment
+_PRELOADED = """PIL.Image anyio fsspec h11 httpx2 jinja2 jsonschema jsonschema_rs numpy openai pandas pyarrow.dataset
+pyarrow.parquet rich.console rich.progress tqdm.asyncio tqdm.auto typer xxhash yaml"""
+_FORKS.set_forkserver_preload(_PRELOADED.split())
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+    def error(self) -> str:
+        """The one line that a failed command prints."""
+        assert self.code == 1, (self.out, self.err)
+        assert "Traceback" not in self.err
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("error: ")
+        return lines[0].removeprefix("error: ")
+
+
+class Command:
+    """A command in a process of its own, which a test may kill."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
+        self._streams = tempfile.TemporaryDirectory()
+        self._out, self._err = (Path(self._streams.name, name) for name in ("out", "err"))
+        task = (arguments, environment, str(folder), str(self._out), str(self._err))
+        self._process = _FORKS.Process(target=run_command, args=task)
+        self._process.start()
+
+    @property
+    def running(self) -> bool:
+        return self._process.is_alive()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def finish(self, seconds: float = 120) -> Run:
+        self._process.join(seconds)
+        assert not self.running, f"still at it after {seconds} s"
+        code = self._process.exitcode
+        assert code is not None
+        return Run(code, self._out.read_text(), self._err.read_text())
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who runs things, against which Hub; `settings` are further environment variables."""
+
+    hub: HubProcess
+    home: Path
+    account: str | None = "ada"
+    xet: bool = True
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **self.hub.environment(self.account, self.home / "home", xet=self.xet),
+            "PYTHONPATH": str(TREE),
+            "COLUMNS": "200",
+            **dict(self.settings),
+        }
+
+    def start(self, *arguments: str | Path) -> Command:
+        return Command(["publish", *map(str, arguments)], self.environment, self.home)
+
+    def publish(self, *arguments: str | Path) -> Run:
+        """`python -m llavamed_data publish ARGUMENTS`."""
+        return self.start(*arguments).finish()
+
+    def python(self, code: str) -> str:
+        """What a script prints that a user might write."""
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env=self.environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @property
+    def api(self) -> HfApi:
+        """The stock client in this process, for looking at what is on the Hub."""
+        return HfApi(endpoint=self.hub.address, token=self.hub.token(self.account) if self.account else False)
+
+    def files(self, repo_id: str, revision: str = "main") -> dict[str, bytes]:
+        """What a reader gets of a version: path → bytes, without the Hub's own hidden files."""
+        names = self.api.list_repo_files(repo_id, repo_type="dataset", revision=revision)
+        return {name: self._read(repo_id, revision, name) for name in names if not name.startswith(".")}
+
+    def _read(self, repo_id: str, revision: str, name: str) -> bytes:
+        address = f"{self.hub.address}/datasets/{repo_id}/resolve/{quote(revision, safe='')}/{name}"
+        headers = {"Authorization": f"Bearer {self.hub.token(self.account)}"} if self.account else {}
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers)) as answer:
+            data: bytes = answer.read()
+        return data
+
+    def commits(self, repo_id: str, revision: str = "main") -> list[str]:
+        """Titles of a branch's commits, the newest first."""
+        history = self.api.list_repo_commits(repo_id, repo_type="dataset", revision=revision)
+        return [commit.title for commit in history]

@@ -1,0 +1,114 @@
+"""Who may publish where: one clear line for each who may not, and nothing sent."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.llavamed_data.publish.client import Client
+from tests.servers.hub import Fault, HubProcess
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_sent(hub: HubProcess) -> object:
+    since = len(hub.log())
+    yield
+    refused = (401, 403, 404)
+    taken = [
+        line
+        for line in hub.log()[since:]
+        if line["method"] in ("POST", "PUT") and line["status"] not in refused and "/_" in line["path"]
+    ]
+    assert [line["path"] for line in taken if line["path"] != "/_faults"] == []
+
+
+def test_without_a_login(ada: Client, dataset: Path, repo: str) -> None:
+    error = replace(ada, account=None).publish(dataset, "--repo-id", repo).error()
+    assert error.startswith("publishing takes a login: set HF_TOKEN")
+
+
+def test_with_a_token_that_nobody_has(ada: Client, dataset: Path, repo: str) -> None:
+    token = "hf_" + "x" * 34
+    run = replace(ada, settings=(("HF_TOKEN", token),)).publish(dataset, "--repo-id", repo)
+    assert run.error().startswith("the Hub does not know the token in use")
+    assert token not in run.out + run.err
+
+
+@pytest.mark.parametrize("token", ["hf_two words", "hf_Ü\a"])
+def test_with_a_token_that_cannot_be_one(ada: Client, dataset: Path, repo: str, token: str) -> None:
+    run = replace(ada, settings=(("HF_TOKEN", token),)).publish(dataset, "--repo-id", repo)
+    error = run.error()
+    assert error.startswith(("the token in use holds marks", "the Hub does not know the token"))
+    assert token not in run.out + run.err
+
+
+def test_with_a_token_that_only_reads(ada: Client, dataset: Path) -> None:
+    error = replace(ada, account="ada-read").publish(dataset, "--repo-id", "ada/set").error()
+    assert error.startswith(
+        "the token in use only reads: publishing ada/set takes one with the right to write"
+    )
+
+
+def test_with_a_token_for_other_places(ada: Client, dataset: Path, repo: str) -> None:
+    error = replace(ada, account="ada-fine").publish(dataset, "--repo-id", repo).error()
+    assert error.startswith(f"this login has no right to {repo} (making the repository): ")
+
+
+def test_in_somebody_elses_organisation(ada: Client, dataset: Path) -> None:
+    error = ada.publish(dataset, "--repo-id", "other-org/set").error()
+    assert error == "ada may not publish other-org/set: other-org is somebody else; yours are ada, med-lab"
+
+
+def test_in_an_organisation_whose_member_only_reads(ada: Client, dataset: Path, repo: str) -> None:
+    error = replace(ada, account="ben").publish(dataset, "--repo-id", repo).error()
+    assert error.startswith(f"ben may not publish {repo}: a member of med-lab who only reads")
+
+
+def test_over_somebody_elses_private_repository(ada: Client, hub: HubProcess, dataset: Path) -> None:
+    replace(ada, account="eve").api.create_repo("eve/hidden", repo_type="dataset", private=True)
+    assert "eve is somebody else" in ada.publish(dataset, "--repo-id", "eve/hidden").error()
+    error = replace(ada, account="ada-fine").publish(dataset, "--repo-id", "eve/hidden").error()
+    assert error.startswith("this login has no right to eve/hidden (making the repository): ")
+
+
+def test_over_somebody_elses_gated_repository(ada: Client, dataset: Path) -> None:
+    eve = replace(ada, account="eve").api
+    eve.create_repo("eve/gated", repo_type="dataset", exist_ok=True)
+    eve.upload_file(
+        path_or_fileobj=b"hello", path_in_repo="README.md", repo_id="eve/gated", repo_type="dataset"
+    )
+    eve.update_repo_settings("eve/gated", repo_type="dataset", gated="manual")
+    error = replace(ada, account="ada-fine").publish(dataset, "--repo-id", "eve/gated").error()
+    assert error.startswith("eve/gated is gated and this login is not let in: ask for access at http")
+
+
+@pytest.mark.parametrize("kind", ["model", "space"])
+def test_over_a_repository_of_another_kind(ada: Client, dataset: Path, repo: str, kind: str) -> None:
+    sdk = "static" if kind == "space" else None
+    ada.api.create_repo(repo, repo_type=kind, space_sdk=sdk)
+    error = ada.publish(dataset, "--repo-id", repo).error()
+    assert error.startswith(f"{repo} is a {kind} repository, not a dataset: choose another name")
+    ada.api.create_repo(repo, repo_type="dataset")
+    assert ada.publish(dataset, "--repo-id", repo, "--dry-run").code == 0
+
+
+def test_where_no_server_is(ada: Client, dataset: Path, repo: str) -> None:
+    gone = replace(ada, settings=(("HF_ENDPOINT", "http://127.0.0.1:9"),))
+    error = gone.publish(dataset, "--repo-id", repo).error()
+    assert error.startswith("the Hub at http://127.0.0.1:9 cannot be reached while logging in")
+
+
+def test_where_nothing_may_be_sent_anywhere(ada: Client, dataset: Path, repo: str) -> None:
+    error = replace(ada, settings=(("HF_HUB_OFFLINE", "1"),)).publish(dataset, "--repo-id", repo).error()
+    assert error.startswith("HF_HUB_OFFLINE is set")
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [(429, "the Hub asks to slow down while logging in"), (500, "the Hub failed while logging in")],
+)
+def test_where_the_server_has_no_time(
+    ada: Client, hub: HubProcess, dataset: Path, repo: str, code: int, line: str
+) -> None:
+    hub.faults(Fault("GET /api/whoami", "status", code=code, times=99))
+    assert ada.publish(dataset, "--repo-id", repo).error().startswith(line)

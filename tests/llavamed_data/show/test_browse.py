@@ -1,0 +1,187 @@
+"""Pages of a dataset: what is asked for is found, and what a row says stays text."""
+
+import http.client
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from llavamed_data.dataset.reader import Dataset
+from llavamed_data.show import BrowseServer, single_page
+from llavamed_data.show.choice import Wanted
+from tests.llavamed_data.show.hostile import ATTACKS, browser, hostile_set, rows
+from tests.llavamed_data.validation.sets import instruct_row, sound_set, turn, write_set
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[BrowseServer]:
+    with BrowseServer(Dataset(str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+def ask(
+    server: BrowseServer, path: str, host: str | None = None
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection.request("GET", path, headers={"Host": host} if host else {})
+    answer = connection.getresponse()
+    status, headers, body = answer.status, answer.headers, answer.read()
+    connection.close()
+    return status, headers, body
+
+
+def ids(body: bytes) -> list[str]:
+    return re.findall(r"<h2>(\S+) <small>", body.decode())
+
+
+def test_pages_words_and_domains(tmp_path: Path) -> None:
+    odd = instruct_row(3) | {
+        "messages": [turn("user", "Is a Torus there?", image=True), turn("assistant", "Yes.")]
+    }
+    folder = write_set(
+        tmp_path / "set", [odd if number == 3 else instruct_row(number) for number in range(60)]
+    )
+    with serving(folder) as server:
+        assert ids(ask(server, "/")[2]) == [f"{9000 + number}_F1" for number in range(24)]
+        assert ids(ask(server, "/?page=3")[2]) == [f"{9000 + number}_F1" for number in range(48, 60)]
+        assert ids(ask(server, "/?page=999")[2]) == ids(ask(server, "/?page=3")[2])
+        assert ids(ask(server, "/?page=-1&page=x")[2]) == ids(ask(server, "/")[2])
+        assert ids(ask(server, "/?domain=mri")[2]) == [f"{9001 + 5 * number}_F1" for number in range(12)]
+        assert ids(ask(server, "/?q=TORUS+yes")[2]) == ["9003_F1"]
+        assert ids(ask(server, "/?q=torus&domain=mri")[2]) == []
+        assert b"12 of 60 rows" in ask(server, "/?domain=mri")[2]
+
+
+def test_pictures_are_the_files_own_bytes(tmp_path: Path) -> None:
+    given = [instruct_row(number) for number in range(9)]
+    with serving(write_set(tmp_path / "set", given)) as server:
+        status, headers, body = ask(server, "/image/7/0")
+        assert (status, headers["Content-Type"]) == (200, "image/jpeg")
+        assert body == given[7]["images"][0]["bytes"]
+        for path in (
+            "/image/9/0",
+            "/image/0/1",
+            "/image/0",
+            "/image/-1/0",
+            "/../set/README.md",
+            "/image/0/../..",
+        ):
+            assert ask(server, path)[0] == 404
+
+
+def test_only_this_machine_is_answered(tmp_path: Path) -> None:
+    with serving(sound_set(tmp_path / "set")) as server:
+        assert server.server_address[0] == "127.0.0.1"
+        assert ask(server, "/", f"localhost:{server.server_port}")[0] == 200
+        for host in ("evil.example", f"evil.example:{server.server_port}", "127.0.0.1"):
+            assert ask(server, "/", host)[0] == 403
+
+
+def test_markup_that_calls_itself_an_image_is_not_served(tmp_path: Path) -> None:
+    with serving(hostile_set(tmp_path / "set")) as server:
+        for number in (0, 1):
+            assert ask(server, f"/image/{number}/0")[0] == 404
+        _, headers, _ = ask(server, "/image/2/0")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
+class Elements(HTMLParser):
+    """Which elements a page has, which attributes they have, and the text of scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.addresses: set[str] = set()
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        self.addresses.update(value or "" for name, value in attrs if name in ("src", "href", "action"))
+
+
+OURS = {
+    *("html", "head", "meta", "link", "title", "style", "body", "header", "main", "nav", "article"),
+    *("div", "h1", "h2", "span", "small", "p", "dl", "dt", "dd", "details", "summary", "a", "img"),
+    *("form", "input", "select", "option", "button"),
+}
+
+
+def test_a_hostile_row_adds_no_element_and_no_attribute(tmp_path: Path) -> None:
+    folder = hostile_set(tmp_path / "set")
+    with serving(folder) as server:
+        served = [
+            ask(server, f"/?q={quote(attack)}&domain={quote(attack)}")[2].decode() for attack in ATTACKS
+        ]
+    for text in (*served, single_page(Dataset(str(folder)), Wanted(), limit=50)):
+        page = Elements(text)
+        assert page.tags - OURS <= {"script"}
+        assert not [name for name in page.attributes if name.startswith("on") or name in ("srcdoc", "style")]
+        assert all(address.startswith(("data:", "/image/", "/?", "/")) for address in page.addresses)
+        assert not any(address.startswith("//") for address in page.addresses)
+        assert text.count("<script") == ("script" in page.tags)
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_no_script_of_a_hostile_row_runs_in_chromium(tmp_path: Path, served: bool) -> None:
+    folder = hostile_set(tmp_path / "set")
+    with serving(folder) as server, browser() as watched:
+        if served:
+            address = server.address
+        else:
+            (tmp_path / "page.html").write_text(
+                single_page(Dataset(str(folder)), Wanted(), limit=50), "utf-8"
+            )
+            address = (tmp_path / "page.html").as_uri()
+        watched.page.goto(address)
+        watched.poke()
+        assert watched.inert(address)
+        assert watched.page.locator("article").count() == len(ATTACKS)
+        shown = watched.page.locator("article dd").first.inner_text()
+        assert shown == ATTACKS[0]
+        if served:
+            watched.page.goto(f"{address}?q={quote(ATTACKS[2])}")
+            watched.poke()
+            assert watched.inert(address)
+            assert watched.page.locator("article").count() == 1
+
+
+def test_the_single_page_searches_and_turns_pages_by_itself(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", [instruct_row(number) for number in range(40)])
+    (tmp_path / "page.html").write_text(single_page(Dataset(str(folder)), Wanted(), limit=30), "utf-8")
+    with browser() as watched:
+        page = watched.page
+        page.goto((tmp_path / "page.html").as_uri())
+        assert "the first 30 here" in page.locator("#found").inner_text()
+        assert page.locator("article:visible").count() == 24
+        page.click("#next")
+        assert page.locator("article:visible").count() == 6
+        page.fill("#words", "9002_F1 NOISE")
+        assert page.locator("article:visible h2").all_inner_texts() == [
+            "9002_F1 histology · Figure 1 · PMC5002 · CC BY"
+        ]
+        page.fill("#words", "")
+        page.select_option("#domain", "mri")
+        assert page.locator("article:visible").count() == 6
+        assert (
+            page.locator("article:visible img").first.evaluate(
+                "(each) => each.decode().then(() => each.naturalWidth)"
+            )
+            == 64
+        )
+
+
+def test_every_attack_is_in_the_set() -> None:
+    assert len(rows()) == len(ATTACKS)

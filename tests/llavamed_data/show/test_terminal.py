@@ -1,0 +1,77 @@
+"""A row in the terminal: picture, conversation, origin, and nothing that acts on the terminal."""
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+
+from llavamed_data.show import show_row
+from llavamed_data.show.names import FileNames
+from llavamed_data.show.terminal import half_blocks
+from tests.llavamed_data.show import hostile
+from tests.llavamed_data.validation.sets import instruct_row
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def shown(row: dict[str, Any], files: Path, *, terminal: bool) -> str:
+    file = io.StringIO()
+    console = Console(
+        file=file, force_terminal=terminal, color_system="truecolor" if terminal else None, width=80
+    )
+    show_row(row, console, files=files, names=FileNames())
+    return file.getvalue()
+
+
+def test_a_terminal_with_colours_shows_the_picture(tmp_path: Path) -> None:
+    text = shown(instruct_row(1), tmp_path / "files", terminal=True)
+    assert (
+        text.count("▀") == 59 * 22
+    )  # 64 × 48 pixels fit 44 lines of pixels as 59 × 44, two lines a character
+    assert not (tmp_path / "files").exists()
+
+
+def test_each_character_is_two_pixels() -> None:
+    image = Image.new("RGB", (1, 2))
+    image.putpixel((0, 0), (1, 2, 3))
+    image.putpixel((0, 1), (4, 5, 6))
+    file = io.StringIO()
+    Console(file=file, force_terminal=True, color_system="truecolor").print(half_blocks(image))
+    assert file.getvalue().startswith("\x1b[38;2;1;2;3;48;2;4;5;6m▀")
+
+
+def test_elsewhere_the_file_is_written_and_named(tmp_path: Path) -> None:
+    row = instruct_row(1)
+    text = shown(row, tmp_path / "files", terminal=False)
+    (path,) = (tmp_path / "files").iterdir()
+    assert path.name == "1_F1.jpg"
+    assert path.read_bytes() == row["images"][0]["bytes"]
+    assert path.name in text.replace("\n", "").replace(" ", "")
+    for words in ("9001_F1 · mri", "What does the image show?", "No, it is noise.", "CC BY", "PMC5001"):
+        assert words in text
+
+
+def test_nothing_in_a_row_acts_on_the_terminal(tmp_path: Path) -> None:
+    for number, row in enumerate(hostile.rows()):
+        for terminal in (True, False):
+            text = shown(row, tmp_path / "a" / "b" / str(number), terminal=terminal)
+            rest = COLOUR.sub("", text) if terminal else text
+            assert all(mark == "\n" or mark.isprintable() for mark in rest)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert all(path.parent.parent == tmp_path / "a" / "b" for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_markup_of_the_terminal_library_is_text(tmp_path: Path) -> None:
+    row = instruct_row(1) | {"caption": "[bold]x[/bold] [link=http://192.0.2.1]y[/link] :smile:"}
+    assert "[bold]x[/bold] [link=http://192.0.2.1]y[/link] :smile:" in shown(row, tmp_path, terminal=False)
+
+
+def test_a_link_where_a_picture_goes_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "files" / "1_F1.jpg").symlink_to(tmp_path / "mine.txt")
+    shown(instruct_row(1), tmp_path / "files", terminal=False)
+    assert (tmp_path / "mine.txt").read_text() == "mine"

@@ -1,0 +1,119 @@
+"""What is counted, against counts made by hand."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from llavamed_data.dataset.columns import arrow_schema
+from llavamed_data.dataset.reader import Dataset
+from llavamed_data.errors import LlavaMedError
+from llavamed_data.stats import count
+from llavamed_data.stats.card_counts import StationLine, counts_of_card
+from llavamed_data.stats.counts import mean, quantile
+from tests.llavamed_data.dataset.test_reader import zeros_over
+from tests.llavamed_data.validation.sets import instruct_row, jpeg, sound_set, turn, write_set
+
+
+def test_counts_of_a_set(tmp_path: Path) -> None:
+    shared = {"images": [{"bytes": jpeg(1), "path": "a.jpg"}], "pmcid": "PMC1"}
+    rows = [
+        instruct_row(0) | shared,
+        instruct_row(5) | shared,
+        instruct_row(10)
+        | {"images": [{"bytes": jpeg(1), "path": "a.jpg"}], "pmcid": "PMC2", "license": "CC0"},
+        instruct_row(1) | {"messages": instruct_row(1)["messages"][:2]},
+    ]
+    stats = count(Dataset(str(write_set(tmp_path / "set", rows))))
+    assert (stats.rows, stats.images, stats.pairs, stats.read) == (4, 3, 7, 4)
+    assert stats.images_by_domain == {"chest_xray": 2, "mri": 1}
+    assert stats.pairs_by_domain == {"chest_xray": 6, "mri": 1}
+    assert stats.rounds == {2: 3, 1: 1}
+    assert stats.licenses == {"CC BY": 3, "CC0": 1}
+    # "What does the image show?", "Is it a person?"; "A synthetic phantom.", "No, it is noise."
+    assert stats.instructions.words == {5: 4, 4: 3}
+    assert stats.responses.words == {3: 4, 4: 3}
+    assert stats.responses.sentences == {"A synthetic phantom.": 4, "No, it is noise.": 3}
+    assert sum(stats.instructions.tokens.values()) in (0, 7)
+    assert stats.years == {}
+
+
+def test_image_bytes_are_never_read(tmp_path: Path) -> None:
+    folder = sound_set(tmp_path / "set", rows=8)
+    for shard in (folder / "data").iterdir():
+        zeros_over(shard, 0, "images.list.element.bytes")
+    assert count(Dataset(str(folder))).images == 8
+
+
+def test_a_sample_measures_its_own_rows_and_counts_all(tmp_path: Path) -> None:
+    dataset = Dataset(str(sound_set(tmp_path / "set", rows=40)))
+    stats = count(dataset, sample=10)
+    assert (stats.rows, stats.pairs, stats.read) == (40, 80, 10)
+    assert stats.instructions.words.total() == 20
+    assert count(dataset, sample=40).read == count(dataset, sample=99).read == 40
+    texts = [
+        instruct_row(number) | {"messages": [turn("user", f"{number}?", image=True), turn("assistant", "A.")]}
+        for number in range(40)
+    ]
+    numbered = Dataset(str(write_set(tmp_path / "numbered", texts)))
+    ten, twenty, other = (
+        set(count(numbered, sample=size, seed=seed).instructions.sentences)
+        for size, seed in ((10, 0), (20, 0), (10, 1))
+    )
+    assert ten < twenty
+    assert ten != other
+
+
+def test_years_are_counted_where_the_set_states_them(tmp_path: Path) -> None:
+    schema = arrow_schema("instruct").append(pa.field("year", pa.int32()))
+    rows = [instruct_row(number) | {"year": year} for number, year in enumerate([2010, 2010, None, 2021])]
+    assert count(Dataset(str(write_set(tmp_path / "set", rows, schema=schema)))).years == {2010: 2, 2021: 1}
+
+
+def test_rows_without_an_id_or_with_nulls_count_too(tmp_path: Path) -> None:
+    schema = pa.schema([arrow_schema("instruct").field("messages")])
+    rows = [
+        {"messages": None},
+        {"messages": instruct_row(0)["messages"]},
+        {"messages": [turn("user", "Why?")]},
+    ]
+    dataset = Dataset(str(write_set(tmp_path / "set", rows, schema=schema)))
+    stats = count(dataset)
+    assert (stats.rows, stats.images, stats.pairs, stats.rounds) == (3, 0, 2, {0: 2, 2: 1})
+    assert count(dataset, sample=2).read == 2
+
+
+def test_what_has_no_conversations_is_told(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set", [{"id": "1"}], schema=pa.schema([("id", pa.string())]), shards=1)
+    with pytest.raises(LlavaMedError, match="has no column messages"):
+        count(Dataset(str(folder)))
+
+
+def test_the_card_s_tables_are_read_back() -> None:
+    card = """# A set
+
+| station | in | kept | dropped |
+| --- | ---: | ---: | --- |
+| extract (articles) | 28 | 25 | 2 malformed XML, 1 a \\| b &amp; c |
+| converse (figures) | 1,042 | 1,042 | |
+
+| cleaning rule | rounds touched |
+| --- | ---: |
+| no\\_image\\_claim | 1,204 |
+
+| licence | rows |
+"""
+    stations, rules = counts_of_card(card)
+    assert stations == [
+        StationLine("extract (articles)", 28, 25, "2 malformed XML, 1 a | b & c"),
+        StationLine("converse (figures)", 1042, 1042, ""),
+    ]
+    assert rules == {"no_image_claim": 1204}
+    assert counts_of_card("no tables") == ([], {})
+
+
+def test_the_middle_and_the_mean() -> None:
+    lengths = {1: 2, 5: 1, 100: 1}
+    assert [quantile(lengths, share) for share in (0.5, 0.51, 0.75, 0.99)] == [1, 5, 5, 100]
+    assert mean(lengths) == 26.75
+    assert (quantile({}, 0.5), mean({})) == (0, 0)

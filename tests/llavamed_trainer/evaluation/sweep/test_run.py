@@ -1,0 +1,193 @@
+"""Running a plan: small real commands in place of training, killed, failed and taken up again."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_trainer.evaluation.sweep import Plan, Ray, Run, Slurm, run_plan
+from llavamed_trainer.evaluation.sweep.plan import PYTHON
+from llavamed_trainer.evaluation.tables import collect
+
+MARK = "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + '\\n'); sys.exit(int(sys.argv[3]))"
+
+
+def made(folder: Path, **codes: int) -> Plan:
+    """base ─ a ─ (b ─ c, d): each notes its name in the file `ran` and ends with its code."""
+
+    def run(name: str, needs: str | None) -> Run:
+        letter = name[-1]
+        command = (PYTHON, "-c", MARK, str(folder / "ran"), letter, str(codes.get(letter, 0)))
+        return Run(name, "stage2", letter, (command,), needs, {"recipe": f"recipe-{letter}", "epochs": 1})
+
+    runs = [run("a", None), run("a/b", "a"), run("a/d", "a"), run("a/b/c", "a/b")]
+    return Plan("test", folder / "out", {each.name: each for each in runs}, 8)
+
+
+def ran(folder: Path) -> list[str]:
+    return (folder / "ran").read_text().split()
+
+
+def test_all_is_run_once_and_a_second_start_runs_nothing(tmp_path: Path) -> None:
+    first = run_plan(made(tmp_path))
+    assert (first.count("done"), first.kept) == (4, 0)
+    again = run_plan(made(tmp_path))
+    assert (again.count("done"), again.kept) == (4, 4)
+    assert ran(tmp_path) == ["a", "b", "d", "c"]
+
+
+def test_a_failure_is_named_its_dependents_wait_and_the_others_go_on(tmp_path: Path) -> None:
+    report = run_plan(made(tmp_path, b=3))
+    assert report.states == {"a": "done", "a/b": "failed", "a/d": "done", "a/b/c": "waiting"}
+    assert "failed with exit code 3" in report.reasons["a/b"]
+    assert ran(tmp_path) == ["a", "b", "d"]
+
+
+def test_after_the_cause_is_mended_only_the_rest_is_run(tmp_path: Path) -> None:
+    script = tmp_path / "b.py"
+    plan = made(tmp_path)
+    before = plan.runs["a/b"]
+    broken = Run(before.name, before.kind, before.label, ((PYTHON, str(script)),), before.needs, before.facts)
+    plan = Plan(plan.name, plan.folder, {**plan.runs, "a/b": broken}, plan.unshared)
+    report = run_plan(plan)
+    assert "can't open file" in report.reasons["a/b"]
+    script.write_text("print('well')")
+    assert run_plan(plan).count("done") == 4
+    assert ran(tmp_path) == ["a", "d", "c"]
+
+
+def test_a_run_made_with_other_settings_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    run_plan(made(tmp_path))
+    with pytest.raises(UsageError, match="was made with other settings than this grid states"):
+        run_plan(made(tmp_path, c=1))
+
+
+def test_hours_reach_the_tables_unless_a_run_was_interrupted(tmp_path: Path) -> None:
+    run_plan(made(tmp_path, d=1))
+    plan = made(tmp_path)
+    found = collect(tmp_path / "out").hours
+    assert {run.recipe for run in found} == {"recipe-a", "recipe-b", "recipe-c"}
+    (tmp_path / "out" / "a" / "d" / "sweep.json").unlink()
+    report = run_plan(plan)
+    assert report.count("done") == 4
+    # What the first start of d took is not known any more: its hours are not stated, rather than too few.
+    assert {run.recipe for run in collect(tmp_path / "out").hours} == {"recipe-a", "recipe-b", "recipe-c"}
+
+
+SLOW_AT_FIRST = """
+import pathlib, sys, time
+begun = pathlib.Path(sys.argv[1])
+if not begun.exists():
+    begun.touch()
+    time.sleep(3)
+"""
+
+
+def slow(folder: Path) -> Plan:
+    command = (PYTHON, "-c", SLOW_AT_FIRST, str(folder / "begun"))
+    return Plan("test", folder / "out", {"slow": Run("slow", "stage1", "slow", (command,), None)}, 1)
+
+
+def test_a_killed_sweep_goes_on_and_never_runs_beside_what_it_left(tmp_path: Path) -> None:
+    code = f"import sys; from {__name__} import *; run_plan(slow(Path(sys.argv[1])))"
+    driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    until = time.monotonic() + 60
+    while not (tmp_path / "begun").exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    driver.kill()
+    driver.wait()
+    first = run_plan(slow(tmp_path))  # the command still sleeps, though its driver is gone
+    assert "is still running" in first.reasons["slow"]
+    while run_plan(slow(tmp_path)).reasons:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert run_plan(slow(tmp_path)).states == {"slow": "done"}
+
+
+# A Slurm of one machine: a job is a process that first waits for the one it depends on; squeue knows those that live.
+SBATCH = """#!{python}
+import os, pathlib, subprocess, sys
+options = dict(arg[2:].partition("=")[::2] for arg in sys.argv[1:])
+home = pathlib.Path("{home}")
+job = str(100 + len(list(home.glob("*.sh"))))
+(home / (job + ".sh")).write_text(sys.stdin.read())
+(home / (job + ".options")).write_text("\\n".join(sys.argv[1:]))
+(home / (job + ".queued")).touch()
+after = options.get("dependency", "").removeprefix("afterok:")
+log = options["output"].replace("%j", job)
+wait = f"while [ -e {{home}}/{{after}}.queued ]; do sleep 0.05; done; [ -e {{home}}/{{after}}.ok ] &&" if after else ""
+line = f"{{wait}} sh {{home}}/{{job}}.sh > {{log}} 2>&1 && touch {{home}}/{{job}}.ok; rm {{home}}/{{job}}.queued"
+subprocess.Popen(["sh", "-c", line], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(job + ";cluster")
+"""
+SQUEUE = """#!/bin/sh
+for job in $(echo "$4" | tr , ' '); do [ -e {home}/$job.queued ] && echo $job; done
+exit 0
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand-ins for sbatch and squeue: our side of the protocol, not Slurm, is tried with them."""
+    home = tmp_path / "slurm"
+    home.mkdir()
+    for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE)):
+        (home / name).write_text(text.format(python=sys.executable, home=home))
+        (home / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{home}:{os.environ['PATH']}")
+    monkeypatch.setattr("llavamed_trainer.evaluation.sweep.engines._POLL_SECONDS", 0.1)
+    return home
+
+
+def test_slurm_runs_one_job_each_in_their_order_and_none_after_a_failure(slurm: Path, tmp_path: Path) -> None:
+    report = run_plan(made(tmp_path, b=3), Slurm({"partition": "gpu", "gres": "gpu:8"}))
+    assert report.states == {"a": "done", "a/b": "failed", "a/d": "done", "a/b/c": "waiting"}
+    assert "failed with exit code 3" in report.reasons["a/b"]
+    assert sorted(ran(tmp_path)) == ["a", "b", "d"]
+    said = [path.read_text() for path in sorted(slurm.glob("*.options"))]
+    assert len(said) == 4
+    assert all("--partition=gpu\n--gres=gpu:8" in each for each in said)
+    assert "--dependency=afterok:100\n--kill-on-invalid-dep=yes" in said[1]
+
+
+def test_slurm_needs_sbatch_and_its_own_options(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="--slurm dependency cannot be set"):
+        Slurm({"dependency": "x"})
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UsageError, match="needs sbatch on the PATH"):
+        Slurm()
+
+
+@pytest.mark.slow
+def test_ray_runs_one_task_each_and_none_after_a_failure(tmp_path: Path) -> None:
+    report = run_plan(made(tmp_path, b=3), Ray())
+    assert report.states == {"a": "done", "a/b": "failed", "a/d": "done", "a/b/c": "waiting"}
+    assert "failed with exit code 3" in report.reasons["a/b"]
+
+
+def test_two_sweeps_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    plan = made(tmp_path)
+    second: list[str] = []
+
+    def told(run: Run, state: str, why: str) -> None:
+        if not second:
+            with pytest.raises(LlavaMedError, match="another sweep is at work"):
+                run_plan(plan)
+            second.append(run.name)
+
+    run_plan(plan, told=told)
+    assert second == ["a"]
+
+
+def test_a_record_is_complete_or_absent(tmp_path: Path) -> None:
+    run_plan(made(tmp_path, b=1))
+    out = tmp_path / "out"
+    assert json.loads((out / "a" / "done.json").read_text())["name"] == "a"
+    assert not (out / "a" / "b" / "done.json").exists()
+    assert not list(out.rglob("*.part"))

@@ -1,0 +1,341 @@
+"""Whole runs on the tiny model: what a user gets from `train`."""
+
+import io
+import json
+import re
+import shutil
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub import HfApi, ModelCard
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+from transformers import AutoProcessor, LlavaForConditionalGeneration
+
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_trainer.recipes import RECIPES, load_recipe
+from llavamed_trainer.running import parse_call, run_training
+from tests.llavamed_trainer.running.conftest import Train, write_set
+from tests.servers.hub import Fault, HubProcess, running_hub
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_trains_and_its_loss_falls(
+    recipe: str, train: Train, tiny_llava: Path, tmp_path: Path
+) -> None:
+    report = train(recipe, "--learning_rate", "5e-3")
+    assert report.steps == 8  # 16 rows × 4 epochs / 8 a step
+    assert report.first_loss is not None
+    assert report.last_loss is not None
+    assert report.last_loss < report.first_loss
+    before, after = (load_file(folder / "model.safetensors") for folder in (tiny_llava, tmp_path / "run"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not any("vision_tower" in name for name in changed)
+    assert any("multi_modal_projector.linear_1" in name for name in changed)
+    both = load_recipe(recipe).settings["stage"] == "projector+language-model"
+    assert any("language_model" in name for name in changed) == both
+
+
+def test_what_is_left_is_a_model_that_stock_transformers_loads(train: Train, tmp_path: Path) -> None:
+    train("stage2-60k-im", "--max_steps", "1")
+    model, seen = LlavaForConditionalGeneration.from_pretrained(tmp_path / "run", output_loading_info=True)
+    assert not seen["missing_keys"]
+    assert not seen["unexpected_keys"]
+    assert model.config.projector_hidden_act == "linear"
+    assert "generation" in AutoProcessor.from_pretrained(tmp_path / "run").chat_template
+
+
+def test_the_card_states_the_run(train: Train, tmp_path: Path) -> None:
+    train("stage1")
+    card = ModelCard.load(tmp_path / "run" / "README.md")
+    text = card.text
+    assert "recipe `stage1` (section 4, Table 4" in text
+    assert re.search(r"\| sets\d+/drawn \| files [0-9a-f]{12} \| cc-by-nc-4.0 \|", text)
+    assert "| learning\\_rate | 0.002 |" in text
+    assert "![Loss over the steps of the run](loss.png)" in text
+    assert len(re.findall(r"^\| \d+ \| \d+\.\d{4} \|$", text, re.MULTILINE)) == 8
+    assert "Not for clinical use" in text
+    assert (tmp_path / "run" / "loss.png").stat().st_size > 1000
+    assert card.data.base_model is None  # a folder is no model of the Hub
+
+
+def test_the_log_is_lines_that_a_person_reads(train: Train, said: io.StringIO, tmp_path: Path) -> None:
+    train("finetune-vqa-rad", "--num_train_epochs", "2")
+    text = said.getvalue()
+    assert "projector+language-model" in text
+    assert "16 of train" in text
+    assert "4 rows × 1 process × 2 = 8 rows" in text
+    line = next(line for line in text.splitlines() if line.startswith("step 2/4 (50.0%)"))
+    assert re.search(
+        r"loss \d+\.\d{4} · rate \d\.\d\de-\d\d · [\d,]+ tokens/s · [\d.,]+ images/s · padding \d+\.\d% · [\d.]+ GB",
+        line,
+    )
+    assert re.search(r"left, ends \w{3} \d\d:\d\d", line)
+    assert f'LlavaForConditionalGeneration.from_pretrained("{tmp_path / "run"}")' in text
+    assert "predict --model" in text
+
+
+def test_on_a_terminal_there_is_a_bar(train: Train) -> None:
+    screen = io.StringIO()
+    train("stage1", "--max_steps", "2", console=Console(file=screen, force_terminal=True, width=160))
+    assert "2/2" in screen.getvalue()
+    assert "tokens/s" in screen.getvalue()
+
+
+def test_speed_and_padding_reach_whatever_reports(train: Train, tmp_path: Path) -> None:
+    train("stage1", "--max_steps", "2")
+    logged = json.loads((tmp_path / "run" / "trainer_state.json").read_text())["log_history"][0]
+    assert logged["tokens_per_second"] > 0
+    assert logged["images_per_second"] > 0
+    assert 0 <= logged["padding"] < 1
+
+
+class Broken(io.StringIO):
+    """A log that breaks at a step, as a full disk or a closed pipe would break it."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__()
+        self._step = step
+
+    def write(self, text: str) -> int:
+        if text.startswith(self._step):
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+@pytest.mark.parametrize("recipe", ["stage1", "stage2-60k"])
+def test_a_run_that_broke_goes_on_to_the_same_weights(
+    recipe: str, train: Train, said: io.StringIO, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(recipe, "--save_steps", "2", "--output_dir", whole)
+    with pytest.raises(OSError, match="No space"):
+        train(
+            recipe,
+            "--save_steps",
+            "2",
+            "--output_dir",
+            broken,
+            console=Console(file=Broken("step 6/8"), width=160),
+        )
+    report = train(recipe, "--save_steps", "2", "--output_dir", broken)
+    assert "goes on from" in said.getvalue()
+    assert "checkpoint-4" in said.getvalue()
+    assert report.steps == 8
+    ends = [load_file(folder / "model.safetensors") for folder in (whole, broken)]
+    assert ends[0].keys() == ends[1].keys()
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    curves = [
+        json.loads((folder / "trainer_state.json").read_text())["log_history"] for folder in (whole, broken)
+    ]
+    losses = [[entry["loss"] for entry in curve if "loss" in entry] for curve in curves]
+    assert losses[0] == losses[1]
+
+
+def test_a_run_that_is_done_is_not_done_again(train: Train, said: io.StringIO, tmp_path: Path) -> None:
+    first = train("stage1", "--max_steps", "2")
+    before = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
+    again = train("stage1", "--max_steps", "2")
+    assert (again.steps, again.last_loss) == (first.steps, first.last_loss)
+    assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == before
+    assert "is done already" in said.getvalue()
+    with pytest.raises(UsageError, match="holds another run"):
+        train("stage1", "--max_steps", "3")
+
+
+def test_a_stream_trains_as_many_steps_as_a_download(train: Train, said: io.StringIO) -> None:
+    report = train("stage1", "--streaming", "--shuffle_buffer", "0", "--num_train_epochs", "2")
+    assert report.steps == 4
+    assert "streamed" in said.getvalue()
+
+
+def test_the_first_rows_only(train: Train) -> None:
+    assert train("stage1", "--max_rows", "8", "--num_train_epochs", "3").steps == 3
+
+
+def test_rows_are_evaluated_and_the_best_checkpoint_is_what_is_left(train: Train, said: io.StringIO) -> None:
+    report = train(
+        *("finetune-slake", "--learning_rate", "5e-3", "--eval_strategy", "steps", "--eval_steps", "2"),
+        *("--eval_split", "test", "--save_steps", "2", "--load_best_model_at_end", "true"),
+    )
+    assert report.steps == 8
+    assert said.getvalue().count("evaluation loss") >= 4
+
+
+def test_packing_trains_too(train: Train) -> None:
+    report = train("stage2-60k", "--packing", "--learning_rate", "5e-3")
+    assert report.first_loss is not None
+    assert report.last_loss is not None
+    assert report.last_loss < report.first_loss
+
+
+def test_bad_rows_are_counted_by_reason_and_listed(
+    train: Train, drawn_rows: list[dict[str, Any]], said: io.StringIO, tmp_path: Path
+) -> None:
+    rows = [dict(row) for row in drawn_rows[:16]]
+    rows[3]["images"] = [{"bytes": b"no picture", "path": "x.jpg"}]
+    rows[5]["messages"] = rows[5]["messages"][:1]
+    folder = write_set(tmp_path / "sets" / "bad", rows)
+    report = train("stage2-60k", "--dataset", folder, "--num_train_epochs", "1")
+    assert report.bad_rows == {"image unreadable": 1, "no answer": 1}
+    listed = [json.loads(line) for line in (tmp_path / "run" / "bad_rows.jsonl").read_text().splitlines()]
+    assert {line["id"] for line in listed} == {"drawn-3", "drawn-5"}
+    assert "rows that could not be trained on: 2" in said.getvalue()
+    with pytest.raises(LlavaMedError, match=r"rows could not be trained on, 1 are? allowed"):
+        train("stage2-60k", "--dataset", folder, "--max_bad_rows", "1", "--output_dir", tmp_path / "strict")
+
+
+def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
+    train: Train, tiny_llava: Path, tmp_path: Path, said: io.StringIO
+) -> None:
+    from peft import PeftModel
+
+    adapted = tmp_path / "adapted"
+    report = train(
+        "stage2-60k-im", "--use_peft", "--lora_r", "4", "--learning_rate", "5e-3", "--output_dir", adapted
+    )
+    assert report.first_loss is not None
+    assert report.last_loss is not None
+    assert report.last_loss < report.first_loss
+    assert "LoRA of rank 4" in said.getvalue()
+    base = LlavaForConditionalGeneration.from_pretrained(tiny_llava)
+    names = [
+        name
+        for name, _ in PeftModel.from_pretrained(base, str(adapted)).named_parameters()
+        if "lora_A" in name
+    ]
+    assert names
+    assert not any("vision_tower" in name for name in names)
+    assert ModelCard.load(adapted / "README.md").data.library_name == "peft"
+    after = train("finetune-vqa-rad", "--model_name_or_path", adapted, "--max_steps", "1")
+    assert after.first_loss == pytest.approx(report.last_loss, abs=1.0)
+    assert after.first_loss < report.first_loss
+    merged = load_file(tmp_path / "run" / "model.safetensors")
+    assert not any("lora" in name for name in merged)
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "stage2-60k-im"])
+def test_every_recipe_runs_with_adapters(
+    recipe: str, train: Train, said: io.StringIO, tmp_path: Path
+) -> None:
+    train(recipe, "--use_peft", "true", "--max_steps", "2", "--gradient_checkpointing", "false")
+    names = load_file(tmp_path / "run" / "adapter_model.safetensors").keys()
+    assert any("language_model" in name and "lora_A" in name for name in names)
+    assert any("multi_modal_projector" in name for name in names)
+    assert not any("vision_tower" in name for name in names)
+    beside = "trained beside the projector of this stage" in said.getvalue()
+    assert beside == (load_recipe(recipe).settings["stage"] == "projector")
+
+
+def test_a_checkpoint_that_lacks_weights_is_not_trained_from_random_ones(
+    train: Train, tiny_llava: Path, tmp_path: Path
+) -> None:
+    torn = tmp_path / "torn"
+    shutil.copytree(tiny_llava, torn)
+    weights = load_file(torn / "model.safetensors")
+    del weights["language_model.model.norm.weight"]
+    save_file(weights, torn / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UsageError, match="lacks 1 weights"):
+        train("stage1", "--model_name_or_path", str(torn), "--max_steps", "1")
+
+
+def test_four_bit_is_refused_where_it_cannot_be_had(train: Train) -> None:
+    with pytest.raises(LlavaMedError, match="4 bit takes a GPU"):
+        train("stage2-60k-im", "--use_peft", "--load_in_4bit")
+    with pytest.raises(UsageError, match="add --use_peft"):
+        train("stage2-60k-im", "--load_in_4bit")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--dataset", "nobody/nothing"], "there is no dataset 'nobody/nothing'"),
+        (["--model_name_or_path", "runs/nothing"], "there is no LLaVA checkpoint 'runs/nothing'"),
+        (["--split", "validation"], "cannot be read as 'validation'"),
+        (["--eval_strategy", "epoch"], "--eval_strategy takes --eval_split"),
+        (["--template", "vicuna"], "no chat template is called 'vicuna'"),
+        (["--dataset_revision", "main"], "is a folder here"),
+    ],
+)
+def test_what_is_missing_is_named(
+    flags: list[str], said: str, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UsageError, match=re.escape(said)):
+        train("stage1", *flags)
+
+
+def test_a_dataset_of_another_form_is_told_what_it_lacks(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "train.jsonl").write_text('{"image": "a.jpg", "conversations": []}\n')
+    with pytest.raises(
+        UsageError, match=r"has no column messages and images \(it has image, conversations\)"
+    ):
+        train("stage1", "--dataset", tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model_type": "llama"}, "is a llama model, not a LLaVA"),
+        ({"model_type": "llava_mistral"}, "assemble"),
+    ],
+)
+def test_a_model_of_another_kind_is_refused(
+    config: dict[str, str], said: str, train: Train, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UsageError, match=said):
+        train("stage1", "--model_name_or_path", tmp_path / "model")
+
+
+def test_a_run_needs_to_know_on_what() -> None:
+    with pytest.raises(UsageError, match="which model is to be trained"):
+        run_training(parse_call(["--global_batch_size", "8", "--output_dir", "nowhere"]))
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
+    with running_hub(tmp_path_factory.mktemp("hub") / "data") as server:
+        yield server
+
+
+def test_the_model_is_pushed_though_the_hub_fails_meanwhile(
+    hub: HubProcess, train: Train, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.address)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("HF_TOKEN", hub.token("ada"))
+    hub.faults(
+        Fault("POST /api/repos/create", "status", code=403), Fault("POST .*/commit/", "status", code=403)
+    )
+    report = train(
+        *(
+            "stage2-10k",
+            "--push_to_hub",
+            "--hub_model_id",
+            "med-lab/tiny",
+            "--hub_strategy",
+            "end",
+            "--max_steps",
+            "2",
+        )
+    )
+    hub.faults()
+    assert report.steps == 2
+    assert "training goes on" in said.getvalue()
+    assert "tried again in 1 s" in said.getvalue()
+    assert f"pushed to {hub.address}/med-lab/tiny" in said.getvalue()
+    names = set(HfApi().list_repo_files("med-lab/tiny"))
+    assert {"model.safetensors", "config.json", "README.md", "loss.png", "chat_template.jinja"} <= names
+    assert not any(
+        name.startswith("checkpoint") or name in ("run.json", "training_args.bin") for name in names
+    )
+    with urllib.request.urlopen(f"{hub.address}/med-lab/tiny/resolve/main/README.md") as answer:
+        assert "# tiny" in ModelCard(answer.read().decode()).text
