@@ -130,7 +130,7 @@ def build(
     """
     from llavamed_data.cli.engines import open_engine
     from llavamed_data.cli.tables import show_build
-    from llavamed_data.console.progress import watched
+    from llavamed_data.console.progress import progress_bars
     from llavamed_data.instruct.generation import WritingOptions
     from llavamed_data.pipeline.builds.build import build as run
     from llavamed_data.pipeline.builds.options import BuildOptions
@@ -166,8 +166,10 @@ def build(
             best=best,
         ),
     )
-    with watched(quiet=quiet or as_json) as watch:
-        opened = open_engine(engine, workers=workers, ray_address=ray_address, slurm=slurm, watch=watch)
+    with progress_bars(quiet=quiet or as_json) as on_progress:
+        opened = open_engine(
+            engine, workers=workers, ray_address=ray_address, slurm=slurm, on_progress=on_progress
+        )
         summary = run(recipes or (), options, opened)
     if as_json:
         json.dump(summary.to_dict(), sys.stdout, indent=1)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from llavamed_data.engine.local import Engine, Watch
+    from llavamed_data.engine.local import Engine
 
 
 class EngineName(StrEnum):
@@ -49,7 +50,7 @@ def open_engine(
     workers: int | None,
     ray_address: str | None,
     slurm: Sequence[str] | None,
-    watch: "Watch | None",
+    on_progress: "ProgressCallback | None",
 ) -> "Engine":
     """The engine that the flags ask for.
 
@@ -63,14 +64,16 @@ def open_engine(
     if name is EngineName.RAY:
         from llavamed_data.engine.ray import RayEngine
 
-        return RayEngine(workers=workers, watch=watch, address=ray_address)
+        return RayEngine(workers=workers, on_progress=on_progress, address=ray_address)
     if name is EngineName.SLURM:
         from llavamed_data.engine.slurm import SlurmEngine
 
-        return SlurmEngine(workers=workers, watch=watch, sbatch=dict(map(_key_value, slurm or ())))
+        return SlurmEngine(
+            workers=workers, on_progress=on_progress, sbatch=dict(map(_key_value, slurm or ()))
+        )
     from llavamed_data.engine.local import Engine
 
-    return Engine(workers=workers, watch=watch)
+    return Engine(workers=workers, on_progress=on_progress)
 
 
 def _key_value(stated: str) -> tuple[str, str]:

@@ -33,12 +33,12 @@ def export(
 
     Example: python -m llavamed_data export llava-med/60k-im --to sharegpt
     """
-    from llavamed_data.console.progress import watched
+    from llavamed_data.console.progress import progress_bars
     from llavamed_data.exchange import export_dataset
 
     folder = out or Path("exports") / f"{Path(dataset).resolve().name}-{to.value}"
-    with watched(quiet=quiet) as watch:
-        done = export_dataset(dataset, to.value, folder, watch=watch)
+    with progress_bars(quiet=quiet) as on_progress:
+        done = export_dataset(dataset, to.value, folder, on_progress=on_progress)
     if not quiet:
         rows = ", ".join(f"{count:,} rows of {split}" for split, count in done.rows.items())
         _say(f"{folder}: {rows}, {done.images:,} images; its README.md says how trainers read it")
@@ -57,11 +57,11 @@ def import_(
 
     Example: python -m llavamed_data import llava_instruct.json --from llava --images images --out llava-med/mine
     """
-    from llavamed_data.console.progress import watched
+    from llavamed_data.console.progress import progress_bars
     from llavamed_data.exchange import import_dataset
 
-    with watched(quiet=quiet) as watch:
-        done = import_dataset(path, form.value, out, images=images, watch=watch)
+    with progress_bars(quiet=quiet) as on_progress:
+        done = import_dataset(path, form.value, out, images=images, on_progress=on_progress)
     if quiet:
         return
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in done.tally.dropped.items())

@@ -29,18 +29,20 @@ def extract(
     """
     from llavamed_data.cli.engines import open_engine
     from llavamed_data.cli.tables import show_stations
-    from llavamed_data.console.progress import watched
+    from llavamed_data.console.progress import progress_bars
     from llavamed_data.pipeline.builds.pairs import extract_to_file
     from llavamed_data.sources.chosen_articles import Choice
 
-    with watched(quiet=quiet) as watch:
+    with progress_bars(quiet=quiet) as on_progress:
         summary = extract_to_file(
             source,
             out,
             work=work,
             limit=limit,
             choice=Choice(pmcids, query),
-            engine=open_engine(engine, workers=workers, ray_address=ray_address, slurm=slurm, watch=watch),
+            engine=open_engine(
+                engine, workers=workers, ray_address=ray_address, slurm=slurm, on_progress=on_progress
+            ),
         )
     if not quiet:
         show_stations(summary, Console())

@@ -43,7 +43,7 @@ def publish(
 
     Example: python -m llavamed_data publish llava-med/60k-im --repo-id ORG/60k-im --tag v1.0
     """
-    from llavamed_data.console.progress import watched
+    from llavamed_data.console.progress import progress_bars
     from llavamed_data.errors import UsageError
     from llavamed_data.publish import CollectionReport, PublishReport, publish_all
     from llavamed_data.publish import publish as publish_one
@@ -51,7 +51,7 @@ def publish(
     if every != (org is not None) or every == (repo_id is not None):
         raise UsageError("give a dataset's folder and --repo-id OWNER/NAME, or --all and --org ORG")
     report: PublishReport | CollectionReport
-    with watched(quiet=quiet or as_json) as watch:
+    with progress_bars(quiet=quiet or as_json) as on_progress:
         if org:
             report = publish_all(
                 folder,
@@ -61,7 +61,7 @@ def publish(
                 tag=tag,
                 dry_run=dry_run,
                 replace=replace,
-                watch=watch,
+                on_progress=on_progress,
             )
         else:
             report = publish_one(
@@ -72,7 +72,7 @@ def publish(
                 tag=tag,
                 dry_run=dry_run,
                 replace=replace,
-                watch=watch,
+                on_progress=on_progress,
             )
     if as_json:
         json.dump(report.to_dict(), sys.stdout, indent=1)

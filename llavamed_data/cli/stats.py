@@ -43,12 +43,17 @@ def stats(
 
     Example: python -m llavamed_data stats llava-med/60k-im
     """
-    from llavamed_data.console.progress import watched
+    from llavamed_data.console.progress import progress_bars
     from llavamed_data.stats import statistics, write_report
 
-    with watched(quiet=quiet or as_json) as watch:
+    with progress_bars(quiet=quiet or as_json) as on_progress:
         sets = statistics(
-            datasets, sample=sample, seed=seed, verbs=not no_verbs, spacy_model=spacy_model, watch=watch
+            datasets,
+            sample=sample,
+            seed=seed,
+            verbs=not no_verbs,
+            spacy_model=spacy_model,
+            on_progress=on_progress,
         )
     if as_json:
         json.dump([each.to_dict() for each in sets], sys.stdout, indent=1)

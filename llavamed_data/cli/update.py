@@ -29,11 +29,13 @@ def update(
     Example: python -m llavamed_data update --work .llavamed
     """
     from llavamed_data.cli.tables import show_build
-    from llavamed_data.console.progress import watched
+    from llavamed_data.console.progress import progress_bars
     from llavamed_data.pipeline.builds.update import update as run
 
-    with watched(quiet=quiet or as_json) as watch:
-        opened = open_engine(engine, workers=workers, ray_address=ray_address, slurm=slurm, watch=watch)
+    with progress_bars(quiet=quiet or as_json) as on_progress:
+        opened = open_engine(
+            engine, workers=workers, ray_address=ray_address, slurm=slurm, on_progress=on_progress
+        )
         summaries = run(work, source=source, engine=opened)
     if as_json:
         json.dump([summary.to_dict() for summary in summaries], sys.stdout, indent=1)

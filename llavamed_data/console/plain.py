@@ -1,4 +1,4 @@
-"""Text from a dataset as plain marks: nothing in it can act on a terminal, a page or the order of reading."""
+"""Text that is safe to print: nothing in it acts on a terminal or a page, and no secret stands in it."""
 
 import unicodedata
 
@@ -20,6 +20,14 @@ def one_line(text: str, limit: int = 0) -> str:
     """`plain(text)` on one line, cut to `limit` characters where that is given."""
     line = " ".join(plain(text).split())
     return line if not limit or len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def without_token(text: str) -> str:
+    """The text with the Hub login's token replaced by `hf_…`, wherever the token may have come from."""
+    from huggingface_hub import get_token
+
+    token = get_token()
+    return text.replace(token, "hf_…") if token else text
 
 
 def _shown(mark: str) -> str:

@@ -5,8 +5,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from llavamed_data.console.progress import FetchCounts
 from llavamed_data.io.atomic import atomic_path
-from llavamed_data.sources.fetch import Progress
 
 FOLDER = ".fetched"
 _SECONDS = 0.5
@@ -34,7 +34,7 @@ class Counter:
         self._bytes += size
         self._tell()
 
-    def repeated(self, progress: Progress) -> None:
+    def repeated(self, progress: FetchCounts) -> None:
         """A source tells of its requests."""
         self._retries = progress.retries
         self._tell()
@@ -52,13 +52,13 @@ class Counter:
         path = self.folder / FOLDER / f"{self.rank:05d}.json"
         path.parent.mkdir(exist_ok=True)
         with atomic_path(path) as aside:
-            aside.write_text(json.dumps(asdict(Progress(self._objects, self._bytes, self._retries))))
+            aside.write_text(json.dumps(asdict(FetchCounts(self._objects, self._bytes, self._retries))))
 
 
-def counted(folder: Path) -> Progress:
+def counted(folder: Path) -> FetchCounts:
     """The sum of what all tasks of a station or wave have told."""
     told = [_read(path) for path in (folder / FOLDER).glob("*.json")]
-    return Progress(*(sum(counts[name] for counts in told) for name in ("objects", "bytes", "retries")))
+    return FetchCounts(*(sum(counts[name] for counts in told) for name in ("objects", "bytes", "retries")))
 
 
 def _read(path: Path) -> dict[str, int]:

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import multiprocess
 from datatrove.executor import LocalPipelineExecutor
@@ -25,10 +24,10 @@ from datatrove.pipeline.base import PipelineStep
 from datatrove.utils.stats import PipelineStats
 from loguru import logger
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.engine import counters
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.reasons import Drop
-from llavamed_data.sources.fetch import Progress
 
 _LOGS = ".datatrove"
 _POLL_SECONDS = 0.5
@@ -47,24 +46,17 @@ def share(items: int, rank: int, world_size: int) -> range:
     return range(items * rank // world_size, items * (rank + 1) // world_size)
 
 
-class Watch(Protocol):
-    """Told how far the work is."""
-
-    def __call__(self, name: str, done: int, total: int, fetched: Progress | None = None) -> None:
-        """`done` of `total` tasks of the work `name`; of its objects where they are counted in `fetched`."""
-
-
 @dataclass(frozen=True, slots=True)
 class Engine:
     """All cores of this machine.
 
     Attributes:
         workers: processes at a time; None for one a core.
-        watch: told now and then what runs, and how much of it is done.
+        on_progress: told now and then what runs, and how much of it is done.
     """
 
     workers: int | None = None
-    watch: Watch | None = None
+    on_progress: ProgressCallback | None = None
 
     def run(
         self, name: str, blocks: Sequence[PipelineStep], *, folder: Path, tasks: int, objects: int = 0
@@ -98,18 +90,18 @@ class Engine:
 
     @contextmanager
     def _watched(self, name: str, folder: Path, marks: Path, tasks: int, objects: int) -> Iterator[None]:
-        if self.watch is None:
+        if self.on_progress is None:
             yield
             return
-        ended, watch = threading.Event(), self.watch
+        ended, on_progress = threading.Event(), self.on_progress
 
         def look() -> None:
             while not ended.wait(_POLL_SECONDS):
                 if objects:
                     fetched = counters.counted(folder)
-                    watch(name, fetched.objects, objects, fetched)
+                    on_progress(name, fetched.objects, objects, fetched)
                 else:
-                    watch(name, sum(1 for _ in marks.iterdir()) if marks.is_dir() else 0, tasks)
+                    on_progress(name, sum(1 for _ in marks.iterdir()) if marks.is_dir() else 0, tasks)
 
         thread = threading.Thread(target=look, daemon=True)
         thread.start()
@@ -118,7 +110,7 @@ class Engine:
         finally:
             ended.set()
             thread.join()
-            watch(name, objects or tasks, objects or tasks)
+            on_progress(name, objects or tasks, objects or tasks)
 
 
 class QuietTasks(PipelineExecutor):  # type: ignore[misc]

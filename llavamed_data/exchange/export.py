@@ -1,7 +1,7 @@
 """A dataset's rows in the form that another trainer reads."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Self
 
 import pyarrow.types as pt
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.exchange.formats import IMAGES, Format, format_named
@@ -28,8 +29,6 @@ KEPT_TEXTS = ("README.md", "croissant.json")
 
 _KEPT_BYTES = 8 << 20
 
-Watch = Callable[[str, int, int], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Exported:
@@ -48,7 +47,9 @@ class Exported:
     images: int
 
 
-def export_dataset(dataset: str, form: str, out: Path, *, watch: Watch | None = None) -> Exported:
+def export_dataset(
+    dataset: str, form: str, out: Path, *, on_progress: ProgressCallback | None = None
+) -> Exported:
     """Writes a set into a new folder `out`.
 
     Every row goes, image bytes as they are. Names of files are made here: nothing is written outside `out`.
@@ -57,7 +58,7 @@ def export_dataset(dataset: str, form: str, out: Path, *, watch: Watch | None = 
         dataset: a folder, or a repository on the Hub.
         form: `llava`, `sharegpt`, `webdataset` or `jsonl`.
         out: the new folder; it appears whole or not at all.
-        watch: is told what is done, how much of it, and of how much.
+        on_progress: called with what is being done, how much of it is done, and of how much.
 
     Raises:
         UsageError: an unknown format, a folder that is there already, or no dataset.
@@ -74,7 +75,7 @@ def export_dataset(dataset: str, form: str, out: Path, *, watch: Watch | None = 
     with atomic_folder(out) as folder:
         for split in opened.splits:
             write = _write_tars if chosen.packed else _write_files
-            counted = _Counted(opened, split, watch)
+            counted = _Counted(opened, split, on_progress)
             images += write(counted, folder, chosen, names)
             rows[split] = counted.rows
         _write_frame(folder, chosen, opened, rows)
@@ -84,16 +85,16 @@ def export_dataset(dataset: str, form: str, out: Path, *, watch: Watch | None = 
 class _Counted:
     """The rows of a split, counted as they go by."""
 
-    def __init__(self, dataset: Dataset, split: str, watch: Watch | None) -> None:
+    def __init__(self, dataset: Dataset, split: str, on_progress: ProgressCallback | None) -> None:
         self.split, self.rows = split, 0
-        self._dataset, self._watch = dataset, watch
+        self._dataset, self._on_progress = dataset, on_progress
 
     def __iter__(self) -> Iterator[Row]:
         for row in self._dataset.rows(self._dataset.schema.names, split=self.split, size=BATCH_ROWS):
             yield row
             self.rows += 1
-            if self._watch:
-                self._watch(f"export {self.split}", self.rows, len(self._dataset))
+            if self._on_progress:
+                self._on_progress(f"export {self.split}", self.rows, len(self._dataset))
 
 
 def _write_files(rows: _Counted, folder: Path, chosen: Format, names: FileNames) -> int:

@@ -1,7 +1,7 @@
 """From the files of another trainer, or an export, to a dataset."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.columns import arrow_schema, features
 from llavamed_data.dataset.reader import Row
 from llavamed_data.dataset.writer import write_split
@@ -28,8 +29,6 @@ KIND = "instruct"
 """The kind of a set whose files do not say what it is."""
 
 UNKNOWN = "not stated"
-
-Watch = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)
@@ -56,7 +55,12 @@ class Imported:
 
 
 def import_dataset(
-    path: Path, form: str, out: Path, *, images: Path | None = None, watch: Watch | None = None
+    path: Path,
+    form: str,
+    out: Path,
+    *,
+    images: Path | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Imported:
     """Makes a dataset of an export, or of somebody else's files in the same format.
 
@@ -69,7 +73,7 @@ def import_dataset(
         form: `llava`, `sharegpt`, `webdataset` or `jsonl`.
         out: the dataset's new folder; it appears whole or not at all.
         images: the folder that the names of images are relative to, if it is another one than the format's own.
-        watch: is told what is done, how much of it, and of how much.
+        on_progress: called with what is being done, how much of it is done, and of how much.
 
     Raises:
         UsageError: an unknown format, nothing to read, or a folder that is there already.
@@ -83,7 +87,7 @@ def import_dataset(
         )
     found = find_rows(path, chosen, tuple(manifest.rows) if manifest else None)
     schema = manifest.arrow_schema() if manifest else arrow_schema(KIND)
-    reading = _Reading(chosen, manifest, schema, images or default_images(path, chosen), watch)
+    reading = _Reading(chosen, manifest, schema, images or default_images(path, chosen), on_progress)
     imported = Imported(out, form, reading.tally, ignored=reading.ignored)
     imported.exported = sum(manifest.rows.values()) if manifest else None
     with atomic_folder(out) as folder:
@@ -102,12 +106,17 @@ class _Reading:
     """Records to rows, counted."""
 
     def __init__(
-        self, chosen: Format, manifest: Manifest | None, schema: pa.Schema, images: Path, watch: Watch | None
+        self,
+        chosen: Format,
+        manifest: Manifest | None,
+        schema: pa.Schema,
+        images: Path,
+        on_progress: ProgressCallback | None,
     ) -> None:
         self.tally, self.ignored = Tally(), Counter[str]()
         self.dropped: list[Dropped] = []
         self._format, self._own, self._schema = chosen, manifest is not None, schema
-        self._images, self._watch = images, watch
+        self._images, self._on_progress = images, on_progress
         self._total = sum(manifest.rows.values()) if manifest else 0
         self._names = set(schema.names)
 
@@ -122,8 +131,10 @@ class _Reading:
                     yield row
                 else:
                     self._drop(name, Drop(Reason.MALFORMED_ROW, "a value is not of its column's type"))
-            if self._watch:
-                self._watch(f"import {rows.split}", self.tally.entered, max(self._total, self.tally.entered))
+            if self._on_progress:
+                self._on_progress(
+                    f"import {rows.split}", self.tally.entered, max(self._total, self.tally.entered)
+                )
 
     def _read(self, rows: Rows) -> Iterator[tuple[str, Row]]:
         for number, (record, fetch) in enumerate(records(rows, self._format, self._images)):

@@ -69,7 +69,7 @@ class BatchClient:
         journal: where answers and batches are kept; the caller closes it.
         limits: of the API and of the run.
         price: of the model in batches, where it is known.
-        watch: called with (batches still open, answers collected) after every look at them.
+        on_progress: called with (batches still open, answers collected) after every look at them.
 
     Raises:
         UsageError: a cost limit without a price, or no key.
@@ -83,14 +83,14 @@ class BatchClient:
         *,
         limits: BatchLimits | None = None,
         price: Price | None = None,
-        watch: Callable[[int, int], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.model = model
         self.journal = journal
         self.limits = limits or BatchLimits()
         self.purse = Purse(price, self.limits.max_cost)
         self.tally = Tally()
-        self._watch = watch or (lambda _open, _collected: None)
+        self._on_progress = on_progress or (lambda _open, _collected: None)
         self._gauge = Gauge(model.max_tokens)
         self._failures: Counter[str] = Counter()
         self._dropped: dict[str, Drop] = {}
@@ -234,7 +234,7 @@ class BatchClient:
                     collected += self._collect(batch)
                     self.journal.note_batch(name, state="collected", status=batch.status)
             waiting = self._open()
-            self._watch(len(waiting), collected)
+            self._on_progress(len(waiting), collected)
             if waiting:
                 time.sleep(self.limits.poll)
         self.purse.empty_aside()

@@ -9,6 +9,7 @@ from huggingface_hub import HfApi
 from rich.console import Console
 from rich.text import Text
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.publish.dataset import Job
 from llavamed_data.publish.faults import told
@@ -17,7 +18,6 @@ from llavamed_data.publish.login import log_in
 from llavamed_data.publish.report import PublishReport
 from llavamed_data.publish.repository import KIND
 from llavamed_data.publish.target import MAIN, Target
-from llavamed_data.publish.upload import Watch
 
 TITLE = "LLaVA-Med data"
 
@@ -56,7 +56,7 @@ def publish_all(
     tag: str | None = None,
     dry_run: bool = False,
     replace: bool = False,
-    watch: Watch | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> CollectionReport:
     """Publishes every dataset folder in `root` as `ORG/FOLDER`: see `publish`.
 
@@ -77,8 +77,8 @@ def publish_all(
         for folder, target in zip(folders, targets, strict=True)
     ]
     for job in jobs:
-        job.check_sound(watch)
-    reports = [job.run(_others(job, jobs), dry_run=dry_run, watch=watch) for job in jobs]
+        job.check_sound(on_progress)
+    reports = [job.run(_others(job, jobs), dry_run=dry_run, on_progress=on_progress) for job in jobs]
     if dry_run:
         return CollectionReport(reports, None, f"a dry run: no collection {TITLE!r} was made")
     return _collected(login.api, org, reports, private=private)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import DatasetCard, HfApi, constants
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.publish.card import with_published_card
 from llavamed_data.publish.faults import told
@@ -26,7 +27,7 @@ from llavamed_data.publish.repository import (
     seen_beside,
 )
 from llavamed_data.publish.target import MAIN, Target
-from llavamed_data.publish.upload import Watch, send
+from llavamed_data.publish.upload import send
 from llavamed_data.validation import validate
 
 
@@ -39,7 +40,7 @@ def publish(
     tag: str | None = None,
     dry_run: bool = False,
     replace: bool = False,
-    watch: Watch | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> PublishReport:
     """Publishes a dataset's folder as a Hub dataset repository.
 
@@ -56,7 +57,7 @@ def publish(
         tag: to set on the published version. A tag that is there must have this content already: tags never move.
         dry_run: say what would change and send nothing.
         replace: let the set take the place of what was not built by this toolkit.
-        watch: told a station's name and how much of it is done.
+        on_progress: called with what is being done, how much of it is done, and of how much.
 
     Raises:
         UsageError: no dataset's folder, or no name of a repository, branch or tag.
@@ -64,8 +65,8 @@ def publish(
     """
     target = Target(repo_id, branch or MAIN, tag)
     job = Job.prepare(Path(folder), target, log_in(), private=private, replace=replace)
-    job.check_sound(watch)
-    return job.run(job.neighbours(), dry_run=dry_run, watch=watch)
+    job.check_sound(on_progress)
+    return job.run(job.neighbours(), dry_run=dry_run, on_progress=on_progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +108,11 @@ class Job:
         with told("looking up the sets beside it", self.target.repo_id):
             return seen_beside(self.login.api, names, private=self.hidden)
 
-    def check_sound(self, watch: Watch | None) -> None:
+    def check_sound(self, on_progress: ProgressCallback | None) -> None:
         """Raises LlavaMedError where `validate` finds any fault."""
-        report = validate(str(self.folder), watch=_counted(self.folder, watch) if watch else None)
+        report = validate(
+            str(self.folder), on_progress=_counted(self.folder, on_progress) if on_progress else None
+        )
         if report.ok:
             return
         first, count = report.faults[0], report.totals.total()
@@ -120,7 +123,9 @@ class Job:
             f"python -m llavamed_data validate {self.folder} lists them)"
         )
 
-    def run(self, related: Sequence[str], *, dry_run: bool, watch: Watch | None) -> PublishReport:
+    def run(
+        self, related: Sequence[str], *, dry_run: bool, on_progress: ProgressCallback | None
+    ) -> PublishReport:
         """Publishes, or says what that would do."""
         target = self.target
         files = with_published_card(self.files, self.folder, target.repo_id, related)
@@ -130,7 +135,7 @@ class Job:
             _check_card(files)
         commit, tagged = (there.head if there and plan.empty else None), False
         if not dry_run:
-            commit = self._publish(plan, watch)
+            commit = self._publish(plan, on_progress)
             tagged = self._tag(commit)
         return PublishReport(
             target,
@@ -144,12 +149,17 @@ class Job:
             tagged=tagged,
         )
 
-    def _publish(self, plan: Plan, watch: Watch | None) -> str:
+    def _publish(self, plan: Plan, on_progress: ProgressCallback | None) -> str:
         api, target = self.login.api, self.target
         there = self.repository or self._create()
         version = f" {target.tag}" if target.tag else ""
         return send(
-            api, target, there, plan, message=f"Publish {self.folder.resolve().name}{version}", watch=watch
+            api,
+            target,
+            there,
+            plan,
+            message=f"Publish {self.folder.resolve().name}{version}",
+            on_progress=on_progress,
         )
 
     def _create(self) -> Repository:
@@ -173,7 +183,7 @@ class Job:
         return True
 
 
-def _counted(folder: Path, watch: Watch) -> Callable[[int], None]:
+def _counted(folder: Path, on_progress: ProgressCallback) -> Callable[[int], None]:
     """Adds up what `validate` tells, for one who wants to know how much of the whole is done."""
     total = sum(_rows(shard) for shard in folder.glob("data/*.parquet"))
     done = 0
@@ -181,7 +191,7 @@ def _counted(folder: Path, watch: Watch) -> Callable[[int], None]:
     def count(rows: int) -> None:
         nonlocal done
         done += rows
-        watch("validate (rows)", done, total)
+        on_progress("validate (rows)", done, total)
 
     return count
 

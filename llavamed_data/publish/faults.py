@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from huggingface_hub import constants, get_token
+from huggingface_hub import constants
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from llavamed_data.console.plain import without_token
 from llavamed_data.errors import LlavaMedError
 
 _AGAIN = "run the same command again, what was sent is kept"
@@ -36,12 +37,6 @@ def told(doing: str, repo_id: str) -> Iterator[None]:
             raise  # a file here, not the Hub
         # no chain: what the HTTP library says of a request could hold its headers
         raise LlavaMedError(without_token(_explain(error, doing, repo_id))) from None
-
-
-def without_token(text: str) -> str:
-    """The text with the login's token blotted out, wherever it may have come from."""
-    token = get_token()
-    return text.replace(token, "hf_…") if token else text
 
 
 def _explain(error: Exception, doing: str, repo_id: str) -> str:

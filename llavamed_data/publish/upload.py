@@ -1,18 +1,17 @@
 """Sending: the data first, out of sight, then one commit that moves the branch."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.publish.faults import told
 from llavamed_data.publish.folder import LocalFile
 from llavamed_data.publish.plan import Plan
 from llavamed_data.publish.repository import KIND, Repository
 from llavamed_data.publish.target import Target
-
-Watch = Callable[[str, int, int], None]
 
 BATCH_BYTES = 250_000_000
 """Bytes that are sent and registered at a time, about a shard: a kill costs at most what of one was on its way."""
@@ -25,7 +24,7 @@ def send(
     plan: Plan,
     *,
     message: str,
-    watch: Watch | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> str:
     """Uploads what the plan adds, then commits it all at once; the new commit.
 
@@ -42,8 +41,8 @@ def send(
     done = 0
 
     def tell() -> None:
-        if watch:
-            watch("upload (MB)", done // 1_000_000, total // 1_000_000)
+        if on_progress:
+            on_progress("upload (MB)", done // 1_000_000, total // 1_000_000)
 
     with disable_progress_bars():
         for batch in _batches(additions):

@@ -16,11 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from llavamed_data.console.progress import FetchCounts
 from llavamed_data.errors import UsageError
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.background import in_background
 from llavamed_data.sources.base import SourceArticle
-from llavamed_data.sources.fetch import Fetched, Fetcher, Manners, Problem, Progress, Wanted, fetch
+from llavamed_data.sources.fetch import Fetched, Fetcher, Manners, Problem, Wanted, fetch
 from llavamed_data.sources.inventory import Inventory, newest, objects, versions, versions_with_etags
 from llavamed_data.sources.media import is_image_name
 from llavamed_data.sources.stores import PMC_CLOUD, Place
@@ -67,7 +68,7 @@ class Bucket:
         name: str | None = None,
         licenses: Iterable[str] | None = None,
         manners: Manners | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[FetchCounts], None] | None = None,
     ) -> None:
         self.place = Place.of(place)
         self.name = name or ("pmc-cloud" if self.place.given.rstrip("/") == PMC_CLOUD else "pmc-mirror")
@@ -78,7 +79,7 @@ class Bucket:
             _refuse_other_layout(self.place, self.place.folder)
             self.manners = replace(self.manners, attempts=1)  # a disk that fails does so again
 
-    def reporting(self, progress: Callable[[Progress], None]) -> "Bucket":
+    def reporting(self, progress: Callable[[FetchCounts], None]) -> "Bucket":
         """The same bucket, which tells `progress`."""
         same = copy.copy(self)
         same.progress = progress

@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
+from llavamed_data.console.progress import FetchCounts
+
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
@@ -83,15 +85,6 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """Counts since the start: objects ended, bytes received, requests repeated."""
-
-    objects: int = 0
-    bytes: int = 0
-    retries: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Manners:
     """How hard to try.
 
@@ -122,7 +115,7 @@ class Manners:
 class Reporting(Protocol):
     """A source that can tell of its requests while it works."""
 
-    def reporting(self, progress: Callable[[Progress], None]) -> Self:
+    def reporting(self, progress: Callable[[FetchCounts], None]) -> Self:
         """The same source, which calls `progress` after every object and every repetition."""
 
 
@@ -132,7 +125,7 @@ async def fetch(
     *,
     manners: Manners | None = None,
     address: str | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[FetchCounts], None] | None = None,
 ) -> AsyncIterator[Fetched]:
     """Gets each of `wanted`, which is read no faster than objects arrive; yields them as they come.
 
@@ -157,10 +150,10 @@ class Fetcher:
         *,
         manners: Manners | None = None,
         address: str | None = None,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[FetchCounts], None] | None = None,
     ) -> None:
         self.manners = manners or Manners()
-        self.counts = Progress()
+        self.counts = FetchCounts()
         self._store = store
         self._line = _Line(store, address, self.manners)
         self._memory = _Memory(self.manners.bytes_in_flight)

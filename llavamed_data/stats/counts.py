@@ -2,13 +2,14 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import tiktoken
 import xxhash
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.messages import rounds_of, turns_of
 from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.errors import LlavaMedError
@@ -26,9 +27,6 @@ NO_DOMAIN = "no domain"
 
 _TOLD = 500
 """Rows after which progress is told."""
-
-Watch = Callable[[str, int, int], None]
-"""Is told what is done, how much of it, and of how much."""
 
 
 @dataclass(slots=True)
@@ -105,7 +103,9 @@ class Stats:
         }
 
 
-def count(dataset: Dataset, *, sample: int | None = None, seed: int = 0, watch: Watch | None = None) -> Stats:
+def count(
+    dataset: Dataset, *, sample: int | None = None, seed: int = 0, on_progress: ProgressCallback | None = None
+) -> Stats:
     """Counts everything but verbs and nouns.
 
     Args:
@@ -113,7 +113,7 @@ def count(dataset: Dataset, *, sample: int | None = None, seed: int = 0, watch: 
         sample: measure the text of so many conversations only, those with the smallest hash of seed and id; all
             other counts stay those of the whole set.
         seed: chooses the sample.
-        watch: is told how many rows are read.
+        on_progress: is told how many rows are read.
 
     Raises:
         LlavaMedError: the set has no conversations, or a shard cannot be read.
@@ -124,8 +124,8 @@ def count(dataset: Dataset, *, sample: int | None = None, seed: int = 0, watch: 
     chosen = _sample(dataset, sample, seed) if sample is not None and sample < len(dataset) else None
     for row in dataset.rows(COLUMNS):
         pass_.row(stats, row, measured=chosen is None or stats.rows in chosen)
-        if watch and stats.rows % _TOLD == 0:
-            watch(f"read {dataset.name}", stats.rows, len(dataset))
+        if on_progress and stats.rows % _TOLD == 0:
+            on_progress(f"read {dataset.name}", stats.rows, len(dataset))
     pass_.close(stats)
     card = dataset.folder / "README.md"
     if card.is_file():

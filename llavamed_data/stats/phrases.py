@@ -80,7 +80,7 @@ def phrases(
     parser: "Language",
     *,
     processes: int = 1,
-    watch: Callable[[int], None] | None = None,
+    on_progress: Callable[[int], None] | None = None,
 ) -> Counter[Phrase]:
     """How often each root verb and direct noun occurs.
 
@@ -88,7 +88,7 @@ def phrases(
         sentences: sentence → how often it stands in the set; each is parsed once.
         parser: of `load_parser`.
         processes: that parse at a time.
-        watch: called with the number of sentences parsed since the last call.
+        on_progress: called with the number of sentences parsed since the last call.
     """
     waiting = iter(sentences.items())
     pieces = iter(lambda: list(islice(waiting, _PIECE)), [])
@@ -100,8 +100,8 @@ def phrases(
             counted = pool.map(_count_here, pieces)
         for count, done in counted:
             counts.update(count)
-            if watch:
-                watch(done)
+            if on_progress:
+                on_progress(done)
     return counts
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.stats.charts import sections
-from llavamed_data.stats.counts import Stats, Watch, count
+from llavamed_data.stats.counts import Stats, count
 from llavamed_data.stats.gallery import PAGE, write_captions
 from llavamed_data.stats.page import render_page
 from llavamed_data.stats.phrases import load_parser, phrases
@@ -28,7 +29,7 @@ def statistics(
     verbs: bool = True,
     spacy_model: str | None = None,
     processes: int | None = None,
-    watch: Watch | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> list[Stats]:
     """Counts what one or two sets hold.
 
@@ -39,7 +40,7 @@ def statistics(
         verbs: parse for root verbs and direct nouns, which takes most of the time.
         spacy_model: name or path of the parser; by default the small English one.
         processes: that parse at a time; one a core by default.
-        watch: is told what is done, how much of it, and of how much.
+        on_progress: called with what is being done, how much of it is done, and of how much.
 
     Raises:
         UsageError: not one or two sets, or one of them is no dataset, or the model is unknown.
@@ -49,10 +50,10 @@ def statistics(
         raise UsageError("give one dataset, or two to compare")
     parser = load_parser(spacy_model) if verbs else None
     opened = [Dataset(name) for name in datasets]
-    made = [count(dataset, sample=sample, seed=seed, watch=watch) for dataset in opened]
+    made = [count(dataset, sample=sample, seed=seed, on_progress=on_progress) for dataset in opened]
     if parser is not None:
         for stats in made:
-            _parse(stats, parser, processes or os.cpu_count() or 1, watch)
+            _parse(stats, parser, processes or os.cpu_count() or 1, on_progress)
     return made
 
 
@@ -79,15 +80,15 @@ def write_report(sets: Sequence[Stats], out: Path) -> list[Path]:
     return written
 
 
-def _parse(stats: Stats, parser: "Language", processes: int, watch: Watch | None) -> None:
+def _parse(stats: Stats, parser: "Language", processes: int, on_progress: ProgressCallback | None) -> None:
     total = sum(len(side.sentences) for side in stats.sides.values())
     done = 0
 
     def told(count: int) -> None:
         nonlocal done
         done += count
-        if watch:
-            watch(f"parse {stats.name}", done, total)
+        if on_progress:
+            on_progress(f"parse {stats.name}", done, total)
 
     for side in stats.sides.values():
-        side.phrases = phrases(side.sentences, parser, processes=processes, watch=told)
+        side.phrases = phrases(side.sentences, parser, processes=processes, on_progress=told)

@@ -31,7 +31,7 @@ Watcher = Callable[[int], None]
 
 
 def validate(
-    path_or_repo: str, *, beside: Sequence[str] | None = None, watch: Watcher | None = None
+    path_or_repo: str, *, beside: Sequence[str] | None = None, on_progress: Watcher | None = None
 ) -> Report:
     """Checks a dataset: files, columns, every row and image, the card, and the articles of the sets beside it.
 
@@ -40,7 +40,7 @@ def validate(
             is no such folder, a dataset repository of the Hub (`OWNER/NAME`), which is brought here first.
         beside: other sets, given likewise; an evaluation set and a training set may share no article. By default
             the datasets in the same parent folder, and none for a repository.
-        watch: called after every batch of rows with the number of rows in it.
+        on_progress: called after every batch of rows with the number of rows in it.
 
     Returns:
         What was found; `report.ok` if nothing is wrong. Faults in the data are reported, never raised.
@@ -63,7 +63,7 @@ def validate(
     elsewhere, unknown = articles_elsewhere(kind, shards, others)
     for fault in (*faults, *unknown):
         report.add(fault)
-    rows = _RowPass(report, kind, recipe, elsewhere, watch).run(shards)
+    rows = _RowPass(report, kind, recipe, elsewhere, on_progress).run(shards)
     files: defaultdict[str, list[str]] = defaultdict(list)
     for shard in shards:
         files[shard.split].append(shard.name)
@@ -96,14 +96,14 @@ class _RowPass:
         kind: str,
         recipe: str | None,
         elsewhere: Mapping[str, str],
-        watch: Watcher | None,
+        on_progress: Watcher | None,
     ) -> None:
         self._report = report
         self._arrow = arrow_schema(kind)
         self._schema = RowSchema(kind)
         self._recipe = recipe
         self._elsewhere = elsewhere
-        self._watch = watch
+        self._on_progress = on_progress
         self._ids: set[str] = set()
 
     def run(self, shards: Sequence[Shard]) -> dict[str, int]:
@@ -130,8 +130,8 @@ class _RowPass:
                     self._add(finding, shard, number, row)
                 number += 1
             self._report.rows += len(batch)
-            if self._watch:
-                self._watch(len(batch))
+            if self._on_progress:
+                self._on_progress(len(batch))
 
     def _findings(self, row: Values | UnreadableRow, broken: str | None) -> Iterator[Finding]:
         if isinstance(row, UnreadableRow):

@@ -99,7 +99,7 @@ def predict(
     """
     from rich.console import Console
 
-    from llavamed_data.console.progress import watched
+    from llavamed_data.console.progress import progress_bars
     from llavamed_data.errors import UsageError
     from llavamed_data.llm.chat import Limits
     from llavamed_trainer.evaluation.predict.options import PredictOptions
@@ -132,8 +132,8 @@ def predict(
     )
     name = benchmark.rstrip("/").rpartition("/")[2]
     path = out or Path("predictions") / f"{name}-{split}-{prompt.value}.jsonl"
-    with watched(quiet=quiet) as watch:
-        report = convert(answers, path, options) if answers else run(path, options, watch)
+    with progress_bars(quiet=quiet) as on_progress:
+        report = convert(answers, path, options) if answers else run(path, options, on_progress)
     if report and not quiet:
         show_predictions(report, str(path), Console())
 

@@ -10,8 +10,8 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers.trainer_utils import HubStrategy
 from trl.trainer.sft_config import SFTConfig
 
+from llavamed_data.console.plain import without_token
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.publish.faults import without_token
 
 WAITS = (1.0, 4.0, 16.0)
 """Seconds before each further try at the end."""

@@ -59,7 +59,7 @@ _SEND = (
     """,
     """
     job = Job.prepare(Path("{folder}"), Target("{repo}"), log_in(), private=False, replace=False)
-    job.run((), dry_run=False, watch=None); extra = {{}}
+    job.run((), dry_run=False, on_progress=None); extra = {{}}
     """,
 )
 

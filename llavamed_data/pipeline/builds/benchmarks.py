@@ -114,7 +114,7 @@ class _Build:
         self.engine = engine
         self.summary = summary
         self.wanted = _wanted(benchmark, options)
-        opened = partial(open_benchmark, benchmark, progress=engine.watch is not None)
+        opened = partial(open_benchmark, benchmark, progress=engine.on_progress is not None)
         self.files = opened(options.source)
         self.original = opened(options.original) if options.original else None
         place = fingerprint(self.files.repository or str(self.files.root.absolute()), self.files.names)[:8]

@@ -5,10 +5,11 @@ from pathlib import Path
 import torch
 from accelerate import PartialState  # type: ignore[import-untyped]
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_trainer.evaluation.predict.answer_file import Parts, Unanswered
 from llavamed_trainer.evaluation.predict.checkpoint import load_checkpoint
 from llavamed_trainer.evaluation.predict.generation import Answerer, Asked
-from llavamed_trainer.evaluation.predict.options import Found, PredictOptions, Prompted, Watch
+from llavamed_trainer.evaluation.predict.options import Found, PredictOptions, Prompted
 from llavamed_trainer.evaluation.predict.questions import Benchmark
 
 
@@ -18,7 +19,7 @@ def answer_here(
     benchmark: Benchmark,
     prompted: Prompted,
     run: str,
-    watch: Watch | None,
+    on_progress: ProgressCallback | None,
 ) -> Found | None:
     """Answers with a checkpoint on the devices there are; under `accelerate launch`, this process's share.
 
@@ -55,8 +56,8 @@ def answer_here(
             for identity, why in said.unreadable.items():
                 found.unanswered[identity] = Unanswered(identity, "image unreadable", why)
             done += len(batch.rows)
-            if watch:
-                watch("answer", done, total)
+            if on_progress:
+                on_progress("answer", done, total)
     state.wait_for_everyone()
     if not state.is_main_process:
         return None

@@ -1,6 +1,6 @@
 """What a prediction run is told, and what it tells."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -12,8 +12,6 @@ from llavamed_trainer.evaluation.predict.questions import Question
 
 LostImages: TypeAlias = Literal["error", "skip", "ask"]
 """What becomes of a question whose image is lost: it stops the run, is skipped by name, or is asked without one."""
-
-Watch: TypeAlias = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

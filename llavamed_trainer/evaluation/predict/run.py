@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.io.atomic import write_text
 from llavamed_trainer.evaluation.predict.answer_file import (
@@ -17,18 +18,14 @@ from llavamed_trainer.evaluation.predict.answer_file import (
     write_unanswered,
 )
 from llavamed_trainer.evaluation.predict.answers_in import read_answers
-from llavamed_trainer.evaluation.predict.options import (
-    Found,
-    PredictOptions,
-    PredictReport,
-    Prompted,
-    Watch,
-)
+from llavamed_trainer.evaluation.predict.options import Found, PredictOptions, PredictReport, Prompted
 from llavamed_trainer.evaluation.predict.prompts import prompt_of
 from llavamed_trainer.evaluation.predict.questions import Benchmark
 
 
-def predict(out: Path, options: PredictOptions, watch: Watch | None = None) -> PredictReport | None:
+def predict(
+    out: Path, options: PredictOptions, on_progress: ProgressCallback | None = None
+) -> PredictReport | None:
     """Answers a benchmark into `out`, one line a question in the benchmark's order.
 
     What is answered is kept as the run goes on (beside `out`, or in the journal), so a run that was killed goes
@@ -39,7 +36,7 @@ def predict(out: Path, options: PredictOptions, watch: Watch | None = None) -> P
     Args:
         out: the file to be.
         options: what answers which questions.
-        watch: is told how much is done.
+        on_progress: called with what is being done, how much of it is done, and of how much.
 
     Returns:
         The report; None in processes other than the first.
@@ -69,7 +66,7 @@ def predict(out: Path, options: PredictOptions, watch: Watch | None = None) -> P
     run = _run_key(options, prompted)
     if report := _whole_already(out, run, options):
         return report
-    found = _answer(out, options, benchmark, prompted, run, watch)
+    found = _answer(out, options, benchmark, prompted, run, on_progress)
     if found is None:
         return None
     found.unanswered.update(skipped)
@@ -82,16 +79,16 @@ def _answer(
     benchmark: Benchmark,
     prompted: Prompted,
     run: str,
-    watch: Watch | None,
+    on_progress: ProgressCallback | None,
 ) -> Found | None:
     """Here or through a server; each loads only what it needs."""
     if options.base_url:
         from llavamed_trainer.evaluation.predict.served import answer_served
 
-        return answer_served(options, benchmark, prompted, watch)
+        return answer_served(options, benchmark, prompted, on_progress)
     from llavamed_trainer.evaluation.predict.here import answer_here
 
-    return answer_here(out, options, benchmark, prompted, run, watch)
+    return answer_here(out, options, benchmark, prompted, run, on_progress)
 
 
 def convert(answers: Path, out: Path, options: PredictOptions) -> PredictReport:

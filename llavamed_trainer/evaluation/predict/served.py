@@ -8,6 +8,7 @@ from typing import Any
 
 from PIL import Image
 
+from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.llm.completer import Completer, model_settings, open_completer
 from llavamed_data.llm.journal import Journal
@@ -15,7 +16,7 @@ from llavamed_data.llm.request import Answer, Request
 from llavamed_data.llm.server import Model, Server
 from llavamed_data.reasons import Drop, Reason
 from llavamed_trainer.evaluation.predict.answer_file import Unanswered
-from llavamed_trainer.evaluation.predict.options import Found, PredictOptions, Prompted, Watch
+from llavamed_trainer.evaluation.predict.options import Found, PredictOptions, Prompted
 from llavamed_trainer.evaluation.predict.questions import Benchmark, Question
 
 _SENT_AS_THEY_ARE = {"JPEG": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
@@ -29,7 +30,7 @@ def answer_served(
     options: PredictOptions,
     benchmark: Benchmark,
     prompted: Prompted,
-    watch: Watch | None,
+    on_progress: ProgressCallback | None,
 ) -> Found:
     """Answers through a server; what is in the journal of `options.work` is not asked again."""
     model = replace(model_settings(options.model, options.prices), max_tokens=options.max_new_tokens)
@@ -51,8 +52,8 @@ def answer_served(
                 found.answers[question.id] = outcome.text.strip()
                 if outcome.finish_reason == "length":
                     found.cut.add(question.id)
-            if watch:
-                watch("answer", done, len(sent))
+            if on_progress:
+                on_progress("answer", done, len(sent))
     found.tally, found.taken_over = completer.tally, completer.tally.from_journal
     return found
 

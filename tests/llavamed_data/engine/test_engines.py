@@ -170,7 +170,7 @@ def test_tasks_of_a_dead_node_run_again_and_no_others(cluster: Cluster, tmp_path
 
     notes = tmp_path / "notes"
     notes.mkdir()
-    engine = RayEngine(address=cluster.address, watch=lose)
+    engine = RayEngine(address=cluster.address, on_progress=lose)
     engine.run("note", [Note(notes, 1.5)], folder=tmp_path / "work", tasks=8)
     assert lost
     began = [path.name.split("-") for path in notes.glob("began-*")]

@@ -292,7 +292,7 @@ def test_progress_is_told_in_rows_and_megabytes(ada: Client, repo: str, new_set:
     folder = new_set(rows=130, shard_rows=130, first=3000)
     out = ada.python(f"""
         from llavamed_data.publish import publish
-        publish({str(folder)!r}, {repo!r}, watch=lambda station, done, total: print(station, done, total))
+        publish({str(folder)!r}, {repo!r}, on_progress=lambda step, done, total: print(step, done, total))
     """)
     assert out.splitlines() == [
         "validate (rows) 64 130",

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from llavamed_data.console.progress import FetchCounts
 from llavamed_data.errors import UsageError
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.base import SourceArticle
 from llavamed_data.sources.bucket import Bucket
-from llavamed_data.sources.fetch import Manners, Progress
+from llavamed_data.sources.fetch import Manners
 from llavamed_data.sources.open import open_source
 from llavamed_data.sources.sample import corpus_path
 from tests.llavamed_data.sources import corpus
@@ -368,10 +369,10 @@ def test_the_fingerprint_tells_of_any_change(tmp_path: Path) -> None:
 
 
 def test_progress_is_told(copy: Path) -> None:
-    seen: list[Progress] = []
+    seen: list[FetchCounts] = []
     bucket = Bucket(copy, progress=seen.append)
     images(bucket, read(bucket, ["PMC8000001.1"]))
-    assert seen[-1] == Progress(objects=3, bytes=1_200)
+    assert seen[-1] == FetchCounts(objects=3, bytes=1_200)
 
 
 def test_the_sample_is_a_bucket() -> None:

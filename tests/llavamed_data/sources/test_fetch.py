@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llavamed_data.sources.fetch import Fetched, Manners, Problem, Progress, Wanted, fetch, retry_after
+from llavamed_data.console.progress import FetchCounts
+from llavamed_data.sources.fetch import Fetched, Manners, Problem, Wanted, fetch, retry_after
 from llavamed_data.sources.stores import Place
 from tests.servers.faults import (
     Corrupted,
@@ -44,7 +45,7 @@ def get(
     address: str,
     wanted: Iterable[Wanted],
     manners: Manners = HASTY,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[FetchCounts], None] | None = None,
 ) -> dict[str, Fetched]:
     async def run() -> dict[str, Fetched]:
         store = Place.of(address).store()
@@ -241,7 +242,7 @@ def test_bytes_that_nobody_takes_stay_within_bounds(origin: str, objects: Mappin
     """A slow consumer: what has arrived and was not taken is never more than allowed, and one object."""
     received = taken = most = 0
 
-    def count(progress: Progress) -> None:
+    def count(progress: FetchCounts) -> None:
         nonlocal received
         received = progress.bytes
 
@@ -282,12 +283,12 @@ def test_what_is_wanted_is_read_no_further_than_needed(origin: str) -> None:
 
 def test_progress_counts_objects_bytes_and_repetitions(origin: str, objects: Mapping[str, bytes]) -> None:
     few = dict(list(objects.items())[:10])
-    seen: list[Progress] = []
+    seen: list[FetchCounts] = []
     with FaultyProxy(
         origin, lambda request: Truncated() if request.nth == 1 and request.path.startswith("/o/") else None
     ) as proxy:
         get(proxy.address, wanted(few), progress=seen.append)
-    assert seen[-1] == Progress(objects=10, bytes=sum(map(len, few.values())), retries=10)
+    assert seen[-1] == FetchCounts(objects=10, bytes=sum(map(len, few.values())), retries=10)
 
 
 def test_a_fault_of_the_caller_is_not_swallowed(origin: str) -> None:

@@ -84,7 +84,7 @@ def test_to_dict_is_json(tmp_path: Path) -> None:
 
 def test_the_watcher_hears_of_every_row(tmp_path: Path) -> None:
     heard: list[int] = []
-    validate(str(sound_set(tmp_path / "set", rows=100)), watch=heard.append)
+    validate(str(sound_set(tmp_path / "set", rows=100)), on_progress=heard.append)
     assert sum(heard) == 100
 
 

@@ -103,16 +103,16 @@ def test_who_watches_sees_objects_speed_retries_and_the_expected_end(
 
 
 def test_counts_of_tasks_add_up_and_a_task_that_runs_again_does_not_count_twice(tmp_path: Path) -> None:
+    from llavamed_data.console.progress import FetchCounts
     from llavamed_data.engine.counters import Counter as Fetched
     from llavamed_data.engine.counters import counted
-    from llavamed_data.sources.fetch import Progress
 
     for rank, sizes in enumerate(([10, 20], [5])):
         for _ in range(2):
             counter = Fetched(tmp_path, rank)
             for size in sizes:
                 counter.took(size)
-            counter.repeated(Progress(retries=3))
+            counter.repeated(FetchCounts(retries=3))
             counter.close()
-    assert counted(tmp_path) == Progress(objects=3, bytes=35, retries=6)
-    assert counted(tmp_path / "none") == Progress()
+    assert counted(tmp_path) == FetchCounts(objects=3, bytes=35, retries=6)
+    assert counted(tmp_path / "none") == FetchCounts()
