@@ -8,6 +8,8 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import pytest
 
+from tests.servers.slurm import install
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 """The folder that holds the packages, the tests and the examples."""
 
@@ -22,3 +24,14 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("needs the real data in ../shared/data, which is not here")
     return SHARED_DATA
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Puts stand-ins for Slurm's commands on the PATH; returns the folder of their jobs."""
+    install(tmp_path / "bin", tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))  # jobs load the functions of the tests
+    monkeypatch.setattr("llavamed_data.engine.slurm._POLL_SECONDS", 0.1)
+    monkeypatch.setattr("llavamed_data.engine.slurm._SACCT_SECONDS", 1)
+    return tmp_path / "slurm"

@@ -8,8 +8,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm
-from llavamed_data.console.options import MaxCost, Prices, Rpm, Tpm, option
+from llavamed_data.console.options import (
+    EngineFlag,
+    EngineName,
+    MaxCost,
+    Prices,
+    RayAddress,
+    Rpm,
+    Slurm,
+    Tpm,
+    option,
+)
 
 Quiet = Annotated[bool, option("--quiet", help="No progress and no tables.")]
 AsJson = Annotated[bool, option("--json", help="The summary as JSON on standard output.")]
@@ -128,9 +137,9 @@ def build(
 
     Example: python -m llavamed_data build 60k-im --source packages:/data/pmc
     """
-    from llavamed_data.cli.engines import open_engine
     from llavamed_data.cli.tables import show_build
     from llavamed_data.console.progress import progress_bars
+    from llavamed_data.engine.open import open_engine
     from llavamed_data.instruct.generation import WritingOptions
     from llavamed_data.pipeline.builds.build import build as run
     from llavamed_data.pipeline.builds.options import BuildOptions

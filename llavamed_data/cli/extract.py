@@ -6,8 +6,7 @@ from typing import Annotated
 from rich.console import Console
 
 from llavamed_data.cli.build import Limit, Pmcids, Query, Quiet, Source, Work, Workers
-from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm
-from llavamed_data.console.options import option
+from llavamed_data.console.options import EngineFlag, EngineName, RayAddress, Slurm, option
 
 
 def extract(
@@ -27,9 +26,9 @@ def extract(
 
     Example: python -m llavamed_data extract --source jats:articles --out pairs.parquet
     """
-    from llavamed_data.cli.engines import open_engine
     from llavamed_data.cli.tables import show_stations
     from llavamed_data.console.progress import progress_bars
+    from llavamed_data.engine.open import open_engine
     from llavamed_data.pipeline.builds.pairs import extract_to_file
     from llavamed_data.sources.chosen_articles import Choice
 

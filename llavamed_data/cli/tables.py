@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts, Step
+from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts, SummaryLine
 
 _RIGHT = {"in", "kept", "time", "rows", "images", "open", "closed"}
 
@@ -61,11 +61,11 @@ def show_stations(summary: BuildSummary, console: Console) -> None:
     console.print(table)
 
 
-def _dropped(step: Step) -> Text:
+def _dropped(step: SummaryLine) -> Text:
     return Text(", ".join(f"{count:,} {reason}" for reason, count in step.dropped.items()) or "-")
 
 
-def _time(step: Step) -> str:
+def _time(step: SummaryLine) -> str:
     return "done before" if step.manifest.skipped else f"{step.manifest.seconds:.1f} s"
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 from rich.console import Console
 
 from llavamed_data.cli.build import AsJson, Quiet, Work, Workers
-from llavamed_data.cli.engines import EngineFlag, EngineName, RayAddress, Slurm, open_engine
-from llavamed_data.console.options import option
+from llavamed_data.console.options import EngineFlag, EngineName, RayAddress, Slurm, option
+from llavamed_data.engine.open import open_engine
 
 
 def update(

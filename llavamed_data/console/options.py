@@ -1,5 +1,6 @@
 """Options that several commands of both command lines take."""
 
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -16,4 +17,29 @@ Timeout = Annotated[float, option(min=1, help="Seconds that one request may take
 MaxCost = Annotated[
     float | None,
     option(min=0, help="Dollars at which the run stops, before passing them.", show_default=False),
+]
+
+
+class EngineName(StrEnum):
+    """What runs the tasks of a command; the output is the same."""
+
+    LOCAL = "local"
+    RAY = "ray"
+    SLURM = "slurm"
+
+
+EngineFlag = Annotated[EngineName, option("--engine", help="What runs the work; the output is the same.")]
+RayAddress = Annotated[
+    str | None,
+    option(
+        help="HOST:PORT of a Ray cluster.", show_default="RAY_ADDRESS, else this machine's, else a new one"
+    ),
+]
+Slurm = Annotated[
+    list[str] | None,
+    option(
+        metavar="KEY=VALUE",
+        help="A long option of sbatch, such as partition=cpu or time=04:00:00; may be given many times.",
+        show_default=False,
+    ),
 ]

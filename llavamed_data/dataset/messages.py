@@ -1,10 +1,8 @@
-"""The two columns that every published row builds the same way."""
+"""The columns `messages` and `provenance` of a published row, written and read the same way everywhere."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-from llavamed_data.instruct.conversation import Generator
 
 
 def messages(rounds: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -29,29 +27,28 @@ def provenance(
     recipe: str,
     source: str,
     source_date: str | None,
-    writer: str,
+    generator: str,
     *,
     model: str | None = None,
-    generator: Generator | None = None,
+    versions: Mapping[str, str | None] | None = None,
 ) -> dict[str, str | None]:
-    """Where a row comes from and who wrote its text.
+    """Where a row comes from and what wrote its text.
 
     Args:
         recipe: name of the recipe.
         source, source_date: as the source states them.
-        writer: `caption` where the caption is the answer, `released` for released rows, else the generator's name.
+        generator: `caption` where the caption is the answer, `released` for released rows, else the generator's name.
         model: as the server named it.
-        generator: whose prompts and rules made the text, where one did.
+        versions: `prompt_sha256`, `few_shots_sha256` and `rules_version` of the generator, if one wrote the text.
     """
     return {
         "source": source,
         "source_date": source_date,
         "recipe": recipe,
-        "generator": writer,
+        "generator": generator,
         "model": model,
-        "prompt_sha256": generator.prompt_sha256 if generator else None,
-        "few_shots_sha256": generator.few_shots_sha256 if generator else None,
-        "rules_version": generator.rules_version if generator else None,
+        **dict.fromkeys(("prompt_sha256", "few_shots_sha256", "rules_version")),
+        **(versions or {}),
     }
 
 

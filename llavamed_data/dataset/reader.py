@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from llavamed_data.console.plain import one_line
-from llavamed_data.dataset.place import local_folder
-from llavamed_data.dataset.shards import UNREADABLE, Shard, find_shards, open_shard
+from llavamed_data.dataset.layout import UNREADABLE, Shard, find_shards, local_folder, open_shard
 from llavamed_data.errors import LlavaMedError, UsageError
 
 Row = dict[str, Any]

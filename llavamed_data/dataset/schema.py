@@ -1,17 +1,25 @@
-"""The schema files: which there are, how they refer to one another, which one a set follows."""
+"""The columns of a published dataset: one JSON Schema (draft 2020-12) a kind, everything else is derived from it.
+
+A row is checked by `validator`; `features` and `arrow_schema` are what its columns are to `datasets` and to Arrow.
+Importing this module does not import `datasets`.
+"""
 
 import json
 from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from llavamed_data.errors import UsageError
 from llavamed_data.recipes import RECIPES, load_recipe
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 KINDS = ("alignment", "instruct", "eval", "vqa")
 """The kinds of published sets, each with its schema."""
@@ -85,3 +93,46 @@ def _inlined(node: Any, resolver: Any) -> Any:
         found = resolver.lookup(node["$ref"])
         return _inlined(found.contents, found.resolver)
     return {key: _inlined(value, resolver) for key, value in node.items()}
+
+
+@cache
+def features(kind: str) -> "Features":
+    """The columns of a set of that kind as `datasets.Features`, in their order.
+
+    `images` is a `List(Image)`, a message's `content` a list of `{type, text}` (`text` is null for the image
+    part), `provenance` a struct of strings.
+    """
+    from datasets import Features
+
+    return Features({name: _feature(node) for name, node in load_schema(kind)["properties"].items()})
+
+
+@cache
+def arrow_schema(kind: str) -> pa.Schema:
+    """The same for Arrow, with the `huggingface` metadata that makes `datasets` decode the images."""
+    return features(kind).arrow_schema
+
+
+def _feature(node: Schema) -> Any:
+    from datasets import Image, List, Value
+
+    match node.get("x-feature", _json_type(node)):
+        case "Image":
+            return Image()
+        case "array":
+            return List(_feature(node["items"]))
+        case "object":
+            return {name: _feature(child) for name, child in node["properties"].items()}
+        case value:
+            return Value(value)
+
+
+def _json_type(node: Schema) -> str:
+    """The one type of a node other than null; a node of listed values has theirs."""
+    if "type" in node:
+        stated = node["type"] if isinstance(node["type"], list) else [node["type"]]
+    else:
+        values = node["enum"] if "enum" in node else [node["const"]]
+        stated = ["string" if isinstance(value, str) else type(value).__name__ for value in values]
+    (only,) = set(stated) - {"null"}
+    return str(only)

@@ -1,71 +1,95 @@
-"""Rows into the shards of a dataset, in the layout that `build` gives them."""
+"""Writes rows as the Parquet shards of a published dataset.
 
-from collections.abc import Iterable, Iterator
+Image bytes go in as they are, plain and uncompressed; row groups of 100 rows keep the Hub's viewer and streaming quick;
+content-defined chunking lets a changed dataset upload only what changed.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from llavamed_data.dataset.reader import Row
-from llavamed_data.pipeline.steps.assemble import GROUP_ROWS, IMAGE_COLUMN, SHARD_BYTES
+from llavamed_data.dataset.layout import shard_name
 
-PLAIN = "none"
+SHARD_BYTES = 300_000_000
+"""Bytes of a shard, about: what the Hub's viewer and resumable uploads like."""
+
+GROUP_ROWS = 100
+"""Rows of a row group: about 10 MB of images, the unit of random access and of streaming."""
+
+_IMAGE_COLUMN = "images.list.element.bytes"
 
 
-def write_split(
-    rows: Iterable[Row], data: Path, split: str, schema: pa.Schema, *, shard_bytes: int = SHARD_BYTES
+def write_shards(
+    tables: Iterable[pa.Table],
+    data: Path,
+    split: str,
+    schema: pa.Schema,
+    *,
+    shard_rows: Sequence[int] | None = None,
+    shard_bytes: int = SHARD_BYTES,
 ) -> int:
-    """Writes `<split>-0000i-of-0000n.parquet` into `data` and returns how many rows there were.
+    """Writes `<split>-0000i-of-0000n.parquet` into the folder `data`.
 
     Args:
-        rows: values that `schema` takes.
-        data: the folder, which is there.
+        tables: the rows in order, at most `GROUP_ROWS` in each table; each becomes one row group.
+        data: the folder, which is made.
         split: name of the split.
         schema: the columns.
-        shard_bytes: bytes of a shard, about.
+        shard_rows: how many rows each shard has, in order; no table may reach across the end of a shard. If None, a
+            shard ends before it would be larger than `shard_bytes`.
+        shard_bytes: bytes of a shard in memory, about.
+
+    Returns:
+        How many rows there are. Without rows there is one shard, which is empty.
 
     Raises:
         pa.ArrowException: a value is not of its column's type.
     """
-    waiting = iter(_tables(rows, schema))
-    paths: list[Path] = []
-    count = 0
+    data.mkdir(parents=True, exist_ok=True)
+    waiting = iter(tables)
+    parts: list[Path] = []
+    total = 0
     table: pa.Table | None = next(waiting, schema.empty_table())
     while table is not None:
-        path = data / f".{split}-{len(paths):05d}.part"
-        paths.append(path)
-        held = 0
-        with pq.ParquetWriter(path, schema, **_options(schema)) as writer:
-            while table is not None and (not held or held + table.nbytes <= shard_bytes):
+        part = data / f".{split}-{len(parts):05d}.part"
+        rows, size = 0, 0
+        with pq.ParquetWriter(part, schema, **writer_options(schema)) as writer:
+            while table is not None:
                 writer.write_table(table, row_group_size=GROUP_ROWS)
-                held, count = held + table.nbytes, count + table.num_rows
+                rows, size = rows + table.num_rows, size + table.nbytes
                 table = next(waiting, None)
-    for index, path in enumerate(paths):
-        path.rename(data / f"{split}-{index:05d}-of-{len(paths):05d}.parquet")
-    return count
+                if shard_rows is not None:
+                    if rows == shard_rows[len(parts)]:
+                        break
+                elif table is not None and size + table.nbytes > shard_bytes:
+                    break
+        parts.append(part)
+        total += rows
+    for number, part in enumerate(parts):
+        part.rename(data / shard_name(split, number, len(parts)))
+    return total
 
 
-def _tables(rows: Iterable[Row], schema: pa.Schema) -> Iterator[pa.Table]:
-    group: list[Row] = []
-    for row in rows:
-        group.append(row)
-        if len(group) == GROUP_ROWS:
-            yield pa.Table.from_pylist(group, schema)
-            group = []
-    if group:
+def tables_of(rows: Iterable[dict[str, Any]], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yields rows as tables of at most `GROUP_ROWS` rows."""
+    rest = iter(rows)
+    while group := list(islice(rest, GROUP_ROWS)):
         yield pa.Table.from_pylist(group, schema)
 
 
-def _options(schema: pa.Schema) -> dict[str, Any]:
-    """As `assemble` has them: image bytes plain and uncompressed, the other columns small."""
+def writer_options(schema: pa.Schema) -> dict[str, Any]:
+    """Parquet options: image bytes are plain and uncompressed, other columns dictionary-encoded and snappy."""
     sink = pa.BufferOutputStream()
     pq.write_table(schema.empty_table(), sink)
     leaves = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
-    others = [leaves.column(i).path for i in range(len(leaves)) if leaves.column(i).path != IMAGE_COLUMN]
-    held = {IMAGE_COLUMN: PLAIN} if "images" in schema.names else {}
+    others = [leaves.column(i).path for i in range(len(leaves)) if leaves.column(i).path != _IMAGE_COLUMN]
+    images = {_IMAGE_COLUMN: "none"} if "images" in schema.names else {}
     return {
-        "compression": {**held, **dict.fromkeys(others, "snappy")},
+        "compression": {**images, **dict.fromkeys(others, "snappy")},
         "use_dictionary": others,
         "write_statistics": others,
         "write_page_index": True,

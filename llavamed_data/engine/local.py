@@ -1,155 +1,117 @@
-"""Runs datatrove blocks over fixed tasks, so that the output is the same whatever runs them.
+"""Runs tasks on this machine, each in a process of its own."""
 
-`Engine` uses this machine; `ray_engine.RayEngine` and `slurm_engine.SlurmEngine` use many.
-
-The number of tasks follows from the amount of work alone; workers only decide how many run at a time. A task that
-ended well is not run again (datatrove's completion marks lie in the station's partial folder).
-"""
-
-import copy
-import math
-import os
-import shutil
-import threading
-from collections import deque
-from collections.abc import Iterator, Sequence
+import multiprocessing
+import signal
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
+from typing import Any
 
-import multiprocess
-from datatrove.executor import LocalPipelineExecutor
-from datatrove.executor.base import PipelineExecutor
-from datatrove.pipeline.base import PipelineStep
-from datatrove.utils.stats import PipelineStats
-from loguru import logger
-
-from llavamed_data.console.progress import ProgressCallback
-from llavamed_data.engine import counters
+from llavamed_data.engine.engine import Backend, Engine, Outcome, T, attempt, cores
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.reasons import Drop
 
-_LOGS = ".datatrove"
-_POLL_SECONDS = 0.5
-_LAZY = ("pandas",)
-"""What Arrow imports on its first table: half a second a worker, unless the fork server has done it."""
-
-
-def tasks_for(items: int, *, least: int, most: int, tasks: int = 64) -> int:
-    """How many tasks `items` make: about `tasks`, of at least `least` and at most `most` items each."""
-    size = min(max(math.ceil(items / tasks), least), most)
-    return max(1, math.ceil(items / size))
-
-
-def share(items: int, rank: int, world_size: int) -> range:
-    """The contiguous part of `items` that falls to task `rank`."""
-    return range(items * rank // world_size, items * (rank + 1) // world_size)
+_PRELOADED = ("__main__", "pandas")
+"""Imported once by the fork server beside the tasks' own module: Arrow imports pandas with its first table, which
+would take half a second in every process."""
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """All cores of this machine.
+class LocalEngine(Engine):
+    """Processes on this machine; by default one a core.
 
-    Attributes:
-        workers: processes at a time; None for one a core.
-        on_progress: told now and then what runs, and how much of it is done.
+    A process ends with its task, so memory does not grow with the number of tasks. With one worker, or one task, the
+    function runs in this very process.
     """
-
-    workers: int | None = None
-    on_progress: ProgressCallback | None = None
-
-    def run(
-        self, name: str, blocks: Sequence[PipelineStep], *, folder: Path, tasks: int, objects: int = 0
-    ) -> None:
-        """Runs `blocks` for every task that has not ended yet.
-
-        Args:
-            name: what the work is, for who watches.
-            blocks: reader, transformations, writer; each writes whole files only.
-            folder: the station's partial folder; marks of finished tasks are kept in it while it is partial.
-            tasks: how many parts the work is cut into; must not depend on the machine.
-            objects: how many the blocks fetch, where they count them (`counters.Counter`).
-
-        Raises:
-            LlavaMedError: the work cannot be done; what has ended is kept.
-            OSError: the disk is full or cannot be written.
-        """
-        logger.disable("datatrove")
-        logs = folder.absolute() / _LOGS
-        logs.mkdir(parents=True, exist_ok=True)
-        with self._watched(name, folder, logs / "completions", tasks, objects):
-            try:
-                self._execute(list(blocks), logs, tasks)
-            except Drop as drop:
-                raise LlavaMedError(f"{name}: {drop}") from drop
-        shutil.rmtree(folder / counters.FOLDER, ignore_errors=True)
-
-    def _execute(self, blocks: list[PipelineStep], logs: Path, tasks: int) -> None:
-        workers = min(tasks, self.workers or os.cpu_count() or 1)
-        _LocalExecutor(pipeline=blocks, tasks=tasks, workers=workers, logging_dir=str(logs)).run()
 
     @contextmanager
-    def _watched(self, name: str, folder: Path, marks: Path, tasks: int, objects: int) -> Iterator[None]:
-        if self.on_progress is None:
-            yield
-            return
-        ended, on_progress = threading.Event(), self.on_progress
-
-        def look() -> None:
-            while not ended.wait(_POLL_SECONDS):
-                if objects:
-                    fetched = counters.counted(folder)
-                    on_progress(name, fetched.objects, objects, fetched)
-                else:
-                    on_progress(name, sum(1 for _ in marks.iterdir()) if marks.is_dir() else 0, tasks)
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
-            thread.join()
-            on_progress(name, objects or tasks, objects or tasks)
+    def _open(
+        self,
+        function: Callable[[T], None],
+        tasks: int,
+        folder: Path,  # noqa: ARG002  (this engine keeps no files)
+    ) -> Iterator[Backend[T, Any]]:
+        workers = min(self.workers or cores(), tasks)
+        yield _InThisProcess(function) if workers == 1 else _Processes(function, workers)
 
 
-class QuietTasks(PipelineExecutor):  # type: ignore[misc]
-    """Runs a task and marks its end, without datatrove's logs and statistics.
+class _InThisProcess(Backend[T, T]):
+    """Runs one task after another without starting a process; the handle of a task is its outcome."""
 
-    Small tasks feel the cost of setting up its three log sinks, and the stations count for themselves.
+    def __init__(self, function: Callable[[T], None]) -> None:
+        self._function = function
+
+    def room(self, running: int) -> int:
+        return 1 - running
+
+    def start(self, tasks: Sequence[T]) -> Sequence[T]:
+        return tasks
+
+    def wait(self, running: Mapping[T, T]) -> Iterable[tuple[T, Outcome]]:
+        return [(task, attempt(self._function, task)) for task in running]
+
+    def cancel(self, running: Collection[T]) -> None:
+        """Does nothing: when this is called, nothing is running."""
+
+
+class _Processes(Backend[T, connection.Connection]):
+    """Starts one process a task through a fork server; the handle of a task is the pipe that it answers through.
+
+    `multiprocessing.Pool` and `ProcessPoolExecutor` would not do: the one waits for ever for a worker that was
+    killed, the workers of the other live on when this process is.
     """
 
-    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:  # noqa: ARG002
-        if self.is_rank_completed(rank):
-            return PipelineStats()
-        logger.disable("datatrove")
-        data = None
-        for block in self.pipeline:
-            data = block(data, rank, self.world_size)
-        deque(data or (), maxlen=0)
-        self.mark_rank_as_completed(rank)
-        return PipelineStats()
+    def __init__(self, function: Callable[[T], None], workers: int) -> None:
+        self._function = function
+        self._workers = workers
+        self._processes: dict[connection.Connection, Any] = {}
+        self._context = multiprocessing.get_context("forkserver")
+        inner = getattr(function, "func", function)  # of a functools.partial
+        self._context.set_forkserver_preload([*_PRELOADED, inner.__module__])
+
+    def room(self, running: int) -> int:
+        return self._workers - running
+
+    def start(self, tasks: Sequence[T]) -> Sequence[connection.Connection]:
+        return [self._start(task) for task in tasks]
+
+    def _start(self, task: T) -> connection.Connection:
+        here, there = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=_answer, args=(there, self._function, task), daemon=True)
+        process.start()
+        there.close()  # the end of the process is now the end of the pipe
+        self._processes[here] = process
+        return here
+
+    def wait(
+        self, running: Mapping[connection.Connection, T]
+    ) -> Iterable[tuple[connection.Connection, Outcome]]:
+        for ready in connection.wait(list(running)):
+            assert isinstance(ready, connection.Connection)
+            try:
+                outcome = ready.recv()
+            except EOFError:
+                outcome = _killed(self._processes[ready])
+            self._processes.pop(ready).join()
+            yield ready, outcome
+
+    def cancel(self, running: Collection[connection.Connection]) -> None:
+        for handle in running:
+            self._processes[handle].terminate()
+        for handle in running:
+            self._processes.pop(handle).join()
 
 
-class _LocalExecutor(QuietTasks, LocalPipelineExecutor):  # type: ignore[misc]
-    """datatrove's local executor without its manager process, which outlives a kill."""
-
-    def run(self) -> None:
-        ranks = self.get_incomplete_ranks()
-        if self.workers == 1 or len(ranks) == 1:
-            for rank in ranks:
-                copy.deepcopy(self)._run_for_rank(rank)
-            return
-        context = multiprocess.get_context(self.start_method)
-        context.set_forkserver_preload(
-            ["__main__", *{type(block).__module__ for block in self.pipeline}, *_LAZY]
-        )
-        with context.Pool(min(self.workers, len(ranks))) as pool:
-            deque(pool.imap_unordered(self._run_for_rank, ranks), maxlen=0)
+def _answer(pipe: connection.Connection, function: Callable[[T], None], task: T) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the engine ends its own
+    pipe.send(attempt(function, task))
 
 
-def forget_tasks(folder: Path) -> None:
-    """Removes the marks of finished tasks, and what killed ones left: called when all output is gathered."""
-    shutil.rmtree(folder / _LOGS, ignore_errors=True)
-    for path in folder.glob(".*.part"):
-        path.unlink(missing_ok=True)
+def _killed(process: Any) -> LlavaMedError:
+    process.join()
+    how = f"was killed by signal {-process.exitcode}" if process.exitcode < 0 else "ended without an answer"
+    return LlavaMedError(
+        f"a worker process {how}, as happens when memory runs out: rerun the same command with fewer --workers; "
+        "finished work is kept"
+    )

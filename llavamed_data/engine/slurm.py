@@ -1,32 +1,57 @@
-"""Runs the stations' tasks as Slurm job arrays and waits for them by datatrove's completion marks."""
+"""Runs tasks as job arrays of a Slurm cluster, through submitit."""
 
+import json
 import os
-import pickle
-import shlex
+import re
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from datatrove.executor.slurm import SlurmPipelineExecutor
-from datatrove.pipeline.base import PipelineStep
-from datatrove.utils.stats import PipelineStats
+from llavamed_data.engine.engine import Backend, Engine, Outcome, T, attempt
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
+from llavamed_data.io.atomic import write_text
 
-from llavamed_data.engine.local import Engine, QuietTasks
-from llavamed_data.engine.sbatch import check_sbatch
-from llavamed_data.errors import LlavaMedError, UsageError
+if TYPE_CHECKING:
+    from submitit import Job
 
-SBATCH = {"time": "24:00:00", "cpus-per-task": "1", "mem-per-cpu": "2G"}
-"""What a job asks for unless told otherwise; the partition is the cluster's default one."""
+DEFAULTS = {"time": "24:00:00", "cpus-per-task": "1", "mem-per-cpu": "2G"}
+"""What a job of a build asks for unless told otherwise; the partition is the cluster's default one."""
 
-_OURS = frozenset({"array", "output", "error", "nodes", "job-name", "dependency"})
+RESERVED = frozenset(
+    {
+        "array",
+        "output",
+        "error",
+        "nodes",
+        "job-name",
+        "dependency",
+        "open-mode",
+        "signal",
+        "ntasks-per-node",
+        "wckey",
+    }
+)
+"""Options of sbatch that the engine sets itself."""
+
+_COMMANDS = ("sbatch", "srun", "sacct", "scancel")
 _POLL_SECONDS = 2.0
-_SETTLE_SECONDS = 30.0
-"""How long a shared folder may take to show the marks of a job that has ended."""
+_SACCT_SECONDS = 30
+"""How often Slurm is asked for the states of jobs; results are looked for more often, as files."""
+
+_ARRAY_SIZE = 1_000
+"""The most tasks in one job array where the cluster does not say: Slurm's own default for MaxArraySize is 1,001."""
+
+_LOG_CHARACTERS = 600
+"""How much of the end of a job's log an error shows."""
+
+_JOBS = "jobs.json"
+"""Output of a task → its job, kept so that a rerun takes over jobs that still wait or run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,116 +59,162 @@ class SlurmEngine(Engine):
     """A Slurm cluster; the working directory, the work folder and this Python must lie on shared storage.
 
     Attributes:
-        workers: tasks at a time; None for as many as Slurm grants.
-        sbatch: long options of sbatch without dashes → value, over `SBATCH`: `partition`, `time`, `account`, …
+        workers: the most tasks that run at a time; None for as many as Slurm grants.
+        sbatch: long options of sbatch without dashes → value: `partition`, `time`, `account`, …
+        defaults: the same, where `sbatch` does not say.
 
     Raises:
-        UsageError: there is no sbatch on the PATH, or an option that the engine itself sets is given.
+        UsageError: a command of Slurm is not on the PATH, an option that the engine itself sets is given, or the
+            engine is started from within a job array.
     """
 
     sbatch: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, str] = field(default_factory=lambda: DEFAULTS)
 
     def __post_init__(self) -> None:
-        check_sbatch(self.sbatch, _OURS, "engine")
+        if taken := sorted(RESERVED & self.sbatch.keys()):
+            raise UsageError(f"--slurm {taken[0]} cannot be set: the engine sets it itself")
+        if missing := [command for command in _COMMANDS if shutil.which(command) is None]:
+            raise UsageError(
+                f"--engine slurm needs {missing[0]} on the PATH: run it on a login node of a Slurm cluster"
+            )
         if "SLURM_ARRAY_TASK_ID" in os.environ:
             raise UsageError("--engine slurm cannot be started from within a task of a Slurm job array")
+        minutes(_options(self)["time"])
 
-    def _execute(self, blocks: list[PipelineStep], logs: Path, tasks: int) -> None:
-        shutil.rmtree(logs / "failures", ignore_errors=True)
-        options = SBATCH | dict(self.sbatch)
-        if "mem" in self.sbatch:
-            options.pop("mem-per-cpu")  # sbatch takes one of them
-        executor = _SlurmExecutor(
-            pipeline=blocks,
-            tasks=tasks,
-            workers=self.workers or -1,
-            time=options["time"],
-            partition=options.get("partition", ""),
-            qos=options.get("qos", ""),
-            sbatch_args=options,
+    @contextmanager
+    def _open(self, function: Callable[[T], None], tasks: int, folder: Path) -> Iterator[Backend[T, Any]]:  # noqa: ARG002
+        folder.mkdir(parents=True, exist_ok=True)
+        yield _SlurmJobs(self, function, folder)
+
+
+class _SlurmJobs(Backend[T, "Job[Outcome]"]):
+    """Submits job arrays; the handle of a task is its job."""
+
+    def __init__(self, engine: SlurmEngine, function: Callable[[T], None], folder: Path) -> None:
+        from submitit import SlurmExecutor
+        from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
+
+        SlurmJob.watcher = SlurmInfoWatcher(delay_s=_SACCT_SECONDS)
+        options = _options(engine)
+        self._function = partial(attempt, function)
+        self._folder = folder
+        self._workers = engine.workers
+        self._array_size = _array_size()
+        self._executor = SlurmExecutor(folder=folder)
+        self._executor.update_parameters(
             job_name="llavamed",
-            env_command=f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH",
-            logging_dir=str(logs),
+            array_parallelism=engine.workers or self._array_size,
+            time=minutes(options.pop("time")),
+            additional_parameters=options,
         )
-        executor.run()
+        self._jobs: dict[str, str] = _read_jobs(folder / _JOBS)
 
+    def room(self, running: int) -> int:
+        """With a number of workers, one array at a time, which Slurm itself holds to that number."""
+        return self._array_size if self._workers is None or not running else 0
 
-class _SlurmExecutor(QuietTasks, SlurmPipelineExecutor):  # type: ignore[misc]
-    """datatrove's Slurm executor that waits for its jobs and tells why one failed."""
+    def start(self, tasks: Sequence[T]) -> Sequence["Job[Outcome]"]:
+        jobs = self._still_there(tasks)
+        rest = [task for task in tasks if task.output not in jobs]
+        if rest:
+            jobs |= zip((task.output for task in rest), self._submit(rest), strict=True)
+        self._jobs |= {str(output): job.job_id for output, job in jobs.items()}
+        write_text(self._folder / _JOBS, json.dumps(self._jobs))
+        return [jobs[task.output] for task in tasks]
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings, job_id_retriever=self._job_of)
-        self.jobs: list[str] = []
+    def _submit(self, tasks: Sequence[T]) -> Sequence["Job[Outcome]"]:
+        from submitit.core.utils import FailedJobError, FailedSubmissionError
 
-    def get_sbatch_args(self, max_array: int = 1) -> dict[str, Any]:
-        """datatrove's options, less those without a value, which sbatch would refuse."""
-        stated = super().get_sbatch_args(max_array)
-        return {name: value for name, value in stated.items() if value != "" or name == "requeue"}
-
-    def launch_job(self) -> None:
-        """Submits what is not done yet, and returns when all of it is."""
         try:
-            super().launch_job()
-            self._wait()
-        except subprocess.CalledProcessError as error:
-            raise LlavaMedError("sbatch refused the job, see its words above: mend --slurm") from error
-        finally:
-            if self.jobs and self.get_incomplete_ranks():
-                subprocess.run(["scancel", *self.jobs], check=False)  # noqa: S603, S607
+            return self._executor.map_array(self._function, tasks)
+        except (FailedJobError, FailedSubmissionError) as error:
+            raise LlavaMedError(f"sbatch refused the job ({one_line(error, 600)}): change --slurm") from error
 
-    def launch_merge_stats(self) -> None:
-        """Submits nothing: the stations count for themselves."""
+    def _still_there(self, tasks: Sequence[T]) -> dict[Path, "Job[Outcome]"]:
+        """The jobs that an earlier run submitted for these tasks and that still wait or run, by the tasks' outputs."""
+        from submitit import SlurmJob
 
-    def _job_of(self, answer: str) -> str:
-        self.jobs.append(answer.split()[3])  # Submitted batch job 123 [on cluster NAME]
-        return self.jobs[-1]
+        names = {task.output: self._jobs[name] for task in tasks if (name := str(task.output)) in self._jobs}
+        jobs: dict[Path, Job[Outcome]] = {
+            output: SlurmJob(self._folder, name) for output, name in names.items()
+        }
+        if jobs:
+            SlurmJob.watcher.update()  # asks for all of them at once
+        return {
+            output: job for output, job in jobs.items() if not SlurmJob.watcher.is_done(job.job_id, "cache")
+        }
 
-    def _wait(self) -> None:
-        gone_since: float | None = None
-        while left := self.get_incomplete_ranks():
-            for path in sorted(self._failures.glob("*.pickle")):
-                raise pickle.loads(path.read_bytes())  # noqa: S301  (written by our own job)
-            if _is_queued(self.jobs[-1]):
-                gone_since = None
-            elif gone_since is None:
-                gone_since = time.monotonic()
-            elif time.monotonic() - gone_since > _SETTLE_SECONDS:
-                raise LlavaMedError(
-                    f"Slurm ended job {self.jobs[-1]} with {len(left)} of {self.tasks} tasks undone, see "
-                    f"{self.slurm_logs_folder}: run the same command again, finished work is kept"
-                )
+    def wait(self, running: Mapping["Job[Outcome]", T]) -> Iterable[tuple["Job[Outcome]", Outcome]]:
+        while not (ended := [job for job in running if job.done()]):
             time.sleep(_POLL_SECONDS)
+        for job in ended:
+            yield job, self._outcome(job)
 
-    @property
-    def _failures(self) -> Path:
-        return Path(self.logging_dir.path) / "failures"
+    def _outcome(self, job: "Job[Outcome]") -> Outcome:
+        from submitit.core.utils import UncompletedJobError
 
-    def _run_for_rank(self, rank: int, local_rank: int = 0, node_rank: int = -1) -> PipelineStats:
         try:
-            return super()._run_for_rank(rank, local_rank, node_rank)
-        except Exception as error:
-            self._failures.mkdir(exist_ok=True)
-            aside = self._failures / f"{rank:05d}.part"
-            aside.write_bytes(_pickled(error))
-            aside.rename(aside.with_suffix(".pickle"))
-            raise
+            outcome = job.result()
+        except UncompletedJobError as error:
+            outcome = error
+        if isinstance(outcome, UncompletedJobError):
+            words = one_line((job.stderr() or str(outcome))[-_LOG_CHARACTERS:], _LOG_CHARACTERS)
+            return LlavaMedError(
+                f"Slurm ended job {job.job_id} ({job.state}) before it was finished, see {self._folder}: {words}; "
+                "rerun the same command, finished work is kept"
+            )
+        return outcome
+
+    def cancel(self, running: Collection["Job[Outcome]"]) -> None:
+        if running:
+            subprocess.run(["scancel", *(job.job_id for job in running)], check=False)  # noqa: S603, S607
 
 
-def _is_queued(job: str) -> bool:
-    """Whether Slurm still knows of a waiting or running task; a controller that does not answer may."""
-    asked = subprocess.run(  # noqa: S603  (job is a number that sbatch gave)
-        ["squeue", "--noheader", "--jobs", job],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return bool(asked.stdout.strip()) if asked.returncode == 0 else "Invalid job id" not in asked.stderr
+def _is_under_way(job: "Job[Outcome]") -> bool:
+    """Whether the job waits or runs, by the last answer of sacct; a job that Slurm has forgotten does not."""
+    known = job.watcher.get_state(job.job_id, mode="cache") != "UNKNOWN"
+    return known and not job.watcher.is_done(job.job_id, mode="cache")
 
 
-def _pickled(error: Exception) -> bytes:
+def _options(engine: SlurmEngine) -> dict[str, str]:
+    """The options of sbatch; `mem` takes the place of `mem-per-cpu`, for sbatch takes only one of them."""
+    options = {"time": DEFAULTS["time"], **engine.defaults, **engine.sbatch}
+    if "mem" in engine.sbatch:
+        options.pop("mem-per-cpu", None)
+    return options
+
+
+def minutes(time: str) -> int:
+    """The minutes of a time as sbatch takes it, rounded up.
+
+    >>> minutes("90"), minutes("04:00:00"), minutes("1-12"), minutes("10:30")
+    (90, 240, 2160, 11)
+
+    Raises:
+        UsageError: it is not of the form MINUTES, MINUTES:SECONDS, HOURS:MINUTES:SECONDS, DAYS-HOURS or
+            DAYS-HOURS:MINUTES[:SECONDS].
+    """
+    days, dash, rest = time.rpartition("-")
     try:
-        data = pickle.dumps(error)
-        pickle.loads(data)  # noqa: S301
-    except Exception:  # whatever an exception's own class does wrong
-        return pickle.dumps(LlavaMedError(f"{type(error).__name__}: {error}"))
-    return data
+        parts = [int(part) for part in rest.split(":")]
+        if dash:
+            hours, minute, seconds = (*parts, 0, 0, 0)[:3]
+        else:
+            hours, minute, seconds = ((0, *parts, 0), (0, *parts), parts)[len(parts) - 1][:3]
+        return int(days or 0) * 1440 + hours * 60 + minute + (seconds > 0)
+    except (ValueError, IndexError) as error:
+        raise UsageError(f"--slurm time={time} is no time that sbatch takes, such as 04:00:00") from error
+
+
+def _array_size() -> int:
+    """The most tasks that the cluster takes in one job array."""
+    if shutil.which("scontrol") is None:
+        return _ARRAY_SIZE
+    shown = subprocess.run(["scontrol", "show", "config"], capture_output=True, text=True, check=False)  # noqa: S607
+    stated = re.search(r"^MaxArraySize\s*=\s*(\d+)", shown.stdout, re.MULTILINE)
+    return max(1, int(stated[1]) - 1) if stated else _ARRAY_SIZE
+
+
+def _read_jobs(path: Path) -> dict[str, str]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

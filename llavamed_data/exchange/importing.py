@@ -11,9 +11,9 @@ import pyarrow as pa
 import yaml
 
 from llavamed_data.console.progress import ProgressCallback
-from llavamed_data.dataset.columns import arrow_schema, features
 from llavamed_data.dataset.reader import Row
-from llavamed_data.dataset.writer import write_split
+from llavamed_data.dataset.schema import arrow_schema, features
+from llavamed_data.dataset.writer import tables_of, write_shards
 from llavamed_data.errors import UsageError
 from llavamed_data.exchange.export import KEPT_TEXTS
 from llavamed_data.exchange.formats import Format, format_named
@@ -91,9 +91,9 @@ def import_dataset(
     imported = Imported(out, form, reading.tally, ignored=reading.ignored)
     imported.exported = sum(manifest.rows.values()) if manifest else None
     with atomic_folder(out) as folder:
-        (folder / "data").mkdir()
         for rows in found:
-            imported.rows[rows.split] = write_split(reading.rows(rows), folder / "data", rows.split, schema)
+            tables = tables_of(reading.rows(rows), schema)
+            imported.rows[rows.split] = write_shards(tables, folder / "data", rows.split, schema)
         for name, text in _texts(imported, manifest).items():
             (folder / name).write_text(text, encoding="utf-8")
     if reading.dropped:

@@ -24,8 +24,16 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]])
 
 
 @contextmanager
-def row_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Yields a function that adds a row to the Parquet file `path`, which appears when the block succeeds."""
+def row_writer(
+    path: Path, schema: pa.Schema, *, batch_rows: int = BATCH_ROWS
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Yields a function that adds a row to the Parquet file `path`, which appears when the block succeeds.
+
+    Args:
+        path: the file to be.
+        schema: its columns.
+        batch_rows: how many rows are in memory at a time and form a row group.
+    """
     batch: list[Mapping[str, Any]] = []
     with atomic_path(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
 
@@ -36,7 +44,7 @@ def row_writer(path: Path, schema: pa.Schema) -> Iterator[Callable[[Mapping[str,
 
         def add(row: Mapping[str, Any]) -> None:
             batch.append(row)
-            if len(batch) == BATCH_ROWS:
+            if len(batch) == batch_rows:
                 flush()
 
         yield add
@@ -49,8 +57,10 @@ def read_rows(paths: Iterable[Path], columns: Sequence[str] | None = None) -> It
         yield from batch.to_pylist()
 
 
-def read_batches(paths: Iterable[Path], columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Yields the record batches of Parquet files in order."""
+def read_batches(
+    paths: Iterable[Path], columns: Sequence[str] | None = None, *, rows: int = BATCH_ROWS
+) -> Iterator[pa.RecordBatch]:
+    """Yields the record batches of Parquet files in order, each of at most `rows` rows."""
     for path in paths:
         with pq.ParquetFile(path) as file:
-            yield from file.iter_batches(batch_size=BATCH_ROWS, columns=list(columns) if columns else None)
+            yield from file.iter_batches(batch_size=rows, columns=list(columns) if columns else None)

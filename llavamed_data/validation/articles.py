@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from llavamed_data.dataset.layout import UNREADABLE, Shard, articles_of, find_shards, recipe_of
 from llavamed_data.dataset.schema import kind_of
-from llavamed_data.dataset.shards import UNREADABLE, Shard, articles_of, find_shards, recipe_of
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.report import Fault, Finding
 from llavamed_data.validation.rows import Row, shown

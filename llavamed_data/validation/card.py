@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from llavamed_data.dataset.columns import features
+from llavamed_data.dataset.schema import features
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.report import Finding
 from llavamed_data.validation.rows import shown

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from llavamed_data.dataset.columns import arrow_schema
-from llavamed_data.dataset.place import local_folder, neighbours
-from llavamed_data.dataset.schema import kind_of, load_schema
-from llavamed_data.dataset.shards import UNREADABLE, Shard, open_shard, recipe_of
+from llavamed_data.dataset.layout import UNREADABLE, Shard, local_folder, neighbours, open_shard, recipe_of
+from llavamed_data.dataset.schema import arrow_schema, kind_of, load_schema
 from llavamed_data.validation.articles import article_findings, articles_elsewhere
 from llavamed_data.validation.card import CARD, card_findings
 from llavamed_data.validation.checks import Check

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from llavamed_data.dataset.shards import UNREADABLE, Shard, find_shards
+from llavamed_data.dataset.layout import UNREADABLE, Shard, find_shards
 from llavamed_data.validation.checks import Check
 from llavamed_data.validation.report import Fault, Finding
 

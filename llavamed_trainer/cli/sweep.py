@@ -2,22 +2,15 @@
 
 import json
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llavamed_data.console.options import EngineName, RayAddress, Slurm
+
 if TYPE_CHECKING:
-    from llavamed_trainer.evaluation.sweep import Engine, Run
-
-
-class EngineName(StrEnum):
-    """What runs the runs; the outcome is the same."""
-
-    LOCAL = "local"
-    SLURM = "slurm"
-    RAY = "ray"
+    from llavamed_trainer.evaluation.sweep import Run
 
 
 def sweep(
@@ -38,21 +31,8 @@ def sweep(
     engine: Annotated[
         EngineName, typer.Option(help="What runs them: here one after another, or one job each.")
     ] = EngineName.LOCAL,
-    slurm: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="A long option of sbatch, such as gres=gpu:8; may be given many times.",
-            show_default=False,
-        ),
-    ] = None,
-    ray_address: Annotated[
-        str | None,
-        typer.Option(
-            help="HOST:PORT of a Ray cluster.",
-            show_default="RAY_ADDRESS, else this machine's, else a new one",
-        ),
-    ] = None,
+    slurm: Slurm = None,
+    ray_address: RayAddress = None,
     gpus: Annotated[int, typer.Option(min=0, help="With --engine ray: GPUs that each run takes.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="The plan or the outcome as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No tree and no summary.")] = False,
@@ -67,13 +47,21 @@ def sweep(
 
     from rich.console import Console
 
+    from llavamed_data.engine.open import open_engine
     from llavamed_data.errors import LlavaMedError
     from llavamed_trainer.evaluation.sweep import load_grid, make_plan, run_plan, states_of
     from llavamed_trainer.evaluation.sweep.report import show_end, show_plan
 
     loaded = load_grid(grid)
     plan = make_plan(loaded, output or Path("runs") / loaded.name, shlex.split(launcher))
-    chosen = _engine(engine, slurm, ray_address, gpus)
+    chosen = open_engine(
+        engine,
+        workers=1 if engine is EngineName.LOCAL else None,
+        ray_address=ray_address,
+        gpus=gpus,
+        slurm=slurm,
+        slurm_defaults={},
+    )
     states = states_of(plan)
     console = Console()
     if not (as_json or quiet):
@@ -110,31 +98,6 @@ def sweep(
         sys.stdout.write("\n")
     if reasons:
         raise LlavaMedError(
-            f"{len(reasons)} of {len(plan.runs)} runs failed: {', '.join(reasons)}; mend the cause and run the same "
-            "command again, finished runs are kept"
+            f"{len(reasons)} of {len(plan.runs)} runs failed: {', '.join(reasons)}; fix the cause and rerun the same "
+            "command, finished runs are kept"
         )
-
-
-def _engine(name: EngineName, slurm: list[str] | None, ray_address: str | None, gpus: int) -> "Engine":
-    from llavamed_data.errors import UsageError
-    from llavamed_trainer.evaluation.sweep import Local, Ray
-    from llavamed_trainer.evaluation.sweep import Slurm as SlurmEngine
-
-    if (ray_address or gpus) and name is not EngineName.RAY:
-        raise UsageError("--ray-address and --gpus go with --engine ray")
-    if slurm and name is not EngineName.SLURM:
-        raise UsageError("--slurm goes with --engine slurm")
-    if name is EngineName.RAY:
-        return Ray(ray_address, gpus)
-    if name is EngineName.SLURM:
-        return SlurmEngine(dict(_key_value(each) for each in slurm or ()))
-    return Local()
-
-
-def _key_value(stated: str) -> tuple[str, str]:
-    from llavamed_data.errors import UsageError
-
-    key, sign, value = stated.partition("=")
-    if not (key and sign and value):
-        raise UsageError(f"--slurm {stated} must be KEY=VALUE, such as --slurm partition=gpu")
-    return key.lstrip("-"), value

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, disable_progress_bars
 
-from llavamed_data.dataset.columns import features
 from llavamed_data.dataset.messages import messages, provenance
-from llavamed_data.pipeline.steps.assemble import Record, write_shards
+from llavamed_data.dataset.schema import features
+from llavamed_data.pipeline.steps.assemble import Record, write_split
 from llavamed_data.pipeline.steps.image_store import digest_of
 from tests.benchmarks.side_by_side import medians, show
 
@@ -62,7 +62,7 @@ def main() -> None:
             return root / name
 
         def ours() -> None:
-            write_shards(lambda: rows, fresh("ours"), schema="instruct", split="train")
+            write_split(lambda: rows, fresh("ours"), schema="instruct", split="train")
 
         def copy() -> None:
             subprocess.run(["cp", "-r", str(root / "images"), str(fresh("copy"))], check=True)

@@ -13,7 +13,7 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from llavamed_data.dataset.columns import features
+from llavamed_data.dataset.schema import features
 from llavamed_data.exchange import FORMATS, export_dataset, import_dataset
 from tests.benchmarks.side_by_side import medians, show
 from tests.llavamed_data.validation.sets import instruct_row, write_set

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from llavamed_data.engine.local import Engine
+from llavamed_data.engine import LocalEngine
 from llavamed_data.jats import parse_article
 from llavamed_data.pipeline.steps.extract import extract
 from llavamed_data.reasons import Drop
@@ -42,7 +42,7 @@ def repeated(folder: Path, out: Path) -> int:
 def extracted(corpus: Path, workers: int) -> None:
     """One run of the station."""
     with tempfile.TemporaryDirectory() as scratch:
-        extract(JatsFiles(corpus), Path(scratch) / "extract", engine=Engine(workers=workers))
+        extract(JatsFiles(corpus), Path(scratch) / "extract", engine=LocalEngine(workers=workers))
 
 
 def parsed(paths: list[Path]) -> None:
@@ -70,7 +70,7 @@ def shares(paths: list[Path]) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "extract"
         for work in (
-            partial(extract, JatsFiles(paths[0].parent), out, engine=Engine(workers=1)),
+            partial(extract, JatsFiles(paths[0].parent), out, engine=LocalEngine(workers=1)),
             partial(deque, (etree.fromstring(path.read_bytes(), _TREE) for path in paths), 0),
             partial(parsed, paths),
         ):

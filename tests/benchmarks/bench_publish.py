@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hub_cards.dataset_card import BUILT_BY
-from llavamed_data.pipeline.steps.assemble import Record, write_shards
+from llavamed_data.pipeline.steps.assemble import Record, write_split
 from llavamed_data.pipeline.steps.image_store import digest_of
 from tests.conftest import CHECKOUT
 from tests.llavamed_data.validation.sets import card, instruct_row
@@ -168,7 +168,7 @@ def _make_sets(root: Path) -> dict[str, Path]:
 def lay_down(images: Path, folder: Path, changed: Collection[int] = ()) -> None:
     """Writes a set's folder; rows in `changed` have another image than the first version."""
     records = [_record(images, number, int(number in changed)) for number in range(ROWS)]
-    write_shards(lambda: records, folder / "data", schema="instruct", split="train")
+    write_split(lambda: records, folder / "data", schema="instruct", split="train")
     (folder / "README.md").write_text(f"{card(train=ROWS)}\n{BUILT_BY}\n")
 
 

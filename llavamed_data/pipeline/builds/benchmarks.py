@@ -1,8 +1,8 @@
 """Builds a benchmark for visual question answering: read → acquire → assemble, its splits in one dataset."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,30 @@ import pyarrow.parquet as pq
 
 from hub_cards import BenchmarkCard, SplitSizes, render_benchmark_card, render_croissant
 from hub_cards.croissant import FILE_NAME as CROISSANT
-from llavamed_data.dataset.columns import features
 from llavamed_data.dataset.messages import messages, provenance
-from llavamed_data.engine.local import Engine
+from llavamed_data.dataset.schema import features
 from llavamed_data.errors import UsageError
 from llavamed_data.io.dropped import DROPPED
-from llavamed_data.io.parquet import read_rows, row_writer, write_rows
-from llavamed_data.pipeline.builds.card import counts_of
+from llavamed_data.io.parquet import read_rows, row_writer
+from llavamed_data.pipeline.builds.ending import Build, counts_of, finish
 from llavamed_data.pipeline.builds.options import BuildOptions
-from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts
-from llavamed_data.pipeline.steps.assemble import Record, Written, assemble_splits
-from llavamed_data.pipeline.steps.image_store import Shelf, digest_of
-from llavamed_data.pipeline.steps.lost_images import LOST, write_lost
-from llavamed_data.pipeline.steps.step import Manifest, Outcome, Station, fingerprint
-from llavamed_data.reasons import Drop, Dropped, Reason, Tally
+from llavamed_data.pipeline.builds.summary import BuildSummary, SplitCounts
+from llavamed_data.pipeline.steps.assemble import Record, Written
+from llavamed_data.pipeline.steps.illustrate import (
+    LOST,
+    Illustrated,
+    ImagesByName,
+    ReadRows,
+    illustrate,
+    state_of,
+)
+from llavamed_data.pipeline.steps.image_store import digest_of
+from llavamed_data.pipeline.steps.step import Step, StepResult, fingerprint
+from llavamed_data.reasons import Drop, Dropped, Tally
 from llavamed_data.recipes import SPLITS, Benchmark, Counts
 from llavamed_data.sources.benchmarks import (
     ALL_LANGUAGES,
+    BenchmarkFiles,
     ImagePlaces,
     OriginalTypes,
     Question,
@@ -40,8 +47,8 @@ from llavamed_data.sources.benchmarks import (
 )
 from llavamed_data.version import __version__
 
-WRITER = "released"
-"""Who wrote the text, for `provenance`: the benchmark's own questions and answers stand as they are."""
+GENERATOR = "released"
+"""What wrote the text, for `provenance`: the benchmark's own questions and answers stand as they are."""
 
 QUESTIONS = pa.schema(
     [
@@ -50,11 +57,6 @@ QUESTIONS = pa.schema(
     ]
 )
 """A question as it was read."""
-
-ILLUSTRATED = pa.schema(
-    [*QUESTIONS, pa.field("image_digest", pa.string()), pa.field("image_bytes", pa.int64())]
-)
-"""A question whose image is on the shelf."""
 
 _EMBEDDED = "images"
 """Folder of the images that came inside rows."""
@@ -69,271 +71,49 @@ _SUFFIXES = {
 }
 
 
-def build_benchmarks(benchmarks: Sequence[Benchmark], options: BuildOptions, engine: Engine) -> BuildSummary:
-    """Builds each benchmark from `options.source`; see `build`.
+def build_benchmarks(benchmarks: Sequence[Benchmark], build: Build) -> BuildSummary:
+    """Builds each benchmark from `--source`; see `build`.
 
     Raises:
         UsageError: the source holds none of its files, or an option does not fit it.
         LlavaMedError: a file is broken, or the Hub does not give it.
     """
-    summary = BuildSummary()
     for benchmark in benchmarks:
-        _Build(benchmark, options, engine, summary).run()
-    return summary
+        _build_benchmark(benchmark, build)
+    return build.summary
 
 
-@dataclass(frozen=True, slots=True)
-class _Images:
-    """The images of one place, for the shelf: opened anew in each process."""
-
-    root: Path
-    within: Path
-
-    async def images(self, locators: Sequence[str]) -> AsyncIterator[tuple[str, bytes | Drop]]:
-        """The bytes of each name, or why they cannot be had."""
-        places = ImagePlaces(self.root, within=self.within)
-        for locator in locators:
-            yield locator, places.read(locator)
-
-    def version(self) -> str:
-        """Changes when an image may have."""
-        stats = [(str(path.relative_to(self.root)), path.stat()) for path in image_files(self.root)]
-        return fingerprint(
-            str(self.root.absolute()), [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-        )[:12]
-
-
-class _Build:
-    """One benchmark from one place."""
-
-    def __init__(
-        self, benchmark: Benchmark, options: BuildOptions, engine: Engine, summary: BuildSummary
-    ) -> None:
-        self.benchmark = benchmark
-        self.options = options
-        self.engine = engine
-        self.summary = summary
-        self.wanted = _wanted(benchmark, options)
-        opened = partial(open_benchmark, benchmark, progress=engine.on_progress is not None)
-        self.files = opened(options.source)
-        self.original = opened(options.original) if options.original else None
-        place = fingerprint(self.files.repository or str(self.files.root.absolute()), self.files.names)[:8]
-        self.folder = options.work / f"benchmark-{place}" / benchmark.name
-
-    def run(self) -> None:
-        name = self.benchmark.name
-        read = self.summary.record("read", self._read(), dataset=name)
-        illustrated = self.summary.record("acquire", self._acquire(read), dataset=name)
-        if lost := illustrated.facts["lost"]:
-            where = self.folder / "acquire" / LOST
-            self.summary.notes.append(f"{name}: {lost:,} lost images, with reasons: {where}")
-        splits = [split for split in SPLITS if split in illustrated.facts["splits"]]
-        if not splits:
-            self.summary.datasets.append(Built(name, None, SPLITS[0]))
-            return
-        counts = self._counts(splits)
-        notes = self._notes(counts)
-        self.summary.notes.extend(f"{name}: {note}" for note in notes)
-        out = self.options.out / name
-        assembled = assemble_splits(
-            {split: partial(self._records, split) for split in splits},
-            out,
-            schema=self.benchmark.schema,
-            card=partial(self._card, counts, notes),
-            fingerprint=fingerprint(
-                "assemble", asdict(self.benchmark), illustrated.digest(), self.files.name
-            ),
-            manifest=self.folder / "assemble.json",
-            acquired=self.folder / "acquire" / "manifest.json",
-        )
-        self.summary.record("assemble", assembled, dataset=name)
-        self.summary.datasets.append(Built(name, out, splits[0], **assembled.facts, counts=counts))
-
-    def _read(self) -> Manifest:
-        parts = (
-            "read a benchmark",
-            asdict(self.benchmark),
-            self.files.repository or str(self.files.root.absolute()),
-            self.files.version(),
-            asdict(self.wanted),
-            self.original and [str(self.original.root.absolute()), self.original.version()],
-        )
-        return Station(self.folder / "read", fingerprint(*parts)).run(self._read_questions)
-
-    def _read_questions(self, partial: Path) -> Outcome:
-        tally, joined = Tally(), OriginalTypes(self.benchmark, self.original) if self.original else None
-        reading = Reading(self.benchmark, self.wanted)
-        kept = _KeptImages(partial / _EMBEDDED)
-        with row_writer(partial / "dropped.parquet", DROPPED) as drop:
-
-            def questions() -> Iterator[dict[str, Any]]:
-                for split, position, record in self.files.records(kept.keep):
-                    try:
-                        question = reading.question(record, split, position)
-                    except Drop as reason:
-                        tally.drop(reason.reason)
-                        name = reading.label(record, split, position)
-                        drop(asdict(Dropped.of(name, reason)))
-                    else:
-                        tally.keep()
-                        yield asdict(joined.joined(question) if joined else question)
-
-            write_rows(partial / "rows.parquet", QUESTIONS, questions())
-        return Outcome({"rows": tally})
-
-    def _acquire(self, read: Manifest) -> Manifest:
-        images = self._images()
-        version = images.version()
-        stated = fingerprint("acquire", read.digest(), version)
-        shelf = Shelf(self.folder / "shelf" / version)
-        return Station(self.folder / "acquire", stated).run(
-            lambda partial: self._illustrate(images, shelf, version, partial)
-        )
-
-    def _images(self) -> _Images:
-        if self.options.images:
-            root = Path(self.options.images).expanduser()
-            return _Images(root, root)
-        if self.files.embedded:
-            root = self.folder / "read" / _EMBEDDED
-            return _Images(root, root)
-        return _Images(self.files.root, self.files.within or self.files.root)
-
-    def _illustrate(self, images: _Images, shelf: Shelf, version: str, partial: Path) -> Outcome:
-        ImagePlaces(images.root, within=images.within)  # says what is wrong with the place before any work
-        source = self.folder / "read" / "rows.parquet"
-        names = dict.fromkeys(row["image"] for row in read_rows([source], ["image"]))
-        verdicts = shelf.judge(images, names, self.engine)
-        tally, splits = Tally(), set[str]()
-        with write_lost(partial / LOST) as lost, row_writer(partial / "dropped.parquet", DROPPED) as drop:
-
-            def illustrated() -> Iterator[dict[str, Any]]:
-                for row in read_rows([source]):
-                    verdict = verdicts[row["image"]]
-                    if verdict.reason is None:
-                        tally.keep()
-                        splits.add(row["split"])
-                        yield row | {"image_digest": verdict.digest, "image_bytes": verdict.bytes}
-                        continue
-                    tally.drop(Reason(verdict.reason))
-                    drop({"id": row["id"], "reason": verdict.reason, "detail": verdict.detail})
-                    named = {"pair_id": row["image"], "pmcid": None, "file": None, "image": row["image"]}
-                    lost.add(named, verdict.reason, verdict.detail)
-
-            write_rows(partial / "rows.parquet", ILLUSTRATED, illustrated())
-        facts = {"images_version": version, "lost": lost.count, "splits": sorted(splits)}
-        return Outcome({"rows": tally}, facts)
-
-    def _records(self, split: str) -> Iterator[Record]:
-        acquired = self.folder / "acquire"
-        shelf = Shelf(self.folder / "shelf" / self._images().version())
-        for row in read_rows([acquired / "rows.parquet"]):
-            if row["split"] == split:
-                yield Record(
-                    self._columns(row),
-                    image=shelf.path(row["image"]),
-                    image_name=row["image"],
-                    image_bytes=row["image_bytes"],
-                    image_digest=row["image_digest"],
-                )
-
-    def _columns(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "messages": messages([(row["question"], row["answer"])]),
-            "id": row["id"],
-            "domain": row["domain"],
-            "caption": "",
-            "inline_mentions": [],
-            "figure_label": "",
-            "pmcid": None,
-            "pmid": None,
-            "license": self.benchmark.license,
-            "provenance": provenance(self.benchmark.name, self.files.name, None, WRITER),
-            "answer_type": row["answer_type"],
-            "question_type": row["question_type"],
-            "language": row["language"],
-        }
-
-    def _counts(self, splits: Sequence[str]) -> list[SplitCounts]:
-        columns = ["split", "image", "answer_type"]
-        table = pq.read_table(self.folder / "acquire" / "rows.parquet", columns=columns)
-        comparable = self.wanted.language == self.benchmark.languages[0] and not self.wanted.all_phrases
-        paper = self.benchmark.table_8 if comparable else {}
-        counts = []
-        for split in splits:
-            rows = table.filter(pc.equal(table["split"], split))
-            unknown = rows["answer_type"].null_count
-            counts.append(SplitCounts(split, _counted(rows), paper.get(split), unknown))
-        return counts
-
-    def _notes(self, counts: Sequence[SplitCounts]) -> list[str]:
-        notes = list(self.benchmark.errata)
-        if self.files.embedded and self.benchmark.hub.note:
-            notes.append(self.benchmark.hub.note)
-        if missing := [split for split in self.files.missing if split not in {each.split for each in counts}]:
-            notes.append(f"The source has no file of the split {', '.join(missing)}.")
-        rows = sum(each.built.rows for each in counts)
-        if unknown := sum(each.unknown for each in counts):
-            known = "It was joined from the original files by question and answer where these tell it"
-            ask = "--original PATH joins it from the original files"
-            notes.append(
-                f"The source does not state the answer type of {unknown:,} of {rows:,} rows: it is null there, and "
-                f"open and closed cannot be counted. {known if self.original else ask}."
-            )
-        elif self.original:
-            notes.append("Types that the source does not state were joined from the original files.")
-        return notes
-
-    def _card(
-        self, counts: Sequence[SplitCounts], notes: Sequence[str], written: Mapping[str, Written]
-    ) -> dict[str, str]:
-        stated = self.benchmark
-        card = BenchmarkCard(
-            name=stated.name,
-            title=stated.title,
-            about=stated.about,
-            license=stated.card_license,
-            license_note=stated.license_note,
-            homepage=stated.homepage,
-            citation=stated.citation,
-            published=stated.published,
-            languages=stated.languages if self.wanted.language == ALL_LANGUAGES else (self.wanted.language,),
-            features=features(stated.schema)._to_yaml_list(),
-            splits=[
-                SplitSizes(
-                    each.split,
-                    built=asdict(each.built),
-                    paper=asdict(each.paper) if each.paper else None,
-                    num_bytes=written[each.split].bytes,
-                    download_bytes=written[each.split].download_bytes,
-                )
-                for each in counts
-            ],
-            domains=sum((Counter(each.domains) for each in written.values()), Counter[str]()),
-            source=self.files.name,
-            stations=[counts_of(step) for step in self.summary.steps_of(stated.name)],
-            notes=notes,
-            version=__version__,
-        )
-        return {"README.md": render_benchmark_card(card), CROISSANT: render_croissant(card)}
-
-
-class _KeptImages:
-    """Writes the images that come inside rows, each distinct one once."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._names: set[str] = set()
-
-    def keep(self, data: bytes, stated: str | None) -> str:  # noqa: ARG002  (names of rows' images clash)
-        """The name of the file that holds `data`: its digest."""
-        suffix = next((suffix for start, suffix in _SUFFIXES.items() if data.startswith(start)), ".jpg")
-        name = digest_of(data) + suffix
-        if name not in self._names:
-            self._names.add(name)
-            self._folder.mkdir(exist_ok=True)
-            (self._folder / name).write_bytes(data)
-        return name
+def _build_benchmark(benchmark: Benchmark, build: Build) -> None:
+    """Builds one benchmark from one place."""
+    options, summary, name = build.options, build.summary, benchmark.name
+    wanted = _wanted(benchmark, options)
+    opened = partial(open_benchmark, benchmark, progress=build.engine.on_progress is not None)
+    files = opened(options.source)
+    original = opened(options.original) if options.original else None
+    place = fingerprint(files.repository or str(files.root.absolute()), files.names)[:8]
+    folder = options.work / f"benchmark-{place}" / name
+    read = _read(benchmark, files, original, wanted, folder / "read")
+    summary.record("read", read, dataset=name)
+    images = _images(files, read, options, folder)
+    illustrated = illustrate(read, images, folder / "acquire", engine=build.engine)
+    summary.record("acquire", illustrated, dataset=name)
+    if lost := illustrated.facts["lost"]:
+        summary.notes.append(f"{name}: {lost:,} lost images, with reasons: {illustrated.folder / LOST}")
+    splits = [split for split in SPLITS if split in illustrated.facts["splits"]]
+    counts = _counts(benchmark, wanted, illustrated, splits)
+    notes = _notes(benchmark, files, original, counts) if splits else []
+    summary.notes.extend(f"{name}: {note}" for note in notes)
+    finish(
+        build,
+        name,
+        {split: partial(_records, benchmark, files, illustrated, split) for split in splits},
+        schema=benchmark.schema,
+        card=partial(_card, build, benchmark, files, wanted, counts, notes),
+        images=illustrated,
+        inputs=[asdict(benchmark), illustrated.digest(), files.name],
+        work=folder,
+        counts=counts,
+    )
 
 
 def _wanted(benchmark: Benchmark, options: BuildOptions) -> Wanted:
@@ -348,12 +128,191 @@ def _wanted(benchmark: Benchmark, options: BuildOptions) -> Wanted:
     return Wanted(language, options.all_phrases)
 
 
-def _counted(rows: pa.Table) -> Counts:
-    types = Counter(rows["answer_type"].to_pylist())
-    known = None not in types
-    return Counts(
-        images=pc.count_distinct(rows["image"]).as_py(),
-        rows=rows.num_rows,
-        open=types["OPEN"] if known else None,
-        closed=types["CLOSED"] if known else None,
+def _read(
+    benchmark: Benchmark, files: BenchmarkFiles, original: BenchmarkFiles | None, wanted: Wanted, folder: Path
+) -> ReadRows:
+    """Reads the questions of all splits; images that come inside rows are kept beside them."""
+    parts = (
+        "read a benchmark",
+        asdict(benchmark),
+        files.repository or str(files.root.absolute()),
+        files.version(),
+        asdict(wanted),
+        original and [str(original.root.absolute()), original.version()],
     )
+
+    def work(unfinished: Path) -> StepResult:
+        tally, joined = Tally(), OriginalTypes(benchmark, original) if original else None
+        reading = Reading(benchmark, wanted)
+        kept = _EmbeddedImages(unfinished / _EMBEDDED)
+        with (
+            row_writer(unfinished / "rows.parquet", QUESTIONS) as add_row,
+            row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,
+        ):
+            for split, position, record in files.records(kept.keep):
+                try:
+                    question = reading.question(record, split, position)
+                except Drop as drop:
+                    tally.drop(drop.reason)
+                    add_dropped(asdict(Dropped.of(reading.label(record, split, position), drop)))
+                else:
+                    tally.keep()
+                    add_row(asdict(joined.joined(question) if joined else question))
+        return StepResult({"rows": tally})
+
+    return ReadRows(folder, Step(folder, fingerprint(*parts)).run(work))
+
+
+@dataclass(frozen=True)
+class _EmbeddedImages:
+    """Writes the images that come inside rows, each distinct one once."""
+
+    folder: Path
+    names: set[str] = field(default_factory=set)
+
+    def keep(self, data: bytes, stated: str | None) -> str:  # noqa: ARG002  (names of rows' images clash)
+        """The name of the file that holds `data`: its digest."""
+        suffix = next((suffix for start, suffix in _SUFFIXES.items() if data.startswith(start)), ".jpg")
+        name = digest_of(data) + suffix
+        if name not in self.names:
+            self.names.add(name)
+            self.folder.mkdir(exist_ok=True)
+            (self.folder / name).write_bytes(data)
+        return name
+
+
+def _images(files: BenchmarkFiles, read: ReadRows, options: BuildOptions, folder: Path) -> ImagesByName:
+    """Where the images are: where the user says, in the rows themselves, or beside the files.
+
+    Raises:
+        UsageError: there is no such place.
+    """
+    if options.images:
+        root = within = Path(options.images).expanduser()
+    elif files.embedded:
+        root = within = read.folder / _EMBEDDED
+    else:
+        root, within = files.root, files.within or files.root
+    ImagePlaces(root, within=within)  # tells before any work what is wrong with the place
+    return ImagesByName(
+        partial(ImagePlaces, root, within=within), state_of(root, image_files(root)), folder / "images"
+    )
+
+
+def _records(
+    benchmark: Benchmark, files: BenchmarkFiles, illustrated: Illustrated, split: str
+) -> Iterator[Record]:
+    """The rows of one split, each with the file of its image."""
+    assert illustrated.store is not None
+    for row in read_rows([illustrated.file]):
+        if row["split"] == split:
+            yield Record(
+                _columns(benchmark, files, row),
+                image=illustrated.store.path(row["locator"]),
+                image_name=row["image"],
+                image_bytes=row["image_bytes"],
+                image_digest=row["image_digest"],
+            )
+
+
+def _columns(benchmark: Benchmark, files: BenchmarkFiles, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "messages": messages([(row["question"], row["answer"])]),
+        "id": row["id"],
+        "domain": row["domain"],
+        "caption": "",
+        "inline_mentions": [],
+        "figure_label": "",
+        "pmcid": None,
+        "pmid": None,
+        "license": benchmark.license,
+        "provenance": provenance(benchmark.name, files.name, None, GENERATOR),
+        "answer_type": row["answer_type"],
+        "question_type": row["question_type"],
+        "language": row["language"],
+    }
+
+
+def _counts(
+    benchmark: Benchmark, wanted: Wanted, illustrated: Illustrated, splits: Sequence[str]
+) -> list[SplitCounts]:
+    """The counts of each split beside those of Table 8, if it counts the same rows."""
+    table = pq.read_table(illustrated.file, columns=["split", "image", "answer_type"])
+    comparable = wanted.language == benchmark.languages[0] and not wanted.all_phrases
+    paper = benchmark.table_8 if comparable else {}
+    counts = []
+    for split in splits:
+        rows = table.filter(pc.equal(table["split"], split))
+        types = Counter(rows["answer_type"].to_pylist())
+        built = Counts(
+            images=pc.count_distinct(rows["image"]).as_py(),
+            rows=rows.num_rows,
+            open=None if None in types else types["OPEN"],
+            closed=None if None in types else types["CLOSED"],
+        )
+        counts.append(SplitCounts(split, built, paper.get(split), types[None]))
+    return counts
+
+
+def _notes(
+    benchmark: Benchmark,
+    files: BenchmarkFiles,
+    original: BenchmarkFiles | None,
+    counts: Sequence[SplitCounts],
+) -> list[str]:
+    """Sentences for the card and the summary."""
+    notes = list(benchmark.errata)
+    if files.embedded and benchmark.hub.note:
+        notes.append(benchmark.hub.note)
+    if missing := [split for split in files.missing if split not in {each.split for each in counts}]:
+        notes.append(f"The source has no file of the split {', '.join(missing)}.")
+    rows = sum(each.built.rows for each in counts)
+    if unknown := sum(each.unknown for each in counts):
+        known = "It was joined from the original files by question and answer where these tell it"
+        ask = "--original PATH joins it from the original files"
+        notes.append(
+            f"The source does not state the answer type of {unknown:,} of {rows:,} rows: it is null there, and "
+            f"open and closed cannot be counted. {known if original else ask}."
+        )
+    elif original:
+        notes.append("Types that the source does not state were joined from the original files.")
+    return notes
+
+
+def _card(
+    build: Build,
+    benchmark: Benchmark,
+    files: BenchmarkFiles,
+    wanted: Wanted,
+    counts: Sequence[SplitCounts],
+    notes: Sequence[str],
+    written: Mapping[str, Written],
+) -> dict[str, str]:
+    card = BenchmarkCard(
+        name=benchmark.name,
+        title=benchmark.title,
+        about=benchmark.about,
+        license=benchmark.card_license,
+        license_note=benchmark.license_note,
+        homepage=benchmark.homepage,
+        citation=benchmark.citation,
+        published=benchmark.published,
+        languages=benchmark.languages if wanted.language == ALL_LANGUAGES else (wanted.language,),
+        features=features(benchmark.schema)._to_yaml_list(),
+        splits=[
+            SplitSizes(
+                each.split,
+                built=asdict(each.built),
+                paper=asdict(each.paper) if each.paper else None,
+                num_bytes=written[each.split].bytes,
+                download_bytes=written[each.split].download_bytes,
+            )
+            for each in counts
+        ],
+        domains=sum((Counter(each.domains) for each in written.values()), Counter[str]()),
+        source=files.name,
+        stations=[counts_of(step) for step in build.summary.steps_of(benchmark.name)],
+        notes=notes,
+        version=__version__,
+    )
+    return {"README.md": render_benchmark_card(card), CROISSANT: render_croissant(card)}

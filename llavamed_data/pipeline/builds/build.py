@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hub_cards.dataset_card import BUILT_BY
-from llavamed_data.engine.local import Engine
+from llavamed_data.engine import Engine, LocalEngine
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.io.locks import lock_work_folder
 from llavamed_data.pipeline.builds.articles import build_from_articles
 from llavamed_data.pipeline.builds.benchmarks import build_benchmarks
+from llavamed_data.pipeline.builds.ending import Build
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.released import build_from_released
 from llavamed_data.pipeline.builds.summary import BuildSummary
@@ -26,16 +27,17 @@ def build(
     Args:
         recipes: names of recipes, or of benchmarks; the five recipes where empty.
         options: how to build; the bundled sample corpus by default.
-        engine: what runs the stations that walk over articles and images.
+        engine: what runs the tasks; all cores of this machine by default.
 
     Returns:
-        What was done, station by station and dataset by dataset.
+        What was done, step by step and dataset by dataset.
 
     Raises:
         UsageError: a recipe, source, path or combination of options is wrong.
         LlavaMedError: nothing could be built, the disk is full, or another build uses the work folder.
     """
-    options, engine = options or BuildOptions(), engine or Engine()
+    run = Build(options or BuildOptions(), engine or LocalEngine())
+    options = run.options
     names = tuple(dict.fromkeys(recipes or RECIPES))
     benchmarks = _benchmarks(names, options)
     chosen = [] if benchmarks else [load_recipe(name) for name in names]
@@ -43,11 +45,11 @@ def build(
         refuse_foreign_folder(options.out / name)
     with lock_work_folder(options.work):
         if benchmarks:
-            summary = build_benchmarks(benchmarks, options, engine)
+            summary = build_benchmarks(benchmarks, run)
         elif options.source.startswith(RELEASED):
-            summary = build_from_released(chosen, options.source.removeprefix(RELEASED), options, engine)
+            summary = build_from_released(chosen, options.source.removeprefix(RELEASED), run)
         else:
-            summary = build_from_articles(chosen, options, engine)
+            summary = build_from_articles(chosen, run)
     if not any(built.folder for built in summary.datasets):
         raise LlavaMedError(
             f"nothing could be built from {options.source}: all was dropped ({summary.worst()})"

@@ -1,4 +1,4 @@
-"""What an LLM would be asked for a recipe's conversations, and what that costs: before a cent is spent."""
+"""What an LLM would be asked for a recipe's conversations, and what that would cost; nothing is sent."""
 
 import itertools
 from collections.abc import Iterator
@@ -6,22 +6,22 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from llavamed_data.engine.local import Engine
+from llavamed_data.engine import Engine, LocalEngine
 from llavamed_data.errors import UsageError
 from llavamed_data.instruct.conversation import Pair
 from llavamed_data.instruct.cost import Estimate, estimate
 from llavamed_data.instruct.generation import prompt_of
 from llavamed_data.io.locks import lock_work_folder
-from llavamed_data.io.parquet import read_rows
 from llavamed_data.llm.completer import model_settings
 from llavamed_data.llm.request import JsonObject
-from llavamed_data.pipeline.builds.articles import ArticleBuild
+from llavamed_data.pipeline.builds.articles import ArticleWork
+from llavamed_data.pipeline.builds.ending import Build
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.steps.acquire import quotas_of
 from llavamed_data.pipeline.steps.converse import pair_of
-from llavamed_data.pipeline.steps.select import take_rows
+from llavamed_data.pipeline.steps.select import ExcludedArticles, Selected
 from llavamed_data.recipes import Recipe, Task, load_recipe
-from llavamed_data.sources.open import open_source
+from llavamed_data.sources.released import released_eval_pmids
 
 
 def estimate_recipe(name: str, options: BuildOptions, engine: Engine | None = None) -> Estimate:
@@ -32,8 +32,8 @@ def estimate_recipe(name: str, options: BuildOptions, engine: Engine | None = No
 
     Args:
         name: an instruct recipe.
-        options: source, work folder, size, and who writes.
-        engine: what runs the extraction.
+        options: source, work folder, size, and the model.
+        engine: what runs the extraction; all cores of this machine by default.
 
     Raises:
         UsageError: the recipe asks no model, or the model or its prices are not known.
@@ -59,22 +59,23 @@ def first_requests(name: str, options: BuildOptions, engine: Engine | None = Non
 def _candidates(
     name: str, options: BuildOptions, engine: Engine | None
 ) -> Iterator[tuple[Recipe, Iterator[Pair]]]:
+    """Yields the recipe, and the text of the figures that are first in rank, as many as it wants."""
     recipe = load_recipe(name)
     if recipe.converse.task is not Task.CONVERSATION:
         raise UsageError(f"{name} is not estimated: an LLM writes the conversations of 10k, 60k and 60k-im")
     with lock_work_folder(options.work):
-        work = ArticleBuild(open_source(options.source), options, engine or Engine())
-        work.extract()
-        yield work.sized(recipe), _pairs(work, work.sized(recipe))
+        source = ArticleWork(Build(options, engine or LocalEngine()))
+        recipe = source.sized(recipe)
+        excluded = ExcludedArticles(released_pmids=released_eval_pmids())
+        selected = source.select([recipe], source.extract(), excluded=excluded)[name]
+        yield recipe, _pairs(recipe, selected)
 
 
-def _pairs(work: ArticleBuild, recipe: Recipe) -> Iterator[Pair]:
-    work.select(recipe)
-    by_domain: dict[str, list[int]] = {domain: [] for domain in recipe.select.domains}
-    for row in read_rows([work.candidates(recipe)], ["domain", "row"]):
-        by_domain[row["domain"]].append(row["row"])
-    quotas = quotas_of(recipe.size, [len(rows) for rows in by_domain.values()])
-    first = [row for rows, quota in zip(by_domain.values(), quotas, strict=True) for row in rows[:quota]]
+def _pairs(recipe: Recipe, selected: Selected) -> Iterator[Pair]:
+    by_domain = selected.candidates()
+    domains = [by_domain[domain] for domain in recipe.select.domains if domain in by_domain]
+    quotas = quotas_of(recipe.size, [len(rows) for rows in domains])
+    first = np.concatenate([rows[:quota] for rows, quota in zip(domains, quotas, strict=True)])
     columns = list(Pair.__dataclass_fields__)
-    for row in take_rows(work.pairs, np.array(first, dtype=np.int64), columns).to_pylist():
+    for row in selected.extracted.take(first, columns).to_pylist():
         yield pair_of(row, mentions=recipe.converse.mentions)

@@ -3,10 +3,9 @@
 Their conversations are kept as they are. `locate` runs where images come from a bucket.
 """
 
-import itertools
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,27 +13,37 @@ from typing import Any
 import pyarrow as pa
 
 from llavamed_data.dataset.messages import provenance, turns
-from llavamed_data.engine.local import Engine
 from llavamed_data.errors import UsageError
-from llavamed_data.io.dropped import DROPPED, write_dropped
-from llavamed_data.io.parquet import read_rows, row_writer, write_rows
-from llavamed_data.pipeline.builds.card import card_of
-from llavamed_data.pipeline.builds.options import BuildOptions
-from llavamed_data.pipeline.builds.summary import BuildSummary, Built
-from llavamed_data.pipeline.steps.assemble import Record, assemble
-from llavamed_data.pipeline.steps.image_store import TRANSIENT
-from llavamed_data.pipeline.steps.lost_images import LOST, LostImages, write_lost
-from llavamed_data.pipeline.steps.row_images import Found, RowImages, open_images
-from llavamed_data.pipeline.steps.step import Manifest, Outcome, Station, fingerprint
+from llavamed_data.io.dropped import DROPPED
+from llavamed_data.io.parquet import read_rows, row_writer
+from llavamed_data.pipeline.builds.ending import Build, finish, recipe_card
+from llavamed_data.pipeline.builds.summary import BuildSummary
+from llavamed_data.pipeline.steps.assemble import Record
+from llavamed_data.pipeline.steps.illustrate import (
+    LOST,
+    Illustrated,
+    ImagesByLocation,
+    ImagesByName,
+    ReadRows,
+    RowImages,
+    illustrate,
+    state_of,
+)
+from llavamed_data.pipeline.steps.image_store import ImageStore
+from llavamed_data.pipeline.steps.locate import locate
+from llavamed_data.pipeline.steps.step import Step, StepResult, fingerprint
 from llavamed_data.reasons import Drop, Dropped, Reason, Tally
 from llavamed_data.recipes import EVAL, Recipe, Task
+from llavamed_data.sources.bucket import Bucket, has_bucket_layout
 from llavamed_data.sources.released import (
+    ImageFolder,
     ReleasedFiles,
     ReleasedRow,
     RowFile,
     pmcids_of,
     released_eval_pmids,
 )
+from llavamed_data.sources.stores import PMC_CLOUD
 
 SOURCE = "released"
 UNKNOWN_LICENSE = "unknown"
@@ -59,30 +68,26 @@ ROWS = pa.schema(
         pa.field("question_type", pa.string()),
     ]
 )
-"""A row as it was released. `file` is its image's name in the package of `pmcid`, null where that is not known."""
+"""A row as it was released. `file` is its image's name in the package of `pmcid`, null if that is not known."""
 
-ILLUSTRATED = pa.schema(
-    [
-        *ROWS,
-        pa.field("locator", pa.string()),
-        pa.field("license", pa.string()),
-        pa.field("image_digest", pa.string()),
-        pa.field("image_bytes", pa.int64()),
-    ]
+_LICENSE_NOTE = (
+    "The released files do not state the licence of each image: `license` is `unknown`, and an image is under the "
+    "licence of the article that `pmcid` or `pmid` names. The conversations are published under CC BY NC 4.0."
 )
-"""A released row with its image on the shelf; the image's fields are null where it is lost and the row kept."""
-
+_FETCHED_NOTE = (
+    "Images were fetched from today's articles: `license` is that of the image's article. The copy may not be the most "
+    "current one. The conversations are published under CC BY NC 4.0."
+)
 _PMCID = re.compile(r"PMC[1-9]\d{0,14}", re.ASCII)
 
 
-def build_from_released(
-    recipes: Sequence[Recipe], location: str, options: BuildOptions, engine: Engine
-) -> BuildSummary:
+def build_from_released(recipes: Sequence[Recipe], location: str, build: Build) -> BuildSummary:
     """Builds each recipe from the released files at `location`; see `build`.
 
     Raises:
         UsageError: a file is not there, or the flags leave the rows without images.
     """
+    options = build.options
     released = ReleasedFiles(location)
     if options.images is None and not options.keep_without_image:
         raise UsageError(
@@ -91,209 +96,120 @@ def build_from_released(
         )
     if options.keep_without_image and any(recipe.name != EVAL for recipe in recipes):
         raise UsageError("--keep-without-image is for the eval set alone: training rows need their image")
-    images = open_images(options.images, options.licenses) if options.images is not None else None
-    summary = BuildSummary()
+    bucket = _bucket(options.images, options.licenses) if options.images else None
+    if options.images and not bucket:
+        ImageFolder(options.images)  # tells before any work that there is no such folder
     for recipe in recipes:
-        _Build(recipe, released, images, options, engine, summary).run()
-    return summary
+        _build_recipe(recipe, released, bucket, build)
+    return build.summary
 
 
-class _Build:
-    """One recipe from one released file."""
+def _bucket(images: str, licenses: Sequence[str]) -> Bucket | None:
+    """The bucket that `--images` names; None if it is a folder of images.
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        released: ReleasedFiles,
-        images: RowImages | None,
-        options: BuildOptions,
-        engine: Engine,
-        summary: BuildSummary,
-    ) -> None:
-        self.recipe = recipe
-        self.options = options
-        self.engine = engine
-        self.summary = summary
-        self.file = released.rows(recipe.name)
-        self.urls = options.image_urls or released.image_urls(recipe.name)
-        self.images = images
-        self.folder = options.work / f"{SOURCE}-{fingerprint(_absolute(self.file))[:8]}" / recipe.name
-
-    def run(self) -> None:
-        name = self.recipe.name
-        self._refuse_missing_addresses()
-        read = self.summary.record("read", self._read(), dataset=name)
-        self.summary.notes.append(f"{name}: {read.facts['identity']}")
-        illustrated = self.summary.record("acquire", self._acquire(read), dataset=name)
-        bucket = self.images if self.images and self.images.needs_addresses else None
-        if bucket and (lost := illustrated.facts["lost"]):
-            where = self.folder / "acquire" / LOST
-            self.summary.notes.append(f"{name}: {lost:,} lost images, with reasons: {where}")
-        if not illustrated.tallies["rows"].kept:
-            self.summary.datasets.append(Built(name, None, self.recipe.split))
-            return
-        out = self.options.out / name
-        card = partial(
-            card_of,
-            self.recipe,
-            source=f"{SOURCE} {Path(self.file).name}" + (f", images of {bucket.name}" if bucket else ""),
-            source_date=bucket.date if bucket else None,
-            generator="the released files" if self.recipe.converse.task is not Task.CAPTION else "caption",
-            shortage="",
-            steps=self.summary.steps_of(name),
-            notes=[f"The file read is {read.facts['identity']}.", _FETCHED_NOTE if bucket else _LICENSE_NOTE],
+    Raises:
+        UsageError: there is no such place, or a folder of images is asked for licences.
+    """
+    if images == "pmc-cloud":
+        return Bucket(PMC_CLOUD, licenses=licenses)
+    folder = Path(images).expanduser()
+    try:
+        is_bucket = (
+            "://" in images or images.startswith("file:") or (folder.is_dir() and has_bucket_layout(folder))
         )
-        assembled = assemble(
-            self._records,
-            out,
-            schema=self.recipe.schema,
-            split=self.recipe.split,
-            card=card,
-            fingerprint=fingerprint("assemble", name, illustrated.digest()),
-            manifest=self.folder / "assemble.json",
-            acquired=self.folder / "acquire" / "manifest.json",
+    except OSError as error:
+        raise UsageError(f"{images} cannot be read: {error.strerror}") from error
+    if is_bucket:
+        return Bucket(images, licenses=licenses)
+    if licenses:
+        raise UsageError(f"{images} is a folder of images, which states no licences: leave --license out")
+    return None
+
+
+def _build_recipe(recipe: Recipe, released: ReleasedFiles, bucket: Bucket | None, build: Build) -> None:
+    """Builds one recipe from one released file."""
+    options, summary, name = build.options, build.summary, recipe.name
+    file = released.rows(name)
+    addresses = options.image_urls or released.image_urls(name)
+    if bucket and not addresses:
+        raise UsageError(
+            f"to fetch the images of {name}, the list of their addresses is needed: put llava_med_image_urls.jsonl "
+            "(qa50_image_urls.jsonl for eval) beside the rows, or name it with --image-urls"
         )
-        self.summary.record("assemble", assembled, dataset=name)
-        self.summary.datasets.append(Built(name, out, self.recipe.split, **assembled.facts))
+    folder = options.work / f"{SOURCE}-{fingerprint(_absolute(file))[:8]}" / name
+    read = _read(recipe, file, addresses, folder / "read")
+    summary.record("read", read, dataset=name)
+    summary.notes.append(f"{name}: {read.facts['identity']}")
+    images: RowImages | None = None
+    if bucket:
+        located = locate(bucket, read, read.file, folder / "locate", build.engine)
+        summary.record("locate", located, dataset=name)
+        store = ImageStore(options.work / "fetched-images" / bucket.images_version(), bucket)
+        images = ImagesByLocation(located, store)
+    elif options.images:
+        root = Path(options.images)
+        state = state_of(root, sorted(path for path in root.rglob("*") if path.is_file()))
+        images = ImagesByName(partial(ImageFolder, options.images), state, folder / "images")
+    illustrated = illustrate(
+        read,
+        images,
+        folder / "acquire",
+        engine=build.engine,
+        keep_without_image=options.keep_without_image,
+    )
+    summary.record("acquire", illustrated, dataset=name)
+    if bucket and (lost := illustrated.facts["lost"]):
+        summary.notes.append(f"{name}: {lost:,} lost images, with reasons: {illustrated.folder / LOST}")
+    card = recipe_card(
+        build,
+        recipe,
+        source=f"{SOURCE} {Path(file).name}" + (f", images of {bucket.name}" if bucket else ""),
+        source_date=bucket.date if bucket else None,
+        generator="caption" if recipe.converse.task is Task.CAPTION else "the released files",
+        notes=[f"The file read is {read.facts['identity']}.", _FETCHED_NOTE if bucket else _LICENSE_NOTE],
+    )
+    finish(
+        build,
+        name,
+        {recipe.split: partial(_records, recipe, illustrated)} if illustrated.kept("rows") else {},
+        schema=recipe.schema,
+        card=card,
+        images=illustrated,
+        inputs=[illustrated.digest()],
+        work=folder,
+    )
 
-    def _read(self) -> Manifest:
-        parts = (
-            "read rows and files",
-            self.recipe.name,
-            _version(self.file),
-            self.urls and _version(self.urls),
-        )
-        return Station(self.folder / "read", fingerprint(*parts)).run(self._read_rows)
 
-    def _read_rows(self, partial: Path) -> Outcome:
-        file, tally, dropped = RowFile(self.file), Tally(), list[Dropped]()
-        write_rows(partial / "rows.parquet", ROWS, self._usable(file, tally, dropped))
-        write_dropped(partial / "dropped.parquet", dropped)
-        return Outcome({"rows": tally}, {"identity": str(file.identity)}, final="://" not in self.file)
+def _read(recipe: Recipe, file: str, addresses: str | None, folder: Path) -> ReadRows:
+    """Reads the released file, with the addresses of its images."""
+    parts = ("read rows and files", recipe.name, _version(file), addresses and _version(addresses))
 
-    def _usable(self, file: RowFile, tally: Tally, dropped: list[Dropped]) -> Iterator[dict[str, Any]]:
-        articles = pmcids_of(self.urls) if self.urls else {}
-        for row in file:
-            got = row if isinstance(row, tuple) else self._unseen(row)
-            if isinstance(got, tuple):
-                tally.drop(got[1].reason)
-                dropped.append(Dropped.of(*got))
-            else:
-                tally.keep()
-                address = articles.get(got.pair_id)
-                yield _row(got, address, caption_is_answer=self.recipe.converse.task is Task.CAPTION)
-
-    def _unseen(self, row: ReleasedRow) -> ReleasedRow | tuple[str, Drop]:
-        """The row, unless it would train on an article of the evaluation set."""
-        if self.recipe.name != EVAL and row.pmid in released_eval_pmids():
-            return row.id, Drop(Reason.RELEASED_EVAL_ARTICLE, str(row.pmid))
-        return row
-
-    def _refuse_missing_addresses(self) -> None:
-        if self.images and self.images.needs_addresses and not self.urls:
-            raise UsageError(
-                f"to fetch the images of {self.recipe.name}, the list of their addresses is needed: put "
-                "llava_med_image_urls.jsonl (qa50_image_urls.jsonl for eval) beside the rows, or name it with "
-                "--image-urls"
-            )
-
-    def _acquire(self, read: Manifest) -> Manifest:
-        images, parts = self.images, ["acquire", read.digest(), _absolute(self.options.images or "")]
-        if images and (located := images.locate(self._rows, self.folder / "locate", self.engine)):
-            self.summary.record("locate", located, dataset=self.recipe.name)
-            parts.append(located.digest())
-        version = images.version() if images else None
-        stated = fingerprint(*parts, version, self.options.keep_without_image)
-        station = Station(self.folder / "acquire", stated)
-        return station.run(partial(self._illustrate, version))
-
-    @property
-    def _rows(self) -> Path:
-        return self.folder / "read" / "rows.parquet"
-
-    def _illustrate(self, version: str | None, partial: Path) -> Outcome:
-        found: Iterable[Found] = itertools.repeat(_NO_IMAGES)
-        if self.images:
-            shelf = self.images.shelf(self.options.work, self.folder, str(version))
-            found = self.images.find(self._rows, self.folder / "locate", shelf, self.engine)
-        tally = Tally()
+    def work(unfinished: Path) -> StepResult:
+        rows, tally = RowFile(file), Tally()
+        articles = pmcids_of(addresses) if addresses else {}
         with (
-            write_lost(partial / LOST) as lost,
-            row_writer(partial / "dropped.parquet", DROPPED) as drop,
+            row_writer(unfinished / "rows.parquet", ROWS) as add_row,
+            row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,
         ):
-            pairs = zip(read_rows([self._rows]), found, strict=False)
-            kept = self._with_image(pairs, lost if self.images else None, tally, drop)
-            write_rows(partial / "rows.parquet", ILLUSTRATED, kept)
-        unreachable = any(
-            tally.dropped.get(reason.value) for reason in (*TRANSIENT, Reason.ARTICLE_UNREACHABLE)
-        )
-        facts = {"images_version": version, "lost": lost.count}
-        return Outcome({"rows": tally}, facts, final=not unreachable)
+            for row in rows:
+                usable = row if isinstance(row, tuple) else _without_eval_articles(recipe, row)
+                if isinstance(usable, tuple):
+                    tally.drop(usable[1].reason)
+                    add_dropped(asdict(Dropped.of(*usable)))
+                else:
+                    tally.keep()
+                    caption_is_answer = recipe.converse.task is Task.CAPTION
+                    add_row(_row(usable, articles.get(usable.pair_id), caption_is_answer=caption_is_answer))
+        return StepResult({"rows": tally}, {"identity": str(rows.identity)}, final="://" not in file)
 
-    def _with_image(
-        self,
-        rows: Iterable[tuple[dict[str, Any], Found]],
-        lost: LostImages | None,
-        tally: Tally,
-        drop: Callable[[Mapping[str, Any]], None],
-    ) -> Iterator[dict[str, Any]]:
-        for row, found in rows:
-            if found.reason is not None and lost:
-                lost.add(row, found.reason, found.detail)
-            if found.reason is None or self.options.keep_without_image:
-                tally.keep()
-                yield row | _illustration(row, found)
-            else:
-                tally.drop(Reason(found.reason))
-                drop({"id": row["id"], "reason": found.reason, "detail": found.detail})
-
-    def _records(self) -> Iterator[Record]:
-        acquired = json.loads((self.folder / "acquire" / "manifest.json").read_text(encoding="utf-8"))
-        version = str(acquired["facts"]["images_version"])
-        shelf = self.images.shelf(self.options.work, self.folder, version) if self.images else None
-        for row in read_rows([self.folder / "acquire" / "rows.parquet"]):
-            held = shelf is not None and row["image_digest"] is not None
-            yield Record(
-                self._columns(row),
-                image=shelf.path(row["locator"]) if shelf and held else None,
-                image_name=row["image"] if held else None,
-                image_bytes=row["image_bytes"] or 0,
-                image_digest=row["image_digest"],
-            )
-
-    def _columns(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        generator = "caption" if self.recipe.converse.task is Task.CAPTION else SOURCE
-        names = ("id", "domain", "caption", "inline_mentions", "figure_label", "pmcid", "pmid", "license")
-        columns = {name: row[name] for name in names} | {
-            "messages": turns((turn["role"], turn["text"]) for turn in row["turns"]),
-            "provenance": provenance(self.recipe.name, SOURCE, None, generator),
-        }
-        if self.recipe.name == EVAL:
-            columns |= {"question_id": row["question_id"], "question_type": row["question_type"]}
-        return columns
+    return ReadRows(folder, Step(folder, fingerprint(*parts)).run(work))
 
 
-_LICENSE_NOTE = (
-    "The released files do not state the licence of each image: `license` is `unknown`, and an image is under the "
-    "licence of the article that `pmcid` or `pmid` names. The conversations are published under CC BY NC 4.0."
-)
-
-_FETCHED_NOTE = (
-    "Images were fetched from today's articles: `license` is that of the image's article. The copy may not be the most "
-    "current one. The conversations are published under CC BY NC 4.0."
-)
-
-_NO_IMAGES = Found(reason=Reason.IMAGE_MISSING.value)
-
-
-def _illustration(row: Mapping[str, Any], found: Found) -> dict[str, Any]:
-    return {
-        "pmid": found.pmid or row["pmid"],
-        "locator": found.locator,
-        "license": found.license or UNKNOWN_LICENSE,
-        "image_digest": found.digest,
-        "image_bytes": found.bytes if found.digest else None,
-    }
+def _without_eval_articles(recipe: Recipe, row: ReleasedRow) -> ReleasedRow | tuple[str, Drop]:
+    """The row, unless it would train on an article of the evaluation set."""
+    if recipe.name != EVAL and row.pmid in released_eval_pmids():
+        return row.id, Drop(Reason.RELEASED_EVAL_ARTICLE, str(row.pmid))
+    return row
 
 
 def _row(row: ReleasedRow, address: tuple[str, str] | None, *, caption_is_answer: bool) -> dict[str, Any]:
@@ -313,6 +229,34 @@ def _row(row: ReleasedRow, address: tuple[str, str] | None, *, caption_is_answer
         "question_id": row.question_id,
         "question_type": row.question_type,
     }
+
+
+def _records(recipe: Recipe, illustrated: Illustrated) -> Iterator[Record]:
+    """The rows of the dataset, each with the file of its image."""
+    store = illustrated.store
+    for row in read_rows([illustrated.file]):
+        held = store is not None and row["image_digest"] is not None
+        yield Record(
+            _columns(recipe, row),
+            image=store.path(row["locator"]) if store and held else None,
+            image_name=row["image"] if held else None,
+            image_bytes=row["image_bytes"] or 0,
+            image_digest=row["image_digest"],
+        )
+
+
+def _columns(recipe: Recipe, row: Mapping[str, Any]) -> dict[str, Any]:
+    generator = "caption" if recipe.converse.task is Task.CAPTION else SOURCE
+    names = ("id", "domain", "caption", "inline_mentions", "figure_label", "pmcid")
+    columns = {name: row[name] for name in names} | {
+        "pmid": row["image_pmid"] or row["pmid"],
+        "license": row["image_license"] or UNKNOWN_LICENSE,
+        "messages": turns((turn["role"], turn["text"]) for turn in row["turns"]),
+        "provenance": provenance(recipe.name, SOURCE, None, generator),
+    }
+    if recipe.name == EVAL:
+        columns |= {"question_id": row["question_id"], "question_type": row["question_type"]}
+    return columns
 
 
 def _absolute(location: str) -> str:

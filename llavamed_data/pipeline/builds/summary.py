@@ -1,30 +1,30 @@
-"""What a build did, for the table at its end, for cards and for machines."""
+"""What a build did: for the table at its end, for cards, and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llavamed_data.pipeline.steps.step import Manifest
+from llavamed_data.pipeline.steps.step import StepManifest, StepOutput
 from llavamed_data.reasons import Tally
 from llavamed_data.recipes import Counts
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One line of the summary: what a station did to one unit.
+class SummaryLine:
+    """One line of the summary: what a step did to one unit.
 
     Attributes:
-        name: the station.
-        dataset: the recipe it worked for; "" for what all recipes share.
+        name: the step.
+        dataset: the recipe that it worked for; "" for what all recipes share.
         unit: `articles`, `figures`, `images` or `rows`.
-        manifest: what the station says of itself.
+        manifest: what the step states about its output.
     """
 
     name: str
     dataset: str
     unit: str
-    manifest: Manifest
+    manifest: StepManifest
 
     @property
     def tally(self) -> Tally:
@@ -85,19 +85,19 @@ class Built:
 
 @dataclass(slots=True)
 class BuildSummary:
-    """Every station in order, every dataset, and what the user should know."""
+    """Every step in order, every dataset, and notes for the user."""
 
-    steps: list[Step] = field(default_factory=list)
+    steps: list[SummaryLine] = field(default_factory=list)
     datasets: list[Built] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def record(self, name: str, manifest: Manifest, *, dataset: str = "") -> Manifest:
-        """Adds a station's counts."""
-        self.steps.extend(Step(name, dataset, unit, manifest) for unit in manifest.tallies)
-        return manifest
+    def record(self, name: str, output: StepOutput, *, dataset: str = "") -> None:
+        """Adds the counts of a step."""
+        units = output.manifest.tallies
+        self.steps.extend(SummaryLine(name, dataset, unit, output.manifest) for unit in units)
 
-    def steps_of(self, dataset: str) -> list[Step]:
-        """What led to a dataset: the stations that all share, then its own."""
+    def steps_of(self, dataset: str) -> list[SummaryLine]:
+        """What led to a dataset: the steps that all datasets share, then its own."""
         return [step for step in self.steps if step.dataset in ("", dataset)]
 
     def worst(self) -> str:

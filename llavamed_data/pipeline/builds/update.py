@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from llavamed_data.engine.local import Engine
+from llavamed_data.engine import Engine
 from llavamed_data.errors import UsageError
 from llavamed_data.pipeline.builds.build import build
 from llavamed_data.pipeline.builds.history import absolute_source, remembered
@@ -20,7 +20,7 @@ def update(work: Path, *, source: str | None = None, engine: Engine | None = Non
     Args:
         work: work folder of earlier builds.
         source: only what was built from this one.
-        engine: what runs the stations that walk over articles and images.
+        engine: what runs the tasks; all cores of this machine by default.
 
     Returns:
         One summary for all datasets that were built in the same way.

@@ -1,12 +1,8 @@
-"""Rows and image files → Parquet shards and a card: a folder that is a Hub dataset repository as it lies.
-
-Image bytes go in as they are, uncompressed and plain; row groups of 100 rows keep the Hub's viewer and streaming
-quick; content-defined chunking lets a changed set upload only what changed.
-"""
+"""Rows and image files → Parquet shards and a card: a folder that is a Hub dataset repository as it stands."""
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,38 +10,30 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from llavamed_data.dataset.columns import arrow_schema
+from llavamed_data.dataset.schema import arrow_schema
+from llavamed_data.dataset.writer import GROUP_ROWS, SHARD_BYTES, write_shards
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.pipeline.steps.image_store import digest_of
-from llavamed_data.pipeline.steps.step import Manifest, Outcome, Station
+from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult
 from llavamed_data.reasons import Tally
 from llavamed_data.recipes import DOMAINS
 
-SHARD_BYTES = 300_000_000
-"""Image bytes a shard, about: what the Hub's viewer and resumable uploads like."""
-
-GROUP_ROWS = 100
-"""Rows a row group: about 10 MB of images, the unit of random access and of streaming."""
-
-IMAGE_COLUMN = "images.list.element.bytes"
-
 
 class ImageChangedError(LlavaMedError):
-    """An image on the shelf is not what it was when it was fetched; it is off the shelf now."""
+    """An image in the store is not what it was when it was fetched; it has been removed from the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row to be: every column but `images`, and the file of its image.
+    """A row to be written: every column but `images`, and the file of its image.
 
     Attributes:
         row: column → value, without `images`.
-        image: the file; None where the image is lost (the evaluation set alone).
-        image_name: the name it has in the source.
+        image: the file; None if the image is lost (in the evaluation set alone).
+        image_name: its name in the source.
         image_bytes: its size.
-        image_digest: its checksum, verified when it is read.
+        image_digest: its digest by `digest_of`, verified when the file is read.
     """
 
     row: Mapping[str, Any]
@@ -55,15 +43,19 @@ class Record:
     image_digest: str | None = None
 
 
+Records = Callable[[], Iterable[Record]]
+"""Gives the records of a split; called twice, gives the same ones in the same order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the shards hold: what the card states and `validate` checks.
+    """What the shards of a split hold: what the card states and `validate` checks.
 
     Attributes:
-        rows: in all shards.
+        rows: how many rows.
         bytes: of the Arrow tables, as `dataset_info` counts them.
         download_bytes: of the Parquet files.
-        digests: of its distinct images.
+        digests: of the distinct images.
         domains: domain → rows.
         licenses: licence → rows.
     """
@@ -77,116 +69,69 @@ class Written:
 
     @property
     def images(self) -> int:
-        """Distinct images."""
+        """How many distinct images."""
         return len(self.digests)
 
 
 def assemble(
-    records: Callable[[], Iterable[Record]],
-    folder: Path,
-    *,
-    schema: str,
-    split: str,
-    card: Callable[[Written], Mapping[str, str]],
-    fingerprint: str,
-    manifest: Path,
-    acquired: Path,
-    tally_unit: str = "rows",
-) -> Manifest:
-    """Writes `data/<split>-0000i-of-0000n.parquet` and the card into `folder`, which appears whole or not at all.
-
-    Args:
-        records: called twice, gives the same rows in the same order.
-        folder: the dataset's folder.
-        schema: which of `llavamed_data.dataset.schema.KINDS` the rows follow.
-        split: `train` or `test`.
-        card: makes the card and the metadata beside it from what was written: file name → text.
-        fingerprint: of all inputs.
-        manifest: where to keep the station's manifest, outside the dataset.
-        acquired: the manifest of the station that fetched the images: forgotten where one of them has changed.
-        tally_unit: what a record is called in the counts.
-
-    Raises:
-        ImageChangedError: an image on the shelf is not what it was when it was fetched.
-    """
-
-    return assemble_splits(
-        {split: records},
-        folder,
-        schema=schema,
-        card=lambda written: card(written[split]),
-        fingerprint=fingerprint,
-        manifest=manifest,
-        acquired=acquired,
-        tally_unit=tally_unit,
-    )
-
-
-def assemble_splits(
-    splits: Mapping[str, Callable[[], Iterable[Record]]],
+    splits: Mapping[str, Records],
     folder: Path,
     *,
     schema: str,
     card: Callable[[Mapping[str, Written]], Mapping[str, str]],
     fingerprint: str,
     manifest: Path,
-    acquired: Path,
-    tally_unit: str = "rows",
-) -> Manifest:
-    """Writes the shards of several splits into one folder; see `assemble`.
+    images: StepOutput,
+) -> StepOutput:
+    """Writes `data/<split>-0000i-of-0000n.parquet` and the card into `folder`, which appears whole or not at all.
 
     Args:
-        splits: split → its records, called twice.
-        card: as for `assemble`, from what was written of each split.
+        splits: split (`train`, `validation`, `test`) → its records.
+        folder: the dataset's folder.
+        schema: which of `llavamed_data.dataset.schema.KINDS` the rows follow.
+        card: makes the card and the metadata beside it from what was written of each split: file name → text.
+        fingerprint: of all inputs.
+        manifest: where the step's manifest is kept, outside the dataset.
+        images: the output of the step that fetched the images; its manifest is removed if an image has changed, so
+            that a rerun fetches the image anew.
 
-    The other arguments and errors are those of `assemble`.
+    Raises:
+        ImageChangedError: an image in the store is not what it was when it was fetched.
     """
 
-    def work(partial: Path) -> Outcome:
+    def work(unfinished: Path) -> StepResult:
         try:
             written = {
-                split: write_shards(records, partial / "data", schema=schema, split=split)
+                split: write_split(records, unfinished / "data", schema=schema, split=split)
                 for split, records in splits.items()
             }
         except ImageChangedError:
-            acquired.unlink(missing_ok=True)
+            (images.folder / "manifest.json").unlink(missing_ok=True)
             raise
         for name, text in card(written).items():
-            (partial / name).write_text(text, encoding="utf-8")
+            (unfinished / name).write_text(text, encoding="utf-8")
         rows = sum(each.rows for each in written.values())
-        return Outcome({tally_unit: Tally(kept=rows)}, facts=_facts(written.values(), rows))
+        domains = sum((Counter(each.domains) for each in written.values()), Counter[str]())
+        facts = {
+            "rows": rows,
+            "images": len(frozenset[str]().union(*(each.digests for each in written.values()))),
+            "domains": {domain: domains[domain] for domain in DOMAINS if domains[domain]},
+        }
+        return StepResult({"rows": Tally(kept=rows)}, facts)
 
-    return Station(folder, fingerprint, manifest=manifest).run(work)
-
-
-def _facts(written: Collection[Written], rows: int) -> dict[str, Any]:
-    domains = sum((Counter(each.domains) for each in written), Counter[str]())
-    return {
-        "rows": rows,
-        "images": len(frozenset[str]().union(*(each.digests for each in written))),
-        "domains": {domain: domains[domain] for domain in DOMAINS if domains[domain]},
-    }
+    return StepOutput(folder, Step(folder, fingerprint, manifest=manifest).run(work))
 
 
-def write_shards(
-    records: Callable[[], Iterable[Record]],
-    data: Path,
-    *,
-    schema: str,
-    split: str,
-    shard_bytes: int = SHARD_BYTES,
+def write_split(
+    records: Records, data: Path, *, schema: str, split: str, shard_bytes: int = SHARD_BYTES
 ) -> Written:
-    """Writes the shards alone; see `assemble`."""
-    data.mkdir(parents=True, exist_ok=True)
-    count = _Count()
-    shards = _shard_rows([record.image_bytes for record in records()], shard_bytes)
-    rows = iter(records())
-    arrow = arrow_schema(schema)
-    for index, size in enumerate(shards):
-        path = data / f"{split}-{index:05d}-of-{len(shards):05d}.parquet"
-        with pq.ParquetWriter(path, arrow, **_options(arrow)) as writer:
-            for table in _tables(_groups(rows, size), arrow, count):
-                writer.write_table(table, row_group_size=GROUP_ROWS)
+    """Writes the shards of one split into the folder `data`; see `assemble`."""
+    sizes = [record.image_bytes for record in records()]
+    shard_rows = _shard_rows(sizes, shard_bytes)
+    arrow, count = arrow_schema(schema), _Count()
+    write_shards(
+        _tables(_groups(records(), shard_rows), arrow, count), data, split, arrow, shard_rows=shard_rows
+    )
     return count.written(sum(path.stat().st_size for path in data.glob(f"{split}-*")))
 
 
@@ -201,24 +146,12 @@ def _shard_rows(sizes: Sequence[int], shard_bytes: int) -> list[int]:
     return [int(count) for count in rows if count]
 
 
-def _options(schema: pa.Schema) -> dict[str, Any]:
-    """Image bytes plain, uncompressed and without statistics; all other columns snappy and dictionary-encoded."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), sink)
-    leaves = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
-    others = [leaves.column(i).path for i in range(len(leaves)) if leaves.column(i).path != IMAGE_COLUMN]
-    return {
-        "compression": {IMAGE_COLUMN: "none", **dict.fromkeys(others, "snappy")},
-        "use_dictionary": others,
-        "write_statistics": others,
-        "write_page_index": True,
-        "use_content_defined_chunking": True,
-    }
-
-
-def _groups(rows: Iterator[Record], size: int) -> Iterator[list[Record]]:
-    for start in range(0, size, GROUP_ROWS):
-        yield [next(rows) for _ in range(min(GROUP_ROWS, size - start))]
+def _groups(records: Iterable[Record], shard_rows: Sequence[int]) -> Iterator[list[Record]]:
+    """The records of one row group after the other; no group reaches across the end of a shard."""
+    rest = iter(records)
+    for rows in shard_rows:
+        for start in range(0, rows, GROUP_ROWS):
+            yield [next(rest) for _ in range(min(GROUP_ROWS, rows - start))]
 
 
 def _tables(groups: Iterable[list[Record]], schema: pa.Schema, count: "_Count") -> Iterator[pa.Table]:
@@ -269,13 +202,13 @@ def _read_into(record: Record, memory: memoryview) -> None:
     if not whole or digest_of(memory) != record.image_digest:
         record.image.unlink(missing_ok=True)
         raise ImageChangedError(
-            f"the image {record.image} of {record.row['id']} has changed since it was fetched and was thrown away: "
-            "run the same command again, it is fetched anew"
+            f"the image {record.image} of {record.row['id']} has changed since it was fetched and was removed: "
+            "rerun the same command, it is fetched anew"
         )
 
 
 class _Count:
-    """What was written, counted on the way."""
+    """Counts what is written, row group by row group."""
 
     def __init__(self) -> None:
         self.rows = 0

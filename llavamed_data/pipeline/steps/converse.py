@@ -1,13 +1,14 @@
-"""Pairs with a sound image → what is said about them: rounds of question and answer.
+"""Figures with a usable image → what is said about them: rounds of question and answer.
 
-Alignment sets take one instruction and the caption (equation 1). Instruct sets take the rounds of a generator
-(section 3). The evaluation set takes its rounds as questions, and adds one question a figure from Table 7's list;
-the reference answers are those of an LLM that is given caption and mentions (section 5.1), or, without an LLM, the
-generator's own and the caption.
+Alignment sets take one instruction and the caption (equation 1 of the paper). Instruct sets take the rounds of a
+generator (section 3). The evaluation set takes its rounds as questions, and adds one question a figure from Table 7's
+list; the reference answers are those of an LLM that is given caption and mentions (section 5.1), or, without an LLM,
+the generator's own and the caption.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from llavamed_data.instruct.generation import Writer
 from llavamed_data.instruct.instructions import caption_instruction, instructions, pick
 from llavamed_data.instruct.judge import best
 from llavamed_data.instruct.references import Reference
-from llavamed_data.io.dropped import write_dropped
-from llavamed_data.io.parquet import read_rows, write_rows
-from llavamed_data.pipeline.steps.step import Manifest, Outcome, Station, fingerprint
+from llavamed_data.io.dropped import DROPPED
+from llavamed_data.io.parquet import read_rows, row_writer
+from llavamed_data.pipeline.steps.acquire import Acquired
+from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
 from llavamed_data.reasons import Drop, Dropped, Tally
 from llavamed_data.recipes import Recipe, Task
 
 CAPTION = "caption"
-"""The writer of an answer that is the caption as the article has it."""
+"""The generator of an answer that is the caption as the article has it."""
 
 CONVERSED = pa.schema(
     [
@@ -36,157 +38,164 @@ CONVERSED = pa.schema(
         pa.field("model", pa.string()),
     ]
 )
-"""One row a conversation, in the order of the acquired pairs; an eval figure has one row a question."""
+"""One row a conversation, in the order of the acquired figures; a figure of the eval set has one row a question."""
 
-_Said = Conversation | tuple[str, Drop]
-_Rows = list[dict[str, Any]]
+Row = dict[str, Any]
+Failed = tuple[str, Drop]
+"""A `pair_id` and why nothing is said about it."""
 
 
-def converse(
-    recipe: Recipe, acquired: Path, inputs: str, writer: Writer, folder: Path, *, seed: int
-) -> Manifest:
+@dataclass(frozen=True)
+class Conversed(StepOutput):
+    """The conversations of a recipe's figures.
+
+    Attributes:
+        acquired: the figures.
+    """
+
+    acquired: Acquired
+
+    def rows(self) -> Iterator[tuple[Row, Row]]:
+        """Yields each figure (schema `ACQUIRED`) with its conversation (schema `CONVERSED`)."""
+        figures = read_rows([self.acquired.file])
+        figure: Mapping[str, Any] = {"pair_id": None}
+        for conversation in read_rows([self.folder / "conversations.parquet"]):
+            while figure["pair_id"] != conversation["pair_id"]:
+                figure = next(figures)
+            yield dict(figure), conversation
+
+
+def converse(recipe: Recipe, acquired: Acquired, writer: Writer, folder: Path, *, seed: int) -> Conversed:
     """Writes what is said about each acquired figure.
 
     Args:
         recipe: what is wanted.
-        acquired: the file that `acquire` left.
-        inputs: fingerprint of the acquisition.
-        writer: who writes the conversations; not asked for alignment sets.
-        folder: the station's folder: `conversations.parquet` (schema `CONVERSED`), `dropped.parquet`.
+        acquired: the figures.
+        writer: what writes the conversations; not asked for alignment sets.
+        folder: the step's folder: `conversations.parquet` (schema `CONVERSED`), `dropped.parquet`.
         seed: chooses instructions.
 
     Returns:
-        The manifest; its fact `rules` counts how often each cleaning rule touched a conversation.
+        The conversations; their fact `rules` counts how often each cleaning rule touched one.
 
     Raises:
         LlavaMedError: an LLM's run cannot go on; what it answered is in the journal.
     """
-    station = Station(
-        folder, fingerprint("converse", recipe.name, repr(recipe.converse), inputs, _who(writer), seed)
+    settings = _generator_settings(writer)
+    step = Step(
+        folder,
+        fingerprint("converse", recipe.name, repr(recipe.converse), acquired.digest(), settings, seed),
     )
-    return station.run(_Talk(recipe, acquired, writer, seed).run)
+
+    def work(unfinished: Path) -> StepResult:
+        tally, rules = Tally(), Counter[str]()
+        with (
+            row_writer(unfinished / "conversations.parquet", CONVERSED) as add_conversation,
+            row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,
+        ):
+            for rows, failed in _conversations(recipe, acquired, writer, seed, rules):
+                for row in rows:
+                    add_conversation(row)
+                for pair_id, drop in failed:
+                    add_dropped(asdict(Dropped.of(pair_id, drop)))
+                if rows:
+                    tally.keep()
+                else:
+                    tally.drop(failed[0][1].reason)
+        return StepResult({"figures": tally}, {"rules": dict(rules.most_common())})
+
+    return Conversed(folder, step.run(work), acquired)
 
 
-def _who(writer: Writer) -> list[object]:
+def _generator_settings(writer: Writer) -> list[object]:
+    """All settings of what writes the conversations: other settings make another output."""
     by = writer.generator
     quality = repr(getattr(by, "quality", None))
-    return [
-        by.name,
-        by.model,
-        by.prompt_sha256,
-        by.few_shots_sha256,
-        by.rules_version,
-        quality,
-        writer.judge_model,
-        writer.best,
-    ]
+    hashes = [by.prompt_sha256, by.few_shots_sha256, by.rules_version]
+    return [by.name, by.model, *hashes, quality, writer.judge_model, writer.best]
 
 
-class _Talk:
-    """The conversations of one recipe."""
+def _conversations(
+    recipe: Recipe, acquired: Acquired, writer: Writer, seed: int, rules: Counter[str]
+) -> Iterator[tuple[Sequence[Row], Sequence[Failed]]]:
+    """Yields the rows of each figure in order, and what was dropped of it."""
+    if recipe.converse.task is Task.CAPTION:
+        for figure in read_rows([acquired.file], ["pair_id", "caption"]):
+            question = caption_instruction(figure["pair_id"], figure["caption"], seed)
+            yield [_row(figure["pair_id"], [(question, figure["caption"])], generator=CAPTION)], []
+        return
+    generated = _generated(recipe, acquired, writer, rules)
+    for pair, conversation in _best(generated, writer) if writer.judge else generated:
+        if isinstance(conversation, tuple):
+            yield [], [conversation]
+        elif recipe.converse.task is Task.EVALUATION:
+            yield _questions(pair, conversation, writer, seed)
+        else:
+            name, model = writer.generator.name, conversation.model
+            yield [_row(pair.pair_id, conversation.turns, generator=name, model=model)], []
 
-    def __init__(self, recipe: Recipe, acquired: Path, writer: Writer, seed: int) -> None:
-        self.recipe = recipe
-        self.acquired = acquired
-        self.writer = writer
-        self.seed = seed
-        self.tally = Tally()
-        self.dropped: list[Dropped] = []
-        self.rules: Counter[str] = Counter()
 
-    def run(self, partial: Path) -> Outcome:
-        said = self._captions() if self.recipe.converse.task is Task.CAPTION else self._conversations()
-        write_rows(partial / "conversations.parquet", CONVERSED, self._counted(said))
-        write_dropped(partial / "dropped.parquet", self.dropped)
-        return Outcome({"figures": self.tally}, facts={"rules": dict(self.rules.most_common())})
+def _generated(
+    recipe: Recipe, acquired: Acquired, writer: Writer, rules: Counter[str]
+) -> Iterator[tuple[Pair, Conversation | Failed]]:
+    """Yields each figure's text with the conversation that the generator makes of it, in order."""
+    waiting: dict[str, Pair] = {}
 
-    def _counted(self, said: Iterable[_Rows | tuple[str, Drop]]) -> Iterator[dict[str, Any]]:
-        for rows in said:
-            if isinstance(rows, tuple):
-                self.tally.drop(rows[1].reason)
-                self.dropped.append(Dropped.of(*rows))
-            else:
-                self.tally.keep()
-                yield from rows
+    def pairs() -> Iterator[Pair]:
+        for row in read_rows([acquired.file], list(Pair.__dataclass_fields__)):
+            pair = pair_of(row, mentions=recipe.converse.mentions)
+            waiting[pair.pair_id] = pair
+            yield pair
 
-    def _captions(self) -> Iterator[_Rows]:
-        for pair in read_rows([self.acquired], ["pair_id", "caption"]):
-            question = caption_instruction(pair["pair_id"], pair["caption"], self.seed)
-            yield [_row(pair["pair_id"], [(question, pair["caption"])], generator=CAPTION)]
-
-    def _conversations(self) -> Iterator[_Rows | tuple[str, Drop]]:
-        made = self._made()
-        if self.recipe.converse.task is Task.EVALUATION:
-            yield from self._questions(made)
-            return
-        for _, said in self._best(made) if self.writer.judge else made:
-            if isinstance(said, tuple):
-                yield said
-            else:
-                yield [_row(said.pair_id, said.turns, generator=self.writer.generator.name, model=said.model)]
-
-    def _made(self) -> Iterator[tuple[Pair, _Said]]:
-        """Each pair with what the generator made of it, in order."""
-        waiting: dict[str, Pair] = {}
-
-        def asked() -> Iterator[Pair]:
-            for row in read_rows([self.acquired], list(Pair.__dataclass_fields__)):
-                pair = pair_of(row, mentions=self.recipe.converse.mentions)
-                waiting[pair.pair_id] = pair
-                yield pair
-
-        for said in self.writer.generator.generate(asked()):
-            if isinstance(said, tuple):
-                yield waiting.pop(said[0]), said
-            else:
-                self.rules.update(said.rules)
-                yield waiting.pop(said.pair_id), said
-
-    def _best(self, made: Iterable[tuple[Pair, _Said]]) -> Iterator[tuple[Pair, _Said]]:
-        held = list(made)
-        talks = [(pair, said) for pair, said in held if isinstance(said, Conversation)]
-        verdicts = self.writer.judge().verdicts(talks) if self.writer.judge else ()
-        _, dropped = best(verdicts, self.writer.best or len(talks))
-        for pair, said in held:
-            drop = dropped.get(pair.pair_id)
-            yield pair, (pair.pair_id, drop) if drop and isinstance(said, Conversation) else said
-
-    def _questions(self, made: Iterable[tuple[Pair, _Said]]) -> Iterator[_Rows | tuple[str, Drop]]:
-        for pair, said in made:
-            if isinstance(said, tuple):
-                yield said
-                continue
-            ask = pick(instructions("detailed"), f"description:{pair.pair_id}", self.seed)
-            asked = [
-                *((turn, "conversation") for turn in said.turns),
-                ((ask, pair.caption), "detailed_description"),
-            ]
-            if self.writer.references is None:
-                yield [self._own(pair, turn, kind, said.model) for turn, kind in asked]
-            else:
-                yield list(self._referenced(pair, asked))
-
-    def _own(self, pair: Pair, turn: tuple[str, str], kind: str, model: str | None) -> dict[str, Any]:
-        by = self.writer.generator.name if kind == "conversation" else CAPTION
-        return _row(pair.pair_id, [turn], generator=by, model=model, question_type=kind)
-
-    def _referenced(self, pair: Pair, asked: list[tuple[tuple[str, str], str]]) -> Iterator[dict[str, Any]]:
-        """The questions with a reference's answers; a question that gets none is left out and listed."""
-        references = self.writer.references
-        jobs = ((pair, question) for (question, _), _ in asked)
-        answers = references.answer(jobs) if references else ()
-        for answer, (_, kind) in zip(answers, asked, strict=True):
-            if isinstance(answer, Reference):
-                turn = (answer.question, answer.answer)
-                by = self.writer.generator.name
-                yield _row(pair.pair_id, [turn], generator=by, model=answer.model, question_type=kind)
-            else:
-                self.dropped.append(Dropped.of(*answer))
+    for conversation in writer.generator.generate(pairs()):
+        if isinstance(conversation, tuple):
+            yield waiting.pop(conversation[0]), conversation
+        else:
+            rules.update(conversation.rules)
+            yield waiting.pop(conversation.pair_id), conversation
 
 
 def pair_of(row: Mapping[str, Any], *, mentions: bool) -> Pair:
     """What a generator sees of a row of pairs; without its mentions for caption-only sets."""
     return Pair(**{**row, "inline_mentions": tuple(row["inline_mentions"]) if mentions else ()})
+
+
+def _best(
+    generated: Iterable[tuple[Pair, Conversation | Failed]], writer: Writer
+) -> Iterator[tuple[Pair, Conversation | Failed]]:
+    """Drops all but the conversations that the judge scores best."""
+    held = list(generated)
+    conversations = [(pair, said) for pair, said in held if isinstance(said, Conversation)]
+    verdicts = writer.judge().verdicts(conversations) if writer.judge else ()
+    _, dropped = best(verdicts, writer.best or len(conversations))
+    for pair, said in held:
+        drop = dropped.get(pair.pair_id)
+        yield pair, (pair.pair_id, drop) if drop and isinstance(said, Conversation) else said
+
+
+def _questions(
+    pair: Pair, conversation: Conversation, writer: Writer, seed: int
+) -> tuple[list[Row], list[Failed]]:
+    """The rows of a figure of the evaluation set, one a question; a question without an answer is left out."""
+    description = pick(instructions("detailed"), f"description:{pair.pair_id}", seed)
+    asked = [
+        *((turn, "conversation", writer.generator.name) for turn in conversation.turns),
+        ((description, pair.caption), "detailed_description", CAPTION),
+    ]
+    if writer.references is None:
+        return [
+            _row(pair.pair_id, [turn], generator=name, model=conversation.model, question_type=kind)
+            for turn, kind, name in asked
+        ], []
+    rows, failed = list[Row](), list[Failed]()
+    answers = writer.references.answer((pair, question) for (question, _), _, _ in asked)
+    for answer, (_, kind, _) in zip(answers, asked, strict=True):
+        if isinstance(answer, Reference):
+            turn, name = (answer.question, answer.answer), writer.generator.name
+            rows.append(_row(pair.pair_id, [turn], generator=name, model=answer.model, question_type=kind))
+        else:
+            failed.append(answer)
+    return rows, failed
 
 
 def _row(
@@ -196,7 +205,7 @@ def _row(
     generator: str,
     model: str | None = None,
     question_type: str | None = None,
-) -> dict[str, Any]:
+) -> Row:
     return {
         "pair_id": pair_id,
         "rounds": [{"question": question, "answer": answer} for question, answer in rounds],

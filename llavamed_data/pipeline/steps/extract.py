@@ -1,32 +1,31 @@
-"""Articles → pairs: one row a figure with its caption, the sentences that mention it, and where its image lies.
-
-    ReadArticles(source) → FiguresOf → WritePairs
+"""Articles → pairs: one row a figure with its caption, the sentences that mention it, and where its image is.
 
 Section 3 of the paper: figure–caption pairs of PubMed Central, with "sentences that mention the image" as context.
+Each task reads a contiguous part of the articles, parses each, and writes a row for every figure that has a caption.
 """
 
 import itertools
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datatrove.data import Document
-from datatrove.pipeline.base import PipelineStep
 
-from llavamed_data.engine.counters import Counter
-from llavamed_data.engine.local import Engine, forget_tasks, share, tasks_for
+from llavamed_data.engine import Engine, FetchCounter, LocalEngine, number_of_tasks, share
 from llavamed_data.figures import caption_is_single_plot, domain_of
-from llavamed_data.io.atomic import atomic_path
-from llavamed_data.io.dropped import write_dropped
-from llavamed_data.io.parquet import write_rows
+from llavamed_data.io.atomic import atomic_path, write_text
+from llavamed_data.io.dropped import DROPPED, write_dropped
+from llavamed_data.io.parquet import read_batches, row_writer
 from llavamed_data.jats import Article, Figure, parse_article
-from llavamed_data.pipeline.steps.step import Manifest, Outcome, Station, fingerprint
-from llavamed_data.pipeline.steps.unchanged import ETAGS, Earlier, EarlierArticle
+from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
+from llavamed_data.pipeline.steps.unchanged import ETAGS, ArticleResult, EarlierExtraction
 from llavamed_data.reasons import Drop, Dropped, Reason, Tally, total
 from llavamed_data.sources.article_lists import ArticleList, number_of
 from llavamed_data.sources.base import ArticleSource, SourceArticle, TellsChanges
@@ -49,15 +48,57 @@ PAIRS = pa.schema(
         pa.field("domain", pa.string()),
     ]
 )
-"""One row a figure: what `extract` leaves. `image` is a locator of the source, null where it offers none."""
+"""One row a figure. `image` is the source's locator of its image, null if the source has none."""
 
-HANDLES = "handles.txt"
-_MARK = "\t"
-"""Between a handle and its ETag in the list of handles, where the source has ETags."""
-
-NOT_IN_SOURCE = "dropped-listed.parquet"
 LEAST_ARTICLES, MOST_ARTICLES = 32, 5_000
-"""Articles a task: small enough to use all cores on a few hundred, large enough for millions."""
+"""Articles of a task: few enough to use all cores on some hundred, many enough for millions."""
+
+ROW_GROUP = 2_000
+"""Rows of a row group of the pairs: few groups, so that later steps read a few columns of all pairs quickly."""
+
+_HANDLES = "handles.txt"
+_NOT_IN_SOURCE = "dropped-listed.parquet"
+
+
+@dataclass(frozen=True)
+class Extracted(StepOutput):
+    """The pairs of a source, in the order of its articles."""
+
+    @property
+    def pair_files(self) -> list[Path]:
+        """The Parquet files of pairs (schema `PAIRS`), in order."""
+        return sorted(self.folder.glob("pairs-*.parquet"))
+
+    @property
+    def dropped_files(self) -> list[Path]:
+        """The Parquet files that list dropped articles and figures."""
+        return sorted(self.folder.glob("dropped-*.parquet"))
+
+    def take(self, rows: npt.NDArray[np.int64], columns: Sequence[str] | None = None) -> pa.Table:
+        """The pairs with the numbers `rows`, in that order; the files are read once.
+
+        Args:
+            rows: numbers of rows over all files, from 0.
+            columns: which columns; all if None.
+        """
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        found: list[pa.RecordBatch] = []
+        first = 0
+        for path in self.pair_files:
+            stop = first + pq.read_metadata(path).num_rows
+            if np.searchsorted(ascending, first) < np.searchsorted(ascending, stop):
+                for batch in read_batches([path], columns, rows=ROW_GROUP):
+                    start, end = np.searchsorted(ascending, [first, first + batch.num_rows])
+                    if end > start:
+                        found.append(batch.take(pa.array(ascending[start:end] - first)))
+                    first += batch.num_rows
+            first = stop
+        schema = PAIRS if columns is None else pa.schema([PAIRS.field(name) for name in columns])
+        table = pa.Table.from_batches(found).cast(schema) if found else schema.empty_table()
+        back = np.empty_like(order)
+        back[order] = np.arange(len(order))
+        return table.take(pa.array(back))
 
 
 def extract(
@@ -68,218 +109,155 @@ def extract(
     articles: ArticleList | None = None,
     update: bool = False,
     engine: Engine | None = None,
-) -> Manifest:
-    """Reads every article of `source` and leaves its pairs in `folder`.
+) -> Extracted:
+    """Reads every article of `source` and writes its pairs to `folder`.
 
     Args:
         source: where articles come from.
-        folder: the station's folder: `pairs-*.parquet` (schema `files.PAIRS`), `dropped-*.parquet`, manifest.
+        folder: the step's folder.
         limit: read at most this many articles, in the source's order.
         articles: read only these; those that the source lacks are dropped.
-        update: of articles whose ETag has not changed since the extraction that is in `folder`, take its rows.
-        engine: what runs the work; all cores by default.
+        update: take the rows of articles whose ETag has not changed from the extraction that is in `folder`.
+        engine: what runs the tasks; all cores by default.
 
     Raises:
         UsageError: the source holds nothing.
+        LlavaMedError: the work cannot be done; finished tasks are kept.
     """
     chosen = [] if articles is None else [articles.digest()]
     stated = fingerprint("extract", source.name, source.fingerprint(), limit, *chosen)
-    station = Station(folder, stated, resumable=True)
-    earlier = Earlier.at(folder) if update else None
-    return station.run(
-        lambda partial: _extract(source, partial, limit, articles, earlier, engine or Engine())
-    )
+    earlier = EarlierExtraction.find(folder) if update else None
+
+    def work(unfinished: Path) -> StepResult:
+        listing = unfinished / _HANDLES
+        if not listing.exists():
+            _list_articles(source, listing, limit, articles)
+        parts = _parts(listing)
+        (engine or LocalEngine()).map(
+            partial(_extract_part, source, earlier),
+            parts,
+            name="extract",
+            folder=unfinished,
+            objects=sum(part.articles for part in parts),
+        )
+        return _gather(source, listing, parts, articles)
+
+    manifest = Step(folder, stated, resumable=True).run(work)
+    return Extracted(folder, manifest)
 
 
-def pair_files(folder: Path) -> list[Path]:
-    """The files of pairs that `extract` left, in order."""
-    return sorted(folder.glob("pairs-*.parquet"))
-
-
-def _extract(
-    source: ArticleSource,
-    partial: Path,
-    limit: int | None,
-    wanted: ArticleList | None,
-    earlier: Earlier | None,
-    engine: Engine,
-) -> Outcome:
-    handles = partial / HANDLES
-    if not handles.exists():
-        _list_handles(source, partial, limit, wanted)
-    with handles.open(encoding="utf-8") as lines:
-        articles = sum(1 for _ in lines)
-    tasks = tasks_for(articles, least=LEAST_ARTICLES, most=MOST_ARTICLES)
-    read = ReadArticles(source, str(handles), articles, earlier)
-    blocks = [read, FiguresOf(), WritePairs(str(partial))]
-    engine.run("extract", blocks, folder=partial, tasks=tasks, objects=articles)
-    counts = [json.loads(path.read_text()) for path in sorted(partial.glob("counts-*.json"))]
-    tallies = {unit: total(Tally(**part[unit]) for part in counts) for unit in ("articles", "figures")}
-    for path in partial.glob("counts-*.json"):
-        path.unlink()
-    if wanted is not None:
-        tallies["articles"].drop(Reason.NOT_IN_SOURCE, pq.read_metadata(partial / NOT_IN_SOURCE).num_rows)
-    handles.unlink()
-    forget_tasks(partial)
-    facts = {
-        "source": source.name,
-        "source_date": source.date,
-        "unchanged": sum(p["unchanged"] for p in counts),
-    }
-    if isinstance(source, TellsChanges):
-        facts["etags_by"] = __version__
-    return Outcome(tallies, facts)
-
-
-def _list_handles(
-    source: ArticleSource, partial: Path, limit: int | None, articles: ArticleList | None
+def _list_articles(
+    source: ArticleSource, listing: Path, limit: int | None, articles: ArticleList | None
 ) -> None:
-    """Writes down what to read, and which articles of the list the source lacks."""
-    handles = _marked_handles(source) if isinstance(source, TellsChanges) else source.handles()
-    handles = handles if articles is None else articles.choose(handles)
-    with atomic_path(partial / HANDLES) as aside:
-        with aside.open("w", encoding="utf-8") as lines:
-            lines.writelines(f"{handle}\n" for handle in itertools.islice(handles, limit))
+    """Writes down which articles to read, one a line, and which articles of the list the source lacks."""
+    known = (
+        source.etags() if isinstance(source, TellsChanges) else zip(source.handles(), itertools.repeat(""))
+    )
+    lines: Iterator[str] = (f"{handle}\t{etag}" for handle, etag in known)
+    lines = lines if articles is None else articles.choose(lines)
+    with atomic_path(listing) as temporary:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in itertools.islice(lines, limit))
         if articles is not None:
-            deque(handles, maxlen=0)  # those beyond the limit are in the source, too
+            deque(lines, maxlen=0)  # those beyond the limit are in the source, too
             missing = (Dropped(pmcid, Reason.NOT_IN_SOURCE.value, "") for pmcid in articles.missing())
-            write_dropped(partial / NOT_IN_SOURCE, missing)
+            write_dropped(listing.with_name(_NOT_IN_SOURCE), missing)
 
 
-def _marked_handles(source: TellsChanges) -> Iterator[str]:
-    return (f"{handle}{_MARK}{etag}" for handle, etag in source.etags())
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A task: `articles` lines of the listing from the byte `start` on; its `output` holds the counts."""
+
+    number: int
+    listing: Path
+    start: int
+    articles: int
+
+    @property
+    def output(self) -> Path:
+        return self.listing.with_name(f"counts-{self.number:05d}.json")
+
+    def etags(self) -> dict[str, str]:
+        """The handles of its articles, each with its ETag; "" if the source has none."""
+        with self.listing.open("rb") as file:
+            file.seek(self.start)
+            lines = (line.decode().rstrip("\n") for line in itertools.islice(file, self.articles))
+            return {handle: etag for handle, _, etag in (line.rpartition("\t") for line in lines)}
 
 
-def _handle_and_etag(line: str, source: ArticleSource) -> tuple[str, str]:
-    handle, _, etag = line.rpartition(_MARK) if isinstance(source, TellsChanges) else (line, "", "")
-    return handle, etag
+def _parts(listing: Path) -> list[_Part]:
+    starts = [0]
+    with listing.open("rb") as file:
+        starts += itertools.accumulate(len(line) for line in file)
+    articles = len(starts) - 1
+    tasks = number_of_tasks(articles, least=LEAST_ARTICLES, most=MOST_ARTICLES)
+    spans = (share(articles, number, tasks) for number in range(tasks))
+    return [_Part(number, listing, starts[span.start], len(span)) for number, span in enumerate(spans)]
 
 
-class ReadArticles(PipelineStep):  # type: ignore[misc]
-    """Reads this task's share of the articles; a document holds the article, why it was dropped, or earlier rows."""
-
-    name = "read articles"
-    type = "reader"
-
-    def __init__(
-        self, source: ArticleSource, handles: str, articles: int, earlier: Earlier | None = None
-    ) -> None:
-        super().__init__()
-        self.source = source
-        self.handles = handles
-        self.articles = articles
-        self.earlier = earlier
-
-    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # noqa: ARG002
-        """Yields one document an article, in the source's order."""
-        part = share(self.articles, rank, world_size)
-        with Path(self.handles).open(encoding="utf-8") as file:
-            lines = (line.rstrip("\n") for line in itertools.islice(file, part.start, part.stop))
-            etags = dict(_handle_and_etag(line, self.source) for line in lines)
-        known = self.earlier.unchanged(etags) if self.earlier else set[str]()
-        taken = self.earlier.articles(known) if self.earlier else iter(())
-        counter = Counter(Path(self.handles).parent, rank)
-        source = self.source
-        if isinstance(source, Reporting):
-            source = source.reporting(counter.repeated)
-        read = source.read([handle for handle in etags if handle not in known])
-        for handle, etag in etags.items():
-            got = next(taken) if handle in known else next(read)
-            counter.took(len(got.xml) if isinstance(got, SourceArticle) else 0)
-            yield Document(text="", id=handle, metadata={"etag": etag} | _contents(got))
-        counter.close()
-
-
-class FiguresOf(PipelineStep):  # type: ignore[misc]
-    """Parses an article and makes one row a figure."""
-
-    name = "figures of an article"
-    type = "parser"
-
-    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:  # noqa: ARG002
-        """Adds `rows` and `dropped` to each document, and an `article_drop` to those given up."""
-        for document in data:
-            if "read" not in document.metadata:
-                yield document
-                continue
-            read = document.metadata.pop("read")
-            try:
-                rows, dropped = _figures(read) if isinstance(read, SourceArticle) else _raise(read[1])
-                document.metadata.update(rows=rows, dropped=dropped)
-            except Drop as drop:
-                document.metadata.update(article_drop=drop)
-            yield document
-
-
-class WritePairs(PipelineStep):  # type: ignore[misc]
-    """Writes a task's rows, drops and counts; the counts last."""
-
-    name = "write pairs"
-    type = "writer"
-
-    def __init__(self, folder: str) -> None:
-        super().__init__()
-        self.folder = folder
-
-    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> None:  # noqa: ARG002
-        """Consumes the documents of one task."""
-        articles, figures = Tally(), Tally()
-        dropped: list[Dropped] = []
-        etags: list[dict[str, Any]] = []
-        unchanged = 0
-        folder = Path(self.folder)
-
-        def rows() -> Iterator[dict[str, Any]]:
-            nonlocal unchanged
-            for document in data:
-                etags.append(_etag(document))
-                unchanged += "earlier" in document.metadata
-                if drop := document.metadata.get("article_drop"):
-                    articles.drop(drop.reason)
-                    dropped.append(Dropped.of(document.id, drop))
-                    continue
+def _extract_part(source: ArticleSource, earlier: EarlierExtraction | None, part: _Part) -> None:
+    """Reads, parses and writes the articles of one part; the counts come last."""
+    articles, figures, unchanged = Tally(), Tally(), 0
+    etags = part.etags()
+    beside = partial(_beside, part)
+    with (
+        row_writer(beside("pairs"), PAIRS, batch_rows=ROW_GROUP) as add_pair,
+        row_writer(beside("dropped"), DROPPED) as add_dropped,
+    ):
+        results = []
+        for result in _read_and_parse(source, earlier, etags, part.output):
+            unchanged += result.unchanged
+            if result.reason is None:
                 articles.keep()
-                figures.keep(len(document.metadata["rows"]))
-                for line in document.metadata["dropped"]:
+                figures.keep(len(result.rows))
+                for line in result.dropped:
                     figures.drop(Reason(line.reason))
-                    dropped.append(line)
-                yield from document.metadata["rows"]
-
-        write_rows(folder / f"pairs-{rank:05d}.parquet", PAIRS, rows())
-        write_dropped(folder / f"dropped-{rank:05d}.parquet", dropped)
-        if any(row["etag"] for row in etags):
-            write_rows(folder / f"etags-{rank:05d}.parquet", ETAGS, etags)
-        counts = {"articles": asdict(articles), "figures": asdict(figures), "unchanged": unchanged}
-        with atomic_path(folder / f"counts-{rank:05d}.json") as aside:
-            aside.write_text(json.dumps(counts))
-
-
-def _contents(got: SourceArticle | tuple[str, Drop] | EarlierArticle) -> dict[str, Any]:
-    if not isinstance(got, EarlierArticle):
-        return {"read": got}
-    if got.reason:
-        return {"earlier": True, "article_drop": Drop(Reason(got.reason), got.dropped[0].detail)}
-    return {"earlier": True, "rows": got.rows, "dropped": got.dropped}
+            else:
+                articles.drop(Reason(result.reason))
+            for row in result.rows:
+                add_pair(row)
+            for line in result.dropped:
+                add_dropped(asdict(line))
+            results.append(_etag_row(result, etags[result.handle]))
+    if isinstance(source, TellsChanges):
+        with row_writer(beside("etags"), ETAGS) as add_etag:
+            for row in results:
+                add_etag(row)
+    counts = {"articles": asdict(articles), "figures": asdict(figures), "unchanged": unchanged}
+    write_text(part.output, json.dumps(counts))
 
 
-def _etag(document: Document) -> dict[str, Any]:
-    """The row of `ETAGS` for a document."""
-    drop = document.metadata.get("article_drop")
-    return {
-        "handle": document.id,
-        "number": number_of(document.id),
-        "etag": document.metadata["etag"],
-        "reason": drop and drop.reason.value,
-        "pairs": 0 if drop else len(document.metadata["rows"]),
-        "dropped": 1 if drop else len(document.metadata["dropped"]),
-    }
+def _beside(part: _Part, what: str) -> Path:
+    return part.output.with_name(f"{what}-{part.number:05d}.parquet")
 
 
-def _raise(drop: Drop) -> tuple[list[dict[str, Any]], list[Dropped]]:
-    raise drop
+def _read_and_parse(
+    source: ArticleSource, earlier: EarlierExtraction | None, etags: Mapping[str, str], output: Path
+) -> Iterator[ArticleResult]:
+    """What becomes of each article, in order: read and parsed, or as an earlier extraction left it."""
+    counter = FetchCounter(output)
+    if isinstance(source, Reporting):
+        source = source.reporting(counter.update_retries)
+    unchanged, taken = earlier.unchanged(etags) if earlier else (frozenset[str](), iter(()))
+    read = source.read([handle for handle in etags if handle not in unchanged])
+    for handle in etags:
+        if handle in unchanged:
+            counter.add(0)
+            yield next(taken)
+            continue
+        article = next(read)
+        counter.add(len(article.xml) if isinstance(article, SourceArticle) else 0)
+        try:
+            if not isinstance(article, SourceArticle):
+                raise article[1]
+            yield _parsed(handle, article)
+        except Drop as drop:
+            yield ArticleResult(handle, drop.reason.value, (), [Dropped.of(handle, drop)])
+    counter.close()
 
 
-def _figures(read: SourceArticle) -> tuple[list[dict[str, Any]], list[Dropped]]:
+def _parsed(handle: str, read: SourceArticle) -> ArticleResult:
+    """The rows of an article's figures; a figure without a caption is dropped."""
     article = parse_article(read.xml)
     rows, dropped = [], []
     for figure in article.figures:
@@ -288,7 +266,7 @@ def _figures(read: SourceArticle) -> tuple[list[dict[str, Any]], list[Dropped]]:
             rows.append(row)
         else:
             dropped.append(Dropped(row["pair_id"], Reason.NO_CAPTION.value, figure.label))
-    return rows, dropped
+    return ArticleResult(handle, None, rows, dropped)
 
 
 def _row(read: SourceArticle, article: Article, figure: Figure) -> dict[str, Any]:
@@ -314,4 +292,37 @@ def _locator(read: SourceArticle, graphics: Sequence[str]) -> str | None:
     found = (resolve_graphic(href, read.media) for href in graphics)
     return next(filter(None, found), None) or (
         f"{read.handle}#{graphics[0]}" if read.incomplete and graphics else None
+    )
+
+
+def _etag_row(result: ArticleResult, etag: str) -> dict[str, Any]:
+    """The row of `ETAGS` for an article."""
+    return {
+        "handle": result.handle,
+        "number": number_of(result.handle),
+        "etag": etag,
+        "reason": result.reason,
+        "pairs": len(result.rows),
+        "dropped": len(result.dropped),
+    }
+
+
+def _gather(
+    source: ArticleSource, listing: Path, parts: Sequence[_Part], articles: ArticleList | None
+) -> StepResult:
+    """Adds up the counts of all parts, and removes what only the parts needed."""
+    counts = [json.loads(part.output.read_text(encoding="utf-8")) for part in parts]
+    tallies = {unit: total(Tally(**each[unit]) for each in counts) for unit in ("articles", "figures")}
+    if articles is not None:
+        missing = pq.read_metadata(listing.with_name(_NOT_IN_SOURCE)).num_rows
+        tallies["articles"].drop(Reason.NOT_IN_SOURCE, missing)
+    for path in (listing, *(part.output for part in parts)):
+        path.unlink()
+    facts = {
+        "source": source.name,
+        "source_date": source.date,
+        "unchanged": sum(each["unchanged"] for each in counts),
+    }
+    return StepResult(
+        tallies, facts | ({"etags_by": __version__} if isinstance(source, TellsChanges) else {})
     )

@@ -1,7 +1,8 @@
 """What an earlier extraction left of articles that have not changed since, so that they are not read again."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,68 +26,87 @@ ETAGS = pa.schema(
         pa.field("dropped", pa.int32(), nullable=False),
     ]
 )
-"""One row an article, in the order of its task: its ETag, why it was dropped, how many pairs and drops are its own."""
-
-_TRANSIENT = Reason.ARTICLE_UNREACHABLE.value
+"""One row an article, in the order of its task: its ETag, why it was dropped, how many pairs and drops it has."""
 
 
 @dataclass(frozen=True, slots=True)
-class EarlierArticle:
-    """What became of an article: its rows and drops, or the reason why it was dropped whole."""
+class ArticleResult:
+    """What became of an article.
+
+    Attributes:
+        handle: the source's name of it.
+        reason: why it was dropped whole; None if it was not.
+        rows: its pairs.
+        dropped: its dropped figures, or the article itself.
+        unchanged: the rows are those of an earlier extraction.
+    """
 
     handle: str
     reason: str | None
     rows: Sequence[dict[str, Any]]
     dropped: Sequence[Dropped]
+    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierExtraction:
     """The outputs of an earlier extraction of the same source in the same way.
 
     Attributes:
-        folder: of that station.
+        files: its files of ETags, each with the numbers of its first and last article.
     """
 
-    folder: str
+    files: Sequence[tuple[int, int, Path]]
 
     @classmethod
-    def at(cls, folder: Path) -> "Earlier | None":
-        """The extraction in `folder`, where it can be used: whole, with ETags, by this version of the toolkit."""
+    def find(cls, folder: Path) -> "EarlierExtraction | None":
+        """The extraction in `folder`, if it can be used: complete, with ETags, by this version of the toolkit."""
         try:
             manifest = read_manifest(folder / MANIFEST)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        whole = all((folder / name).is_file() for name in manifest.outputs)
-        return cls(str(folder)) if whole and manifest.facts.get("etags_by") == __version__ else None
+        complete = all((folder / name).is_file() for name in manifest.outputs)
+        if not complete or manifest.facts.get("etags_by") != __version__:
+            return None
+        paths = sorted(folder.glob("etags-*.parquet"))
+        return cls([(*span, path) for path in paths if (span := _first_and_last(path))])
 
-    def unchanged(self, etags: dict[str, str]) -> set[str]:
-        """Those of `etags` (handle → ETag) whose outcome still holds."""
-        found = set[str]()
-        for path in self._files(etags):
-            for row in read_rows([path], ["handle", "etag", "reason"]):
-                if etags.get(row["handle"]) == row["etag"] and row["reason"] != _TRANSIENT:
-                    found.add(row["handle"])
-        return found
+    def unchanged(self, etags: Mapping[str, str]) -> tuple[AbstractSet[str], Iterator[ArticleResult]]:
+        """Those of `etags` (handle → ETag) whose result still holds.
 
-    def articles(self, handles: set[str]) -> Iterator[EarlierArticle]:
-        """The outcome of each of `handles`, by number, one in memory at a time."""
-        for path in self._files(handles):
-            rank = path.name.removeprefix("etags-")
-            rows = read_rows([path.with_name(f"pairs-{rank}")])
-            drops = (Dropped(**row) for row in read_rows([path.with_name(f"dropped-{rank}")]))
-            for row in read_rows([path]):
-                own = list(itertools.islice(rows, row["pairs"]))
-                dropped = list(itertools.islice(drops, row["dropped"]))
-                if row["handle"] in handles:
-                    yield EarlierArticle(row["handle"], row["reason"], own, dropped)
-
-    def _files(self, handles: "set[str] | dict[str, str]") -> Iterator[Path]:
-        """The files in which any of `handles` may stand, in order."""
-        numbers = list(map(number_of, handles))
+        Returns:
+            Their handles, and their results in the order of the articles' numbers, one in memory at a time.
+        """
+        numbers = list(map(number_of, etags))
         first, last = min(numbers, default=0), max(numbers, default=-1)
-        for path in sorted(Path(self.folder).glob("etags-*.parquet")):
-            groups = pq.read_metadata(path)
-            spans = [groups.row_group(i).column(1).statistics for i in range(groups.num_row_groups)]
-            if any(span.min <= last and span.max >= first for span in spans):
-                yield path
+        paths = [path for low, high, path in self.files if low <= last and high >= first]
+        known = {path: list(read_rows([path])) for path in paths}
+        handles = {
+            row["handle"]
+            for rows in known.values()
+            for row in rows
+            if etags.get(row["handle"]) == row["etag"] and row["reason"] != Reason.ARTICLE_UNREACHABLE.value
+        }
+        return handles, _results(known, handles)
+
+
+def _results(
+    known: Mapping[Path, Sequence[dict[str, Any]]], handles: AbstractSet[str]
+) -> Iterator[ArticleResult]:
+    for path, articles in known.items():
+        number = path.name.removeprefix("etags-")
+        rows = read_rows([path.with_name(f"pairs-{number}")])
+        drops = (Dropped(**row) for row in read_rows([path.with_name(f"dropped-{number}")]))
+        for article in articles:
+            own = list(itertools.islice(rows, article["pairs"]))
+            dropped = list(itertools.islice(drops, article["dropped"]))
+            if article["handle"] in handles:
+                yield ArticleResult(article["handle"], article["reason"], own, dropped, unchanged=True)
+
+
+def _first_and_last(path: Path) -> tuple[int, int] | None:
+    """The lowest and the highest number of the articles in a file of ETags; None if it has no rows."""
+    metadata = pq.read_metadata(path)
+    number = ETAGS.names.index("number")
+    spans = [metadata.row_group(i).column(number).statistics for i in range(metadata.num_row_groups)]
+    return (min(span.min for span in spans), max(span.max for span in spans)) if spans else None

@@ -1,6 +1,5 @@
 """The paper's grid of runs: planned with shared beginnings, run so that nothing is trained twice."""
 
-from llavamed_trainer.evaluation.sweep.engines import Engine, Local, Ray, Slurm
 from llavamed_trainer.evaluation.sweep.grid import GRIDS, Base, Grid, load_grid
 from llavamed_trainer.evaluation.sweep.plan import Plan, Run, make_plan
 from llavamed_trainer.evaluation.sweep.sweep import SweepReport, run_plan, states_of
@@ -8,13 +7,9 @@ from llavamed_trainer.evaluation.sweep.sweep import SweepReport, run_plan, state
 __all__ = [
     "GRIDS",
     "Base",
-    "Engine",
     "Grid",
-    "Local",
     "Plan",
-    "Ray",
     "Run",
-    "Slurm",
     "SweepReport",
     "load_grid",
     "make_plan",

@@ -1,18 +1,17 @@
 """One run of a sweep in its folder: done wholly, or not at all."""
 
-import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.io.atomic import atomic_path
+from llavamed_data.io.locks import exclusive_lock
 from llavamed_trainer.evaluation.sweep.plan import PYTHON, Run
 from llavamed_trainer.evaluation.tables.collect import RUN
 
@@ -61,7 +60,8 @@ def execute(folder: Path) -> None:
         LlavaMedError: a command failed, or an earlier start of this run is still at it.
     """
     spec = json.loads((folder / SPEC).read_text(encoding="utf-8"))
-    with _locked(folder) as lock, (folder / LOG).open("ab") as log:
+    busy = f"an earlier start of {folder} is still running: wait for it, or end it"
+    with exclusive_lock(folder / _LOCK, busy=busy) as lock, (folder / LOG).open("ab") as log:
         starts = folder / _STARTS
         starts.write_text(f"{_number(starts) + 1}\n", encoding="utf-8")
         begun = time.monotonic()
@@ -98,18 +98,6 @@ def _run(command: Sequence[str], folder: Path, log: IO[bytes], lock: int) -> Non
         raise LlavaMedError(
             f"{' '.join(command[1:4])} {what}: {_last_words(folder / LOG)} (all in {folder / LOG})"
         )
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[int]:
-    with (folder / _LOCK).open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise LlavaMedError(
-                f"an earlier start of {folder} is still running: wait for it, or end it"
-            ) from error
-        yield file.fileno()
 
 
 def _number(path: Path) -> int:

@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from filelock import FileLock, Timeout
-
-from llavamed_data.errors import LlavaMedError
-from llavamed_trainer.evaluation.sweep.engines import Engine, Local, Told
+from llavamed_data.engine import Engine, LocalEngine
+from llavamed_data.io.locks import exclusive_lock
+from llavamed_trainer.evaluation.sweep.engines import Told, run_tasks
 from llavamed_trainer.evaluation.sweep.execute import is_done, write_spec
 from llavamed_trainer.evaluation.sweep.plan import Plan, Run
 
@@ -71,11 +70,9 @@ def run_plan(plan: Plan, engine: Engine | None = None, told: Told | None = None)
 
     left = [run for run in plan.runs.values() if states[run.name] != "done"]
     plan.folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(plan.folder / ".sweep.lock", timeout=0):
-            for run in left:
-                write_spec(plan.folder / run.name, run)
-            (engine or Local()).run(left, plan.folder, tell)
-    except Timeout as error:
-        raise LlavaMedError(f"another sweep is at work in {plan.folder}: wait for it, or end it") from error
+    busy = f"another sweep is at work in {plan.folder}: wait for it, or end it"
+    with exclusive_lock(plan.folder / ".sweep.lock", busy=busy):
+        for run in left:
+            write_spec(plan.folder / run.name, run)
+        run_tasks(engine or LocalEngine(workers=1), left, plan.folder, tell)
     return SweepReport(plan, states, reasons, kept)

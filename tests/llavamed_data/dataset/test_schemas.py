@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from PIL import Image
 
-from llavamed_data.dataset.columns import arrow_schema, features
-from llavamed_data.dataset.schema import KINDS, columns, kind_of, load_schema, validator
+from llavamed_data.dataset.schema import (
+    KINDS,
+    arrow_schema,
+    columns,
+    features,
+    kind_of,
+    load_schema,
+    validator,
+)
 from llavamed_data.errors import UsageError
 from llavamed_data.validation import Check
 from tests.llavamed_data.validation.sets import DOMAINS, MAKERS, jpeg, sound_set, turn

@@ -2,65 +2,77 @@
 
 import errno
 import os
+import re
+import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from datatrove.pipeline.base import PipelineStep
 
 from llavamed_data.cli.app import app
-from llavamed_data.engine.local import Engine, tasks_for
+from llavamed_data.engine import Engine, LocalEngine, number_of_tasks, share
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.pipeline.steps.extract import LEAST_ARTICLES, MOST_ARTICLES
-from llavamed_data.pipeline.steps.image_store import LEAST_IMAGES, MOST_IMAGES
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.sample import corpus_path
 from tests.benchmarks.bench_memory import multiplied
 from tests.conftest import EXAMPLES
 from tests.llavamed_data.pipeline.builds.test_build import digests, llavamed
+from tests.servers.slurm import scripts
 
 ray = pytest.importorskip("ray")
 
 
-class Note(PipelineStep):
-    """Says in `folder` when a task begins, takes its time, and then that it ended."""
+@dataclass(frozen=True)
+class Part:
+    """A task whose output names the process that made it."""
 
-    name = "note"
-    type = "test"
+    folder: Path
+    number: int
 
-    def __init__(self, folder: Path, seconds: float) -> None:
-        super().__init__()
-        self.folder = str(folder)
-        self.seconds = seconds
-
-    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # noqa: ARG002
-        from ray import get_runtime_context
-
-        node = get_runtime_context().get_node_id()
-        (Path(self.folder) / f"began-{rank}-{node}-{os.getpid()}").touch()
-        time.sleep(self.seconds)
-        (Path(self.folder) / f"ended-{rank}").touch()
+    @property
+    def output(self) -> Path:
+        return self.folder / f"ended-{self.number}"
 
 
-class Fail(PipelineStep):
+def parts(folder: Path, count: int) -> list[Part]:
+    folder.mkdir(parents=True, exist_ok=True)
+    return [Part(folder, number) for number in range(count)]
+
+
+def note(part: Part, seconds: float = 0.0) -> None:
+    """Says when it begins and on which node, takes its time, and leaves its output."""
+    from ray import get_runtime_context
+
+    node = get_runtime_context().get_node_id() if ray.is_initialized() else "here"
+    (part.folder / f"began-{part.number}-{node}-{os.getpid()}").touch()
+    time.sleep(seconds)
+    part.output.write_text(str(os.getpid()))
+
+
+def fail(error: Exception, part: Part) -> None:
     """Raises `error` in task 1."""
+    if part.number == 1:
+        raise error
+    part.output.touch()
 
-    name = "fail"
-    type = "test"
 
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
+def die(part: Part) -> None:
+    """Is killed in task 1, as by a machine without memory."""
+    if part.number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    part.output.touch()
 
-    def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> None:  # noqa: ARG002
-        if rank == 1:
-            raise self.error
+
+def run(engine: Engine, function: Callable[[Part], None], tasks: list[Part], name: str = "try") -> None:
+    engine.map(function, tasks, name=name, folder=tasks[0].folder)
 
 
 class Cluster:
@@ -105,24 +117,22 @@ def expected(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return digests(folder / "llava-med")
 
 
-def marks(work: Path) -> list[Path]:
-    """datatrove's marks of the ended tasks of whatever runs in a work folder."""
-    return [path for folder in work.rglob("completions") for path in folder.iterdir()]
-
-
-def begun(work: Path, station: str) -> tuple[int, int] | None:
-    """How many tasks of a station have ended, of how many, once the first of several has."""
-    listed, most = ("handles.txt", MOST_ARTICLES) if station == "extract" else ("wanted.txt", MOST_IMAGES)
-    least = LEAST_ARTICLES if station == "extract" else LEAST_IMAGES
+def begun(work: Path, step: str) -> tuple[int, int] | None:
+    """How many tasks of a step have ended, of how many, once the first of several has."""
     try:
-        for path in work.rglob(listed):
-            tasks = tasks_for(len(path.read_text().splitlines()), least=least, most=most)
-            ended = len(marks(path.parent))
-            if tasks > 2 and ended:
-                return ended, tasks
-    except FileNotFoundError:  # a folder was renamed into its place while it was looked at: look again
+        if step == "extract":
+            (listing,) = work.rglob("handles.txt")
+            folder, tasks = (
+                listing.parent,
+                number_of_tasks(len(listing.read_text().splitlines()), least=32, most=5_000),
+            )
+            ended = len(list(folder.glob("counts-*.json")))
+        else:
+            folder = max(work.rglob(".fetch-*"), key=lambda each: len(list(each.glob("wanted-*"))))
+            tasks, ended = len(list(folder.glob("wanted-*"))), len(list(folder.glob("checks-*.parquet")))
+    except (FileNotFoundError, ValueError):  # not there yet, or renamed while it was looked at
         return None
-    return None
+    return (ended, tasks) if tasks > 2 and ended else None
 
 
 def wait_for(holds: Any, seconds: float = 60) -> None:
@@ -139,17 +149,17 @@ def test_two_workers_write_what_one_writes(corpus: Path, expected: dict[str, str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("station", ["extract", "images"])
+@pytest.mark.parametrize("step", ["extract", "images"])
 def test_a_build_on_ray_that_loses_a_node_is_complete_and_identical(
-    station: str, cluster: Cluster, corpus: Path, expected: dict[str, str], tmp_path: Path
+    step: str, cluster: Cluster, corpus: Path, expected: dict[str, str], tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "llavamed_data", "build", "60k-im", "--source", str(corpus), "--quiet"]
     on_ray = ["--engine", "ray", "--ray-address", cluster.address]
     with subprocess.Popen([*command, *on_ray], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as build:
         work = tmp_path / ".llavamed"
-        wait_for(lambda: begun(work, station) or build.poll() is not None)
+        wait_for(lambda: begun(work, step) or build.poll() is not None)
         assert build.poll() is None, build.stderr.read()
-        ended, tasks = begun(work, station)
+        ended, tasks = begun(work, step)
         cluster.lose_a_node()
         _, words = build.communicate(timeout=200)
     assert (build.returncode, words) == (0, "")
@@ -169,16 +179,15 @@ def test_tasks_of_a_dead_node_run_again_and_no_others(cluster: Cluster, tmp_path
             lost.append(cluster.lose_a_node())
 
     notes = tmp_path / "notes"
-    notes.mkdir()
     engine = RayEngine(address=cluster.address, on_progress=lose)
-    engine.run("note", [Note(notes, 1.5)], folder=tmp_path / "work", tasks=8)
+    run(engine, partial(note, seconds=1.5), parts(notes, 8))
     assert lost
     began = [path.name.split("-") for path in notes.glob("began-*")]
-    assert {rank for _, rank, *_ in began} == {str(rank) for rank in range(8)}
-    assert {path.name for path in notes.glob("ended-*")} == {f"ended-{rank}" for rank in range(8)}
-    again = {rank for _, rank, *_ in began if [line[1] for line in began].count(rank) > 1}
+    assert {number for _, number, *_ in began} == {str(number) for number in range(8)}
+    assert {path.name for path in notes.glob("ended-*")} == {f"ended-{number}" for number in range(8)}
+    again = {number for _, number, *_ in began if [line[1] for line in began].count(number) > 1}
     assert len(again) == 1  # the dead node had one CPU
-    assert {node for _, rank, node, _ in began if rank in again} > set(lost)
+    assert {node for _, number, node, _ in began if number in again} > set(lost)
 
 
 @pytest.mark.parametrize(
@@ -195,9 +204,9 @@ def test_an_error_in_a_task_is_that_error_here(
 ) -> None:
     from llavamed_data.engine.ray import RayEngine
 
-    engine = RayEngine() if where == "ray" else Engine(workers=1 if where == "one process" else 2)
+    engine = RayEngine() if where == "ray" else LocalEngine(workers=1 if where == "one process" else 2)
     with pytest.raises((LlavaMedError, OSError), match=f"^{line}$") as caught:
-        engine.run("try", [Fail(error)], folder=tmp_path, tasks=3)
+        run(engine, partial(fail, error), parts(tmp_path, 3))
     if isinstance(error, OSError):
         assert caught.value.errno == errno.ENOSPC
 
@@ -209,10 +218,69 @@ def ray_here() -> Iterator[None]:
 
 
 def test_a_task_that_failed_is_run_again_and_the_others_are_not(tmp_path: Path) -> None:
+    tasks = parts(tmp_path, 3)
     with pytest.raises(LlavaMedError):
-        Engine(workers=1).run("try", [Fail(LlavaMedError("no"))], folder=tmp_path, tasks=2)
-    assert [mark.name for mark in marks(tmp_path)] == ["00000"]
-    Engine(workers=1).run("try", [Fail(LlavaMedError("no"))], folder=tmp_path, tasks=1)
+        run(LocalEngine(workers=1), partial(fail, LlavaMedError("no")), tasks)
+    assert [task.output.exists() for task in tasks] == [True, False, False]
+    run(LocalEngine(workers=1), note, tasks)
+    assert sorted(path.name.split("-")[1] for path in tmp_path.glob("began-*")) == ["1", "2"]
+
+
+def test_each_task_has_a_process_of_its_own_unless_there_is_one_worker(tmp_path: Path) -> None:
+    several, alone = parts(tmp_path / "several", 4), parts(tmp_path / "alone", 4)
+    run(LocalEngine(workers=2), note, several)
+    run(LocalEngine(workers=1), note, alone)
+    assert len({task.output.read_text() for task in several}) == 4
+    assert {task.output.read_text() for task in alone} == {str(os.getpid())}
+
+
+def test_a_worker_that_is_killed_is_told_and_its_task_can_be_run_again(tmp_path: Path) -> None:
+    tasks = parts(tmp_path, 3)
+    with pytest.raises(LlavaMedError, match=r"killed by signal 9.*fewer --workers; finished work is kept"):
+        run(LocalEngine(workers=2), die, tasks)
+    run(LocalEngine(workers=2), note, tasks)
+    assert all(task.output.exists() for task in tasks)
+
+
+def test_what_is_running_ends_with_the_engine(tmp_path: Path) -> None:
+    tasks = parts(tmp_path, 2)
+    outcomes = LocalEngine(workers=2).run(partial(note, seconds=60), [*tasks, Part(tmp_path, 9)], tmp_path)
+
+    def stop() -> None:
+        wait_for(lambda: len(list(tmp_path.glob("began-*"))) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    import threading
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(KeyboardInterrupt):
+        next(outcomes)
+    pids = [int(path.name.split("-")[-1]) for path in tmp_path.glob("began-*")]
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 5)
+
+
+def test_a_task_waits_for_the_one_that_it_needs_and_is_not_run_if_that_fails(tmp_path: Path) -> None:
+    tasks = parts(tmp_path, 4)  # 1 fails; 0 needs 2, and 3 needs 1
+    needs = {tasks[0].output: tasks[2].output, tasks[3].output: tasks[1].output}
+    started: list[int] = []
+    outcomes = list(
+        LocalEngine(workers=1).run(
+            partial(fail, LlavaMedError("no")),
+            tasks,
+            tmp_path,
+            needs=needs,
+            on_start=lambda task: started.append(task.number),
+        )
+    )
+    assert started == [1, 2, 0]
+    assert [(task.number, str(error or "")) for task, error in outcomes] == [(1, "no"), (2, ""), (0, "")]
+
+
+def test_shares_are_contiguous_and_complete() -> None:
+    assert [list(share(7, number, 3)) for number in range(3)] == [[0, 1], [2, 3], [4, 5, 6]]
+    assert number_of_tasks(28, least=32, most=5_000) == 1
+    assert number_of_tasks(6_400, least=32, most=5_000) == 64
+    assert number_of_tasks(8_000_000, least=32, most=5_000) == 1_600
 
 
 @pytest.mark.parametrize(
@@ -241,51 +309,6 @@ def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
     assert "pip install 'llavamed-data[ray]'" in done.stderr
 
 
-SBATCH = r"""#!{python}
-# A one-machine Slurm: runs the array of the batch script that it is given, as sbatch's manual says an array runs.
-import os, re, subprocess, sys
-options = dict(arg[2:].split("=", 1) for arg in sys.argv[1:-1])
-script = open(sys.argv[-1]).read()
-directives = dict(line[10:].partition("=")[::2] for line in script.splitlines() if line.startswith("#SBATCH --"))
-number = len(os.listdir("{folder}")) + 1
-open(f"{folder}/{{number}}", "w").write(script)
-first, last = map(int, re.match(r"(\d+)-(\d+)", directives["array"]).groups())
-exported = dict(pair.split("=") for pair in options["export"].split(",")[1:])
-copy = f"{folder}/{{number}}"
-loop = "; ".join(
-    f"SLURM_ARRAY_TASK_ID={{task}} bash {{copy}} > {folder}/../{{number}}_{{task}}.log 2>&1"
-    for task in range(first, last + 1)
-)
-held = subprocess.Popen(["bash", "-c", loop + f"; touch {folder}/../ended-{{number}}"],
-                        env={{**os.environ, **exported}}, stdin=subprocess.DEVNULL,
-                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print("Submitted batch job", number)
-"""
-SQUEUE = """#!/bin/bash
-[ -e "{folder}/../ended-${{@: -1}}" ] || echo "${{@: -1}} R"
-"""
-SRUN = """#!/bin/bash
-while [[ "$1" == -* ]]; do [[ "$1" == -n ]] && shift; shift; done
-exec "$@"
-"""
-
-
-@pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand-ins for sbatch, squeue, srun and scancel: our side of the protocol, not Slurm, is tried with them."""
-    tools, jobs = tmp_path / "bin", tmp_path / "slurm" / "jobs"
-    tools.mkdir()
-    jobs.mkdir(parents=True)
-    scripts = {"sbatch": SBATCH, "squeue": SQUEUE, "srun": SRUN, "scancel": "#!/bin/bash\n"}
-    for name, text in scripts.items():
-        filled = text.format(python=sys.executable, folder=jobs) if name in ("sbatch", "squeue") else text
-        (tools / name).write_text(filled)
-        (tools / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES.parent))  # jobs load the blocks of this file
-    return jobs
-
-
 def test_an_extraction_by_job_arrays_is_identical(slurm: Path, corpus: Path, tmp_path: Path) -> None:
     source = ["--source", str(corpus)]
     flags = ["--engine", "slurm", "--slurm", "partition=cpu", "--slurm", "time=00:10:00", "--workers", "3"]
@@ -295,27 +318,78 @@ def test_an_extraction_by_job_arrays_is_identical(slurm: Path, corpus: Path, tmp
     jobs = llavamed("extract", *source, "--out", "jobs.parquet", "--work", "b", *flags, cwd=tmp_path)
     assert (here.returncode, jobs.returncode) == (0, 0), jobs.stderr
     assert (tmp_path / "jobs.parquet").read_bytes() == (tmp_path / "here.parquet").read_bytes()
-    assert not list((tmp_path / "b").rglob(".datatrove"))
-    script = (slurm / "1").read_text()
-    for line in ("--partition=cpu", "--time=00:10:00", "--array=0-6%3", "--mem-per-cpu=2G"):
+    assert not list((tmp_path / "b").rglob(".engine"))
+    script = scripts(slurm)[0]
+    for line in ("--partition=cpu", "--time=10", "--array=0-6%3", "--mem-per-cpu=2G"):
         assert f"#SBATCH {line}\n" in script
     assert "--qos" not in script
 
 
-def test_an_error_in_a_job_is_that_error_here(slurm: Path, tmp_path: Path) -> None:
+def slurm_engine(**settings: Any) -> Engine:
     from llavamed_data.engine.slurm import SlurmEngine
 
+    return SlurmEngine(**settings)
+
+
+def test_an_error_in_a_job_is_that_error_here_and_the_other_jobs_are_cancelled(
+    slurm: Path, tmp_path: Path
+) -> None:
     error = OSError(errno.ENOSPC, "No space left on device", "x")
     with pytest.raises(OSError, match="No space left") as caught:
-        SlurmEngine().run("try", [Fail(error)], folder=tmp_path / "work", tasks=3)
+        run(slurm_engine(), partial(fail, error), parts(tmp_path / "work", 20))
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "x")
+    assert len((slurm / "cancelled").read_text().split()) >= 10
 
 
-def test_options_that_the_engine_sets_are_refused(slurm: Path) -> None:
-    from llavamed_data.engine.slurm import SlurmEngine
+def test_a_job_that_slurm_ends_is_told_with_its_last_words(slurm: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        LlavaMedError, match=r"Slurm ended job 100_1 \(FAILED\) before it was finished.*rerun the same"
+    ):
+        run(slurm_engine(), die, parts(tmp_path / "work", 3))
 
+
+def test_arrays_are_cut_at_what_the_cluster_takes(
+    slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = slurm.parent / "bin" / "scontrol"
+    config.write_text("#!/bin/sh\necho 'MaxArraySize            = 4'\n")
+    config.chmod(0o755)
+    run(slurm_engine(workers=2), note, parts(tmp_path / "work", 7))
+    arrays = [re.findall("--array=(.*)", script) for script in scripts(slurm)]
+    assert arrays == [["0-2%2"], ["0-2%2"], []]  # the seventh is a job of its own
+
+
+def test_jobs_that_a_killed_run_left_are_waited_for_and_not_submitted_again(
+    slurm: Path, tmp_path: Path
+) -> None:
+    code = (
+        f"from {__name__} import *; from pathlib import Path; import sys; import llavamed_data.engine.slurm as s; "
+        "s._POLL_SECONDS = 0.1; run(slurm_engine(), partial(note, seconds=1.0), parts(Path(sys.argv[1]), 4))"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "work")])
+    wait_for(lambda: (tmp_path / "work" / "ended-0").exists())
+    driver.kill()
+    driver.wait()
+    run(slurm_engine(), partial(note, seconds=1.0), parts(tmp_path / "work", 4))
+    assert len(list((tmp_path / "work").glob("began-*"))) == 4
+    assert len(scripts(slurm)) == 1
+
+
+@pytest.mark.parametrize(
+    ("time", "minutes"),
+    [("90", 90), ("10:30", 11), ("04:00:00", 240), ("1-12", 2160), ("2-01:30", 2970), ("1-00:00:01", 1441)],
+)
+def test_times_are_read_as_sbatch_reads_them(time: str, minutes: int) -> None:
+    from llavamed_data.engine.slurm import minutes as read
+
+    assert read(time) == minutes
+
+
+def test_options_that_the_engine_sets_and_times_that_are_none_are_refused(slurm: Path) -> None:
     with pytest.raises(UsageError, match="--slurm array cannot be set"):
-        SlurmEngine(sbatch={"array": "0-9"})
+        slurm_engine(sbatch={"array": "0-9"})
+    with pytest.raises(UsageError, match="--slurm time=soon is no time"):
+        slurm_engine(sbatch={"time": "soon"})
 
 
 def test_examples_parse_and_name_real_flags() -> None:

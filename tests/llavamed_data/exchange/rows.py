@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 from PIL import Image
 
-from llavamed_data.dataset.columns import arrow_schema
+from llavamed_data.dataset.schema import arrow_schema
 
 EXTRA = pa.schema(
     [

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llavamed_data.dataset.columns import arrow_schema
+from llavamed_data.dataset.schema import arrow_schema
 from llavamed_data.exchange import FORMATS, export_dataset, import_dataset
 from llavamed_data.validation import validate
 from tests.llavamed_data.exchange.rows import read, rows, same, write

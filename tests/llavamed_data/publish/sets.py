@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from hub_cards.dataset_card import BUILT_BY
-from llavamed_data.pipeline.steps.assemble import Record, write_shards
+from llavamed_data.pipeline.steps.assemble import Record, write_split
 from llavamed_data.pipeline.steps.image_store import digest_of
 from tests.llavamed_data.validation.sets import instruct_row
 
@@ -45,7 +45,7 @@ def make_set(
         for number in range(first, first + rows)
     ]
     bytes_a_row = sum(record.image_bytes for record in records) // rows
-    write_shards(
+    write_split(
         lambda: records,
         folder / "data",
         schema="instruct",

@@ -5,8 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from llavamed_data.dataset.columns import arrow_schema
 from llavamed_data.dataset.reader import Dataset
+from llavamed_data.dataset.schema import arrow_schema
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.stats import count
 from llavamed_data.stats.card_counts import StationLine, counts_of_card

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from llavamed_data.dataset.columns import arrow_schema
+from llavamed_data.dataset.schema import arrow_schema
 
 Row = dict[str, Any]
 

@@ -11,8 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llavamed_data.dataset.columns import arrow_schema, features
-from llavamed_data.dataset.schema import KINDS
+from llavamed_data.dataset.schema import KINDS, arrow_schema, features
 from llavamed_data.validation import Check, Report, validate
 from tests.llavamed_data.validation.sets import (
     MAKERS,

@@ -17,7 +17,7 @@ from huggingface_hub import HfApi
 from rich.console import Console
 
 from llavamed_data.cli.tables import show_build
-from llavamed_data.engine.local import Engine
+from llavamed_data.engine import LocalEngine
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.exchange import export_dataset
 from llavamed_data.pipeline.builds.build import build
@@ -39,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(name: str, source: Path | str, **options: Any) -> BuildSummary:
-    summary = build([name], BuildOptions(source=str(source), **options), Engine(workers=1))
+    summary = build([name], BuildOptions(source=str(source), **options), LocalEngine(workers=1))
     for step in summary.steps:
         assert step.tally.entered == step.tally.kept + sum(step.dropped.values())
     return summary
@@ -217,7 +217,7 @@ def test_the_same_files_give_the_same_bytes_and_a_rerun_does_nothing(here: Path)
     stamp = (here / "llava-med/path-vqa/README.md").stat().st_mtime_ns
     assert all(step.manifest.skipped for step in built("path-vqa", folder).steps)
     assert (here / "llava-med/path-vqa/README.md").stat().st_mtime_ns == stamp
-    build(["path-vqa"], BuildOptions(source="pvqa", out=here / "b", work=here / "c"), Engine(workers=1))
+    build(["path-vqa"], BuildOptions(source="pvqa", out=here / "b", work=here / "c"), LocalEngine(workers=1))
     assert digests(here / "b") == first
     write(folder / "images" / "test" / "test_0001.jpg", picture(7))
     assert [step.manifest.skipped for step in built("path-vqa", folder).steps] == [True, False, False]

@@ -276,7 +276,7 @@ def test_a_lost_image_of_the_work_folder_is_fetched_anew_by_the_second_run_at_th
     shutil.rmtree(tmp_path / "llava-med")
     done = llavamed("build", "10k", cwd=tmp_path)
     if done.returncode:
-        assert "was thrown away: run the same command again" in done.stderr
+        assert "was removed: rerun the same command" in done.stderr
         assert llavamed("build", "10k", cwd=tmp_path).returncode == 0
     assert digests(tmp_path / "llava-med" / "10k") == digests(built / "llava-med" / "10k")
 

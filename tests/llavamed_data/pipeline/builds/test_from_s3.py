@@ -90,7 +90,7 @@ def test_who_watches_sees_objects_speed_retries_and_the_expected_end(
         quiet = on_a_terminal(
             "build", "60k-im", *SOURCE, "--quiet", "--out", "q", "--work", "w", cwd=tmp_path, env=environment
         )
-    fetching = re.findall(r"fetch and examine images\D+(\d+)/(\d+) (\S+) MB/s, (\d+) retries (\S+)", shown)
+    fetching = re.findall(r"fetch and check images\D+(\d+)/(\d+) (\S+) MB/s, (\d+) retries (\S+)", shown)
     assert fetching, shown
     done = [int(line[0]) for line in fetching]
     assert any(0 < count < int(fetching[0][1]) for count in done)
@@ -104,15 +104,15 @@ def test_who_watches_sees_objects_speed_retries_and_the_expected_end(
 
 def test_counts_of_tasks_add_up_and_a_task_that_runs_again_does_not_count_twice(tmp_path: Path) -> None:
     from llavamed_data.console.progress import FetchCounts
-    from llavamed_data.engine.counters import Counter as Fetched
-    from llavamed_data.engine.counters import counted
+    from llavamed_data.engine import FetchCounter
+    from llavamed_data.engine.fetch_counter import read_counts
 
-    for rank, sizes in enumerate(([10, 20], [5])):
+    for number, sizes in enumerate(([10, 20], [5])):
         for _ in range(2):
-            counter = Fetched(tmp_path, rank)
+            counter = FetchCounter(tmp_path / f"part-{number}.parquet")
             for size in sizes:
-                counter.took(size)
-            counter.repeated(FetchCounts(retries=3))
+                counter.add(size)
+            counter.update_retries(FetchCounts(retries=3))
             counter.close()
-    assert counted(tmp_path) == FetchCounts(objects=3, bytes=35, retries=6)
-    assert counted(tmp_path / "none") == FetchCounts()
+    assert read_counts(tmp_path) == FetchCounts(objects=3, bytes=35, retries=6)
+    assert read_counts(tmp_path / "none") == FetchCounts()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from llavamed_data.pipeline.steps.lost_images import inert
+from llavamed_data.pipeline.steps.illustrate import without_formula
 from tests.llavamed_data.pipeline.builds.test_build import digests, llavamed
 from tests.llavamed_data.sources.corpus import BUCKET, article, inventory, lay_out
 from tests.servers import s3
@@ -197,5 +197,5 @@ def test_without_the_list_of_addresses_the_way_out_is_shown(folder: Path, object
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1"])
 def test_no_cell_of_the_report_is_a_formula(cell: str) -> None:
-    assert inert(cell) == f"'{cell}"
-    assert inert(f"a{cell}") == f"a{cell}"
+    assert without_formula(cell) == f"'{cell}"
+    assert without_formula(f"a{cell}") == f"a{cell}"

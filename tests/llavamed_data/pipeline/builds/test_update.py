@@ -139,7 +139,7 @@ def test_articles_that_could_not_be_reached_are_read_again(
     states: tuple[dict[str, bytes], dict[str, bytes]], tmp_path: Path
 ) -> None:
     before, _ = states
-    from llavamed_data.engine.local import Engine
+    from llavamed_data.engine import LocalEngine
     from llavamed_data.pipeline.steps.extract import extract
     from llavamed_data.sources.bucket import Bucket
     from llavamed_data.sources.fetch import Manners
@@ -151,15 +151,15 @@ def test_articles_that_could_not_be_reached_are_read_again(
         busy = FaultyProxy(server, lambda request: Status(500) if request.path.endswith(away) else None)
         with busy as proxy:
             bucket = Bucket(f"{proxy.address}/{BUCKET}", manners=hasty)
-            first = extract(bucket, tmp_path / "extract", engine=Engine(workers=1))
+            first = extract(bucket, tmp_path / "extract", engine=LocalEngine(workers=1))
         later = inventory(before, "2026-11-02T01-00Z")
-        assert first.tallies["articles"].dropped["article unreachable"] == 1
+        assert first.manifest.tallies["articles"].dropped["article unreachable"] == 1
     with s3.bucket(BUCKET, before | later) as server, FaultyProxy(server) as proxy:
         bucket = Bucket(f"{proxy.address}/{BUCKET}", manners=hasty)
-        second = extract(bucket, tmp_path / "extract", update=True, engine=Engine(workers=1))
+        second = extract(bucket, tmp_path / "extract", update=True, engine=LocalEngine(workers=1))
         read = [request.path for request in proxy.log if request.path.endswith(".xml")]
     assert [path.rpartition("/")[2] for path in read] == [away]
-    assert "article unreachable" not in second.tallies["articles"].dropped
+    assert "article unreachable" not in second.manifest.tallies["articles"].dropped
 
 
 def test_an_update_searches_again(tmp_path: Path) -> None:

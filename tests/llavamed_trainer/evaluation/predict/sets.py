@@ -9,7 +9,7 @@ from typing import Any
 from datasets import Dataset
 from PIL import Image, ImageDraw
 
-from llavamed_data.dataset.columns import features
+from llavamed_data.dataset.schema import features
 
 SHADES = ("black", "white", "red", "navy", "olive", "teal", "gray", "maroon")
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import yaml
 from typer.testing import CliRunner
 
-from llavamed_data.dataset.columns import arrow_schema
+from llavamed_data.dataset.schema import arrow_schema
 from llavamed_trainer.cli.app import app
 from llavamed_trainer.evaluation.tables import collect, fill, parse_variant
 

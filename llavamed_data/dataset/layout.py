@@ -1,4 +1,4 @@
-"""The Parquet shards of a dataset: their names, and opening them without keeping in memory what was read."""
+"""How a dataset lies on disk: a folder, here or brought from the Hub, with a card and Parquet shards."""
 
 import re
 from collections.abc import Iterator
@@ -8,8 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from llavamed_data.errors import LlavaMedError, UsageError
+
+REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+"""The name of a repository on the Hub: `OWNER/NAME`."""
+
 SHARD_NAME = re.compile(r"(?P<split>[a-z]+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
-BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 1 << 20
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
 """What Arrow raises on files and values that are not what they say; bad UTF-8 is a ValueError."""
@@ -17,13 +22,30 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A file of the dataset; `name` is its path relative to the dataset's folder."""
+    """A Parquet file of a dataset.
+
+    Attributes:
+        path: where it is.
+        name: its path relative to the dataset's folder.
+        split: the split that its name states.
+        index: its number among the shards of the split, from 0.
+        count: how many shards of the split its name counts.
+    """
 
     path: Path
     name: str
     split: str
     index: int
     count: int
+
+
+def shard_name(split: str, index: int, count: int) -> str:
+    """The file name of a shard, as `datasets` writes it.
+
+    >>> shard_name("train", 0, 12)
+    'train-00000-of-00012.parquet'
+    """
+    return f"{split}-{index:05d}-of-{count:05d}.parquet"
 
 
 def find_shards(folder: Path) -> tuple[list[Shard], list[str]]:
@@ -54,7 +76,7 @@ def find_shards(folder: Path) -> tuple[list[Shard], list[str]]:
 
 def open_shard(path: Path) -> pq.ParquetFile:
     """Opens a shard so that it is read page by page: by default pyarrow keeps all that it has read."""
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True)
 
 
 def articles_of(path: Path) -> Iterator[str]:
@@ -78,3 +100,40 @@ def recipe_of(path: Path) -> str | None:
             recipe = provenance.get("recipe") if isinstance(provenance, dict) else None
             return recipe if isinstance(recipe, str) else None
     return None
+
+
+def local_folder(path_or_repo: str) -> Path:
+    """The folder of a dataset: the one of that name, else a copy of the dataset repository of that name on the Hub.
+
+    A folder comes first, as it does for `load_dataset`.
+
+    Raises:
+        UsageError: neither a folder nor a repository's name.
+        LlavaMedError: the Hub cannot be reached, or has no such repository that this login may read.
+    """
+    path = Path(path_or_repo)
+    if path.is_dir():
+        return path
+    if path.exists() or not REPO_ID.fullmatch(path_or_repo):
+        raise UsageError(
+            f"{path_or_repo!r} is not a dataset's folder, nor the name of a repository (OWNER/NAME)"
+        )
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(
+            snapshot_download(path_or_repo, repo_type="dataset", allow_patterns=["README.md", "data/*"])
+        )
+    except Exception as error:  # the client's own errors, its HTTP library's, and those of its Rust half
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise LlavaMedError(
+            f"{path_or_repo!r} is not a folder here, and the Hub does not give it: {reason} "
+            "(check the name, HF_TOKEN and the network)"
+        ) from error
+
+
+def neighbours(folder: Path) -> list[Path]:
+    """The dataset folders beside `folder`, in alphabetical order."""
+    here = folder.resolve()
+    beside = (each for each in here.parent.iterdir() if each != here and not each.name.startswith("."))
+    return sorted(each for each in beside if any(each.glob("data/*.parquet")))
