@@ -4,7 +4,7 @@ import math
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 
-from llavamed_data.console.plain import one_line
+from llavamed_data.console.printable import printable_line
 
 LIGHT: Mapping[str, str] = {
     "surface": "#ffffff",
@@ -59,7 +59,7 @@ class Drawing:
                 "xmlns": "http://www.w3.org/2000/svg",
                 "viewBox": f"0 0 {_n(width)} {_n(height)}",
                 "role": "img",
-                "aria-label": one_line(title),
+                "aria-label": printable_line(title),
             },
         )
 
@@ -103,7 +103,7 @@ class Drawing:
             place["font-weight"] = "600"
         if turn:
             place["transform"] = f"rotate({_n(turn)} {_n(x)} {_n(y)})"
-        self._add("text", place).text = one_line(text)
+        self._add("text", place).text = printable_line(text)
 
     def arc(
         self,
@@ -150,7 +150,7 @@ class Drawing:
     def _add(self, tag: str, attributes: Mapping[str, str], hint: str = "") -> ET.Element:
         made = ET.SubElement(self._root, tag, dict(attributes))
         if hint:
-            ET.SubElement(made, "title").text = one_line(hint)
+            ET.SubElement(made, "title").text = printable_line(hint)
         return made
 
 

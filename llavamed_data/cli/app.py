@@ -17,7 +17,7 @@ from llavamed_data.cli.show import browse, show
 from llavamed_data.cli.stats import stats
 from llavamed_data.cli.update import update
 from llavamed_data.cli.validate import validate
-from llavamed_data.console.ending import run
+from llavamed_data.console.command_line import run_command_line
 from llavamed_data.console.options import option
 from llavamed_data.errors import UsageError
 from llavamed_data.version import __version__
@@ -83,4 +83,4 @@ def _settings(path: Path, context: typer.Context) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the command line and ends the process: 0 done, 1 failed, 2 wrong call."""
-    run(app)
+    run_command_line(app)

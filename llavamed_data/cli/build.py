@@ -12,11 +12,11 @@ from llavamed_data.console.options import (
     EngineFlag,
     EngineName,
     MaxCost,
-    Prices,
+    PricesFile,
     RayAddress,
-    Rpm,
+    RequestsPerMinute,
     Slurm,
-    Tpm,
+    TokensPerMinute,
     option,
 )
 
@@ -113,9 +113,9 @@ def build(
         str | None, option(help="Any OpenAI-compatible address.", show_default="OpenAI's own")
     ] = None,
     few_shots: FewShots = None,
-    prices: Prices = None,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
+    prices: PricesFile = None,
+    rpm: RequestsPerMinute = None,
+    tpm: TokensPerMinute = None,
     max_cost: MaxCost = None,
     drop_unseen_facts: Annotated[
         bool, option("--drop-unseen-facts", help="Drop rounds that quote what no image shows.")

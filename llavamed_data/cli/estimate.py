@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from llavamed_data.cli.build import AsJson, FewShots, Limit, Size, Source, Work
-from llavamed_data.console.options import Prices, Rpm, Tpm, option
+from llavamed_data.console.options import PricesFile, RequestsPerMinute, TokensPerMinute, option
 
 
 def estimate(
@@ -20,9 +20,9 @@ def estimate(
     size: Size = None,
     limit: Limit = None,
     few_shots: FewShots = None,
-    prices: Prices = None,
-    rpm: Rpm = None,
-    tpm: Tpm = None,
+    prices: PricesFile = None,
+    rpm: RequestsPerMinute = None,
+    tpm: TokensPerMinute = None,
     dry_run: Annotated[
         bool, option("--dry-run", help="Print the first three requests as they would be sent.")
     ] = False,

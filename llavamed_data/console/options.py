@@ -8,15 +8,19 @@ from typing import Annotated
 import typer
 
 option = partial(typer.Option, show_envvar=False)
-"""An option whose help does not repeat the rule for environment variables."""
+"""A `typer.Option` whose help does not name the environment variable: one sentence of the help states them all."""
 
-Prices = Annotated[Path | None, option(help="YAML of prices in place of the project's.", show_default=False)]
-Rpm = Annotated[float | None, option(min=1, help="Requests a minute.", show_default=False)]
-Tpm = Annotated[float | None, option(min=1, help="Tokens a minute.", show_default=False)]
-Timeout = Annotated[float, option(min=1, help="Seconds that one request may take.")]
+PricesFile = Annotated[
+    Path | None, option(help="YAML file of prices in place of the built-in ones.", show_default=False)
+]
+RequestsPerMinute = Annotated[
+    float | None, option(min=1, help="Requests a minute, at most.", show_default=False)
+]
+TokensPerMinute = Annotated[float | None, option(min=1, help="Tokens a minute, at most.", show_default=False)]
+RequestTimeout = Annotated[float, option(min=1, help="Seconds that one request may take.")]
 MaxCost = Annotated[
     float | None,
-    option(min=0, help="Dollars at which the run stops, before passing them.", show_default=False),
+    option(min=0, help="Dollars; the run stops before it would cost more.", show_default=False),
 ]
 
 

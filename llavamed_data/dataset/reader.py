@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from llavamed_data.console.plain import one_line
+from llavamed_data.console.printable import printable_line
 from llavamed_data.dataset.layout import UNREADABLE, Shard, find_shards, local_folder, open_shard
 from llavamed_data.errors import LlavaMedError, UsageError
 
@@ -140,5 +140,5 @@ def _readable(shard: Shard) -> Iterator[None]:
         yield
     except UNREADABLE as error:
         raise LlavaMedError(
-            f"{shard.name} cannot be read: {one_line(str(error), 200)}: run validate"
+            f"{shard.name} cannot be read: {printable_line(str(error), 200)}: run validate"
         ) from error

@@ -13,7 +13,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from llavamed_data.console.plain import without_token
+from llavamed_data.console.printable import hide_token
 from llavamed_data.errors import LlavaMedError
 
 _AGAIN = "run the same command again, what was sent is kept"
@@ -36,7 +36,7 @@ def told(doing: str, repo_id: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.filename is not None:
             raise  # a file here, not the Hub
         # no chain: what the HTTP library says of a request could hold its headers
-        raise LlavaMedError(without_token(_explain(error, doing, repo_id))) from None
+        raise LlavaMedError(hide_token(_explain(error, doing, repo_id))) from None
 
 
 def _explain(error: Exception, doing: str, repo_id: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from llavamed_data.console.plain import one_line, plain
+from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.show.choice import COLUMNS, Finder, Wanted
@@ -115,7 +115,7 @@ def single_page(dataset: Dataset, wanted: Wanted, *, limit: int) -> str:
 def _render(dataset: Dataset, cards: Sequence[Card], **more: Any) -> str:
     template = _environment().get_template("browse.html.j2")
     return template.render(
-        name=one_line(dataset.name, 80), rows=len(dataset), cards=cards, **{"script": "", **more}
+        name=printable_line(dataset.name, 80), rows=len(dataset), cards=cards, **{"script": "", **more}
     )
 
 
@@ -127,15 +127,15 @@ def _card(dataset: Dataset, number: int, pictures: Callable[[int, int], list[str
         id=_text(row.get("id")),
         domain=_text(row.get("domain")),
         caption=_text(row.get("caption")),
-        turns=[(one_line(role, 20), plain(text)) for role, text in turns_of(row.get("messages"))],
+        turns=[(printable_line(role, 20), printable(text)) for role, text in turns_of(row.get("messages"))],
         mentions=[_text(mention) for mention in row.get("inline_mentions") or ()],
-        facts=[one_line(str(fact), 80) for fact in facts if fact],
+        facts=[printable_line(str(fact), 80) for fact in facts if fact],
         pictures=pictures(number, len(row.get("images") or ())),
     )
 
 
 def _text(value: object) -> str:
-    return plain(value) if isinstance(value, str) else ""
+    return printable(value) if isinstance(value, str) else ""
 
 
 def _inline(image: Row | None) -> str:

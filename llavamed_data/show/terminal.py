@@ -13,7 +13,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.console.plain import one_line, plain
+from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Row
 from llavamed_data.show.names import FileNames
@@ -56,8 +56,8 @@ def half_blocks(image: Image.Image) -> Segments:
 
 def _heading(row: Row) -> Text:
     parts = [
-        one_line(str(row.get("id")), 120),
-        *([one_line(str(row["domain"]))] if row.get("domain") else []),
+        printable_line(str(row.get("id")), 120),
+        *([printable_line(str(row["domain"]))] if row.get("domain") else []),
     ]
     return Text(" · ".join(parts), style="bold")
 
@@ -96,7 +96,7 @@ def _texts(row: Row) -> Iterator[RenderableType]:
     said.add_column(no_wrap=True)
     said.add_column()
     for role, text in turns_of(row.get("messages")):
-        said.add_row(Text(one_line(role, 12), style=_COLOURS.get(role, "bold")), Text(plain(text)))
+        said.add_row(Text(printable_line(role, 12), style=_COLOURS.get(role, "bold")), Text(printable(text)))
     context = [
         ("caption", row.get("caption")),
         *(("mention", each) for each in row.get("inline_mentions") or ()),
@@ -104,9 +104,9 @@ def _texts(row: Row) -> Iterator[RenderableType]:
     said.add_row()
     for name, text in context:
         if text:
-            said.add_row(Text(name, style="dim"), Text(plain(str(text))))
+            said.add_row(Text(name, style="dim"), Text(printable(str(text))))
     yield said
     facts = [str(row[name]) for name in _FACTS if row.get(name)]
     origin = row.get("provenance") or {}
     facts += [str(origin[name]) for name in ("recipe", "source", "generator", "model") if origin.get(name)]
-    yield Text("\n" + " · ".join(one_line(fact, 80) for fact in facts), style="dim")
+    yield Text("\n" + " · ".join(printable_line(fact, 80) for fact in facts), style="dim")

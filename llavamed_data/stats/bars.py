@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from llavamed_data.charts import SERIES, Drawing
-from llavamed_data.console.plain import one_line
+from llavamed_data.console.printable import printable_line
 from llavamed_data.stats.counts import quantile
 
 _WIDTH = 680.0
@@ -37,7 +37,7 @@ def bars(series: Sequence[tuple[str, Mapping[str, int]]], title: str) -> Drawing
     )
     for row, name in enumerate(names):
         top = row * step + 4
-        drawing.text(_NAMES - 12, top + thick * lines / 2, one_line(name, _NAME_SHOWN), anchor="end")
+        drawing.text(_NAMES - 12, top + thick * lines / 2, printable_line(name, _NAME_SHOWN), anchor="end")
         for line, (_, counts) in enumerate(series):
             count, y = counts.get(name, 0), top + line * thick
             share = count / totals[line]

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llavamed_data.charts import DARK, LIGHT, chart_style
-from llavamed_data.console.plain import one_line
+from llavamed_data.console.printable import printable_line
 from llavamed_data.stats.charts import sections
 from llavamed_data.stats.counts import ENCODING, Stats, mean, quantile
 
@@ -20,7 +20,7 @@ def render_page(sets: Sequence[Stats]) -> str:
     page = _environment().get_template("page.html.j2")
     return page.render(
         sets=sets,
-        title=" and ".join(one_line(stats.name, 60) for stats in sets),
+        title=" and ".join(printable_line(stats.name, 60) for stats in sets),
         tiles=[_tiles(stats) for stats in sets],
         sections=sections(sets),
         encoding=ENCODING,
@@ -48,7 +48,7 @@ def _variables(scheme: str) -> Markup:
 
 
 def _cell(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int | float) else one_line(str(value), 200)
+    return f"{value:,}" if isinstance(value, int | float) else printable_line(str(value), 200)
 
 
 @cache

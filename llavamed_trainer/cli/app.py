@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from llavamed_data.console.ending import run
+from llavamed_data.console.command_line import run_command_line
 from llavamed_data.version import __version__
 from llavamed_trainer.cli.assemble import assemble
 from llavamed_trainer.cli.judge import judge
@@ -51,9 +51,9 @@ def settings(
 
 def main() -> None:
     """Runs the command line and ends the process: 0 done, 1 failed, 2 wrong call."""
-    run(app, speaker=_who())
+    run_command_line(app, prefix=_process_prefix())
 
 
-def _who() -> str:
-    """Which process of several speaks."""
+def _process_prefix() -> str:
+    """Says which process an error is of, where several run."""
     return f"[process {os.environ['RANK']}] " if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from llavamed_data.console.options import MaxCost, Prices, Rpm, Timeout, Tpm
+from llavamed_data.console.options import (
+    MaxCost,
+    PricesFile,
+    RequestsPerMinute,
+    RequestTimeout,
+    TokensPerMinute,
+)
 
 
 def judge(
@@ -40,11 +46,11 @@ def judge(
         Path | None, typer.Option(help="Verdicts.", show_default="ANSWERS with .judged.jsonl")
     ] = None,
     work: Annotated[Path, typer.Option(help="Folder of the journal.")] = Path(".llavamed"),
-    rpm: Rpm = None,
-    tpm: Tpm = None,
+    rpm: RequestsPerMinute = None,
+    tpm: TokensPerMinute = None,
     max_cost: MaxCost = None,
-    prices: Prices = None,
-    timeout: Timeout = 120.0,
+    prices: PricesFile = None,
+    timeout: RequestTimeout = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the files only.")] = False,
 ) -> None:

@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from llavamed_data.console.options import MaxCost, Prices, Rpm, Timeout, Tpm
+from llavamed_data.console.options import (
+    MaxCost,
+    PricesFile,
+    RequestsPerMinute,
+    RequestTimeout,
+    TokensPerMinute,
+)
 
 
 class PromptForm(StrEnum):
@@ -86,11 +92,11 @@ def predict(
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Write over answers of another run.")] = False,
     work: Annotated[Path, typer.Option(help="Folder of the journal (--base-url).")] = Path(".llavamed"),
-    rpm: Rpm = None,
-    tpm: Tpm = None,
+    rpm: RequestsPerMinute = None,
+    tpm: TokensPerMinute = None,
     max_cost: MaxCost = None,
-    prices: Prices = None,
-    timeout: Timeout = 120.0,
+    prices: PricesFile = None,
+    timeout: RequestTimeout = 120.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
 ) -> None:
     """Answer a benchmark, greedily; run again after a kill, only the rest is answered.

@@ -10,7 +10,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from transformers.trainer_utils import HubStrategy
 from trl.trainer.sft_config import SFTConfig
 
-from llavamed_data.console.plain import without_token
+from llavamed_data.console.printable import hide_token
 from llavamed_data.errors import LlavaMedError
 
 WAITS = (1.0, 4.0, 16.0)
@@ -165,4 +165,4 @@ def _line(error: BaseException) -> str:
             text += ": set HF_TOKEN to a token with the right to write, or run `hf auth login`"
     else:
         text = f"the Hub at {constants.ENDPOINT} could not be reached ({type(error).__name__}: {error})"
-    return without_token(" ".join(text.split())[:400])
+    return hide_token(" ".join(text.split())[:400])

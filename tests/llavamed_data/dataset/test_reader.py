@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llavamed_data.console.plain import one_line, plain
+from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.dataset.messages import rounds_of, turns_of
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError, UsageError
@@ -81,8 +81,8 @@ def test_turns_and_rounds_of_what_may_be_anything() -> None:
 
 @given(st.text())
 def test_plain_text_has_nothing_that_acts(text: str) -> None:
-    shown = plain(text)
+    shown = printable(text)
     assert all(mark == "\n" or mark.isprintable() for mark in shown)
-    assert plain(shown) == shown
-    assert one_line(text).isprintable()
-    assert len(one_line(text, 10)) <= 10
+    assert printable(shown) == shown
+    assert printable_line(text).isprintable()
+    assert len(printable_line(text, 10)) <= 10

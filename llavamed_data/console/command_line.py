@@ -1,0 +1,50 @@
+"""Runs a command line so that it ends with a result or with one clear line of error, never with a traceback."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from llavamed_data.console.printable import printable_line
+from llavamed_data.errors import LlavaMedError, explain
+
+_CALL_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
+"""The error for a wrong call of the library below Typer, which itself names only this subclass of it."""
+
+_INTERRUPTED = 130
+"""The exit code that shells give to a process stopped by Ctrl-C."""
+
+
+def run_command_line(app: typer.Typer, *, prefix: str = "") -> NoReturn:
+    """Runs a command line and ends the process: 0 done, 1 failed, 2 wrong call, 130 interrupted.
+
+    Args:
+        app: the commands.
+        prefix: put before an error message, so that one process of several can be told from the others.
+    """
+    try:
+        code = app(standalone_mode=False)
+    except _CALL_ERROR as error:
+        code = _print_error(f"{prefix}{error.format_message()} (see --help)", 2)  # type: ignore[attr-defined]
+    except LlavaMedError as error:
+        code = _print_error(f"{prefix}{error}", error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except OSError as error:
+        code = _print_error(f"{prefix}{explain(error, Path())}", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        code = _print_error(
+            f"{prefix}stopped: rerun the same command to go on; finished work is kept", _INTERRUPTED
+        )
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def _print_error(message: str, code: int) -> int:
+    line = Text(f"error: {printable_line(message)}")
+    Console(stderr=True, soft_wrap=True, highlight=False).print(line)
+    return code
