@@ -1,10 +1,21 @@
-"""SVG built as a tree, so that no text from data can become markup; colours by class, so that a page can set them."""
+"""Draws charts: Vega-Lite and Vega specifications in the project's colours, as SVG for pages and PNG for cards.
 
-import math
-import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+A specification states what is drawn and no colours: those come from the palette that it is drawn with. In a page they
+are CSS variables, so that one drawing serves a light and a dark page. Text from data goes into a specification as
+values and titles only, never into an expression, and what is drawn is parsed and written again: no text can become
+markup.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from llavamed_data.console.printable import printable_line
+
+if TYPE_CHECKING:
+    import altair as alt
+
+Spec = Mapping[str, Any]
+"""A Vega-Lite or Vega specification as JSON values, with a `description` of the chart for screen readers."""
 
 LIGHT: Mapping[str, str] = {
     "surface": "#ffffff",
@@ -14,7 +25,7 @@ LIGHT: Mapping[str, str] = {
     "first": "#2f6fb5",
     "second": "#c8701f",
 }
-"""Role → colour on a light page, and in the pictures for cards."""
+"""Role → colour on a light page and in pictures; `first` and `second` are the colours of two data sets compared."""
 
 DARK: Mapping[str, str] = {
     "surface": "#141920",
@@ -24,157 +35,151 @@ DARK: Mapping[str, str] = {
     "first": "#6ba6e4",
     "second": "#e39a52",
 }
-"""The same on a dark page."""
+"""Role → colour on a dark page."""
 
-SERIES = ("first", "second")
-"""The roles of the sets that are compared, in order."""
+WIDTH = 680
+"""Width of a chart in pixels at scale 1."""
 
-FONT = "system-ui, 'Segoe UI', Roboto, 'Open Sans', 'Helvetica Neue', Arial, sans-serif"
+_FONT = "system-ui, 'Segoe UI', Roboto, 'Open Sans', 'Helvetica Neue', Arial, sans-serif"
+_ON_COLOUR = "#161b22"
+"""Text on a coloured area, which is light on every page."""
 
-_RULES = (
-    "text{{font-family:{font};fill:{ink}}} .muted{{fill:{muted}}} .on{{fill:#161b22}} "
-    ".first{{fill:{first}}} .second{{fill:{second}}} "
-    ".grid{{stroke:{grid}}} .gap{{stroke:{surface}}} .mark{{stroke:{ink}}} .surface{{fill:{surface}}}"
-)
+_TITLE = "{http://www.w3.org/2000/svg}title"
 
 
-def chart_style(colours: Mapping[str, str]) -> str:
-    """The CSS rules of all drawings; the values may be colours or CSS variables."""
-    return _RULES.format(font=FONT, **colours)
+def page_colours() -> str:
+    """The CSS rules that a page with charts needs: the colours of both palettes as variables (`--ink`)."""
+    light, dark = (
+        "".join(f"--{role}:{colour};" for role, colour in palette.items()) for palette in (LIGHT, DARK)
+    )
+    return f":root {{ {light} }} @media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
 
 
-class Drawing:
-    """A chart of a fixed size in its own units.
+def chart_of(rows: Sequence[Mapping[str, Any]]) -> "alt.Chart":
+    """A Vega-Lite chart of these rows (field → value), to which marks and encodings are to be added."""
+    import altair as alt
+
+    return alt.Chart(alt.InlineData(values=list(rows)))
+
+
+def as_spec(layers: Sequence["alt.Chart"], title: str, *, height: "int | alt.Step") -> Spec:
+    """The specification of a chart that is `WIDTH` pixels wide, axes and margins included.
 
     Args:
-        width, height: in pixels at scale 1.
-        title: what it shows, for who cannot see it.
+        layers: what is drawn, from the back to the front.
+        title: what the chart shows, for screen readers.
+        height: of the area in which data is drawn, in pixels, or of each of its bars.
     """
+    import altair as alt
 
-    def __init__(self, width: float, height: float, title: str) -> None:
-        self.width, self.height = width, height
-        self._root = ET.Element(
-            "svg",
-            {
-                "xmlns": "http://www.w3.org/2000/svg",
-                "viewBox": f"0 0 {_n(width)} {_n(height)}",
-                "role": "img",
-                "aria-label": printable_line(title),
-            },
-        )
-
-    def rect(
-        self, x: float, y: float, width: float, height: float, *, kind: str, hint: str = "", r: float = 0
-    ) -> None:
-        """A box of class `kind`; `hint` shows when the pointer rests on it."""
-        box = {
-            "x": _n(x),
-            "y": _n(y),
-            "width": _n(max(width, 0)),
-            "height": _n(max(height, 0)),
-            "class": kind,
-        }
-        self._add("rect", {**box, "rx": _n(r)} if r else box, hint)
-
-    def line(
-        self, x1: float, y1: float, x2: float, y2: float, *, kind: str = "grid", dashes: str = ""
-    ) -> None:
-        """A thin line."""
-        ends = {"x1": _n(x1), "y1": _n(y1), "x2": _n(x2), "y2": _n(y2), "class": kind}
-        self._add("line", {**ends, "stroke-dasharray": dashes} if dashes else ends)
-
-    def text(
-        self,
-        x: float,
-        y: float,
-        text: str,
-        *,
-        size: float = 13,
-        kind: str = "",
-        anchor: str = "start",
-        bold: bool = False,
-        turn: float = 0,
-    ) -> None:
-        """One line of text, its middle at height `y`, turned by `turn` degrees about (x, y)."""
-        place = {"x": _n(x), "y": _n(y), "font-size": _n(size), "text-anchor": anchor, "dy": "0.35em"}
-        if kind:
-            place["class"] = kind
-        if bold:
-            place["font-weight"] = "600"
-        if turn:
-            place["transform"] = f"rotate({_n(turn)} {_n(x)} {_n(y)})"
-        self._add("text", place).text = printable_line(text)
-
-    def arc(
-        self,
-        centre: tuple[float, float],
-        radii: tuple[float, float],
-        angles: tuple[float, float],
-        *,
-        fill: str,
-        hint: str = "",
-    ) -> None:
-        """A piece of a ring; angles in radians clockwise from the top."""
-        (inner, outer), (start, end) = radii, angles
-        end = min(end, start + 2 * math.pi - 1e-4)
-        large = int(end - start > math.pi)
-        corners = [
-            point(centre, radius, angle)
-            for radius, angle in ((outer, start), (outer, end), (inner, end), (inner, start))
-        ]
-        a, b, c, d = (f"{_n(x)} {_n(y)}" for x, y in corners)
-        path = f"M{a}A{_n(outer)} {_n(outer)} 0 {large} 1 {b}L{c}A{_n(inner)} {_n(inner)} 0 {large} 0 {d}Z"
-        self._add(
-            "path",
-            {
-                "d": path,
-                "fill": fill,
-                "class": "gap",
-                "stroke-width": _n(min(1.5, 0.2 * inner * (end - start))),
-            },
-            hint,
-        )
-
-    def inline(self) -> str:
-        """As part of a page, which gives the colours; it fills the width that it finds."""
-        return ET.tostring(self._root, encoding="unicode")
-
-    def alone(self, colours: Mapping[str, str] = LIGHT) -> str:
-        """As a file of its own, on its own ground."""
-        root = ET.Element("svg", {**self._root.attrib, "width": _n(self.width), "height": _n(self.height)})
-        ET.SubElement(root, "style").text = chart_style(colours)
-        ET.SubElement(root, "rect", {"width": "100%", "height": "100%", "class": "surface"})
-        root.extend(self._root)
-        return ET.tostring(root, encoding="unicode")
-
-    def _add(self, tag: str, attributes: Mapping[str, str], hint: str = "") -> ET.Element:
-        made = ET.SubElement(self._root, tag, dict(attributes))
-        if hint:
-            ET.SubElement(made, "title").text = printable_line(hint)
-        return made
+    fit = alt.AutoSizeParams(type="fit-x", contains="padding")
+    chart = alt.LayerChart(layer=list(layers)).properties(width=WIDTH, height=height, autosize=fit)
+    return chart.properties(description=printable_line(title)).to_dict()
 
 
-def point(centre: tuple[float, float], radius: float, angle: float) -> tuple[float, float]:
-    """Where a ray from `centre` meets a circle; the angle in radians clockwise from the top."""
-    return centre[0] + radius * math.sin(angle), centre[1] - radius * math.cos(angle)
+def empty_chart(text: str, title: str) -> Spec:
+    """The specification of a chart that says in words why it shows nothing."""
+    words = chart_of([{"text": text}]).mark_text(style="muted", aria=False).encode(text="text:N")
+    return as_spec([words], title, height=60)
 
 
-def hue(turn: float, lightness: float, chroma: float) -> str:
-    """A colour of the OKLCH space as #rrggbb; `turn` is the hue as a share of the circle."""
-    a, b = chroma * math.cos(2 * math.pi * turn), chroma * math.sin(2 * math.pi * turn)
-    long = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3
-    medium = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3
-    short = (lightness - 0.0894841775 * a - 1.2914855480 * b) ** 3
-    red = 4.0767416621 * long - 3.3077115913 * medium + 0.2309699292 * short
-    green = -1.2684380046 * long + 2.6097574011 * medium - 0.3413193965 * short
-    blue = -0.0041960863 * long - 0.7034186147 * medium + 1.7076147010 * short
-    return "#" + "".join(f"{round(255 * _gamma(value)):02x}" for value in (red, green, blue))
+def integer_axis(low: int, high: int, number_format: str = ",d") -> "alt.Axis":
+    """An axis for whole numbers from `low` to `high`, with some twelve ticks and none between two numbers."""
+    import altair as alt
+
+    ticks = list(range(low, high + 1)) if high - low < 12 else alt.Undefined
+    return alt.Axis(format=number_format, grid=False, tickCount=12, values=ticks)
 
 
-def _gamma(value: float) -> float:
-    value = min(max(value, 0.0), 1.0)
-    return 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+def to_svg(spec: Spec) -> str:
+    """Draws a chart as an SVG element for a page that has the rules of `page_colours`.
+
+    The description of a mark becomes a title, which browsers show when the pointer rests on the mark.
+    """
+    from lxml import etree
+
+    root = etree.fromstring(_draw(spec, {role: f"var(--{role})" for role in LIGHT}, background=None).encode())
+    for element in list(root.iter()):
+        description = element.attrib.pop("aria-label", None)
+        for name in [name for name in element.attrib if name == "role" or name.startswith("aria-")]:
+            del element.attrib[name]
+        if description:
+            title = element.makeelement(_TITLE)
+            title.text = description
+            element.insert(0, title)
+    root.set("role", "img")
+    root.set("aria-label", spec.get("description", ""))
+    return etree.tostring(root, encoding="unicode")
 
 
-def _n(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+def to_png(spec: Spec, *, scale: float = 2.0) -> bytes:
+    """Draws a chart as a PNG file on a light ground: the same bytes for the same specification on one machine.
+
+    Args:
+        spec: the chart.
+        scale: pixels of the picture for each pixel of the specification.
+    """
+    import vl_convert
+
+    return vl_convert.svg_to_png(_draw(spec, LIGHT, background=LIGHT["surface"]), scale=scale)
+
+
+def _draw(spec: Spec, colours: Mapping[str, str], *, background: str | None) -> str:
+    """The chart as SVG in these colours; no address in a specification is ever opened."""
+    import vl_convert
+
+    config = _config(colours) | {"background": background}
+    if "/vega-lite/" in spec["$schema"]:
+        return vl_convert.vegalite_to_svg(dict(spec), config=config, allowed_base_urls=[])
+    return vl_convert.vega_to_svg({**spec, "config": config}, allowed_base_urls=[])
+
+
+def _config(colours: Mapping[str, str]) -> dict[str, Any]:
+    """How the project's charts look, as Vega-Lite and Vega take it."""
+    ink, muted, grid = colours["ink"], colours["muted"], colours["grid"]
+    return {
+        "font": _FONT,
+        "padding": 4,
+        "view": {"stroke": None},
+        "axis": {
+            "aria": False,
+            "domainColor": grid,
+            "gridColor": grid,
+            "tickColor": grid,
+            "labelColor": muted,
+            "labelFontSize": 12,
+            "titleColor": muted,
+            "titleFontSize": 12.5,
+            "titleFontWeight": "normal",
+            "titlePadding": 8,
+        },
+        "axisDiscrete": {
+            "domain": False,
+            "labelColor": ink,
+            "labelFontSize": 13,
+            "labelLimit": 150,
+            "labelPadding": 8,
+            "ticks": False,
+        },
+        "legend": {
+            "aria": False,
+            "orient": "top",
+            "labelColor": ink,
+            "labelFontSize": 12.5,
+            "labelLimit": 300,
+            "offset": 6,
+            "symbolType": "circle",
+            "title": None,
+        },
+        "range": {"category": [colours["first"], colours["second"]]},
+        "mark": {"color": colours["first"]},
+        "rule": {"color": ink},
+        "text": {"color": ink, "fontSize": 12},
+        # Vega-Lite takes the `color` of a style, Vega its `fill` or `stroke`.
+        "style": {
+            "ink": {"fill": ink},
+            "muted": {"color": muted, "fill": muted},
+            "on-colour": {"fill": _ON_COLOUR},
+            "gap": {"stroke": colours["surface"]},
+        },
+    }

@@ -66,8 +66,8 @@ def stats(
 
 
 def _default_folder(datasets: list[str]) -> Path:
-    from llavamed_data.stats.gallery import FOLDER
+    from llavamed_data.stats import REPORT_FOLDER
 
     if len(datasets) == 1 and Path(datasets[0]).is_dir():
-        return Path(datasets[0]) / FOLDER
+        return Path(datasets[0]) / REPORT_FOLDER
     return Path("stats") / "-".join(Path(name).name for name in datasets)

@@ -7,7 +7,7 @@ from hub_cards import with_pictures
 from llavamed_data.errors import UsageError
 from llavamed_data.publish.faults import address
 from llavamed_data.publish.folder import CARD, LocalFile
-from llavamed_data.stats.gallery import FOLDER, PAGE, pictures_of
+from llavamed_data.stats import REPORT_FOLDER, REPORT_PAGE, report_pictures
 
 _LOCAL_OWNER = "llava-med"
 
@@ -34,6 +34,6 @@ def with_published_card(
         text = (folder / CARD).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{folder / CARD} is not UTF-8 text: build the set again") from error
-    text = with_pictures(text, pictures_of(folder), more=f"{FOLDER}/{PAGE}")
+    text = with_pictures(text, report_pictures(folder), more=f"{REPORT_FOLDER}/{REPORT_PAGE}")
     card = published_card(text, folder.resolve().name, repo_id, related).encode()
     return [LocalFile(CARD, card, len(card)) if file.name == CARD else file for file in files]

@@ -1,65 +1,86 @@
-"""What a dataset holds, counted in one pass over its text columns: image bytes are never read."""
+"""Counts what datasets hold, in one pass over their text columns: image bytes are never read."""
 
 import heapq
+import os
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from html import unescape
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import tiktoken
 import xxhash
 
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.messages import rounds_of, turns_of
-from llavamed_data.dataset.reader import Dataset, Row
-from llavamed_data.errors import LlavaMedError
+from llavamed_data.dataset.reader import Dataset
+from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.llm.prices import encoding
 from llavamed_data.recipes import DOMAINS
-from llavamed_data.stats.card_counts import StationLine, counts_of_card
-from llavamed_data.stats.phrases import Phrase, first_sentence
+from llavamed_data.stats.verb_noun import VerbNoun, count_verb_nouns, first_sentence, load_parser
+
+if TYPE_CHECKING:
+    from spacy.language import Language
 
 ENCODING = "cl100k_base"
 """The tokeniser of the counts of tokens."""
 
-COLUMNS = ("id", "images.list.element.path", "messages", "domain", "license", "pmcid", "year")
+_COLUMNS = ("id", "images.list.element.path", "messages", "domain", "license", "pmcid", "year")
+_NO_DOMAIN = "no domain"
+_PROGRESS_ROWS = 500
+"""Rows between two reports of progress."""
 
-NO_DOMAIN = "no domain"
+_ESCAPED = re.compile(r"\\([\\`*_\[\]|~#])")
+_CELL_END = re.compile(r"(?<!\\)\|")
 
-_TOLD = 500
-"""Rows after which progress is told."""
+
+class CardStep(NamedTuple):
+    """What one step of the pipeline did, as a card states it: `extract (articles)`, 28, 25, `2 retracted, 1 no XML`."""
+
+    step: str
+    entered: int
+    kept: int
+    dropped: str
 
 
 @dataclass(slots=True)
-class Side:
+class TextCounts:
     """The instructions of a set, or its responses.
 
     Attributes:
-        words, tokens: length → how many are that long; `tokens` is empty where there is no tokeniser.
-        sentences: first sentence → how many begin with it.
-        phrases: (root verb, direct noun) → how many; empty where they were not wanted.
+        words, tokens: length → how many texts have it; `tokens` is empty where there is no tokeniser.
+        sentences: first sentence → how many texts begin with it.
+        verb_nouns: (root verb, direct noun) → how many texts; empty where they were not wanted.
     """
 
     words: Counter[int] = field(default_factory=Counter)
     tokens: Counter[int] = field(default_factory=Counter)
     sentences: Counter[str] = field(default_factory=Counter)
-    phrases: Counter[Phrase] = field(default_factory=Counter)
+    verb_nouns: Counter[VerbNoun] = field(default_factory=Counter)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`: the spreads of the lengths, and verbs with nouns by frequency."""
+        pairs = [[*pair, count] for pair, count in self.verb_nouns.most_common() if all(pair)]
+        return {"words": spread(self.words, 2), "tokens": spread(self.tokens, 2), "verb_noun": pairs}
 
 
 @dataclass(slots=True)
-class Stats:
+class DatasetStats:
     """What a set holds.
 
     Attributes:
         name: of the set.
-        rows: conversations.
-        images: distinct images, told apart by article and file name.
-        pairs: question–answer pairs.
+        rows: number of conversations.
+        images: number of distinct images, told apart by article and file name.
+        pairs: number of question–answer pairs.
         images_by_domain, pairs_by_domain: domain → count, the five domains first, in the paper's order.
-        rounds: question–answer pairs of a conversation → how many have so many.
+        rounds: number of question–answer pairs → how many conversations have it.
         licenses, years: value → rows; `years` is empty where the set does not state them.
-        read: conversations whose text was measured: all, or those of the sample.
-        instructions, responses: the texts of the two sides.
-        stations, rules: what the card states of the making of the set; empty where it states nothing.
+        measured: number of conversations whose text was measured: all, or those of the sample.
+        instructions, responses: what was measured of the texts of users and of assistants.
+        steps: what the card states of the making of the set; empty where it states nothing.
+        rules: cleaning rule → rounds that it touched, as the card states it.
         notes: what could not be counted, and why.
     """
 
@@ -72,20 +93,20 @@ class Stats:
     rounds: Counter[int] = field(default_factory=Counter)
     licenses: Counter[str] = field(default_factory=Counter)
     years: Counter[int] = field(default_factory=Counter)
-    read: int = 0
-    instructions: Side = field(default_factory=Side)
-    responses: Side = field(default_factory=Side)
-    stations: Sequence[StationLine] = ()
+    measured: int = 0
+    instructions: TextCounts = field(default_factory=TextCounts)
+    responses: TextCounts = field(default_factory=TextCounts)
+    steps: Sequence[CardStep] = ()
     rules: Mapping[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
-    def sides(self) -> dict[str, Side]:
-        """The two sides by name."""
+    def sides(self) -> dict[str, TextCounts]:
+        """The instructions and the responses by name."""
         return {"instructions": self.instructions, "responses": self.responses}
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`: plain values; lengths as [least, median, mean, 99th of 100, longest]."""
+        """For `--json`: plain values."""
         return {
             "name": self.name,
             "rows": self.rows,
@@ -96,16 +117,52 @@ class Stats:
             "rounds": dict(sorted(self.rounds.items())),
             "licenses": dict(self.licenses.most_common()),
             "years": dict(sorted(self.years.items())),
-            "read": self.read,
-            **{name: _side(side) for name, side in self.sides.items()},
+            "read": self.measured,
+            **{name: side.to_dict() for name, side in self.sides.items()},
             "rules": dict(self.rules),
             "notes": self.notes,
         }
 
 
+def statistics(
+    datasets: Sequence[str],
+    *,
+    sample: int | None = None,
+    seed: int = 0,
+    verbs: bool = True,
+    spacy_model: str | None = None,
+    processes: int | None = None,
+    on_progress: ProgressCallback | None = None,
+) -> list[DatasetStats]:
+    """Counts what one or two sets hold.
+
+    Args:
+        datasets: folders, or repositories on the Hub; two are compared.
+        sample: number of conversations of each set on which lengths, verbs and nouns are measured; all by default.
+        seed: chooses the sample.
+        verbs: whether to parse for root verbs and direct nouns, which takes most of the time.
+        spacy_model: name or path of the parser; the small English one by default.
+        processes: number of processes that parse; one for each core by default.
+        on_progress: is told how many rows are read and how many sentences parsed.
+
+    Raises:
+        UsageError: not one or two sets, or one of them is no dataset, or the model is unknown.
+        LlavaMedError: a set cannot be read; spaCy is wanted and missing.
+    """
+    if len(datasets) not in (1, 2):
+        raise UsageError("give one dataset, or two to compare")
+    parser = load_parser(spacy_model) if verbs else None
+    opened = [Dataset(name) for name in datasets]
+    counted = [count(dataset, sample=sample, seed=seed, on_progress=on_progress) for dataset in opened]
+    if parser is not None:
+        for stats in counted:
+            _parse(stats, parser, processes or os.cpu_count() or 1, on_progress)
+    return counted
+
+
 def count(
     dataset: Dataset, *, sample: int | None = None, seed: int = 0, on_progress: ProgressCallback | None = None
-) -> Stats:
+) -> DatasetStats:
     """Counts everything but verbs and nouns.
 
     Args:
@@ -120,74 +177,56 @@ def count(
     """
     if "messages" not in dataset.schema.names:
         raise LlavaMedError(f"{dataset.name} has no column messages: is it a dataset of this toolkit?")
-    stats, pass_ = Stats(dataset.name), _Pass(_tokeniser())
+    stats, tokeniser = DatasetStats(dataset.name), _tokeniser()
+    if tokeniser is None:
+        stats.notes.append(f"Tokens are not counted: the encoding {ENCODING} is not here.")
+    images: dict[str, set[int]] = {}
+    pairs: Counter[str] = Counter()
     chosen = _sample(dataset, sample, seed) if sample is not None and sample < len(dataset) else None
-    for row in dataset.rows(COLUMNS):
-        pass_.row(stats, row, measured=chosen is None or stats.rows in chosen)
-        if on_progress and stats.rows % _TOLD == 0:
-            on_progress(f"read {dataset.name}", stats.rows, len(dataset))
-    pass_.close(stats)
-    card = dataset.folder / "README.md"
-    if card.is_file():
-        stats.stations, stats.rules = counts_of_card(card.read_text(encoding="utf-8", errors="replace"))
-    return stats
-
-
-class _Pass:
-    """What is held while the rows go by."""
-
-    def __init__(self, tokeniser: tiktoken.Encoding | None) -> None:
-        self._tokeniser = tokeniser
-        self._names: dict[str, set[int]] = {}
-        self._pairs: Counter[str] = Counter()
-
-    def row(self, stats: Stats, row: Row, *, measured: bool) -> None:
-        domain = str(row.get("domain") or NO_DOMAIN)
-        seen = self._names.setdefault(domain, set())
+    for number, row in enumerate(dataset.rows(_COLUMNS)):
+        domain = str(row.get("domain") or _NO_DOMAIN)
         for image in row.get("images") or ():
-            name = (image or {}).get("path") or f"{row.get('id')} {stats.rows}"
-            seen.add(xxhash.xxh3_64_intdigest(f"{row.get('pmcid')}/{name}".encode()))
-        rounds = rounds_of(row["messages"])
-        self._pairs[domain] += len(rounds)
-        stats.rows += 1
-        stats.rounds[len(rounds)] += 1
+            name = (image or {}).get("path") or f"{row.get('id')} {number}"
+            digest = xxhash.xxh3_64_intdigest(f"{row.get('pmcid')}/{name}".encode())
+            images.setdefault(domain, set()).add(digest)
+        rounds = len(rounds_of(row["messages"]))
+        pairs[domain] += rounds
+        stats.rounds[rounds] += 1
         stats.licenses[str(row.get("license") or "not stated")] += 1
         if isinstance(row.get("year"), int):
             stats.years[row["year"]] += 1
-        if measured:
-            stats.read += 1
-            self._texts(stats, turns_of(row["messages"]))
-
-    def _texts(self, stats: Stats, turns: Sequence[tuple[str, str]]) -> None:
-        for role, text in turns:
-            side = stats.instructions if role == "user" else stats.responses
-            side.words[len(text.split())] += 1
-            side.sentences[first_sentence(text)] += 1
-            if self._tokeniser:
-                side.tokens[len(self._tokeniser.encode_ordinary(text))] += 1
-
-    def close(self, stats: Stats) -> None:
-        order = [*DOMAINS, *sorted(set(self._names) - {*DOMAINS, NO_DOMAIN}), NO_DOMAIN]
-        stats.images_by_domain = {name: len(self._names[name]) for name in order if name in self._names}
-        stats.pairs_by_domain = {name: self._pairs[name] for name in order if name in self._names}
-        stats.images = len(set[int]().union(*self._names.values()))
-        stats.pairs = self._pairs.total()
-        if self._tokeniser is None:
-            stats.notes.append(f"Tokens are not counted: the encoding {ENCODING} is not here.")
+        if chosen is None or number in chosen:
+            stats.measured += 1
+            for role, text in turns_of(row["messages"]):
+                side = stats.instructions if role == "user" else stats.responses
+                _measure(text, side, tokeniser)
+        stats.rows += 1
+        if on_progress and stats.rows % _PROGRESS_ROWS == 0:
+            on_progress(f"read {dataset.name}", stats.rows, len(dataset))
+    order = [*DOMAINS, *sorted(pairs.keys() - {*DOMAINS, _NO_DOMAIN}), _NO_DOMAIN]
+    stats.pairs_by_domain = {domain: pairs[domain] for domain in order if domain in pairs}
+    stats.images_by_domain = {domain: len(images.get(domain, ())) for domain in stats.pairs_by_domain}
+    stats.images, stats.pairs = len(set[int]().union(*images.values())), pairs.total()
+    card = dataset.folder / "README.md"
+    if card.is_file():
+        stats.steps, stats.rules = counts_of_card(card.read_text(encoding="utf-8", errors="replace"))
+    return stats
 
 
-def _tokeniser() -> tiktoken.Encoding | None:
-    try:
-        return encoding(ENCODING)
-    except LlavaMedError:
-        return None  # told in the notes: words are counted all the same
+def counts_of_card(text: str) -> tuple[list[CardStep], dict[str, int]]:
+    """Reads back what a card states of the making of its set.
 
-
-def _sample(dataset: Dataset, size: int, seed: int) -> set[int]:
-    """Numbers of the rows with the `size` smallest hashes; rows without an id go by their number."""
-    ids = (str(row.get("id") or number) for number, row in enumerate(dataset.rows(["id"])))
-    ranked = ((xxhash.xxh3_64_intdigest(name.encode(), seed=seed), number) for number, name in enumerate(ids))
-    return {number for _, number in heapq.nsmallest(size, ranked)}
+    Returns:
+        The counts of each step of the pipeline, and cleaning rule → rounds that it touched; empty where the card has
+        no such table.
+    """
+    steps = [
+        CardStep(name, _number(entered), _number(kept), dropped)
+        for first in ("step", "station")  # cards of earlier builds say station
+        for name, entered, kept, dropped in _table_rows(text, (first, "in", "kept", "dropped"))
+    ]
+    rules = {rule: _number(count) for rule, count in _table_rows(text, ("cleaning rule", "rounds touched"))}
+    return steps, rules
 
 
 def quantile(lengths: Mapping[int, int], share: float) -> int:
@@ -210,18 +249,72 @@ def mean(lengths: Mapping[int, int]) -> float:
     return sum(length * count for length, count in lengths.items()) / total if total else 0.0
 
 
-def _side(side: Side) -> dict[str, Any]:
-    pairs = [[*phrase, count] for phrase, count in side.phrases.most_common() if all(phrase)]
-    return {"words": _spread(side.words), "tokens": _spread(side.tokens), "verb_noun": pairs}
-
-
-def _spread(lengths: Mapping[int, int]) -> list[float]:
+def spread(lengths: Mapping[int, int], digits: int) -> list[float]:
+    """[least, median, mean rounded to so many digits, 99th percentile, most]; [] where there are no texts."""
     if not lengths:
         return []
-    return [
-        min(lengths),
-        quantile(lengths, 0.5),
-        round(mean(lengths), 2),
-        quantile(lengths, 0.99),
-        max(lengths),
-    ]
+    median, high = quantile(lengths, 0.5), quantile(lengths, 0.99)
+    return [min(lengths), median, round(mean(lengths), digits), high, max(lengths)]
+
+
+def _tokeniser() -> tiktoken.Encoding | None:
+    try:
+        return encoding(ENCODING)
+    except LlavaMedError:
+        return None
+
+
+def _sample(dataset: Dataset, size: int, seed: int) -> set[int]:
+    """Numbers of the rows with the `size` smallest hashes; a row without an id is hashed by its number."""
+    ids = (str(row.get("id") or number) for number, row in enumerate(dataset.rows(["id"])))
+    ranked = ((xxhash.xxh3_64_intdigest(name.encode(), seed=seed), number) for number, name in enumerate(ids))
+    return {number for _, number in heapq.nsmallest(size, ranked)}
+
+
+def _measure(text: str, side: TextCounts, tokeniser: tiktoken.Encoding | None) -> None:
+    side.words[len(text.split())] += 1
+    side.sentences[first_sentence(text)] += 1
+    if tokeniser:
+        side.tokens[len(tokeniser.encode_ordinary(text))] += 1
+
+
+def _parse(
+    stats: DatasetStats, parser: "Language", processes: int, on_progress: ProgressCallback | None
+) -> None:
+    """Counts the verbs and nouns of the sentences that were measured."""
+    total = sum(len(side.sentences) for side in stats.sides.values())
+    done = 0
+
+    def report(parsed: int) -> None:
+        nonlocal done
+        done += parsed
+        if on_progress:
+            on_progress(f"parse {stats.name}", done, total)
+
+    for side in stats.sides.values():
+        side.verb_nouns = count_verb_nouns(side.sentences, parser, processes=processes, on_progress=report)
+
+
+def _table_rows(card: str, heading: tuple[str, ...]) -> Iterator[list[str]]:
+    """The cells of each line of the first Markdown table of a card that has this heading."""
+    lines = iter(card.splitlines())
+    for line in lines:
+        if _cells(line) == list(heading):
+            next(lines, None)
+            for row in lines:
+                cells = _cells(row)
+                if len(cells) != len(heading):
+                    return
+                yield cells
+
+
+def _cells(line: str) -> list[str]:
+    if not (line.startswith("|") and line.rstrip().endswith("|")):
+        return []
+    parts = _CELL_END.split(line.strip())[1:-1]
+    return [unescape(_ESCAPED.sub(r"\1", part.strip())) for part in parts]
+
+
+def _number(cell: str) -> int:
+    digits = cell.replace(",", "")
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0

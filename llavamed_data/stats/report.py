@@ -1,94 +1,232 @@
-"""From datasets to the page and the pictures."""
+"""Writes what datasets hold as a report: a page with all charts, and one picture of each for the dataset's card."""
 
-import os
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from llavamed_data.console.progress import ProgressCallback
-from llavamed_data.dataset.reader import Dataset
-from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.stats.charts import sections
-from llavamed_data.stats.counts import Stats, count
-from llavamed_data.stats.gallery import PAGE, write_captions
-from llavamed_data.stats.page import render_page
-from llavamed_data.stats.phrases import load_parser, phrases
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-if TYPE_CHECKING:
-    from spacy.language import Language
+from hub_cards import Picture
+from llavamed_data.charts import Spec, page_colours, to_png, to_svg
+from llavamed_data.console.printable import printable_line
+from llavamed_data.errors import LlavaMedError
+from llavamed_data.stats.charts import bars, histogram, sunburst
+from llavamed_data.stats.counts import ENCODING, DatasetStats, mean, quantile, spread
+from llavamed_data.stats.verb_noun import most_frequent
 
-_SCALE = 2.0
-"""Pixels of a picture for each unit of its drawing."""
+REPORT_FOLDER = "stats"
+"""Name of the report's folder within a dataset's folder."""
+
+REPORT_PAGE = "index.html"
+
+_CAPTIONS = "captions.json"
+"""Name of the file that says of each picture what it shows, in the order of the page."""
+
+_MOST_LICENCES = 12
+
+_VERBS_NOTE = (
+    "The twenty most frequent root verbs with a direct noun object (inner ring) and up to four of each one's nouns "
+    "(outer ring), from the first sentence of every turn, as in Figure 2 of the LLaVA-Med paper. The verbs are the "
+    "parser's, which takes some questions (“What further details does it show?”) as “do”, as it did for the authors."
+)
+_DOMAINS_NOTE = "Distinct image files, and question–answer pairs, by imaging domain."
+_LENGTHS_NOTE = "Shares of all texts; the last column holds the longest one of a hundred."
+_LICENCES_NOTE = "Conversations by the licence of the article that the image is from."
+_YEARS_NOTE = "Conversations by the year that the set states."
 
 
-def statistics(
-    datasets: Sequence[str],
-    *,
-    sample: int | None = None,
-    seed: int = 0,
-    verbs: bool = True,
-    spacy_model: str | None = None,
-    processes: int | None = None,
-    on_progress: ProgressCallback | None = None,
-) -> list[Stats]:
-    """Counts what one or two sets hold.
+@dataclass(frozen=True, slots=True)
+class ReportChart:
+    """One chart, and the numbers that it was made of.
 
-    Args:
-        datasets: folders, or repositories on the Hub; two are compared.
-        sample: measure lengths, verbs and nouns on so many conversations of each.
-        seed: chooses the sample.
-        verbs: parse for root verbs and direct nouns, which takes most of the time.
-        spacy_model: name or path of the parser; by default the small English one.
-        processes: that parse at a time; one a core by default.
-        on_progress: called with what is being done, how much of it is done, and of how much.
-
-    Raises:
-        UsageError: not one or two sets, or one of them is no dataset, or the model is unknown.
-        LlavaMedError: a set cannot be read; spaCy is wanted and missing.
+    Attributes:
+        name: of its picture's file, without suffix.
+        caption: what it shows.
+        spec: the chart.
+        heading: names of the columns of `numbers`.
+        numbers: a table, row by row.
     """
-    if len(datasets) not in (1, 2):
-        raise UsageError("give one dataset, or two to compare")
-    parser = load_parser(spacy_model) if verbs else None
-    opened = [Dataset(name) for name in datasets]
-    made = [count(dataset, sample=sample, seed=seed, on_progress=on_progress) for dataset in opened]
-    if parser is not None:
-        for stats in made:
-            _parse(stats, parser, processes or os.cpu_count() or 1, on_progress)
-    return made
+
+    name: str
+    caption: str
+    spec: Spec
+    heading: tuple[str, ...]
+    numbers: tuple[tuple[object, ...], ...]
 
 
-def write_report(sets: Sequence[Stats], out: Path) -> list[Path]:
-    """Writes `index.html`, one PNG a chart and their captions into `out`; returns the paths, the page first.
+@dataclass(frozen=True, slots=True)
+class ReportSection:
+    """Charts under one title, with a sentence on how to read them."""
 
-    Raises:
-        LlavaMedError: the package that draws PNG files is missing.
-    """
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise LlavaMedError("pictures need vl-convert: pip install 'llavamed-data[stats]'") from error
+    title: str
+    note: str
+    charts: tuple[ReportChart, ...]
+
+
+def write_report(sets: Sequence[DatasetStats], out: Path) -> list[Path]:
+    """Writes the page, one PNG a chart and the pictures' captions into `out`; returns the paths, the page first."""
+    sections = report_sections(sets)
     out.mkdir(parents=True, exist_ok=True)
-    page = out / PAGE
-    page.write_text(render_page(sets), encoding="utf-8")
+    page = out / REPORT_PAGE
+    page.write_text(_render(sets, sections), encoding="utf-8")
     written, captions = [page], {}
-    for chart in (chart for section in sections(sets) for chart in section.charts):
+    for chart in (chart for section in sections for chart in section.charts):
         path = out / f"{chart.name}.png"
-        path.write_bytes(vl_convert.svg_to_png(chart.drawing.alone(), scale=_SCALE))
+        path.write_bytes(to_png(chart.spec))
         written.append(path)
         captions[path.name] = chart.caption
-    write_captions(out, captions)
+    text = json.dumps(captions, indent=1, ensure_ascii=False)
+    (out / _CAPTIONS).write_text(f"{text}\n", encoding="utf-8")
     return written
 
 
-def _parse(stats: Stats, parser: "Language", processes: int, on_progress: ProgressCallback | None) -> None:
-    total = sum(len(side.sentences) for side in stats.sides.values())
-    done = 0
+def report_pictures(dataset: Path) -> list[Picture]:
+    """The pictures of the report in a dataset's folder, with paths relative to that folder; [] without a report.
 
-    def told(count: int) -> None:
-        nonlocal done
-        done += count
-        if on_progress:
-            on_progress(f"parse {stats.name}", done, total)
+    Raises:
+        LlavaMedError: the report is damaged.
+    """
+    path = dataset / REPORT_FOLDER / _CAPTIONS
+    if not path.is_file():
+        return []
+    try:
+        captions = json.loads(path.read_text(encoding="utf-8"))
+        named = [
+            Picture(str(caption), f"{REPORT_FOLDER}/{Path(name).name}") for name, caption in captions.items()
+        ]
+    except (ValueError, AttributeError) as error:
+        raise LlavaMedError(
+            f"{path} is damaged: delete {path.parent}, or make it anew (python -m llavamed_data stats {dataset})"
+        ) from error
+    return [picture for picture in named if (dataset / picture.path).is_file()]
 
-    for side in stats.sides.values():
-        side.phrases = phrases(side.sentences, parser, processes=processes, on_progress=told)
+
+def render_page(sets: Sequence[DatasetStats]) -> str:
+    """The statistics of one set, or of two side by side, as one HTML file for light and dark screens.
+
+    Text from the sets is escaped, no script may run (the page's policy allows none), nothing is loaded.
+    """
+    return _render(sets, report_sections(sets))
+
+
+def report_sections(sets: Sequence[DatasetStats]) -> list[ReportSection]:
+    """All charts of one or two sets, in the order of the page."""
+    sections = []
+    if any(side.verb_nouns for stats in sets for side in stats.sides.values()):
+        sections.append(
+            ReportSection("What is asked, and how it is answered", _VERBS_NOTE, tuple(_sunbursts(sets)))
+        )
+    domains = (
+        _bars("images-by-domain", "Images", sets, [stats.images_by_domain for stats in sets]),
+        _bars("pairs-by-domain", "Question–answer pairs", sets, [stats.pairs_by_domain for stats in sets]),
+    )
+    sections.append(ReportSection("Domains", _DOMAINS_NOTE, domains))
+    sections.append(ReportSection("Turns and lengths", _LENGTHS_NOTE, tuple(_lengths(sets))))
+    licenses = [dict(stats.licenses.most_common(_MOST_LICENCES)) for stats in sets]
+    by_licence = _bars("licences", "Conversations by licence", sets, licenses)
+    sections.append(ReportSection("Licences", _LICENCES_NOTE, (by_licence,)))
+    if any(stats.years for stats in sets):
+        counts = [stats.years for stats in sets]
+        by_year = _histogram("years", "Conversations by year", "year", sets, counts, number_format="d")
+        sections.append(ReportSection("Years", _YEARS_NOTE, (by_year,)))
+    return sections
+
+
+def _sunbursts(sets: Sequence[DatasetStats]) -> Iterator[ReportChart]:
+    for side in ("instructions", "responses"):
+        for number, stats in enumerate(sets, 1):
+            counts = stats.sides[side].verb_nouns
+            shown = most_frequent(counts)
+            found = sum(count for pair, count in counts.items() if all(pair))
+            of, place = (f" of {stats.name}", f"-{number}") if len(sets) > 1 else ("", "")
+            share = f"{found / (counts.total() or 1):.0%} of {counts.total():,} with verb and noun"
+            yield ReportChart(
+                f"verbs-{side}{place}",
+                f"{side.capitalize()}{of}: {share}",
+                sunburst(shown, side),
+                ("verb", "noun", "texts"),
+                tuple((verb, noun, count) for verb, nouns in shown.items() for noun, count in nouns.items()),
+            )
+
+
+def _lengths(sets: Sequence[DatasetStats]) -> Iterator[ReportChart]:
+    rounds = [stats.rounds for stats in sets]
+    yield _histogram("rounds", "Rounds of a conversation", "question–answer pairs", sets, rounds)
+    for unit in ("words", "tokens"):
+        for side in ("instructions", "responses"):
+            counts = [getattr(stats.sides[side], unit) for stats in sets]
+            if any(counts):
+                yield _histogram(f"{unit}-{side}", f"Length of {side} in {unit}", unit, sets, counts)
+
+
+def _bars(
+    name: str, caption: str, sets: Sequence[DatasetStats], counts: Sequence[Mapping[str, int]]
+) -> ReportChart:
+    names = [stats.name for stats in sets]
+    keys = dict.fromkeys(key for each in counts for key in each)
+    numbers = tuple((key, *(each.get(key, 0) for each in counts)) for key in keys)
+    spec = bars(list(zip(names, counts, strict=True)), caption)
+    return ReportChart(name, caption, spec, ("", *names), numbers)
+
+
+def _histogram(
+    name: str,
+    caption: str,
+    unit: str,
+    sets: Sequence[DatasetStats],
+    counts: Sequence[Mapping[int, int]],
+    *,
+    number_format: str = ",d",
+) -> ReportChart:
+    named = [(stats.name, each) for stats, each in zip(sets, counts, strict=True)]
+    numbers = tuple((set_name, sum(each.values()), *spread(each, 1)) for set_name, each in named if each)
+    heading = ("set", "counted", "least", "median", "mean", "99th percentile", "most")
+    spec = histogram(named, caption, unit, number_format=number_format)
+    return ReportChart(name, caption, spec, heading, numbers)
+
+
+def _render(sets: Sequence[DatasetStats], sections: Sequence[ReportSection]) -> str:
+    summaries = [
+        [
+            (f"{stats.rows:,}", "conversations"),
+            (f"{stats.images:,}", "images"),
+            (f"{stats.pairs:,}", "question–answer pairs"),
+            (f"{mean(stats.rounds):.1f}", "pairs in a conversation, mean"),
+            (f"{quantile(stats.instructions.words, 0.5):,}", "words of an instruction, median"),
+            (f"{quantile(stats.responses.words, 0.5):,}", "words of a response, median"),
+        ]
+        for stats in sets
+    ]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            sets=sets,
+            title=" and ".join(printable_line(stats.name, 60) for stats in sets),
+            summaries=summaries,
+            sections=sections,
+            encoding=ENCODING,
+            colours=Markup(page_colours()),  # noqa: S704  (no data in it)
+        )
+    )
+
+
+def _cell(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) else printable_line(str(value), 200)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("llavamed_data.stats"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = _cell
+    environment.filters["svg"] = lambda spec: Markup(to_svg(spec))  # noqa: S704  (parsed and written again)
+    return environment

@@ -1,44 +1,29 @@
-"""The loss curve as a small picture: drawn with Pillow, as nothing more is needed."""
+"""Draws the loss curve of a model's card."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
-
-_SIZE = (1280, 640)
-_MARGINS = (110, 30, 30, 70)
-"""Left, top, right, bottom."""
-_INK, _FAINT, _LINE = "#222222", "#dddddd", "#1f5fbf"
-_TICKS = 5
+from llavamed_data.charts import as_spec, chart_of, integer_axis, to_png
 
 
 def draw_curve(losses: Sequence[tuple[int, float]], path: Path) -> None:
     """Writes the curve as PNG, the same bytes for the same losses.
 
     Args:
-        losses: (step, loss), two or more, steps rising.
-        path: where it goes.
+        losses: (training step, loss), two or more, steps rising.
+        path: of the picture.
     """
-    picture = Image.new("RGB", _SIZE, "white")
-    draw = ImageDraw.Draw(picture)
-    font = ImageFont.load_default(22)
-    (first, last), top = (losses[0][0], losses[-1][0]), max(loss for _, loss in losses) * 1.05 or 1.0
-    left, high, right, low = _MARGINS[0], _MARGINS[1], _SIZE[0] - _MARGINS[2], _SIZE[1] - _MARGINS[3]
+    import altair as alt
 
-    def place(step: float, loss: float) -> tuple[float, float]:
-        across = (step - first) / max(1, last - first)
-        return left + across * (right - left), low - loss / top * (low - high)
-
-    for tick in range(_TICKS + 1):
-        loss, step = top * tick / _TICKS, first + (last - first) * tick / _TICKS
-        _, y = place(first, loss)
-        x, _ = place(step, 0)
-        draw.line([(left, y), (right, y)], _FAINT, 2)
-        draw.text((left - 12, y), f"{loss:.2f}", _INK, font, anchor="rm")
-        draw.text((x, low + 14), f"{step:,.0f}", _INK, font, anchor="mt")
-    draw.text(((left + right) / 2, _SIZE[1] - 8), "step", _INK, font, anchor="mb")
-    draw.line([place(step, loss) for step, loss in losses], _LINE, 4, joint="curve")
-    picture.save(path, optimize=True)
+    points = [{"step": step, "loss": loss} for step, loss in losses]
+    curve = chart_of(points).mark_line(aria=False)
+    first, last = losses[0][0], losses[-1][0]
+    steps = alt.Scale(domain=[first, last], nice=False)
+    curve = curve.encode(
+        x=alt.X("step:Q", title="training step", axis=integer_axis(first, last), scale=steps),
+        y=alt.Y("loss:Q", title="loss", axis=alt.Axis(tickCount=6)),
+    )
+    path.write_bytes(to_png(as_spec([curve], "Loss over the training steps of the run", height=280)))
 
 
 def thin(losses: Sequence[tuple[int, float]], most: int = 20) -> list[tuple[int, float]]:

@@ -3,7 +3,7 @@
 import random
 from collections import Counter
 
-from llavamed_data.stats.phrases import first_sentence, load_parser, phrase_of, phrases
+from llavamed_data.stats.verb_noun import count_verb_nouns, first_sentence, load_parser, verb_noun_of
 from tests.benchmarks.side_by_side import medians, show
 
 CONVERSATIONS = 400
@@ -27,8 +27,10 @@ def main() -> None:
     parser = load_parser()
     seconds = medians(
         {
-            "first sentences, once each": lambda: phrases(Counter(map(first_sentence, texts)), parser),
-            "every text, whole": lambda: Counter(map(phrase_of, parser.pipe(texts, batch_size=256))),
+            "first sentences, once each": lambda: count_verb_nouns(
+                Counter(map(first_sentence, texts)), parser
+            ),
+            "every text, whole": lambda: Counter(map(verb_noun_of, parser.pipe(texts, batch_size=256))),
         },
         rounds=5,
     )

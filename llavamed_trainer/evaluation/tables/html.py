@@ -2,56 +2,45 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from llavamed_data.charts import page_colours, to_svg
 from llavamed_trainer.evaluation.tables.figures import lines_of, name_of
 from llavamed_trainer.evaluation.tables.fill import Marks, Row, Table
 from llavamed_trainer.evaluation.tables.paper_tables import other_errata
-
-if TYPE_CHECKING:
-    from llavamed_data.charts import Drawing
+from llavamed_trainer.evaluation.tables.plot import plots
 
 _COST = "11"
 
 
 def to_html(tables: Sequence[Table]) -> str:
     """All tables as one page; text from results is escaped."""
-    from llavamed_data.charts import DARK, LIGHT, chart_style
-
     return (
         _environment()
         .get_template("tables.html.j2")
         .render(
             tables=[_shown(table) for table in tables],
             errata=other_errata(),
-            light=_variables(LIGHT),
-            dark=_variables(DARK),
-            chart_style=Markup(chart_style({role: f"var(--{role})" for role in LIGHT})),  # noqa: S704  (ours alone)
+            colours=Markup(page_colours()),  # noqa: S704  (no data in it)
         )
     )
 
 
 def _shown(table: Table) -> Mapping[str, Any]:
-    drawn = _drawn(table) if table.number == _COST else []
+    specs = plots(table) if table.number == _COST else []
     return {
         "name": name_of(table),
         "head": table.head,
         "columns": table.columns,
         "groups": [(title, [_lines(row, table) for row in rows]) for title, rows in table.groups],
-        "plots": [(title, Markup(drawing.inline())) for title, drawing in drawn],  # noqa: S704  (built as a tree)
+        "plots": [(title, Markup(to_svg(spec))) for title, spec in specs],  # noqa: S704  (parsed and written again)
         "examples": table.examples,
         "marked": table.marked,
         "notes": table.notes,
     }
-
-
-def _drawn(table: Table) -> "list[tuple[str, Drawing]]":
-    from llavamed_trainer.evaluation.tables.plot import plots
-
-    return plots(table)
 
 
 def _lines(row: Row, table: Table) -> list[tuple[Sequence[str], str, list[tuple[str, Marks]]]]:
@@ -59,10 +48,6 @@ def _lines(row: Row, table: Table) -> list[tuple[Sequence[str], str, list[tuple[
         (row.head if place == 0 else [""] * len(row.head), who, figures)
         for place, (who, figures) in enumerate(lines_of(row, table))
     ]
-
-
-def _variables(colours: Mapping[str, str]) -> Markup:
-    return Markup("; ".join(f"--{role}: {colour}" for role, colour in colours.items()))  # noqa: S704  (ours alone)
 
 
 @cache

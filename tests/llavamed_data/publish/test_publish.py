@@ -50,7 +50,6 @@ def test_what_is_published_is_what_lies_here(
 def test_the_published_card_shows_the_pictures_of_the_report(
     ada: Client, dataset: Path, repo: str, tmp_path: Path
 ) -> None:
-    pytest.importorskip("vl_convert", reason="needs the extra [stats]")
     here = tmp_path / "with-report" / "60k-im"
     shutil.copytree(dataset, here)
     write_report(statistics([str(here)], verbs=False), here / "stats")

@@ -62,7 +62,7 @@ def hostile_set(folder: Path) -> Path:
     (folder / "README.md").write_text(
         "\n".join(
             [
-                "| station | in | kept | dropped |",
+                "| step | in | kept | dropped |",
                 "| --- | ---: | ---: | --- |",
                 *(f"| {' '.join(attack.split()).replace('|', '')} | 1 | 1 | x |" for attack in ATTACKS),
                 "",

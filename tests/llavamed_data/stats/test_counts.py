@@ -9,8 +9,7 @@ from llavamed_data.dataset.reader import Dataset
 from llavamed_data.dataset.schema import arrow_schema
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.stats import count
-from llavamed_data.stats.card_counts import StationLine, counts_of_card
-from llavamed_data.stats.counts import mean, quantile
+from llavamed_data.stats.counts import CardStep, counts_of_card, mean, quantile, spread
 from tests.llavamed_data.dataset.test_reader import zeros_over
 from tests.llavamed_data.validation.sets import instruct_row, jpeg, sound_set, turn, write_set
 
@@ -25,7 +24,7 @@ def test_counts_of_a_set(tmp_path: Path) -> None:
         instruct_row(1) | {"messages": instruct_row(1)["messages"][:2]},
     ]
     stats = count(Dataset(str(write_set(tmp_path / "set", rows))))
-    assert (stats.rows, stats.images, stats.pairs, stats.read) == (4, 3, 7, 4)
+    assert (stats.rows, stats.images, stats.pairs, stats.measured) == (4, 3, 7, 4)
     assert stats.images_by_domain == {"chest_xray": 2, "mri": 1}
     assert stats.pairs_by_domain == {"chest_xray": 6, "mri": 1}
     assert stats.rounds == {2: 3, 1: 1}
@@ -48,9 +47,9 @@ def test_image_bytes_are_never_read(tmp_path: Path) -> None:
 def test_a_sample_measures_its_own_rows_and_counts_all(tmp_path: Path) -> None:
     dataset = Dataset(str(sound_set(tmp_path / "set", rows=40)))
     stats = count(dataset, sample=10)
-    assert (stats.rows, stats.pairs, stats.read) == (40, 80, 10)
+    assert (stats.rows, stats.pairs, stats.measured) == (40, 80, 10)
     assert stats.instructions.words.total() == 20
-    assert count(dataset, sample=40).read == count(dataset, sample=99).read == 40
+    assert count(dataset, sample=40).measured == count(dataset, sample=99).measured == 40
     texts = [
         instruct_row(number) | {"messages": [turn("user", f"{number}?", image=True), turn("assistant", "A.")]}
         for number in range(40)
@@ -80,7 +79,7 @@ def test_rows_without_an_id_or_with_nulls_count_too(tmp_path: Path) -> None:
     dataset = Dataset(str(write_set(tmp_path / "set", rows, schema=schema)))
     stats = count(dataset)
     assert (stats.rows, stats.images, stats.pairs, stats.rounds) == (3, 0, 2, {0: 2, 2: 1})
-    assert count(dataset, sample=2).read == 2
+    assert count(dataset, sample=2).measured == 2
 
 
 def test_what_has_no_conversations_is_told(tmp_path: Path) -> None:
@@ -89,10 +88,11 @@ def test_what_has_no_conversations_is_told(tmp_path: Path) -> None:
         count(Dataset(str(folder)))
 
 
-def test_the_card_s_tables_are_read_back() -> None:
-    card = """# A set
+@pytest.mark.parametrize("first_column", ["step", "station"])
+def test_the_tables_of_a_card_are_read_back(first_column: str) -> None:
+    card = f"""# A set
 
-| station | in | kept | dropped |
+| {first_column} | in | kept | dropped |
 | --- | ---: | ---: | --- |
 | extract (articles) | 28 | 25 | 2 malformed XML, 1 a \\| b &amp; c |
 | converse (figures) | 1,042 | 1,042 | |
@@ -103,17 +103,18 @@ def test_the_card_s_tables_are_read_back() -> None:
 
 | licence | rows |
 """
-    stations, rules = counts_of_card(card)
-    assert stations == [
-        StationLine("extract (articles)", 28, 25, "2 malformed XML, 1 a | b & c"),
-        StationLine("converse (figures)", 1042, 1042, ""),
+    steps, rules = counts_of_card(card)
+    assert steps == [
+        CardStep("extract (articles)", 28, 25, "2 malformed XML, 1 a | b & c"),
+        CardStep("converse (figures)", 1042, 1042, ""),
     ]
     assert rules == {"no_image_claim": 1204}
     assert counts_of_card("no tables") == ([], {})
 
 
-def test_the_middle_and_the_mean() -> None:
+def test_quantiles_means_and_spreads() -> None:
     lengths = {1: 2, 5: 1, 100: 1}
     assert [quantile(lengths, share) for share in (0.5, 0.51, 0.75, 0.99)] == [1, 5, 5, 100]
     assert mean(lengths) == 26.75
-    assert (quantile({}, 0.5), mean({})) == (0, 0)
+    assert spread(lengths, 1) == [1, 1, 26.8, 100, 100]
+    assert (quantile({}, 0.5), mean({}), spread({}, 1)) == (0, 0, [])

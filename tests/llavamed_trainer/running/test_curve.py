@@ -1,29 +1,38 @@
 """The loss curve of a card."""
 
+import math
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageColor
 
+from llavamed_data.charts import LIGHT
 from llavamed_trainer.running.curve import draw_curve, thin
 
 
 def blue(picture: Path) -> list[tuple[int, int]]:
+    """The pixels that have the colour of the curve."""
     image = Image.open(picture).convert("RGB")
     width, height = image.size
     pixels = image.load()
-    return [(x, y) for x in range(width) for y in range(height) if pixels[x, y] == (0x1F, 0x5F, 0xBF)]
+    colour = ImageColor.getrgb(LIGHT["first"])
+    return [(x, y) for x in range(width) for y in range(height) if pixels[x, y] == colour]
 
 
 def test_a_falling_loss_falls(tmp_path: Path) -> None:
     draw_curve([(10, 2.0), (20, 1.0), (30, 0.0)], tmp_path / "loss.png")
     line = blue(tmp_path / "loss.png")
-    first, last = min(line), max(line)
-    assert first[0] <= 112
-    assert last[0] >= 1248
-    assert first[1] < 70  # 2.0 of a scale to 2.1, from the top
-    assert last[1] > 560  # 0 is the lowest line
+    (left, top), (right, bottom) = min(line), max(line)
+    assert left < 110
+    assert right > 1340
+    assert top < 30  # 2.0 is the highest line of the scale
+    assert bottom > 560  # 0 is the lowest
+
+
+def test_a_loss_that_is_no_number_is_a_gap(tmp_path: Path) -> None:
+    draw_curve([(1, 2.0), (2, 2.0), (3, math.nan), (4, math.inf), (5, 1.0), (6, 1.0)], tmp_path / "loss.png")
+    assert not [x for x, _ in blue(tmp_path / "loss.png") if 600 < x < 1000]
 
 
 def test_the_same_losses_give_the_same_bytes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.stats.phrases import first_sentence, load_parser, phrases, top_phrases
+from llavamed_data.stats.verb_noun import count_verb_nouns, first_sentence, load_parser, most_frequent
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -40,7 +40,7 @@ def parser() -> "Language":
     ],
 )
 def test_verb_and_noun_of_a_sentence(parser: "Language", text: str, verb: str, noun: str) -> None:
-    assert phrases({text: 3}, parser) == {(verb, noun): 3}
+    assert count_verb_nouns({text: 3}, parser) == {(verb, noun): 3}
 
 
 def released(path: Path, rows: int) -> list[tuple[str, str, str]]:
@@ -56,7 +56,7 @@ def test_most_of_the_released_10k_instructions_come_out_as_published(
     alike = {"verb": 0, "both": 0}
     ours, theirs = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for text, verb, noun in lines:
-        ((found, _),) = phrases({first_sentence(text): 1}, parser).items()
+        ((found, _),) = count_verb_nouns({first_sentence(text): 1}, parser).items()
         wanted = (verb, "subfigure" if noun in ("sub", "-") else noun)  # their parser cut "sub-figure" in two
         alike["verb"] += found[0] == verb
         alike["both"] += found == wanted
@@ -72,7 +72,7 @@ def test_the_alignment_prompts_come_out_as_published(parser: "Language", shared_
     lines = released(shared_data / "verb_noun" / "pretrain_instruction_verb_noun.csv.gz", 100)
     assert len(lines) == 27
     wanted = Counter((verb, noun) for _, verb, noun in lines)
-    assert phrases(Counter(first_sentence(text) for text, _, _ in lines), parser) == wanted
+    assert count_verb_nouns(Counter(first_sentence(text) for text, _, _ in lines), parser) == wanted
 
 
 def test_only_the_first_sentence_counts() -> None:
@@ -85,14 +85,14 @@ def test_only_the_first_sentence_counts() -> None:
 
 def test_two_processes_count_what_one_does(parser: "Language") -> None:
     texts = {f"Describe the lesion {number} of the liver.": 1 + number % 3 for number in range(4_100)}
-    assert phrases(texts, parser, processes=2) == {("describe", "lesion"): sum(texts.values())}
+    assert count_verb_nouns(texts, parser, processes=2) == {("describe", "lesion"): sum(texts.values())}
 
 
 def test_the_most_frequent_first_and_ties_by_the_alphabet() -> None:
     whole = {("show", "cyst"): 2, ("show", "bone"): 2, ("see", "cyst"): 4, ("use", "it"): 1}
     counts = {**whole, ("see", ""): 9, ("", ""): 9}
-    assert top_phrases(counts, verbs=2, nouns=1) == {"see": {"cyst": 4}, "show": {"bone": 2}}
-    assert list(top_phrases(counts)) == ["see", "show", "use"]
+    assert most_frequent(counts, verbs=2, nouns=1) == {"see": {"cyst": 4}, "show": {"bone": 2}}
+    assert list(most_frequent(counts)) == ["see", "show", "use"]
 
 
 def test_without_spacy_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
