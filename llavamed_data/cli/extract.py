@@ -26,7 +26,7 @@ def extract(
 
     Example: python -m llavamed_data extract --source jats:articles --out pairs.parquet
     """
-    from llavamed_data.cli.tables import show_stations
+    from llavamed_data.cli.tables import show_steps
     from llavamed_data.console.progress import progress_bars
     from llavamed_data.engine.open import open_engine
     from llavamed_data.pipeline.builds.pairs import extract_to_file
@@ -44,5 +44,5 @@ def extract(
             ),
         )
     if not quiet:
-        show_stations(summary, Console())
+        show_steps(summary, Console())
         Console().print(f"{out}: {summary.steps[-1].tally.kept:,} pairs", soft_wrap=True, highlight=False)

@@ -1,4 +1,4 @@
-"""`show` and `browse`: a dataset's rows, in the terminal and in a browser."""
+"""`show` and `browse`: the rows of a dataset in the terminal and in a browser."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,14 +9,14 @@ from rich.text import Text
 
 from llavamed_data.console.options import option
 
-Set = Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")]
+DatasetArgument = Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")]
 
 
 def show(
-    dataset: Set,
+    dataset: DatasetArgument,
     ids: Annotated[list[str], typer.Argument(help="Ids of rows.")],
     images: Annotated[
-        Path, option(help="Where image files go, if the terminal cannot show pictures.")
+        Path, option(help="Folder for image files where the terminal cannot show pictures.")
     ] = Path(".llavamed/show"),
 ) -> None:
     """Show rows with their pictures and conversations.
@@ -25,12 +25,12 @@ def show(
     """
     from llavamed_data.dataset.reader import Dataset
     from llavamed_data.errors import UsageError
-    from llavamed_data.show.names import FileNames
+    from llavamed_data.show.image_files import ImageFileNames
     from llavamed_data.show.terminal import show_row
 
     opened = Dataset(dataset)
     found = opened.find(ids)
-    names, console = FileNames(), Console(highlight=False)
+    names, console = ImageFileNames(), Console(highlight=False)
     for name in ids:
         if name in found:
             show_row(opened.row(found[name]), console, files=images, names=names)
@@ -41,7 +41,7 @@ def show(
 
 
 def browse(
-    dataset: Set,
+    dataset: DatasetArgument,
     out: Annotated[
         Path | None, option(help="Write one self-contained page instead of serving.", show_default=False)
     ] = None,
@@ -52,23 +52,23 @@ def browse(
         str, option(help="With --out: only rows that hold these words.", show_default="all")
     ] = "",
     domain: Annotated[str, option(help="With --out: only rows of this domain.", show_default="all")] = "",
-    limit: Annotated[int, option(min=1, help="With --out: most rows.")] = 200,
+    limit: Annotated[int, option(min=1, help="With --out: number of rows at most.")] = 200,
 ) -> None:
-    """Look through a dataset in a browser: search, domains, pages, pictures.
+    """Look through a dataset in a browser, by words and by domain.
 
     Example: python -m llavamed_data browse llava-med/60k-im
     """
     from llavamed_data.dataset.reader import Dataset
     from llavamed_data.io.atomic import atomic_path
-    from llavamed_data.show.choice import Wanted
     from llavamed_data.show.pages import single_page
+    from llavamed_data.show.search import RowFilter
     from llavamed_data.show.server import BrowseServer
 
     opened, console = Dataset(dataset), Console(highlight=False)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(out) as aside:
-            aside.write_text(single_page(opened, Wanted(words, domain), limit=limit), encoding="utf-8")
+            aside.write_text(single_page(opened, RowFilter(words, domain), limit=limit), encoding="utf-8")
         console.print(Text(f"{out}: open it in a browser"), soft_wrap=True)
         return
     with BrowseServer(opened, port) as server:

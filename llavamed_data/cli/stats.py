@@ -1,4 +1,4 @@
-"""`stats`: what a dataset holds, as a page and pictures."""
+"""`stats`: counts of what a dataset holds, as a page and pictures."""
 
 import json
 import sys
@@ -20,17 +20,18 @@ def stats(
     out: Annotated[
         Path | None,
         option(
-            help="Folder for index.html and one PNG a chart.",
+            help="Folder for index.html and one PNG for each chart.",
             show_default="DATASET/stats for one folder, else stats/NAMES",
         ),
     ] = None,
     sample: Annotated[
         int | None,
-        option(min=1, help="Measure texts on so many conversations.", show_default="all"),
+        option(min=1, help="Number of conversations on which texts are measured.", show_default="all"),
     ] = None,
-    seed: Annotated[int, option(help="Chooses the sample.")] = 0,
+    seed: Annotated[int, option(help="Seed that chooses the sample.")] = 0,
     no_verbs: Annotated[
-        bool, option("--no-verbs", help="Leave out verbs and nouns: seconds, and no parser needed.")
+        bool,
+        option("--no-verbs", help="Leave out verbs and nouns, which need a parser and most of the time."),
     ] = False,
     spacy_model: Annotated[str | None, option(help="Parser to use.", show_default="en_core_web_sm")] = None,
     as_json: AsJson = False,
@@ -39,7 +40,7 @@ def stats(
     """Show what a dataset holds: verbs and nouns, domains, turns, lengths, licences, cleaning.
 
     A report in the dataset's own folder (`stats`) is published with it, and the published card shows its pictures.
-    With --json the numbers go to standard output and no file is written.
+    With --json the numbers are printed to standard output and no file is written.
 
     Example: python -m llavamed_data stats llava-med/60k-im
     """

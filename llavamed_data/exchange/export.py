@@ -18,7 +18,7 @@ from llavamed_data.exchange.manifest import Manifest
 from llavamed_data.exchange.tars import TarShards
 from llavamed_data.exchange.values import check_types, to_json
 from llavamed_data.io.atomic import atomic_folder
-from llavamed_data.show.names import FileNames, kind_of_image
+from llavamed_data.show.image_files import ImageFileNames, image_type
 from llavamed_data.version import __version__
 
 BATCH_ROWS = 16
@@ -70,7 +70,7 @@ def export_dataset(
         raise LlavaMedError(f"the column images of {opened.name} holds no {{bytes, path}}: run validate")
     if out.resolve().is_relative_to(opened.folder.resolve()):
         raise UsageError(f"{out} lies inside the dataset: choose a folder beside it with --out")
-    names, rows = FileNames(), {}
+    names, rows = ImageFileNames(), {}
     images = 0
     with atomic_folder(out) as folder:
         for split in opened.splits:
@@ -97,7 +97,7 @@ class _Counted:
                 self._on_progress(f"export {self.split}", self.rows, len(self._dataset))
 
 
-def _write_files(rows: _Counted, folder: Path, chosen: Format, names: FileNames) -> int:
+def _write_files(rows: _Counted, folder: Path, chosen: Format, names: ImageFileNames) -> int:
     """A file of rows, and image files in a folder beside it; how many of these are new."""
     images, new = folder / IMAGES, 0
     images.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def _write_files(rows: _Counted, folder: Path, chosen: Format, names: FileNames)
     return new
 
 
-def _write_tars(rows: _Counted, folder: Path, chosen: Format, _: FileNames) -> int:
+def _write_tars(rows: _Counted, folder: Path, chosen: Format, _: ImageFileNames) -> int:
     """Tar files of samples; how many images they hold."""
     written = 0
     with TarShards(folder, rows.split) as tars:
@@ -130,7 +130,7 @@ def _write_tars(rows: _Counted, folder: Path, chosen: Format, _: FileNames) -> i
                 name = None
                 if image and image["bytes"] is not None:
                     place = f".{index}" if index else ""
-                    name = f"{key}{place}{kind_of_image(image['bytes'])[0]}"
+                    name = f"{key}{place}{image_type(image['bytes'])[0]}"
                     files[name] = image["bytes"]
                 pictures.append(image and Picture(name, image["path"]))  # type: ignore[union-attr]
             record = to_json(chosen.form.record(row, pictures)).encode()
@@ -139,7 +139,7 @@ def _write_tars(rows: _Counted, folder: Path, chosen: Format, _: FileNames) -> i
     return written
 
 
-def _image_name(image: Row | None, row: Row, names: FileNames) -> tuple[str | None, bool]:
+def _image_name(image: Row | None, row: Row, names: ImageFileNames) -> tuple[str | None, bool]:
     if not image or image["bytes"] is None:
         return None, False
     return names.name(image["bytes"], image["path"], row.get("id"))

@@ -1,7 +1,8 @@
-"""A dataset as HTML: what its rows say is text, whatever it looks like; no script but our own may run."""
+"""Renders rows of a dataset as HTML in which their texts stay text and no script but the package's own may run."""
 
 import base64
 import hashlib
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,23 +15,24 @@ from markupsafe import Markup
 from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Dataset, Row
-from llavamed_data.show.choice import COLUMNS, Finder, Wanted
-from llavamed_data.show.pictures import as_jpeg, thumbnail
+from llavamed_data.show.image_files import thumbnail
+from llavamed_data.show.search import TEXT_COLUMNS, RowFilter, RowSearch
 
 PAGE_ROWS = 24
-"""Rows a page."""
+"""Rows on a page."""
 
 SERVED_POLICY = (
     "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
-"""What a page that is served may do: show pictures of this server, and ask it for other pages. No script at all."""
+"""The content security policy of a served page: pictures and other pages of this server, and no script at all."""
 
-_SIDE = 480
+_THUMBNAIL = 480
+"""Pixels of the longer side."""
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class PageRow:
     """A row as a page shows it.
 
     Attributes:
@@ -39,7 +41,7 @@ class Card:
         turns: (role, text).
         mentions: plain text each.
         facts: one line each.
-        pictures: addresses of its images; "" for one that cannot be shown.
+        images: addresses of its images; "" for one that cannot be shown.
     """
 
     number: int
@@ -49,24 +51,24 @@ class Card:
     turns: Sequence[tuple[str, str]]
     mentions: Sequence[str]
     facts: Sequence[str]
-    pictures: Sequence[str]
+    images: Sequence[str]
 
 
 def served_page(
-    dataset: Dataset, finder: Finder, domains: Mapping[str, int], wanted: Wanted, page: int
+    dataset: Dataset, search: RowSearch, domains: Mapping[str, int], wanted: RowFilter, page: int
 ) -> str:
-    """One page of the rows that are wanted, the first page being 1; pictures are asked of the server."""
-    numbers = finder.find(wanted)
+    """One page of the rows that are looked for, the first page being 1; the browser asks the server for the images."""
+    numbers = search.find(wanted)
     last = max(1, -(-len(numbers) // PAGE_ROWS))
     page = min(max(page, 1), last)
     chosen = numbers[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
 
-    def pictures(number: int, count: int) -> list[str]:
+    def addresses(number: int, count: int) -> list[str]:
         return [f"/image/{number}/{index}" for index in range(count)]
 
     return _render(
         dataset,
-        [_card(dataset, number, pictures) for number in chosen],
+        [_page_row(dataset, number, addresses) for number in chosen],
         served=True,
         policy=SERVED_POLICY,
         domains=domains,
@@ -77,17 +79,17 @@ def served_page(
     )
 
 
-def single_page(dataset: Dataset, wanted: Wanted, *, limit: int) -> str:
-    """The first `limit` rows that are wanted as one file that asks for nothing, with search and paging of its own.
+def single_page(dataset: Dataset, wanted: RowFilter, *, limit: int) -> str:
+    """The first `limit` rows that are looked for as one file that loads nothing, with search and paging of its own.
 
-    The script in it is the one that its policy names by hash: no other can run.
+    Its policy names its script by hash, so that no other can run.
     """
-    numbers = Finder(dataset).find(wanted)
+    numbers = RowSearch(dataset).find(wanted)
 
-    def pictures(number: int, _: int) -> list[str]:
+    def addresses(number: int, _: int) -> list[str]:
         return [_inline(image) for image in dataset.row(number, ["images"]).get("images") or ()]
 
-    cards = [_card(dataset, number, pictures) for number in numbers[:limit]]
+    cards = [_page_row(dataset, number, addresses) for number in numbers[:limit]]
     domains: dict[str, int] = {}
     for card in cards:
         if card.domain:
@@ -108,21 +110,21 @@ def single_page(dataset: Dataset, wanted: Wanted, *, limit: int) -> str:
         found=len(numbers),
         page=1,
         last=1,
-        script=Markup(script),  # noqa: S704  (ours, from a file of the package)
+        script=Markup(script),  # noqa: S704  (a file of the package)
     )
 
 
-def _render(dataset: Dataset, cards: Sequence[Card], **more: Any) -> str:
+def _render(dataset: Dataset, cards: Sequence[PageRow], **more: Any) -> str:
     template = _environment().get_template("browse.html.j2")
     return template.render(
         name=printable_line(dataset.name, 80), rows=len(dataset), cards=cards, **{"script": "", **more}
     )
 
 
-def _card(dataset: Dataset, number: int, pictures: Callable[[int, int], list[str]]) -> Card:
-    row = dataset.row(number, [*COLUMNS, "images.list.element.path"])
+def _page_row(dataset: Dataset, number: int, addresses: Callable[[int, int], list[str]]) -> PageRow:
+    row = dataset.row(number, [*TEXT_COLUMNS, "images.list.element.path"])
     facts = [row.get(name) for name in ("figure_label", "pmcid", "license")]
-    return Card(
+    return PageRow(
         number=number,
         id=_text(row.get("id")),
         domain=_text(row.get("domain")),
@@ -130,7 +132,7 @@ def _card(dataset: Dataset, number: int, pictures: Callable[[int, int], list[str
         turns=[(printable_line(role, 20), printable(text)) for role, text in turns_of(row.get("messages"))],
         mentions=[_text(mention) for mention in row.get("inline_mentions") or ()],
         facts=[printable_line(str(fact), 80) for fact in facts if fact],
-        pictures=pictures(number, len(row.get("images") or ())),
+        images=addresses(number, len(row.get("images") or ())),
     )
 
 
@@ -139,8 +141,13 @@ def _text(value: object) -> str:
 
 
 def _inline(image: Row | None) -> str:
-    small = thumbnail(image.get("bytes") if image else None, _SIDE, _SIDE)
-    return f"data:image/jpeg;base64,{base64.b64encode(as_jpeg(small)).decode()}" if small else ""
+    """The image within its own address, as a small JPEG; "" for one that does not decode."""
+    small = thumbnail(image.get("bytes") if image else None, _THUMBNAIL, _THUMBNAIL)
+    if small is None:
+        return ""
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The pages of a dataset on this machine alone."""
+"""Serves the pages of a dataset to browsers on this machine alone."""
 
 import re
 from http import HTTPStatus
@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.show.choice import Finder, Wanted
-from llavamed_data.show.names import kind_of_image
+from llavamed_data.show.image_files import image_type
 from llavamed_data.show.pages import SERVED_POLICY, served_page
+from llavamed_data.show.search import RowFilter, RowSearch
 
 HOST = "127.0.0.1"
 
@@ -33,8 +33,8 @@ class BrowseServer(ThreadingHTTPServer):
 
     def __init__(self, dataset: Dataset, port: int = 0) -> None:
         self.dataset = dataset
-        self.finder = Finder(dataset)
-        self.domains = self.finder.domains()
+        self.search = RowSearch(dataset)
+        self.domains = self.search.domains()
         super().__init__((HOST, port), _Handler)
 
     @property
@@ -67,8 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _page(self, query: dict[str, list[str]]) -> None:
         words, domain, page = (query.get(name, [""])[0] for name in ("q", "domain", "page"))
         number = int(page) if page.isascii() and page.isdigit() and len(page) < 10 else 1
-        wanted = Wanted(words[:500], domain[:100])
-        text = served_page(self.server.dataset, self.server.finder, self.server.domains, wanted, number)
+        wanted = RowFilter(words[:500], domain[:100])
+        text = served_page(self.server.dataset, self.server.search, self.server.domains, wanted, number)
         self._send(HTTPStatus.OK, text.encode("utf-8", "replace"), "text/html; charset=utf-8")
 
     def _image(self, number: int, index: int) -> None:
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
             data = self.server.dataset.row(number, ["images"])["images"][index]["bytes"]
         except (IndexError, KeyError, TypeError):
             data = None
-        kind = kind_of_image(data)[1] if isinstance(data, bytes) else ""
+        kind = image_type(data)[1] if isinstance(data, bytes) else ""
         if kind not in _SHOWN:
             return self._send(HTTPStatus.NOT_FOUND, b"no such image", "text/plain; charset=utf-8")
         return self._send(HTTPStatus.OK, data, kind, keep=True)

@@ -1,8 +1,9 @@
-"""One row in the terminal: its picture in half blocks, its conversation, where it comes from."""
+"""Prints one row of a dataset in the terminal: its images as coloured blocks, its conversation, its origin."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from rich.color import Color
 from rich.console import Console, Group, RenderableType
@@ -16,97 +17,83 @@ from rich.text import Text
 from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Row
-from llavamed_data.show.names import FileNames
-from llavamed_data.show.pictures import thumbnail
+from llavamed_data.show.image_files import ImageFileNames, thumbnail
 
-_WIDEST = 72
-_TALLEST = 44
+_MOST_CHARACTERS_WIDE = 72
+_MOST_PIXELS_HIGH = 44
 _COLOURS = {"user": "bold cyan", "assistant": "bold green"}
-_FACTS = ("figure_label", "pmcid", "pmid", "license", "question_type", "answer_type", "language")
+_ORIGIN = ("figure_label", "pmcid", "pmid", "license", "question_type", "answer_type", "language")
+_PROVENANCE = ("recipe", "source", "generator", "model")
 
 
-def show_row(row: Row, console: Console, *, files: Path, names: FileNames) -> None:
+def show_row(row: Row, console: Console, *, files: Path, names: ImageFileNames) -> None:
     """Prints a row; nothing in it can act on the terminal.
 
     Args:
         row: all columns.
-        console: where to.
-        files: where its images are written, if the terminal has not the colours for a picture.
-        names: the names given in `files` so far.
+        console: what to print on.
+        files: folder to which its images are written where the terminal does not show colours.
+        names: gives the images their names in that folder.
     """
-    console.print(Rule(_heading(row), align="left", style="dim"))
+    heading = [printable_line(str(row.get("id")), 120)]
+    if row.get("domain"):
+        heading.append(printable_line(str(row["domain"])))
+    console.print(Rule(Text(" · ".join(heading), style="bold"), align="left", style="dim"))
     for picture in _pictures(row, console, files, names):
         console.print(Padding(picture, (1, 0, 0, 2)))
-    console.print(Padding(Group(*_texts(row)), (1, 0, 1, 2)))
+    console.print(Padding(Group(_texts(row), _origin(row)), (1, 0, 1, 2)))
 
 
 def half_blocks(image: Image.Image) -> Segments:
-    """An image as lines of ▀, two pixels a character: the upper one its colour, the lower one its ground."""
-    pixels = image.convert("RGB").load()
-    if pixels is None:
-        return Segments([])
+    """An image as lines of ▀, two pixels a character: the upper one its colour, the lower one its background."""
+    lines = np.asarray(image.convert("RGB")).tolist()
     segments = []
-    for top in range(0, image.height - 1, 2):
-        for x in range(image.width):
-            upper, lower = (Color.from_rgb(*pixels[x, y]) for y in (top, top + 1))  # type: ignore[misc]
-            segments.append(Segment("▀", Style(color=upper, bgcolor=lower)))
+    for upper_line, lower_line in zip(lines[::2], lines[1::2], strict=False):  # an odd last line is left out
+        for upper, lower in zip(upper_line, lower_line, strict=True):
+            style = Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
+            segments.append(Segment("▀", style))
         segments.append(Segment.line())
     return Segments(segments)
 
 
-def _heading(row: Row) -> Text:
-    parts = [
-        printable_line(str(row.get("id")), 120),
-        *([printable_line(str(row["domain"]))] if row.get("domain") else []),
-    ]
-    return Text(" · ".join(parts), style="bold")
-
-
-def _pictures(row: Row, console: Console, files: Path, names: FileNames) -> Iterator[RenderableType]:
-    images: Sequence[Row | None] = row.get("images") or []
-    if not images:
+def _pictures(row: Row, console: Console, files: Path, names: ImageFileNames) -> Iterator[RenderableType]:
+    """Each image as blocks where the terminal has the colours, else the path of the file that it is written to."""
+    if not row.get("images"):
         yield Text("no image", style="dim")
-    for image in images:
+    colours = console.is_terminal and console.color_system in ("256", "truecolor", "windows")
+    width = min(_MOST_CHARACTERS_WIDE, console.width - 4)
+    for image in row.get("images") or ():
         data = image.get("bytes") if image else None
-        width = min(_WIDEST, console.width - 4)
-        small = thumbnail(data, width, _TALLEST) if _has_colours(console) else None
+        small = thumbnail(data, width, _MOST_PIXELS_HIGH) if colours else None
         if small is not None:
             yield half_blocks(small)
         elif isinstance(data, bytes):
-            yield Text(str(_written(data, image, row, files, names)), style="underline")
+            name, _ = names.name(data, image.get("path"), row.get("id"))
+            files.mkdir(parents=True, exist_ok=True)
+            path = files / name
+            path.unlink(missing_ok=True)  # it may be a link to a file elsewhere
+            path.write_bytes(data)
+            yield Text(str(path), style="underline")
         else:
             yield Text("an image without its bytes", style="dim")
 
 
-def _has_colours(console: Console) -> bool:
-    return console.is_terminal and console.color_system in ("256", "truecolor", "windows")
-
-
-def _written(data: bytes, image: Row | None, row: Row, files: Path, names: FileNames) -> Path:
-    name, _ = names.name(data, image.get("path") if image else None, row.get("id"))
-    files.mkdir(parents=True, exist_ok=True)
-    path = files / name
-    path.unlink(missing_ok=True)  # what lies there may be a link
-    path.write_bytes(data)
-    return path
-
-
-def _texts(row: Row) -> Iterator[RenderableType]:
-    said = Table.grid(padding=(0, 2))
-    said.add_column(no_wrap=True)
-    said.add_column()
+def _texts(row: Row) -> Table:
+    """The turns of the conversation, then caption and mentions."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column()
     for role, text in turns_of(row.get("messages")):
-        said.add_row(Text(printable_line(role, 12), style=_COLOURS.get(role, "bold")), Text(printable(text)))
-    context = [
-        ("caption", row.get("caption")),
-        *(("mention", each) for each in row.get("inline_mentions") or ()),
-    ]
-    said.add_row()
-    for name, text in context:
+        table.add_row(Text(printable_line(role, 12), style=_COLOURS.get(role, "bold")), Text(printable(text)))
+    table.add_row()
+    mentions = [("mention", mention) for mention in row.get("inline_mentions") or ()]
+    for name, text in [("caption", row.get("caption")), *mentions]:
         if text:
-            said.add_row(Text(name, style="dim"), Text(printable(str(text))))
-    yield said
-    facts = [str(row[name]) for name in _FACTS if row.get(name)]
-    origin = row.get("provenance") or {}
-    facts += [str(origin[name]) for name in ("recipe", "source", "generator", "model") if origin.get(name)]
-    yield Text("\n" + " · ".join(printable_line(fact, 80) for fact in facts), style="dim")
+            table.add_row(Text(name, style="dim"), Text(printable(str(text))))
+    return table
+
+
+def _origin(row: Row) -> Text:
+    provenance = row.get("provenance") or {}
+    stated = [row.get(name) for name in _ORIGIN] + [provenance.get(name) for name in _PROVENANCE]
+    return Text("\n" + " · ".join(printable_line(str(value), 80) for value in stated if value), style="dim")

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llavamed_data.exchange import FORMATS, export_dataset, import_dataset
-from llavamed_data.show.names import FileNames
+from llavamed_data.show.image_files import ImageFileNames
 from tests.llavamed_data.exchange.rows import png, read
 from tests.llavamed_data.validation.sets import instruct_row, write_set
 
@@ -56,7 +56,7 @@ def test_path_tricks_stay_inside_the_folder(tmp_path: Path, form: str) -> None:
 @example([(b"1", "A"), (b"1", "a"), (b"2", "a")])
 @given(st.lists(st.tuples(st.binary(max_size=2), st.none() | st.text(max_size=8)), max_size=12))
 def test_one_file_for_the_same_image_and_never_one_for_two(images: list[tuple[bytes, str | None]]) -> None:
-    names = FileNames()
+    names = ImageFileNames()
     held: dict[str, bytes] = {}
     spelled: dict[str, str] = {}
     for data, wish in images:

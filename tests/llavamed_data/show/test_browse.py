@@ -13,7 +13,7 @@ import pytest
 
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.show import BrowseServer, single_page
-from llavamed_data.show.choice import Wanted
+from llavamed_data.show.search import RowFilter
 from tests.llavamed_data.show.hostile import ATTACKS, browser, hostile_set, rows
 from tests.llavamed_data.validation.sets import instruct_row, sound_set, turn, write_set
 
@@ -125,7 +125,7 @@ def test_a_hostile_row_adds_no_element_and_no_attribute(tmp_path: Path) -> None:
         served = [
             ask(server, f"/?q={quote(attack)}&domain={quote(attack)}")[2].decode() for attack in ATTACKS
         ]
-    for text in (*served, single_page(Dataset(str(folder)), Wanted(), limit=50)):
+    for text in (*served, single_page(Dataset(str(folder)), RowFilter(), limit=50)):
         page = Elements(text)
         assert page.tags - OURS <= {"script"}
         assert not [name for name in page.attributes if name.startswith("on") or name in ("srcdoc", "style")]
@@ -142,7 +142,7 @@ def test_no_script_of_a_hostile_row_runs_in_chromium(tmp_path: Path, served: boo
             address = server.address
         else:
             (tmp_path / "page.html").write_text(
-                single_page(Dataset(str(folder)), Wanted(), limit=50), "utf-8"
+                single_page(Dataset(str(folder)), RowFilter(), limit=50), "utf-8"
             )
             address = (tmp_path / "page.html").as_uri()
         watched.page.goto(address)
@@ -160,7 +160,7 @@ def test_no_script_of_a_hostile_row_runs_in_chromium(tmp_path: Path, served: boo
 
 def test_the_single_page_searches_and_turns_pages_by_itself(tmp_path: Path) -> None:
     folder = write_set(tmp_path / "set", [instruct_row(number) for number in range(40)])
-    (tmp_path / "page.html").write_text(single_page(Dataset(str(folder)), Wanted(), limit=30), "utf-8")
+    (tmp_path / "page.html").write_text(single_page(Dataset(str(folder)), RowFilter(), limit=30), "utf-8")
     with browser() as watched:
         page = watched.page
         page.goto((tmp_path / "page.html").as_uri())

@@ -9,7 +9,7 @@ from PIL import Image
 from rich.console import Console
 
 from llavamed_data.show import show_row
-from llavamed_data.show.names import FileNames
+from llavamed_data.show.image_files import ImageFileNames
 from llavamed_data.show.terminal import half_blocks
 from tests.llavamed_data.show import hostile
 from tests.llavamed_data.validation.sets import instruct_row
@@ -22,7 +22,7 @@ def shown(row: dict[str, Any], files: Path, *, terminal: bool) -> str:
     console = Console(
         file=file, force_terminal=terminal, color_system="truecolor" if terminal else None, width=80
     )
-    show_row(row, console, files=files, names=FileNames())
+    show_row(row, console, files=files, names=ImageFileNames())
     return file.getvalue()
 
 
