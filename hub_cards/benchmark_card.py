@@ -1,24 +1,22 @@
-"""The card of a benchmark for visual question answering, whose rows are others' work in the project's form."""
+"""The card of a benchmark for visual question answering: the work of its authors in the form of this project's sets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from hub_cards.dataset_card import BUILT_BY, StationCounts, size_category
-from hub_cards.markdown import environment
+from hub_cards.dataset_card import BUILT_BY, StepCounts, size_category
+from hub_cards.markdown import render
 
 
 @dataclass(frozen=True, slots=True)
 class SplitSizes:
-    """One split.
+    """Sizes of one split of a benchmark.
 
     Attributes:
         name: `train`, `validation` or `test`.
-        built: `images`, `rows`, `open`, `closed` → how many; None where the source does not state answer types.
-        paper: the same as Table 8 states it; None for what it does not count.
-        num_bytes, download_bytes: of the Arrow tables, of the Parquet files.
+        built: `images`, `rows`, `open`, `closed` → number; None where the source does not state answer types.
+        paper: the same as Table 8 of the paper states it; None for a split or a number that it does not state.
+        num_bytes, download_bytes: size of the Arrow tables and of the Parquet files.
     """
 
     name: str
@@ -33,18 +31,19 @@ class BenchmarkCard:
     """Everything that a benchmark's card states.
 
     Attributes:
-        name: folder name (`vqa-rad`).
-        title: as people call it.
+        name: name of the folder (`vqa-rad`).
+        title: the benchmark's own name.
         about: one sentence on what it holds.
-        license: of the benchmark, as the Hub knows it.
-        license_note: who states it.
-        homepage, citation, published: of the benchmark; the last is a year.
+        license: of the benchmark, by the Hub's identifier.
+        license_note: a sentence on who states the licence.
+        homepage, citation: of the benchmark.
+        published: year in which the benchmark was published.
         languages: of the questions that are here.
         features: `Features` in the form of a card's YAML.
         splits: in their order.
         domains: domain → rows, where the source states it.
         source: name of the source, without a path.
-        stations: what happened on the way.
+        steps: what each step of the pipeline kept and dropped.
         notes: further sentences for the reader.
         version: of the toolkit.
     """
@@ -62,25 +61,19 @@ class BenchmarkCard:
     splits: Sequence[SplitSizes]
     domains: Mapping[str, int]
     source: str
-    stations: Sequence[StationCounts]
+    steps: Sequence[StepCounts]
     notes: Sequence[str]
     version: str
 
 
 def render_benchmark_card(card: BenchmarkCard) -> str:
-    """The card as Markdown with YAML metadata; values from data stay inert in both."""
-    metadata = yaml.safe_dump(_metadata(card), sort_keys=False, allow_unicode=True, width=110)
-    body = environment().get_template("benchmark.md.j2").render(card=card, built_by=BUILT_BY)
-    return f"---\n{metadata}---\n{body}"
-
-
-def _metadata(card: BenchmarkCard) -> dict[str, Any]:
+    """The card as Markdown with YAML metadata."""
     rows = {split.name: split.built["rows"] or 0 for split in card.splits}
     splits = [
         {"name": split.name, "num_bytes": split.num_bytes, "num_examples": rows[split.name]}
         for split in card.splits
     ]
-    return {
+    metadata = {
         "pretty_name": card.title,
         "license": card.license,
         "language": list(card.languages),
@@ -100,3 +93,4 @@ def _metadata(card: BenchmarkCard) -> dict[str, Any]:
             "dataset_size": sum(split.num_bytes for split in card.splits),
         },
     }
+    return render("benchmark.md.j2", metadata, card=card, built_by=BUILT_BY)

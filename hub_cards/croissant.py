@@ -1,4 +1,4 @@
-"""Croissant metadata (MLCommons, version 1.0) of a dataset: what crawlers and other tools than the Hub read."""
+"""Croissant metadata (MLCommons, version 1.0) of a dataset, which crawlers and tools other than the Hub's read."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,10 +7,10 @@ from typing import Any
 from hub_cards.benchmark_card import BenchmarkCard
 from hub_cards.dataset_card import DatasetCard
 
-FILE_NAME = "croissant.json"
+CROISSANT_FILE = "croissant.json"
 
 _TYPES = {"string": "sc:Text", "int64": "sc:Integer"}
-"""Types of a card's features that a Croissant field can state; images and messages are structures and have none."""
+"""Type of a feature → type of a Croissant field; images and messages are structures and have none."""
 
 _PAPER = (
     "Li et al., LLaVA-Med: Training a Large Language-and-Vision Assistant for Biomedicine in One Day, "
@@ -21,13 +21,14 @@ _LICENSES = {
     "cc0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
     "cc-by-4.0": "https://creativecommons.org/licenses/by/4.0/",
 }
-"""The addresses of licences, by the Hub's identifiers."""
+"""The Hub's identifier of a licence → its address."""
 
-_PLAIN = (
+_TERMS = (
     "citeAs column conformsTo extract field fileProperty fileObject fileSet format includes isLiveDataset jsonPath key "
     "md5 parentField path recordSet references regex repeated replace samplingRate separator source subField transform "
     "equivalentProperty"
 )
+"""The terms of Croissant's own vocabulary that a document may use without a prefix."""
 
 
 def render_croissant(card: DatasetCard | BenchmarkCard) -> str:
@@ -49,7 +50,7 @@ def render_croissant(card: DatasetCard | BenchmarkCard) -> str:
 
 
 def _dataset(card: DatasetCard) -> dict[str, Any]:
-    """What is stated of a set that the toolkit made."""
+    """What the metadata state of a set that the toolkit made."""
     dated = {"datePublished": card.source_date} if card.source_date else {}
     return {
         "description": f"{card.title}: {card.rows:,} rows, {card.images:,} images; recipe {card.name}.",
@@ -63,7 +64,7 @@ def _dataset(card: DatasetCard) -> dict[str, Any]:
 
 
 def _benchmark(card: BenchmarkCard) -> dict[str, Any]:
-    """What is stated of a benchmark, which is its authors' work."""
+    """What the metadata state of a benchmark, which is its authors' work."""
     return {
         "description": f"{card.about} {card.license_note}",
         "license": _LICENSES.get(card.license, card.license_note),
@@ -77,7 +78,7 @@ def _benchmark(card: BenchmarkCard) -> dict[str, Any]:
 
 
 def _shards(splits: Sequence[str], split: str) -> str:
-    """The id of a split's files: no two objects of a document share one."""
+    """The id of a split's files, which differs from the split's own: an id is unique in a document."""
     return "shards" if len(splits) == 1 else f"{split}-shards"
 
 
@@ -129,7 +130,7 @@ def _context() -> Mapping[str, Any]:
         "dct": "http://purl.org/dc/terms/",
         "rai": "http://mlcommons.org/croissant/RAI/",
         "sc": "https://schema.org/",
-        **{name: f"cr:{name}" for name in _PLAIN.split()},
+        **{name: f"cr:{name}" for name in _TERMS.split()},
         "conformsTo": "dct:conformsTo",
         "data": {"@id": "cr:data", "@type": "@json"},
         "dataType": {"@id": "cr:dataType", "@type": "@vocab"},

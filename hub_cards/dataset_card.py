@@ -1,24 +1,35 @@
 """The card of a dataset: what it is, how it was made, what was dropped, and under which terms it may be used."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
-import yaml
-
-from hub_cards.markdown import environment
+from hub_cards.markdown import inert, render
 
 BUILT_BY = "<!-- built by llavamed_data -->"
 """Stands in every card that `build` writes: only a folder whose card holds it is replaced."""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
+_BEGIN, _END = "<!-- statistics -->", "<!-- end of statistics -->"
+_STATISTICS = re.compile(rf"{_BEGIN}\n.*?{_END}\n\n?", re.DOTALL)
+_AFTER_STATISTICS = "\n## How it was made\n"
+
 
 @dataclass(frozen=True, slots=True)
-class StationCounts:
-    """What one station did to one unit; `entered` = `kept` + all of `dropped`."""
+class StepCounts:
+    """What one step of the pipeline did to one unit.
 
-    station: str
+    Attributes:
+        step: its name (`acquire`).
+        unit: what it counts: `articles`, `figures`, `images` or `rows`.
+        entered, kept: how many came in and how many went on.
+        dropped: reason → how many were dropped; `entered` = `kept` + all of them.
+    """
+
+    step: str
     unit: str
     entered: int
     kept: int
@@ -30,20 +41,21 @@ class DatasetCard:
     """Everything that a dataset card states.
 
     Attributes:
-        name: recipe and folder name (`60k-im`).
-        title: as people call it.
+        name: name of the recipe and of the folder (`60k-im`).
+        title: name of the dataset in a heading.
         schema: `alignment`, `instruct` or `eval`.
         split: `train` or `test`.
         features: `Features` in the form of a card's YAML.
-        rows, images, num_bytes, download_bytes: sizes; `num_bytes` of the Arrow tables.
+        rows, images: number of rows and of images.
+        num_bytes, download_bytes: size of the Arrow tables and of the Parquet files.
         domains, licenses: value → rows.
         source: name of the source, without a path.
         source_date: ISO date of the inventory or copy, if it states one.
-        generator: who wrote the conversations.
-        model: the model that was asked, where one was.
-        rules: cleaning rule → how many conversations' rounds it touched.
-        shortage: why there are fewer figures than the recipe wants, or "".
-        stations: what happened on the way.
+        generator: what wrote the conversations.
+        model: the language model that was asked, if one was.
+        rules: cleaning rule → number of conversations' rounds that it touched.
+        shortage: why there are fewer figures than the recipe asks for, or "".
+        steps: what each step of the pipeline kept and dropped.
         notes: further sentences for the reader (a released copy's identity, what --keep-eval-articles did).
         version: of the toolkit.
     """
@@ -65,7 +77,7 @@ class DatasetCard:
     model: str | None
     rules: Mapping[str, int]
     shortage: str
-    stations: Sequence[StationCounts]
+    steps: Sequence[StepCounts]
     notes: Sequence[str]
     version: str
 
@@ -75,28 +87,24 @@ class DatasetCard:
         return self.source == "sample"
 
 
+class CardPicture(NamedTuple):
+    """A picture beside a card: what it shows, and its path relative to the card."""
+
+    caption: str
+    path: str
+
+
 def render_dataset_card(card: DatasetCard) -> str:
-    """The card as Markdown with YAML metadata; values from data stay inert in both."""
-    metadata = yaml.safe_dump(_metadata(card), sort_keys=False, allow_unicode=True, width=110)
-    body = environment().get_template("dataset.md.j2").render(card=card, built_by=BUILT_BY)
-    return f"---\n{metadata}---\n{body}"
-
-
-def size_category(rows: int) -> str:
-    """The Hub's word for so many rows."""
-    return next((label for bound, label in _SIZES if rows < bound), "1M<n<10M")
-
-
-def _metadata(card: DatasetCard) -> dict[str, Any]:
+    """The card as Markdown with YAML metadata."""
     split = {"name": card.split, "num_bytes": card.num_bytes, "num_examples": card.rows}
-    return {
+    synthetic = ["synthetic"] if card.synthetic else []
+    metadata = {
         "pretty_name": card.title + (" (synthetic sample)" if card.synthetic else ""),
         "license": "cc-by-nc-4.0",
         "language": ["en"],
         "task_categories": ["visual-question-answering", "image-text-to-text"],
         "size_categories": [size_category(card.rows)],
-        "tags": ["medical", "biology", "llava-med", "pubmed-central"]
-        + (["synthetic"] if card.synthetic else []),
+        "tags": ["medical", "biology", "llava-med", "pubmed-central", *synthetic],
         "configs": [
             {"config_name": "default", "data_files": [{"split": card.split, "path": f"data/{card.split}-*"}]}
         ],
@@ -107,3 +115,35 @@ def _metadata(card: DatasetCard) -> dict[str, Any]:
             "dataset_size": card.num_bytes,
         },
     }
+    return render("dataset.md.j2", metadata, card=card, built_by=BUILT_BY)
+
+
+def size_category(rows: int) -> str:
+    """The Hub's name for sets of this size (`1K<n<10K`)."""
+    return next((label for bound, label in _SIZES if rows < bound), "1M<n<10M")
+
+
+def with_pictures(card: str, pictures: Sequence[CardPicture], *, page: str | None = None) -> str:
+    """Puts a section of statistics into a card, in place of an earlier one; without pictures there is no section.
+
+    Args:
+        card: Markdown with YAML metadata.
+        pictures: in the order in which they are shown.
+        page: path, relative to the card, of the page that has the numbers.
+    """
+    card = _STATISTICS.sub("", card)
+    if not pictures:
+        return card
+    lines = [_BEGIN, "## Statistics", ""]
+    for picture in pictures:
+        caption = inert(picture.caption)
+        lines += [f"![{caption}]({quote(picture.path)})", "", caption, ""]
+    if page:
+        lines += [
+            f"[{quote(page)}]({quote(page)}) has the numbers: download it and open it in a browser.",
+            "",
+        ]
+    section = "\n".join([*lines, _END]) + "\n"
+    if _AFTER_STATISTICS in card:
+        return card.replace(_AFTER_STATISTICS, f"\n{section}{_AFTER_STATISTICS}", 1)
+    return f"{card.rstrip()}\n\n{section}"

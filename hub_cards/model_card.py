@@ -5,12 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
-from hub_cards.markdown import environment
+from hub_cards.markdown import render
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-"""What the Hub takes for a dataset's name in a card."""
+"""The form of a repository's name on the Hub."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +16,7 @@ class TrainingData:
     """A dataset that a checkpoint was trained on.
 
     Attributes:
-        name: repository or folder name.
+        name: of its repository or folder.
         revision: commit or tag, if known.
         license: of the dataset.
     """
@@ -30,7 +28,14 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One score: `benchmark` and `split`, the metric's own name, its value, and how it was asked."""
+    """One score of a model.
+
+    Attributes:
+        benchmark, split: what was asked.
+        metric: name of the metric.
+        value: of the metric, in per cent.
+        prompt: form of the prompt (`plain`, `options`).
+    """
 
     benchmark: str
     split: str
@@ -45,16 +50,16 @@ class ModelCard:
 
     Attributes:
         name: of the checkpoint.
-        base_model: repository it was trained from; None for one assembled from parts.
+        base_model: repository of the model that it was trained from; None for one assembled from parts.
         recipe: name of the training recipe.
         source: table of the paper, or "released code", that the recipe follows.
         settings: hyper-parameter → value.
-        data: what it was trained on.
-        results: what it scored.
-        losses: (step, loss), for the loss curve's table.
+        data: the datasets that it was trained on.
+        results: its scores.
+        losses: (training step, loss), for the table beside the loss curve.
         version: of the toolkit.
-        picture: of the loss curve, a file beside the card.
-        library: what loads it: `transformers`, or `peft` for an adapter.
+        picture: name of the loss curve's file beside the card.
+        library: what loads the checkpoint: `transformers`, or `peft` for an adapter.
     """
 
     name: str
@@ -72,11 +77,6 @@ class ModelCard:
 
 def render_model_card(card: ModelCard) -> str:
     """The card as Markdown with YAML metadata, results as the Hub's `model-index`."""
-    metadata = yaml.safe_dump(_metadata(card), sort_keys=False, allow_unicode=True, width=110)
-    return f"---\n{metadata}---\n{environment().get_template('model.md.j2').render(card=card)}"
-
-
-def _metadata(card: ModelCard) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "license": "cc-by-nc-4.0",
         "language": ["en"],
@@ -90,7 +90,7 @@ def _metadata(card: ModelCard) -> dict[str, Any]:
         metadata["base_model"] = card.base_model
     if card.results:
         metadata["model-index"] = [{"name": card.name, "results": [_result(each) for each in card.results]}]
-    return metadata
+    return render("model.md.j2", metadata, card=card)
 
 
 def _result(result: Result) -> dict[str, Any]:

@@ -34,6 +34,6 @@ def with_published_card(
         text = (folder / CARD).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{folder / CARD} is not UTF-8 text: build the set again") from error
-    text = with_pictures(text, report_pictures(folder), more=f"{REPORT_FOLDER}/{REPORT_PAGE}")
+    text = with_pictures(text, report_pictures(folder), page=f"{REPORT_FOLDER}/{REPORT_PAGE}")
     card = published_card(text, folder.resolve().name, repo_id, related).encode()
     return [LocalFile(CARD, card, len(card)) if file.name == CARD else file for file in files]

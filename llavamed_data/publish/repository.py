@@ -10,7 +10,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
-from hub_cards.dataset_card import BUILT_BY
+from hub_cards import BUILT_BY
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.publish.faults import address
 from llavamed_data.publish.folder import CARD

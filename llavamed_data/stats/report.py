@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hub_cards import Picture
+from hub_cards import CardPicture
 from llavamed_data.charts import Spec, page_colours, to_png, to_svg
 from llavamed_data.console.printable import printable_line
 from llavamed_data.errors import LlavaMedError
@@ -83,7 +83,7 @@ def write_report(sets: Sequence[DatasetStats], out: Path) -> list[Path]:
     return written
 
 
-def report_pictures(dataset: Path) -> list[Picture]:
+def report_pictures(dataset: Path) -> list[CardPicture]:
     """The pictures of the report in a dataset's folder, with paths relative to that folder; [] without a report.
 
     Raises:
@@ -95,7 +95,8 @@ def report_pictures(dataset: Path) -> list[Picture]:
     try:
         captions = json.loads(path.read_text(encoding="utf-8"))
         named = [
-            Picture(str(caption), f"{REPORT_FOLDER}/{Path(name).name}") for name, caption in captions.items()
+            CardPicture(str(caption), f"{REPORT_FOLDER}/{Path(name).name}")
+            for name, caption in captions.items()
         ]
     except (ValueError, AttributeError) as error:
         raise LlavaMedError(

@@ -22,7 +22,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from hub_cards.dataset_card import BUILT_BY
+from hub_cards import BUILT_BY
 from llavamed_data.pipeline.steps.assemble import Record, write_split
 from llavamed_data.pipeline.steps.image_store import digest_of
 from tests.conftest import CHECKOUT

@@ -1,4 +1,4 @@
-"""Verbs and nouns: first sentences parsed once each, against every text parsed whole with the same parser."""
+"""Times the search for verbs and nouns: each first sentence parsed once, against every text parsed whole."""
 
 import random
 from collections import Counter

@@ -8,7 +8,7 @@ from huggingface_hub import DatasetCard as HubCard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub_cards import DatasetCard, StationCounts, render_dataset_card
+from hub_cards import DatasetCard, StepCounts, render_dataset_card
 
 CARD = DatasetCard(
     name="60k-im",
@@ -28,7 +28,7 @@ CARD = DatasetCard(
     model=None,
     rules={},
     shortage="1,234 of 60,000: the source has no more figures",
-    stations=[StationCounts("acquire", "figures", 1300, 1234, {"image missing": 66})],
+    steps=[StepCounts("acquire", "figures", 1300, 1234, {"image missing": 66})],
     notes=[],
     version="0.1.0",
 )
@@ -54,10 +54,11 @@ def test_the_size_category_follows_from_the_rows(rows: int, size: str) -> None:
     assert metadata(render_dataset_card(replace(CARD, rows=rows)))["size_categories"] == [size]
 
 
-def test_the_card_says_what_was_made_from_what_and_what_fell() -> None:
+def test_the_card_says_what_was_made_from_what_and_what_was_dropped() -> None:
     text = render_dataset_card(CARD)
     assert "1,234 of 60,000: the source has no more figures." in text
     assert "source: pmc-cloud, as of 2026-11-01" in text
+    assert "| step | in | kept | dropped |" in text
     assert "| acquire (figures) | 1,300 | 1,234 | 66 image missing |" in text
     assert "may not be the most\ncurrent one" in text
     assert "without a language model" in text

@@ -40,7 +40,7 @@ def test_the_card_states_recipe_data_losses_and_limits() -> None:
     assert "**Not for clinical use**" in text
 
 
-def test_nothing_is_said_of_what_there_is_not() -> None:
+def test_a_card_has_no_section_for_what_is_not_known() -> None:
     text = render_model_card(replace(CARD, base_model=None, results=[], losses=[]))
     assert "model-index" not in text
     assert "base_model" not in text
@@ -50,7 +50,9 @@ def test_nothing_is_said_of_what_there_is_not() -> None:
 
 def test_a_picture_of_the_loss_stands_before_its_table() -> None:
     text = render_model_card(replace(CARD, picture="loss.png"))
-    assert "## Loss\n\n![Loss over the steps of the run](loss.png)\n\n| step | loss |" in text
+    assert (
+        "## Loss\n\n![Loss over the training steps of the run](loss.png)\n\n| training step | loss |" in text
+    )
     assert "![" not in render_model_card(CARD)
 
 

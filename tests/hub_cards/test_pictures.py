@@ -1,17 +1,17 @@
-"""Pictures get into a card once, replace older ones, and leave all else as it was."""
+"""Pictures are put into a card once, take the place of older ones, and leave the rest of the card as it was."""
 
 from huggingface_hub import DatasetCard as HubCard
 from markdown_it import MarkdownIt
 
-from hub_cards import Picture, render_dataset_card, with_pictures
+from hub_cards import CardPicture, render_dataset_card, with_pictures
 from tests.hub_cards.test_dataset_card import CARD
 
 PLAIN = render_dataset_card(CARD)
-PICTURES = [Picture("Images by domain", "stats/images.png"), Picture("Rounds", "stats/rounds.png")]
+PICTURES = [CardPicture("Images by domain", "stats/images.png"), CardPicture("Rounds", "stats/rounds.png")]
 
 
 def test_pictures_come_before_how_it_was_made_and_leave_the_metadata() -> None:
-    text = with_pictures(PLAIN, PICTURES, more="stats/index.html")
+    text = with_pictures(PLAIN, PICTURES, page="stats/index.html")
     sources = [
         child.attrs["src"]
         for token in MarkdownIt().parse(HubCard(text).text)
@@ -32,11 +32,11 @@ def test_a_second_report_takes_the_place_of_the_first_and_none_leaves_the_card_a
 
 
 def test_a_caption_stays_text() -> None:
-    text = with_pictures(PLAIN, [Picture("](javascript:x) <script>", "stats/a b).png")])
+    text = with_pictures(PLAIN, [CardPicture("](javascript:x) <script>", "stats/a b).png")])
     assert "<script" not in MarkdownIt().render(text)
     assert 'src="stats/a%20b%29.png"' in MarkdownIt().render(text)
 
 
-def test_a_card_of_another_make_gets_them_at_its_end() -> None:
+def test_a_card_that_the_toolkit_did_not_write_gets_them_at_its_end() -> None:
     text = with_pictures("---\nlicense: cc0-1.0\n---\n# Mine\n", PICTURES)
     assert text.startswith("---\nlicense: cc0-1.0\n---\n# Mine\n\n<!-- statistics -->\n## Statistics\n")

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hub_cards import BenchmarkCard, SplitSizes, render_benchmark_card, render_croissant
-from hub_cards.croissant import FILE_NAME as CROISSANT
+from hub_cards import CROISSANT_FILE, BenchmarkCard, SplitSizes, render_benchmark_card, render_croissant
 from llavamed_data.dataset.messages import messages, provenance
 from llavamed_data.dataset.schema import features
 from llavamed_data.errors import UsageError
@@ -311,8 +310,8 @@ def _card(
         ],
         domains=sum((Counter(each.domains) for each in written.values()), Counter[str]()),
         source=files.name,
-        stations=[counts_of(step) for step in build.summary.steps_of(benchmark.name)],
+        steps=[counts_of(step) for step in build.summary.steps_of(benchmark.name)],
         notes=notes,
         version=__version__,
     )
-    return {"README.md": render_benchmark_card(card), CROISSANT: render_croissant(card)}
+    return {"README.md": render_benchmark_card(card), CROISSANT_FILE: render_croissant(card)}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hub_cards.dataset_card import BUILT_BY
+from hub_cards import BUILT_BY
 from llavamed_data.engine import Engine, LocalEngine
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.io.locks import lock_work_folder

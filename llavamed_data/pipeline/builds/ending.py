@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hub_cards import DatasetCard, StationCounts, render_croissant, render_dataset_card
-from hub_cards.croissant import FILE_NAME as CROISSANT
+from hub_cards import CROISSANT_FILE, DatasetCard, StepCounts, render_croissant, render_dataset_card
 from llavamed_data.dataset.schema import features
 from llavamed_data.engine import Engine
 from llavamed_data.pipeline.builds.options import BuildOptions
@@ -128,16 +127,16 @@ def recipe_card(
             model=model,
             rules=rules or {},
             shortage=shortage,
-            stations=[counts_of(step) for step in build.summary.steps_of(recipe.name)],
+            steps=[counts_of(step) for step in build.summary.steps_of(recipe.name)],
             notes=notes,
             version=__version__,
         )
-        return {"README.md": render_dataset_card(card), CROISSANT: render_croissant(card)}
+        return {"README.md": render_dataset_card(card), CROISSANT_FILE: render_croissant(card)}
 
     return render
 
 
-def counts_of(step: SummaryLine) -> StationCounts:
+def counts_of(step: SummaryLine) -> StepCounts:
     """The counts of a step, for a card."""
     tally = step.tally
-    return StationCounts(step.name, step.unit, tally.entered, tally.kept, step.dropped)
+    return StepCounts(step.name, step.unit, tally.entered, tally.kept, step.dropped)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from hub_cards.dataset_card import BUILT_BY
+from hub_cards import BUILT_BY
 from llavamed_data.pipeline.steps.assemble import Record, write_split
 from llavamed_data.pipeline.steps.image_store import digest_of
 from tests.llavamed_data.validation.sets import instruct_row

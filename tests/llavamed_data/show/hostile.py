@@ -1,4 +1,4 @@
-"""A dataset whose every text tries to be something else, and the browser that would fall for it."""
+"""A dataset whose texts try to be markup, scripts or terminal codes, and a browser in which they would run."""
 
 import shutil
 from collections.abc import Iterator
@@ -78,8 +78,8 @@ def hostile_set(folder: Path) -> Path:
     return folder
 
 
-class Watched:
-    """A page that notes what it should not do."""
+class WatchedPage:
+    """A page in a browser with a record of what it requested and which dialogs it opened."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -88,21 +88,21 @@ class Watched:
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
 
-    def poke(self) -> None:
-        """Does what a reader does: opens all, points at all, and waits."""
+    def open_and_point(self) -> None:
+        """Opens every folded part, moves the pointer over the page, and waits."""
         self.page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
         for place in ((60, 200), (300, 400), (600, 600)):
             self.page.mouse.move(*place)
         self.page.wait_for_timeout(200)
 
-    def inert(self, *allowed: str) -> bool:
-        """No script of the data ran, no window opened, nothing was asked of anybody but `allowed`."""
-        strangers = [url for url in self.requests if not url.startswith((*allowed, "data:"))]
-        return not strangers and not self.dialogs and self.page.evaluate("window.pwned === undefined")
+    def is_inert(self, *allowed: str) -> bool:
+        """Whether no script of the data ran, no dialog opened and nothing was requested but what is `allowed`."""
+        requested = [url for url in self.requests if not url.startswith((*allowed, "data:"))]
+        return not requested and not self.dialogs and self.page.evaluate("window.pwned === undefined")
 
 
 @contextmanager
-def browser(**page: Any) -> Iterator[Watched]:
+def browser(**page: Any) -> Iterator[WatchedPage]:
     """A page in headless Chromium; the test is skipped where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
     if CHROMIUM is None:
@@ -111,6 +111,6 @@ def browser(**page: Any) -> Iterator[Watched]:
     with playwright.sync_playwright() as running:
         opened = running.chromium.launch(executable_path=CHROMIUM, args=flags)
         try:
-            yield Watched(opened.new_page(**page))
+            yield WatchedPage(opened.new_page(**page))
         finally:
             opened.close()

@@ -1,4 +1,4 @@
-"""Pages of a dataset: what is asked for is found, and what a row says stays text."""
+"""Pages of a dataset: searches find rows, and the texts of rows stay text."""
 
 import http.client
 import re
@@ -43,7 +43,7 @@ def ids(body: bytes) -> list[str]:
     return re.findall(r"<h2>(\S+) <small>", body.decode())
 
 
-def test_pages_words_and_domains(tmp_path: Path) -> None:
+def test_rows_are_found_by_page_words_and_domain(tmp_path: Path) -> None:
     odd = instruct_row(3) | {
         "messages": [turn("user", "Is a Torus there?", image=True), turn("assistant", "Yes.")]
     }
@@ -61,7 +61,7 @@ def test_pages_words_and_domains(tmp_path: Path) -> None:
         assert b"12 of 60 rows" in ask(server, "/?domain=mri")[2]
 
 
-def test_pictures_are_the_files_own_bytes(tmp_path: Path) -> None:
+def test_images_are_served_byte_for_byte(tmp_path: Path) -> None:
     given = [instruct_row(number) for number in range(9)]
     with serving(write_set(tmp_path / "set", given)) as server:
         status, headers, body = ask(server, "/image/7/0")
@@ -86,7 +86,7 @@ def test_only_this_machine_is_answered(tmp_path: Path) -> None:
             assert ask(server, "/", host)[0] == 403
 
 
-def test_markup_that_calls_itself_an_image_is_not_served(tmp_path: Path) -> None:
+def test_markup_in_place_of_an_image_is_not_served(tmp_path: Path) -> None:
     with serving(hostile_set(tmp_path / "set")) as server:
         for number in (0, 1):
             assert ask(server, f"/image/{number}/0")[0] == 404
@@ -146,15 +146,15 @@ def test_no_script_of_a_hostile_row_runs_in_chromium(tmp_path: Path, served: boo
             )
             address = (tmp_path / "page.html").as_uri()
         watched.page.goto(address)
-        watched.poke()
-        assert watched.inert(address)
+        watched.open_and_point()
+        assert watched.is_inert(address)
         assert watched.page.locator("article").count() == len(ATTACKS)
         shown = watched.page.locator("article dd").first.inner_text()
         assert shown == ATTACKS[0]
         if served:
             watched.page.goto(f"{address}?q={quote(ATTACKS[2])}")
-            watched.poke()
-            assert watched.inert(address)
+            watched.open_and_point()
+            assert watched.is_inert(address)
             assert watched.page.locator("article").count() == 1
 
 

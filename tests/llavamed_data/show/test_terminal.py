@@ -1,4 +1,4 @@
-"""A row in the terminal: picture, conversation, origin, and nothing that acts on the terminal."""
+"""A row in the terminal: its picture, conversation and origin, and nothing in it that acts on the terminal."""
 
 import io
 import re
@@ -43,7 +43,7 @@ def test_each_character_is_two_pixels() -> None:
     assert file.getvalue().startswith("\x1b[38;2;1;2;3;48;2;4;5;6m▀")
 
 
-def test_elsewhere_the_file_is_written_and_named(tmp_path: Path) -> None:
+def test_without_colours_the_image_is_written_to_a_file_and_its_path_shown(tmp_path: Path) -> None:
     row = instruct_row(1)
     text = shown(row, tmp_path / "files", terminal=False)
     (path,) = (tmp_path / "files").iterdir()
@@ -69,7 +69,7 @@ def test_markup_of_the_terminal_library_is_text(tmp_path: Path) -> None:
     assert "[bold]x[/bold] [link=http://192.0.2.1]y[/link] :smile:" in shown(row, tmp_path, terminal=False)
 
 
-def test_a_link_where_a_picture_goes_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_file_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "files" / "1_F1.jpg").symlink_to(tmp_path / "mine.txt")

@@ -1,4 +1,4 @@
-"""What is counted, against counts made by hand."""
+"""Counts of datasets, against counts made by hand."""
 
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def test_rows_without_an_id_or_with_nulls_count_too(tmp_path: Path) -> None:
     assert count(dataset, sample=2).measured == 2
 
 
-def test_what_has_no_conversations_is_told(tmp_path: Path) -> None:
+def test_a_set_without_conversations_is_an_error(tmp_path: Path) -> None:
     folder = write_set(tmp_path / "set", [{"id": "1"}], schema=pa.schema([("id", pa.string())]), shards=1)
     with pytest.raises(LlavaMedError, match="has no column messages"):
         count(Dataset(str(folder)))

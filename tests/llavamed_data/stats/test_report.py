@@ -53,14 +53,14 @@ def test_a_hostile_set_adds_no_element_to_the_page(tmp_path: Path) -> None:
         etree.fromstring(svg)
 
 
-def test_the_page_runs_nothing_and_asks_for_nothing(tmp_path: Path) -> None:
+def test_the_page_runs_no_script_and_loads_nothing(tmp_path: Path) -> None:
     folder = hostile_set(tmp_path / "set")
     (tmp_path / "page.html").write_text(render_page([count(Dataset(str(folder)))]), encoding="utf-8")
     address = (tmp_path / "page.html").as_uri()
     for scheme, ground in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 25, 32)")):
         with browser(color_scheme=scheme) as watched:
             watched.page.goto(address)
-            watched.poke()
-            assert watched.inert(address)
+            watched.open_and_point()
+            assert watched.is_inert(address)
             assert watched.page.evaluate("getComputedStyle(document.body).backgroundColor") == ground
             assert ATTACKS[0] in watched.page.locator("body").inner_text()

@@ -104,6 +104,6 @@ def test_without_spacy_there_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) 
         load_parser()
 
 
-def test_a_model_that_is_not_there_is_told() -> None:
+def test_an_unknown_spacy_model_is_an_error() -> None:
     with pytest.raises(UsageError, match="spaCy finds no model 'xx_no_such': name an installed one"):
         load_parser("xx_no_such")

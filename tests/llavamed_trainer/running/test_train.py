@@ -57,7 +57,7 @@ def test_the_card_states_the_run(train: Train, tmp_path: Path) -> None:
     assert "recipe `stage1` (section 4, Table 4" in text
     assert re.search(r"\| sets\d+/drawn \| files [0-9a-f]{12} \| cc-by-nc-4.0 \|", text)
     assert "| learning\\_rate | 0.002 |" in text
-    assert "![Loss over the steps of the run](loss.png)" in text
+    assert "![Loss over the training steps of the run](loss.png)" in text
     assert len(re.findall(r"^\| \d+ \| \d+\.\d{4} \|$", text, re.MULTILINE)) == 8
     assert "Not for clinical use" in text
     assert (tmp_path / "run" / "loss.png").stat().st_size > 1000
