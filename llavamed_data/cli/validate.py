@@ -1,4 +1,4 @@
-"""`validate`: is a dataset what it should be."""
+"""`validate`: checks a dataset."""
 
 import json
 import sys
@@ -18,9 +18,11 @@ def validate(
 
     Example: python -m llavamed_data validate llava-med/60k-im
     """
+    from llavamed_data.console.progress import progress_bars
     from llavamed_data.validation import validate as run
 
-    report = run(dataset)
+    with progress_bars(quiet=as_json) as on_progress:
+        report = run(dataset, on_progress=on_progress)
     if as_json:
         json.dump(report.to_dict(), sys.stdout, indent=1)
         sys.stdout.write("\n")

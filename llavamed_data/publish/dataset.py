@@ -1,12 +1,10 @@
 """Publishing one dataset."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from huggingface_hub import DatasetCard, HfApi, constants
 
 from llavamed_data.console.progress import ProgressCallback
@@ -110,14 +108,11 @@ class Job:
 
     def check_sound(self, on_progress: ProgressCallback | None) -> None:
         """Raises LlavaMedError where `validate` finds any fault."""
-        report = validate(
-            str(self.folder), on_progress=_counted(self.folder, on_progress) if on_progress else None
-        )
+        report = validate(str(self.folder), on_progress=on_progress)
         if report.ok:
             return
         first, count = report.faults[0], report.totals.total()
-        place = " ".join(str(part) for part in (first.file, first.row, first.field) if part is not None)
-        what = f"{place}: {first.message}" if place else first.message
+        what = f"{first.place}: {first.message}" if first.place else first.message
         raise LlavaMedError(
             f"{self.folder} is faulty, so nothing was sent: {what} (fault 1 of {count:,}; "
             f"python -m llavamed_data validate {self.folder} lists them)"
@@ -181,26 +176,6 @@ class Job:
         with told(f"tagging {commit[:7]}, which is published, as {tag}", repo_id):
             self.login.api.create_tag(repo_id, tag=tag, revision=commit, repo_type=KIND)
         return True
-
-
-def _counted(folder: Path, on_progress: ProgressCallback) -> Callable[[int], None]:
-    """Adds up what `validate` tells, for one who wants to know how much of the whole is done."""
-    total = sum(_rows(shard) for shard in folder.glob("data/*.parquet"))
-    done = 0
-
-    def count(rows: int) -> None:
-        nonlocal done
-        done += rows
-        on_progress("validate (rows)", done, total)
-
-    return count
-
-
-def _rows(shard: Path) -> int:
-    try:
-        return int(pq.read_metadata(shard).num_rows)
-    except (OSError, pa.ArrowException):
-        return 0  # `validate` tells what is wrong with it
 
 
 def _check_tag(api: HfApi, there: Repository, target: Target, files: Sequence[LocalFile]) -> None:

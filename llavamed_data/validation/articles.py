@@ -1,4 +1,4 @@
-"""The evaluation set's articles are unseen in training: which articles a set must not have, given its neighbours."""
+"""The check that no article of the evaluation set is in a training set beside it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -6,56 +6,61 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from llavamed_data.dataset.layout import UNREADABLE, Shard, articles_of, find_shards, recipe_of
+from llavamed_data.dataset.reader import Row
 from llavamed_data.dataset.schema import kind_of
 from llavamed_data.validation.checks import Check
-from llavamed_data.validation.report import Fault, Finding
-from llavamed_data.validation.rows import Row, shown
+from llavamed_data.validation.report import DatasetFault
+from llavamed_data.validation.rows import shorten
 
-TRAINING = ("alignment", "instruct")
+_TRAINING_KINDS = ("alignment", "instruct")
 
 
-def articles_elsewhere(
+def forbidden_articles(
     kind: str, shards: Sequence[Shard], beside: Iterable[Path]
-) -> tuple[dict[str, str], list[Fault]]:
-    """Articles (`pmcid` or `pmid`) that a set may not have → the set beside it that has them.
+) -> tuple[dict[str, str], list[DatasetFault]]:
+    """Articles (`pmcid` or `pmid`) that a dataset must not have → the dataset beside it that has them.
 
-    For a training set these are the articles of the evaluation sets beside it. For an evaluation set they are
-    those of its own that a training set has too: what is kept does not grow with the training sets.
+    For a training set these are the articles of the evaluation sets beside it. For an evaluation set they are those
+    of its own articles that a training set has too: memory does not grow with the training sets.
 
     Args:
-        kind: of the set in question.
-        shards: of the set in question.
-        beside: folders of the other sets.
+        kind: kind of the dataset that is validated.
+        shards: its shards.
+        beside: folders of the other datasets.
+
+    Returns:
+        The articles, and a fault for each dataset beside it that cannot be read.
     """
-    if kind not in (*TRAINING, "eval"):
+    if kind not in (*_TRAINING_KINDS, "eval"):
         return {}, []
-    rivals = TRAINING if kind == "eval" else ("eval",)
+    compared = _TRAINING_KINDS if kind == "eval" else ("eval",)
     own = _articles(shards) if kind == "eval" else None
-    elsewhere: dict[str, str] = {}
-    faults: list[Fault] = []
+    forbidden: dict[str, str] = {}
+    faults: list[DatasetFault] = []
     for folder in beside:
         try:
             others, _ = find_shards(folder)
-            if others and _kind(others[0].path) in rivals:
+            if others and _kind(others[0].path) in compared:
                 found = (article for shard in others for article in articles_of(shard.path))
-                elsewhere |= {article: folder.name for article in found if own is None or article in own}
+                forbidden |= {article: folder.name for article in found if own is None or article in own}
         except UNREADABLE as error:
             reason = f"{folder.name}, beside it, cannot be read, so its articles are not known: {error}"
-            faults.append(Fault(Check.ARTICLES, reason[:300]))
-    return elsewhere, faults
+            faults.append(DatasetFault(Check.ARTICLES, reason[:300]))
+    return forbidden, faults
 
 
-def article_findings(row: Row, elsewhere: Mapping[str, str]) -> list[Finding]:
-    """The row's article, if a set beside it has it and one of the two is for evaluation."""
-    return [
-        Finding(Check.ARTICLES, name, f"{shown(row[name])} is an article of {elsewhere[row[name]]} too")
-        for name in ("pmcid", "pmid")
-        if isinstance(row.get(name), str) and row[name] in elsewhere
-    ][:1]
+def article_faults(row: Row, forbidden: Mapping[str, str]) -> list[DatasetFault]:
+    """One fault if the row's article, by either identifier, is one of `forbidden_articles`."""
+    for name in ("pmcid", "pmid"):
+        article = row.get(name)
+        if isinstance(article, str) and article in forbidden:
+            message = f"{shorten(article)} is an article of {forbidden[article]} too"
+            return [DatasetFault(Check.ARTICLES, message, field=name)]
+    return []
 
 
 def _kind(path: Path) -> str | None:
-    """The kind of the set that `path` is a shard of; None if it is nobody's we know."""
+    """The kind of the dataset that `path` is a shard of; None if it does not have this toolkit's columns."""
     names = pq.read_schema(path).names
     return kind_of(names, recipe_of(path)) if "provenance" in names and "messages" in names else None
 
@@ -66,5 +71,5 @@ def _articles(shards: Sequence[Shard]) -> set[str]:
         try:
             articles.update(articles_of(shard.path))
         except UNREADABLE:
-            continue  # told as unreadable when its rows are read
+            continue  # reported when its rows are read
     return articles

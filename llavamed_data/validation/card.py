@@ -1,4 +1,4 @@
-"""The card's metadata: the YAML between the two lines of dashes that `README.md` begins with."""
+"""Checks of the card's metadata: the YAML between the two lines of dashes that `README.md` begins with."""
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
@@ -7,22 +7,23 @@ from typing import Any
 
 import yaml
 
+from llavamed_data.dataset.place import CARD
 from llavamed_data.dataset.schema import features
+from llavamed_data.errors import one_line
 from llavamed_data.validation.checks import Check
-from llavamed_data.validation.report import Finding
-from llavamed_data.validation.rows import shown
+from llavamed_data.validation.report import DatasetFault
+from llavamed_data.validation.rows import shorten
 
-CARD = "README.md"
-MAX_BYTES = 1 << 20
-FENCE = "---"
+_MAX_BYTES = 1 << 20
+_FENCE = "---"
 
 
-class CardUnreadable(Exception):  # noqa: N818  (what it says is the finding)
+class _UnreadableCardError(Exception):
     """Why there is no metadata to check."""
 
 
-class _PlainLoader(yaml.SafeLoader):
-    """The safe loader without aliases: a few hundred bytes of them can stand for gigabytes."""
+class _LoaderWithoutAliases(yaml.SafeLoader):
+    """The safe loader, which refuses aliases: a few hundred bytes of them can stand for gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -30,56 +31,55 @@ class _PlainLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
 
-def card_findings(
+def card_faults(
     folder: Path, kind: str, rows: Mapping[str, int], shards: Mapping[str, list[str]]
-) -> Iterator[Finding]:
+) -> Iterator[DatasetFault]:
     """What is wrong with the card.
 
     Args:
-        folder: of the dataset.
-        kind: of the set, whose features the card may state.
-        rows: split → rows in its shards.
+        folder: the dataset's folder.
+        kind: the kind of dataset, whose features the card may state.
+        rows: split → number of rows in its shards.
         shards: split → its files, relative to `folder`.
     """
     try:
-        metadata = read_metadata(folder / CARD)
-    except CardUnreadable as reason:
-        yield Finding(Check.CARD, None, str(reason))
+        metadata = _read_metadata(folder / CARD)
+    except _UnreadableCardError as reason:
+        yield _fault(Check.CARD, str(reason))
         return
     if not metadata.get("license"):
-        yield Finding(Check.LICENCE, "license", "the card's metadata state no licence")
+        yield _fault(Check.LICENCE, "the card's metadata state no licence", "license")
     info = _dataset_info(metadata)
     if "features" in info and info["features"] != features(kind)._to_yaml_list():
-        yield Finding(
-            Check.CARD, "dataset_info.features", "are not those of this kind of set; load_dataset uses them"
-        )
-    yield from _count_findings(info, rows)
-    yield from _file_findings(metadata, shards)
+        message = "are not those of this kind of set; load_dataset uses them"
+        yield _fault(Check.CARD, message, "dataset_info.features")
+    yield from _count_faults(info, rows)
+    yield from _data_file_faults(metadata, shards)
 
 
-def read_metadata(card: Path) -> dict[str, Any]:
-    """The metadata of a card.
+def _fault(check: Check, message: str, field: str | None = None) -> DatasetFault:
+    return DatasetFault(check, message, file=CARD, field=field)
 
-    Raises:
-        CardUnreadable: there are none that can be read.
-    """
+
+def _read_metadata(card: Path) -> dict[str, Any]:
+    """The metadata of a card; raises _UnreadableCardError if there are none that can be read."""
     if not card.is_file():
-        raise CardUnreadable("there is no card")
-    if card.stat().st_size > MAX_BYTES:
-        raise CardUnreadable(f"is over {MAX_BYTES:,} bytes")
+        raise _UnreadableCardError("there is no card")
+    if card.stat().st_size > _MAX_BYTES:
+        raise _UnreadableCardError(f"is over {_MAX_BYTES:,} bytes")
     try:
         text = card.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CardUnreadable(f"cannot be read: {error}") from error
+        raise _UnreadableCardError(f"cannot be read: {error}") from error
     first, *lines = (line.rstrip("\r") for line in text.split("\n"))
-    if first != FENCE or FENCE not in lines:
-        raise CardUnreadable("does not begin with metadata between two lines of ---")
+    if first != _FENCE or _FENCE not in lines:
+        raise _UnreadableCardError("does not begin with metadata between two lines of ---")
     try:
-        metadata = yaml.load("\n".join(lines[: lines.index(FENCE)]), Loader=_PlainLoader)  # noqa: S506
+        metadata = yaml.load("\n".join(lines[: lines.index(_FENCE)]), Loader=_LoaderWithoutAliases)  # noqa: S506  (a safe loader)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise CardUnreadable(f"its metadata are not YAML: {_first_line(error)}") from error
+        raise _UnreadableCardError(f"its metadata are not YAML: {one_line(error)}") from error
     if not isinstance(metadata, dict):
-        raise CardUnreadable(f"its metadata are {shown(metadata)}, not an object")
+        raise _UnreadableCardError(f"its metadata are {shorten(metadata)}, not an object")
     return metadata
 
 
@@ -90,24 +90,24 @@ def _dataset_info(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
     return only if isinstance(only, dict) else {}
 
 
-def _count_findings(info: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[Finding]:
+def _count_faults(info: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[DatasetFault]:
     stated = {
-        name if isinstance(name := split.get("name"), str) else shown(name): split.get("num_examples")
+        name if isinstance(name := split.get("name"), str) else shorten(name): split.get("num_examples")
         for split in _objects(info.get("splits"))
     }
     if not stated:
-        yield Finding(Check.COUNTS, "dataset_info.splits", "the card's metadata state no counts")
+        yield _fault(Check.COUNTS, "the card's metadata state no counts", "dataset_info.splits")
         return
     for split in sorted({*stated, *rows}):
         field = f"dataset_info.splits[{split}].num_examples"
         there = rows.get(split, 0)
         if split not in stated:
-            yield Finding(Check.COUNTS, field, f"is not stated, the shards hold {there:,}")
+            yield _fault(Check.COUNTS, f"is not stated, the shards hold {there:,}", field)
         elif type(stated[split]) is not int or stated[split] != there:
-            yield Finding(Check.COUNTS, field, f"is {shown(stated[split])}, the shards hold {there:,}")
+            yield _fault(Check.COUNTS, f"is {shorten(stated[split])}, the shards hold {there:,}", field)
 
 
-def _file_findings(metadata: Mapping[str, Any], shards: Mapping[str, list[str]]) -> Iterator[Finding]:
+def _data_file_faults(metadata: Mapping[str, Any], shards: Mapping[str, list[str]]) -> Iterator[DatasetFault]:
     """Where the card names data files, as the Hub lets it, `load_dataset` reads those and no others."""
     configs = metadata.get("configs")
     if configs is None:
@@ -122,9 +122,8 @@ def _file_findings(metadata: Mapping[str, Any], shards: Mapping[str, list[str]])
         ]
         missed = [file for file in files if not any(fnmatch(file, pattern) for pattern in patterns)]
         if missed:
-            yield Finding(
-                Check.CARD, "configs", f"leaves out {missed[0]} ({len(missed)} of {len(files)} shards)"
-            )
+            message = f"leaves out {missed[0]} ({len(missed)} of {len(files)} shards)"
+            yield _fault(Check.CARD, message, "configs")
 
 
 def _objects(value: object) -> list[dict[str, Any]]:
@@ -133,7 +132,3 @@ def _objects(value: object) -> list[dict[str, Any]]:
 
 def _strings(value: object) -> list[str]:
     return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)]
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)[:200]

@@ -1,18 +1,18 @@
-"""Does an image decode."""
+"""Which images a dataset may hold: those that decode to their last line."""
 
 import io
 
 from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
-"""What Pillow reads by itself (it opens MPO as JPEG); EPS would start another program on untrusted bytes."""
+"""The formats that Pillow decodes by itself (MPO as JPEG); EPS would start another program on untrusted bytes."""
 
 MAX_PIXELS = 2 * 89_478_485
-"""Where Pillow itself, and so `load_dataset`, refuses to open an image as a decompression bomb."""
+"""The number of pixels above which Pillow, and so `load_dataset`, refuses an image as a decompression bomb."""
 
 
 def image_fault(data: object) -> str | None:
-    """What keeps `data` from being decoded to its last line; None if nothing does.
+    """What keeps `data` from being decoded to its last line; None if nothing does, or if it is not bytes.
 
     A JPEG is decoded at an eighth of its size: every byte of it is read, and most of the arithmetic is saved.
     """
@@ -23,7 +23,7 @@ def image_fault(data: object) -> str | None:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                return f"has {image.width:,} × {image.height:,} pixels, the most is {MAX_PIXELS:,}"
+                return f"has {image.width:,} × {image.height:,} pixels, more than {MAX_PIXELS:,}"
             image.draft(image.mode, (1, 1))
             image.load()
     except Exception as error:  # Pillow's decoders raise anything on hostile bytes

@@ -1,40 +1,74 @@
-"""What was found: faults, how many of each, and how they are shown."""
+"""What a validation found: the checks by name, the faults, and the report that counts and shows them."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from enum import StrEnum
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.validation.checks import Check
+from llavamed_data.console.printable import printable
 
-FAULTS_A_CHECK = 20
-"""Faults of one check that are kept; the rest are counted."""
-
-ID_SHOWN = 120
+FAULTS_KEPT = 20
+"""How many faults of each check are kept; the rest are only counted."""
 
 
-class Finding(NamedTuple):
-    """What is wrong within a row whose place the caller knows; `field` is a path such as `messages[0].role`."""
+class Check(StrEnum):
+    """The checks of a dataset, by the names that tables, `--json` and the schemas' `x-check` use."""
 
-    check: Check
-    field: str | None
-    message: str
+    SHARDS = "shards"
+    """File names under `data/` are complete: `SPLIT-0000i-of-0000n.parquet`, every i once, nothing else."""
+    READABLE = "readable"
+    """Every shard is Parquet and can be read to its last row."""
+    COLUMNS = "columns"
+    """The columns are those of the schema, in its order."""
+    TYPES = "types"
+    """Arrow types and the `huggingface` metadata are those of the schema, so that images decode."""
+    ENCODING = "encoding"
+    """Every value can be read; strings are UTF-8."""
+    SCHEMA = "schema"
+    """Every row follows the JSON Schema (violations that have no check of their own)."""
+    IMAGES = "images"
+    """Every row has exactly one image; rows of `eval` may have lost it."""
+    IMAGE_DECODES = "image-decodes"
+    """The image decodes to its last line."""
+    IMAGE_PART = "image-part"
+    """Every row has exactly one image part, first in the first user turn."""
+    LITERAL_IMAGE = "literal-image"
+    """No text holds a literal `<image>`."""
+    ROLES = "roles"
+    """User and assistant take turns; the user begins, the assistant ends."""
+    EMPTY_TURN = "empty-turn"
+    """Every turn has a text."""
+    LEAKS = "leaks"
+    """No generated answer refers to the text that it was made from ("the caption says …")."""
+    IDS = "ids"
+    """No two rows of the dataset have the same id."""
+    LICENCE = "licence"
+    """Every row and the card state a licence."""
+    PROVENANCE = "provenance"
+    """Every row states its source; all rows of a dataset state one recipe."""
+    ARTICLES = "articles"
+    """No article is both in the evaluation set and in a training set beside it."""
+    CARD = "card"
+    """There is a card, and its metadata can be read."""
+    COUNTS = "counts"
+    """The card's counts are those of the shards."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong.
+class DatasetFault:
+    """One thing that is wrong with a dataset.
 
     Attributes:
-        check: which check found it.
-        message: what is wrong; one line, and short whatever the data hold.
-        file: relative to the dataset's folder; None where no file is at fault.
-        row: counted from 0 within `file`.
+        check: the check that found it.
+        message: what is wrong, on one line, cut to a bounded length.
+        file: the file, relative to the dataset's folder; None if no file is at fault.
+        row: the row's number within `file`, counted from 0.
         id: the row's id, cut to 120 characters.
-        field: the path within the row, such as `messages[0].content[1].text`.
+        field: the path within the row or the card, such as `messages[0].content[1].text`.
     """
 
     check: Check
@@ -44,40 +78,49 @@ class Fault:
     id: str | None = None
     field: str | None = None
 
+    @property
+    def place(self) -> str:
+        """File, row, id and field in one text; empty if none of them is known."""
+        return " ".join(part for part in self.place_cells() if part)
+
+    def place_cells(self) -> tuple[str, str, str, str]:
+        """File, row, id and field; those that are not known are empty."""
+        return self.file or "", "" if self.row is None else str(self.row), self.id or "", self.field or ""
+
 
 @dataclass(slots=True)
-class Report:
+class ValidationReport:
     """What `validate` found.
 
     Attributes:
-        dataset: as it was called for.
-        kind: whose schema the rows were held against; None if there was nothing to tell it from.
-        shards: files read.
-        rows: rows read.
-        faults: the first 20 of each check, in the order found.
-        totals: check → faults in all.
+        dataset: the folder or repository as the caller named it.
+        kind: the kind of dataset, which decides the schema; None if no shard could be read.
+        shards: number of files read.
+        rows: number of rows read.
+        faults: the first 20 faults of each check, in the order in which they were found.
+        totals: number of faults of each check.
     """
 
     dataset: str
     kind: str | None = None
     shards: int = 0
     rows: int = 0
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[DatasetFault] = field(default_factory=list)
     totals: Counter[Check] = field(default_factory=Counter)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing at all is wrong."""
+        """Whether no fault was found."""
         return not self.totals
 
-    def add(self, fault: Fault) -> None:
-        """Counts a fault, and keeps it if it is among the first of its check."""
+    def add(self, fault: DatasetFault) -> None:
+        """Counts a fault, and keeps it if it is among the first 20 of its check."""
         self.totals[fault.check] += 1
-        if self.totals[fault.check] <= FAULTS_A_CHECK:
+        if self.totals[fault.check] <= FAULTS_KEPT:
             self.faults.append(fault)
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`: plain values, totals by check in alphabetical order."""
+        """The report as printable values for `--json`; totals are sorted by check."""
         return {
             "dataset": self.dataset,
             "kind": self.kind,
@@ -89,60 +132,42 @@ class Report:
         }
 
     def render(self, console: Console) -> None:
-        """Prints one line if all is well, else a table of the faults: plain lines where there is no terminal.
+        """Prints a summary line, after the faults: a table on a terminal, else one line for each.
 
-        Nothing in the data can act on the terminal: markup is not read, control characters are written out.
+        Nothing in the data can act on the terminal: markup is not interpreted, control characters are escaped.
         """
+        read = f"{self.dataset}: {_count(self.rows, 'row')} in {_count(self.shards, 'shard')}"
         if self.ok:
-            _line(console, f"{self._read()}, no fault")
+            _print_line(console, f"{read}, no fault")
             return
         if console.is_terminal:
             console.print(self._table())
         else:
             for fault in self.faults:
-                place = " ".join(part for part in _place(fault) if part)
-                _line(
-                    console,
-                    f"{fault.check}: {place}: {fault.message}"
-                    if place
-                    else f"{fault.check}: {fault.message}",
-                )
-        _line(console, f"{self._read()}, {self._summary()}")
+                where = f"{fault.place}: " if fault.place else ""
+                _print_line(console, f"{fault.check}: {where}{fault.message}")
+        by_check = ", ".join(f"{check} {count:,}" for check, count in self.totals.most_common())
+        unlisted = self.totals.total() - len(self.faults)
+        rest = f"; {unlisted:,} of them not listed" if unlisted else ""
+        _print_line(console, f"{read}, {_count(self.totals.total(), 'fault')} ({by_check}){rest}")
 
     def _table(self) -> Table:
-        table = Table(title=Text(inert(self.dataset)))
+        table = Table(title=Text(_escaped(self.dataset)))
         for heading in ("check", "file", "row", "id", "field", "what is wrong"):
             table.add_column(heading, overflow="fold", justify="right" if heading == "row" else "left")
         for fault in self.faults:
-            cells = (str(fault.check), *_place(fault), fault.message)
-            table.add_row(*(Text(inert(cell)) for cell in cells))
+            cells = (str(fault.check), *fault.place_cells(), fault.message)
+            table.add_row(*(Text(_escaped(cell)) for cell in cells))
         return table
 
-    def _read(self) -> str:
-        return f"{self.dataset}: {_count(self.rows, 'row')} in {_count(self.shards, 'shard')}"
 
-    def _summary(self) -> str:
-        by_check = ", ".join(f"{check} {count:,}" for check, count in self.totals.most_common())
-        left_out = self.totals.total() - len(self.faults)
-        unseen = f"; {left_out:,} of them not listed" if left_out else ""
-        return f"{_count(self.totals.total(), 'fault')} ({by_check}){unseen}"
-
-
-def inert(text: str) -> str:
-    """`text` with every character that is not printable (controls, escapes, direction marks) written as its code."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+def _escaped(text: str) -> str:
+    return printable(text).replace("\n", r"\n")
 
 
 def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def _place(fault: Fault) -> tuple[str, str, str, str]:
-    row = "" if fault.row is None else str(fault.row)
-    return fault.file or "", row, fault.id or "", fault.field or ""
-
-
-def _line(console: Console, text: str) -> None:
-    console.print(Text(inert(text)), soft_wrap=True)
+def _print_line(console: Console, text: str) -> None:
+    console.print(Text(_escaped(text)), soft_wrap=True)

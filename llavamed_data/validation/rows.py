@@ -1,4 +1,4 @@
-"""One row against the JSON Schema, and what the schema cannot say about one row."""
+"""Checks of one row: the JSON Schema, and what the schema cannot say about one row."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -7,43 +7,49 @@ from typing import Any
 import jsonschema_rs
 from jsonschema import ValidationError
 
+from llavamed_data.dataset.reader import Row
 from llavamed_data.dataset.schema import load_schema, validator
 from llavamed_data.instruct.cleaning import leaks
 from llavamed_data.instruct.conversation import GENERATORS
-from llavamed_data.validation.checks import Check
-from llavamed_data.validation.report import Finding
+from llavamed_data.validation.images import image_fault
+from llavamed_data.validation.report import Check, DatasetFault
 
-Row = Mapping[str, Any]
+VIOLATIONS_A_ROW = 20
+"""How many violations of the schema are reported of one row."""
 
-BREACHES_A_ROW = 20
-TEXT_SHOWN = 60
-MESSAGE_SHOWN = 200
+_TEXT_SHOWN = 60
+_MESSAGE_SHOWN = 200
 
 
 class RowSchema:
-    """The JSON Schema of one kind, quick on sound rows and exact on others.
+    """The JSON Schema of one kind of dataset: fast on valid rows, exact on others.
 
-    jsonschema says what is wrong with a row, a hundred times as slowly as jsonschema-rs says that nothing is: it
-    sees the rows that jsonschema-rs does not pass.
+    jsonschema-rs decides a hundred times as fast as jsonschema whether a row is valid, but words its errors for nobody:
+    jsonschema sees only the rows that jsonschema-rs does not accept.
     """
 
     def __init__(self, kind: str) -> None:
-        self._thorough = validator(kind)
-        self._quick = jsonschema_rs.Draft202012Validator(load_schema(kind))
+        self._exact = validator(kind)
+        self._fast = jsonschema_rs.Draft202012Validator(load_schema(kind))
 
-    def findings(self, row: Row) -> Iterator[Finding]:
-        """Breaches, at most 20 a row; a missing or unknown column is the shard's fault, not the row's."""
-        if self.passes(row):
-            return
-        errors = (error for error in self._thorough.iter_errors(row) if error.absolute_path)
-        for error in islice(errors, BREACHES_A_ROW):
-            check = Check(_rule(error).get("x-check", Check.SCHEMA))
-            yield Finding(check, field_path(error.absolute_path), _says(error))
+    def faults(self, row: Row) -> list[DatasetFault]:
+        """Violations of the schema, at most 20; a missing or unknown column is the shard's fault, not the row's."""
+        if self.accepts(row):
+            return []
+        errors = (error for error in self._exact.iter_errors(row) if error.absolute_path)
+        return [
+            DatasetFault(
+                Check(_rule(error).get("x-check", Check.SCHEMA)),
+                _message(error),
+                field=field_path(error.absolute_path),
+            )
+            for error in islice(errors, VIOLATIONS_A_ROW)
+        ]
 
-    def passes(self, row: Row) -> bool:
-        """Whether the row is found sound quickly; False says nothing about it."""
+    def accepts(self, row: Row) -> bool:
+        """Whether the fast validator finds the row valid; False does not mean that it is invalid."""
         try:
-            return self._quick.is_valid(_without_bytes(row))
+            return self._fast.is_valid(_without_bytes(row))
         except ValueError:  # a value that JSON has no type for
             return False
 
@@ -57,29 +63,37 @@ def _without_bytes(row: Row) -> Row:
     return {**row, "images": plain}
 
 
-def role_findings(row: Row) -> Iterator[Finding]:
-    """The first turn that is not whose turn it is, in a row whose messages follow the schema."""
+def role_faults(row: Row) -> Iterator[DatasetFault]:
+    """The first turn that is not the due speaker's, in a row whose messages follow the schema."""
     turns = row["messages"]
     for index, turn in enumerate(turns):
         due = ("user", "assistant")[index % 2]
         if turn["role"] != due:
-            yield Finding(
-                Check.ROLES, f"messages[{index}].role", f"is {turn['role']}, the turn is the {due}'s"
-            )
+            message = f"is {turn['role']}, the turn is the {due}'s"
+            yield DatasetFault(Check.ROLES, message, field=f"messages[{index}].role")
             return
     if len(turns) % 2:
-        yield Finding(Check.ROLES, f"messages[{len(turns) - 1}].role", "the user has the last word")
+        field = f"messages[{len(turns) - 1}].role"
+        yield DatasetFault(Check.ROLES, "the user has the last word", field=field)
 
 
-def leak_findings(row: Row) -> Iterator[Finding]:
-    """Answers that give away the text they were written from; a caption as the answer may name what it likes."""
-    stated = row.get("provenance")
-    if not isinstance(stated, dict) or stated.get("generator") not in GENERATORS:
+def leak_faults(row: Row) -> Iterator[DatasetFault]:
+    """Generated answers that refer to the text they were made from; a caption as the answer may name what it likes."""
+    provenance = row.get("provenance")
+    if not isinstance(provenance, dict) or provenance.get("generator") not in GENERATORS:
         return
     for index, turn in enumerate(row["messages"]):
         for part in turn["content"] if turn["role"] == "assistant" else ():
             if found := leaks(part["text"] or ""):
-                yield Finding(Check.LEAKS, f"messages[{index}]", f"points to the text: {', '.join(found)}")
+                message = f"points to the text: {', '.join(found)}"
+                yield DatasetFault(Check.LEAKS, message, field=f"messages[{index}]")
+
+
+def first_image_fault(row: object) -> str | None:
+    """What keeps the row's first image from being decoded; that there is more than one is a fault by itself."""
+    images = row.get("images") if isinstance(row, dict) else None
+    first = images[0] if isinstance(images, list) and images else None
+    return image_fault(first.get("bytes")) if isinstance(first, dict) else None
 
 
 def field_path(steps: Sequence[str | int]) -> str:
@@ -87,18 +101,16 @@ def field_path(steps: Sequence[str | int]) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
-def shown(value: object) -> str:
-    """A value in a few words, whatever its size."""
+def shorten(value: object) -> str:
+    """Describes a value in a few words, whatever its size."""
     match value:
         case None:
             return "null"
-        case str():
-            return repr(value[:TEXT_SHOWN]) + (
-                f"… ({len(value):,} characters)" if len(value) > TEXT_SHOWN else ""
-            )
+        case str() if len(value) > _TEXT_SHOWN:
+            return f"{value[:_TEXT_SHOWN]!r}… ({len(value):,} characters)"
         case bytes():
             return f"{len(value):,} bytes"
-        case bool() | int() | float():
+        case str() | bool() | int() | float():
             return repr(value)
         case list():
             return f"a list of {len(value):,}"
@@ -108,22 +120,22 @@ def shown(value: object) -> str:
             return f"a {type(value).__name__}"
 
 
-def _says(error: ValidationError) -> str:
+def _message(error: ValidationError) -> str:
     value: Any = error.instance
     limit: Any = error.validator_value
     match error.validator:
         case "type":
             allowed = [limit] if isinstance(limit, str) else limit
-            return f"is {shown(value)}, not {' or '.join(allowed)}"
+            return f"is {shorten(value)}, not {' or '.join(allowed)}"
         case "enum":
-            return f"is {shown(value)}, not one of {', '.join(shown(each) for each in limit)}"
+            return f"is {shorten(value)}, not one of {', '.join(shorten(each) for each in limit)}"
         case "maxLength":
             return f"is {len(value):,} characters long, the most is {limit:,}"
         case "required" | "additionalProperties":
-            return error.message[:MESSAGE_SHOWN]
-    return f"is {shown(value)}: {_rule(error).get('description', f'{error.validator} {limit}')}"
+            return error.message[:_MESSAGE_SHOWN]
+    return f"is {shorten(value)}: {_rule(error).get('description', f'{error.validator} {limit}')}"
 
 
 def _rule(error: ValidationError) -> Mapping[str, Any]:
-    """The part of the schema that holds the breached keyword."""
+    """The part of the schema that holds the violated keyword."""
     return error.schema if isinstance(error.schema, dict) else {}

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llavamed_data.dataset.schema import KINDS, arrow_schema, features
-from llavamed_data.validation import Check, Report, validate
+from llavamed_data.validation import Check, ValidationReport, validate
 from tests.llavamed_data.validation.sets import (
     MAKERS,
     Row,
@@ -28,7 +28,7 @@ FIRST = "data/train-00000-of-00002.parquet"
 SECOND = "data/train-00001-of-00002.parquet"
 
 
-def checks(report: Report) -> set[Check]:
+def checks(report: ValidationReport) -> set[Check]:
     return set(report.totals)
 
 

@@ -1,11 +1,12 @@
-"""Which images decode."""
+"""Which images a dataset may hold."""
 
 import io
 
 import pytest
 from PIL import Image
 
-from llavamed_data.validation.images import image_fault
+from llavamed_data import figures
+from llavamed_data.validation.images import FORMATS, image_fault
 
 
 def encoded(form: str, mode: str = "RGB", **options: object) -> bytes:
@@ -37,3 +38,7 @@ def test_a_jpeg_of_several_pictures_decodes() -> None:
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x00" * 1000, b"%!PS-Adobe-3.0 EPSF-3.0\n", b"<svg/>"])
 def test_what_is_no_image_does_not_decode(data: bytes) -> None:
     assert image_fault(data) is not None
+
+
+def test_every_format_that_a_build_may_publish_is_valid() -> None:
+    assert set(figures.FORMATS) <= set(FORMATS)
