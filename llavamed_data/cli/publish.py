@@ -1,7 +1,9 @@
-"""`publish`: from a dataset's folder to the Hub."""
+"""`publish`: publishes datasets on the Hub."""
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,27 +19,29 @@ def publish(
         Path, typer.Argument(help="A dataset's folder; with --all, the folder of all of them.")
     ] = Path("llava-med"),
     repo_id: Annotated[
-        str | None, option(help="Where it goes: OWNER/NAME, made if it is not there.", show_default=False)
+        str | None,
+        option(help="Repository on the Hub, OWNER/NAME; created if it does not exist.", show_default=False),
     ] = None,
     every: Annotated[
-        bool, option("--all", help="Every dataset in FOLDER, as ORG/NAME, and a collection of them.")
+        bool,
+        option("--all", help="Publish every dataset in FOLDER as ORG/NAME, and make a collection of them."),
     ] = False,
     org: Annotated[
         str | None, option(help="With --all: the user or organisation.", show_default=False)
     ] = None,
     private: Annotated[bool, option("--private", help="Make a new repository private.")] = False,
     branch: Annotated[
-        str | None, option(help="The branch to move; made if it is not there.", show_default="main")
+        str | None, option(help="Branch to publish on; created if it does not exist.", show_default="main")
     ] = None,
     tag: Annotated[str | None, option(help="Name of this version, such as v1.0.", show_default=False)] = None,
     replace: Annotated[
-        bool, option("--replace", help="Take the place of what was not built by this toolkit.")
+        bool, option("--replace", help="Replace files that this toolkit did not build.")
     ] = False,
-    dry_run: Annotated[bool, option("--dry-run", help="Say what would change and send nothing.")] = False,
+    dry_run: Annotated[bool, option("--dry-run", help="Show what would change and send nothing.")] = False,
     as_json: AsJson = False,
     quiet: Annotated[bool, option("--quiet", help="No progress and no summary.")] = False,
 ) -> None:
-    """Publish datasets on the Hugging Face Hub; run again after a failure, only the rest is sent.
+    """Publish datasets on the Hugging Face Hub; after a failure, a rerun sends only the rest.
 
     The login is the client's own: HF_TOKEN, or `hf auth login`.
 
@@ -50,30 +54,17 @@ def publish(
 
     if every != (org is not None) or every == (repo_id is not None):
         raise UsageError("give a dataset's folder and --repo-id OWNER/NAME, or --all and --org ORG")
-    report: PublishReport | CollectionReport
+    run: Callable[..., PublishReport | CollectionReport]
+    run = partial(publish_all, folder, org) if org else partial(publish_one, folder, repo_id or "")
     with progress_bars(quiet=quiet or as_json) as on_progress:
-        if org:
-            report = publish_all(
-                folder,
-                org,
-                private=private,
-                branch=branch,
-                tag=tag,
-                dry_run=dry_run,
-                replace=replace,
-                on_progress=on_progress,
-            )
-        else:
-            report = publish_one(
-                folder,
-                repo_id or "",
-                private=private,
-                branch=branch,
-                tag=tag,
-                dry_run=dry_run,
-                replace=replace,
-                on_progress=on_progress,
-            )
+        report = run(
+            private=private,
+            branch=branch,
+            tag=tag,
+            dry_run=dry_run,
+            replace=replace,
+            on_progress=on_progress,
+        )
     if as_json:
         json.dump(report.to_dict(), sys.stdout, indent=1)
         sys.stdout.write("\n")

@@ -1,8 +1,8 @@
-"""From a dataset's folder to the Hub: checked, sent once, and moved into place in one commit."""
+"""Publishing datasets on the Hub: each is validated, sent once, and appears in one commit."""
 
-from llavamed_data.publish.collection import CollectionReport, publish_all
+from llavamed_data.publish.collection import publish_all
 from llavamed_data.publish.dataset import publish
-from llavamed_data.publish.plan import Change, Fate
-from llavamed_data.publish.report import PublishReport
+from llavamed_data.publish.report import CollectionReport, PublishReport
+from llavamed_data.publish.upload import FileChange, FileStatus
 
-__all__ = ["Change", "CollectionReport", "Fate", "PublishReport", "publish", "publish_all"]
+__all__ = ["CollectionReport", "FileChange", "FileStatus", "PublishReport", "publish", "publish_all"]

@@ -7,26 +7,29 @@ from pathlib import Path
 
 from huggingface_hub import DatasetCard, HfApi, constants
 
+from hub_cards import with_pictures
 from llavamed_data.console.progress import ProgressCallback
-from llavamed_data.errors import LlavaMedError
-from llavamed_data.publish.card import with_published_card
-from llavamed_data.publish.faults import told
-from llavamed_data.publish.folder import CARD, LocalFile, files_of, is_dataset
-from llavamed_data.publish.login import Login, log_in
-from llavamed_data.publish.plan import Plan, plan_of
+from llavamed_data.dataset.layout import neighbours
+from llavamed_data.dataset.place import CARD
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.publish.hub import REPO_TYPE, HubLogin, dataset_page, explain_hub_errors, log_in
 from llavamed_data.publish.report import PublishReport
 from llavamed_data.publish.repository import (
-    KIND,
-    Repository,
+    DEFAULT_BRANCH,
+    HubRepository,
+    PublishTarget,
     check_built_here,
     check_private,
+    existing_repositories,
     files_at,
-    look_up,
-    seen_beside,
+    find_repository,
 )
-from llavamed_data.publish.target import MAIN, Target
-from llavamed_data.publish.upload import send
+from llavamed_data.publish.upload import LocalFile, is_dataset_folder, list_files, plan_upload, upload
+from llavamed_data.stats.report import REPORT_FOLDER, REPORT_PAGE, report_pictures
 from llavamed_data.validation import validate
+
+_LOCAL_OWNER = "llava-med"
+"""The folder that `build` writes datasets into, which cards name in place of the owner."""
 
 
 def publish(
@@ -40,103 +43,127 @@ def publish(
     replace: bool = False,
     on_progress: ProgressCallback | None = None,
 ) -> PublishReport:
-    """Publishes a dataset's folder as a Hub dataset repository.
+    """Publishes a dataset's folder as a dataset repository of the Hub.
 
-    The login is checked first, then the set is validated; only then anything is sent: the data out of sight, then one
-    commit that moves the branch, then the tag. Files that the new version does not have are deleted in that commit.
-    After a failure of any kind the same call sends the rest; where nothing changed, nothing is sent. The card links to
-    the sets beside the folder that the same owner has on the Hub.
+    The login is checked first, then the dataset is validated; only then anything is sent: first the data, which nobody
+    sees yet, then one commit with all changes of the branch, then the tag. Files that the new version does not have are
+    deleted in that commit. After a failure of any kind the same call sends the rest; if nothing changed, nothing is
+    sent. The card links to the datasets beside the folder that the same owner has on the Hub.
 
     Args:
-        folder: `README.md` and `data/SPLIT-0000i-of-0000n.parquet`.
-        repo_id: `OWNER/NAME`; made if it is not there.
-        private: make a new repository private; an old one must be so already.
-        branch: to move, made from `main` if it is not there; `main` by default.
-        tag: to set on the published version. A tag that is there must have this content already: tags never move.
-        dry_run: say what would change and send nothing.
-        replace: let the set take the place of what was not built by this toolkit.
+        folder: the dataset's folder: `README.md` and `data/SPLIT-0000i-of-0000n.parquet`.
+        repo_id: `OWNER/NAME`; created if it does not exist.
+        private: create a private repository; one that exists must be private already.
+        branch: the branch that gets the commit, created from `main` if it does not exist; `main` by default.
+        tag: a tag for the published version. A tag that exists must have this content already: tags never move.
+        dry_run: report what would change and send nothing.
+        replace: let the dataset replace what was not built by this toolkit.
         on_progress: called with what is being done, how much of it is done, and of how much.
 
     Raises:
         UsageError: no dataset's folder, or no name of a repository, branch or tag.
-        LlavaMedError: the set is faulty, the login has no right, the Hub fails, or somebody else published meanwhile.
+        LlavaMedError: the dataset is faulty, the login has no right, the Hub fails, or somebody else published
+            meanwhile.
     """
-    target = Target(repo_id, branch or MAIN, tag)
-    job = Job.prepare(Path(folder), target, log_in(), private=private, replace=replace)
-    job.check_sound(on_progress)
-    return job.run(job.neighbours(), dry_run=dry_run, on_progress=on_progress)
+    target = PublishTarget(repo_id, branch or DEFAULT_BRANCH, tag)
+    job = PublishJob.prepare(Path(folder), target, log_in(), private=private, replace=replace)
+    job.check_valid(on_progress)
+    return job.run(job.find_neighbours(), dry_run=dry_run, on_progress=on_progress)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A dataset on its way, with all that can be refused before its rows are read refused already."""
+class PublishJob:
+    """A dataset and the repository that it is published to.
+
+    Attributes:
+        folder: the dataset's folder.
+        files: the files in it.
+        target: where they are published.
+        login: whose right is used.
+        private: whether a repository that does not exist yet is created private.
+        repository: the repository as it is now; None if it does not exist yet.
+    """
 
     folder: Path
     files: Sequence[LocalFile]
-    target: Target
-    login: Login
+    target: PublishTarget
+    login: HubLogin
     private: bool
-    replace: bool
-    repository: Repository | None
+    repository: HubRepository | None
 
     @classmethod
-    def prepare(cls, folder: Path, target: Target, login: Login, *, private: bool, replace: bool) -> "Job":
-        """Checks names, files, rights and the repository."""
-        files = files_of(folder)
+    def prepare(
+        cls, folder: Path, target: PublishTarget, login: HubLogin, *, private: bool, replace: bool
+    ) -> "PublishJob":
+        """Checks all that can be checked before the rows are read: names, files, rights and the repository."""
+        files = list_files(folder)
         login.check_may_write(target.owner, target.repo_id)
-        with told("looking up the repository", target.repo_id):
-            repository = look_up(login.api, target)
-            check_private(repository, target, private=private)
+        with explain_hub_errors("looking up the repository", target.repo_id):
+            repository = find_repository(login.api, target)
             if repository:
+                if private:
+                    check_private(repository, target)
                 _check_tag(login.api, repository, target, files)
-            if repository and not replace:
-                check_built_here(login.api, repository, target)
-        return cls(folder, files, target, login, private, replace, repository)
+                if not replace:
+                    check_built_here(login.api, repository, target)
+        return cls(folder, files, target, login, private, repository)
 
     @property
-    def hidden(self) -> bool:
-        """Whether only the owner sees the repository, or will."""
+    def stays_private(self) -> bool:
+        """Whether only the owner sees the repository, also after this publication."""
         return self.repository.private if self.repository else self.private
 
-    def neighbours(self) -> list[str]:
+    def find_neighbours(self) -> list[str]:
         """Repositories of the same owner for the dataset folders beside this one."""
-        here = self.folder.resolve()
-        beside = sorted(each.name for each in here.parent.iterdir() if each != here and is_dataset(each))
-        names = [f"{self.target.owner}/{name}" for name in beside]
-        with told("looking up the sets beside it", self.target.repo_id):
-            return seen_beside(self.login.api, names, private=self.hidden)
+        beside = [each.name for each in neighbours(self.folder) if is_dataset_folder(each)]
+        repo_ids = [f"{self.target.owner}/{name}" for name in beside]
+        with explain_hub_errors("looking up the datasets beside it", self.target.repo_id):
+            return existing_repositories(self.login.api, repo_ids, private=self.stays_private)
 
-    def check_sound(self, on_progress: ProgressCallback | None) -> None:
-        """Raises LlavaMedError where `validate` finds any fault."""
+    def check_valid(self, on_progress: ProgressCallback | None) -> None:
+        """Raises LlavaMedError if validation finds any fault in the dataset."""
         report = validate(str(self.folder), on_progress=on_progress)
         if report.ok:
             return
         first, count = report.faults[0], report.totals.total()
-        what = f"{first.place}: {first.message}" if first.place else first.message
+        where = f"{first.place}: " if first.place else ""
         raise LlavaMedError(
-            f"{self.folder} is faulty, so nothing was sent: {what} (fault 1 of {count:,}; "
+            f"{self.folder} is faulty, so nothing was sent: {where}{first.message} (fault 1 of {count:,}; "
             f"python -m llavamed_data validate {self.folder} lists them)"
         )
 
     def run(
         self, related: Sequence[str], *, dry_run: bool, on_progress: ProgressCallback | None
     ) -> PublishReport:
-        """Publishes, or says what that would do."""
-        target = self.target
-        files = with_published_card(self.files, self.folder, target.repo_id, related)
-        there = self.repository
-        plan = plan_of(files, there.files if there else {})
-        with told("checking the card", target.repo_id):
+        """Publishes the dataset, or reports what that would do.
+
+        Args:
+            related: the repositories that the card links to.
+            dry_run: send nothing.
+            on_progress: called while the data are sent.
+        """
+        target, existing = self.target, self.repository
+        files = self._files_with_published_card(related)
+        plan = plan_upload(files, existing.files if existing else {})
+        with explain_hub_errors("checking the card", target.repo_id):
             _check_card(files)
-        commit, tagged = (there.head if there and plan.empty else None), False
+        commit, tagged = (existing.head if existing and plan.empty else None), False
         if not dry_run:
-            commit = self._publish(plan, on_progress)
-            tagged = self._tag(commit)
+            version = f" {target.tag}" if target.tag else ""
+            commit = upload(
+                self.login.api,
+                target,
+                existing or self._create_repository(),
+                plan,
+                message=f"Publish {self.folder.resolve().name}{version}",
+                on_progress=on_progress,
+            )
+            tagged = self._set_tag(commit)
         return PublishReport(
             target,
             split=next(file.name for file in files if file.name.startswith("data/"))[5:].split("-")[0],
-            private=self.hidden,
-            created=there is None,
+            private=self.stays_private,
+            created=existing is None,
             dry_run=dry_run,
             changes=plan.changes,
             by_chunk=not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None,
@@ -144,54 +171,70 @@ class Job:
             tagged=tagged,
         )
 
-    def _publish(self, plan: Plan, on_progress: ProgressCallback | None) -> str:
-        api, target = self.login.api, self.target
-        there = self.repository or self._create()
-        version = f" {target.tag}" if target.tag else ""
-        return send(
-            api,
-            target,
-            there,
-            plan,
-            message=f"Publish {self.folder.resolve().name}{version}",
-            on_progress=on_progress,
-        )
+    def _files_with_published_card(self, related: Sequence[str]) -> list[LocalFile]:
+        """The files; the card with the pictures of the dataset's statistics report, if there is one."""
+        try:
+            text = (self.folder / CARD).read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self.folder / CARD} is not UTF-8 text: build the dataset again") from error
+        text = with_pictures(text, report_pictures(self.folder), more=f"{REPORT_FOLDER}/{REPORT_PAGE}")
+        card = published_card(text, self.folder.resolve().name, self.target.repo_id, related).encode()
+        return [LocalFile(CARD, card, len(card)) if file.name == CARD else file for file in self.files]
 
-    def _create(self) -> Repository:
+    def _create_repository(self) -> HubRepository:
         api, target = self.login.api, self.target
-        with told("making the repository", target.repo_id):
-            api.create_repo(target.repo_id, repo_type=KIND, private=self.private, exist_ok=True)
-            there = look_up(api, target)
-            if there is None:
+        with explain_hub_errors("making the repository", target.repo_id):
+            api.create_repo(target.repo_id, repo_type=REPO_TYPE, private=self.private, exist_ok=True)
+            created = find_repository(api, target)
+            if created is None:
                 raise LlavaMedError(
-                    f"the Hub made {target.repo_id} and does not show it: run the same command again"
+                    f"the Hub created {target.repo_id} but does not show it yet: rerun the same command"
                 )
-            check_private(there, target, private=self.private)
-            return there
+            if self.private:
+                check_private(created, target)
+            return created
 
-    def _tag(self, commit: str) -> bool:
+    def _set_tag(self, commit: str) -> bool:
+        """Whether there was a tag to set."""
         tag, repo_id = self.target.tag, self.target.repo_id
         if tag is None or (self.repository and tag in self.repository.tags):
             return False
-        with told(f"tagging {commit[:7]}, which is published, as {tag}", repo_id):
-            self.login.api.create_tag(repo_id, tag=tag, revision=commit, repo_type=KIND)
+        with explain_hub_errors(f"tagging {commit[:7]}, which is published, as {tag}", repo_id):
+            self.login.api.create_tag(repo_id, tag=tag, revision=commit, repo_type=REPO_TYPE)
         return True
 
 
-def _check_tag(api: HfApi, there: Repository, target: Target, files: Sequence[LocalFile]) -> None:
-    """A version that has been given out stays what it is, but for the card, which may link to newer sets."""
-    if target.tag is None or target.tag not in there.tags:
+def published_card(text: str, name: str, repo_id: str, related: Sequence[str] = ()) -> str:
+    """The text of the card of the folder `name` for the repository `repo_id`.
+
+    Example:
+        `load_dataset("llava-med/60k-im", …)` becomes `load_dataset("ORG/60k-im", …)`. A section with links is added
+        if there are related repositories. Everything else stays.
+    """
+    text = text.replace(f'load_dataset("{_LOCAL_OWNER}/{name}"', f'load_dataset("{repo_id}"')
+    if not related:
+        return text
+    links = "\n".join(f"- [{other}]({dataset_page(other)})" for other in sorted(related))
+    return f"{text.rstrip()}\n\n## Sets of the same collection\n\n{links}\n"
+
+
+def _check_tag(
+    api: HfApi, repository: HubRepository, target: PublishTarget, files: Sequence[LocalFile]
+) -> None:
+    """Raises LlavaMedError if the tag exists with other data; the card may differ, as it may link to newer datasets."""
+    if target.tag is None or target.tag not in repository.tags:
         return
-    tagged = files_at(api, target.repo_id, there.tags[target.tag])
+    tagged = files_at(api, target.repo_id, repository.tags[target.tag])
     tagged.pop(CARD, None)
-    if not plan_of([file for file in files if file.name != CARD], tagged).empty:
+    if not plan_upload([file for file in files if file.name != CARD], tagged).empty:
         raise LlavaMedError(
-            f"{target.repo_id} has a version {target.tag} with other data: choose another --tag, versions stay"
+            f"{target.repo_id} has a version {target.tag} with other data, and versions do not change: choose another "
+            "--tag"
         )
 
 
 def _check_card(files: Sequence[LocalFile]) -> None:
-    """Has the Hub judge the card's metadata before anything is sent, not after."""
+    """Lets the Hub check the card's metadata before anything is sent."""
     card = next(file.content for file in files if file.name == CARD)
     assert isinstance(card, bytes)
-    DatasetCard(card.decode(), ignore_metadata_errors=True).validate(repo_type=KIND)
+    DatasetCard(card.decode(), ignore_metadata_errors=True).validate(repo_type=REPO_TYPE)

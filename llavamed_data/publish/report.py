@@ -1,4 +1,4 @@
-"""What publishing did, or would do, and how it is shown."""
+"""What publishing did, or would do, for people and for `--json`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,35 +8,35 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
-from llavamed_data.publish.faults import address
-from llavamed_data.publish.plan import Change, Fate
-from llavamed_data.publish.target import MAIN, Target
+from llavamed_data.publish.hub import dataset_page
+from llavamed_data.publish.repository import DEFAULT_BRANCH, PublishTarget
+from llavamed_data.publish.upload import FileChange, FileStatus
 
-_LISTED = 12
+_FILES_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class PublishReport:
-    """One dataset, published or planned.
+    """One dataset that was published, or would be.
 
     Attributes:
         target: repository, branch and tag.
-        split: of the set, for the line that loads it.
-        private: whether only the owner sees it.
-        created: the repository was not there before.
-        dry_run: nothing was sent.
-        changes: each file and what became of it.
-        by_chunk: Xet is at work: of a changed shard only the parts that differ are sent. Without, shards go whole.
-        commit: the version that the branch (and the tag) now has; None where there is none yet.
-        tagged: the tag was set by this run.
+        split: a split of the dataset, for the line that loads it.
+        private: whether only the owner sees the repository.
+        created: whether the repository did not exist before.
+        dry_run: whether nothing was sent on purpose.
+        changes: every file, here and on the branch.
+        by_chunk: whether only those parts of a changed shard are sent that differ (Xet); shards are sent whole if not.
+        commit: the commit that the branch (and the tag) now has; None if there is none yet.
+        tagged: whether this run set the tag.
     """
 
-    target: Target
+    target: PublishTarget
     split: str
     private: bool
     created: bool
     dry_run: bool
-    changes: Sequence[Change]
+    changes: Sequence[FileChange]
     by_chunk: bool
     commit: str | None = None
     tagged: bool = False
@@ -44,33 +44,33 @@ class PublishReport:
     @property
     def new_bytes(self) -> int:
         """Bytes of files that the branch did not have; the most that is sent."""
-        return self._bytes(Fate.NEW, Fate.CHANGED)
+        return self._bytes(FileStatus.NEW, FileStatus.CHANGED)
 
     @property
     def reused_bytes(self) -> int:
         """Bytes of files that the branch had, under the same name or another."""
-        return self._bytes(Fate.SAME, Fate.MOVED)
+        return self._bytes(FileStatus.SAME, FileStatus.MOVED)
 
     @property
     def changed(self) -> bool:
-        """Whether the branch was moved, or would be."""
-        return any(change.fate is not Fate.SAME for change in self.changes)
+        """Whether the branch has got a new commit, or would get one."""
+        return any(change.status is not FileStatus.SAME for change in self.changes)
 
     @property
     def url(self) -> str:
-        """The repository's page."""
-        return address(self.target.repo_id)
+        """The address of the repository's page."""
+        return dataset_page(self.target.repo_id)
 
     @property
     def load(self) -> str:
         """The line of code that loads what was published."""
-        branch = self.target.branch if self.target.branch != MAIN else None
+        branch = self.target.branch if self.target.branch != DEFAULT_BRANCH else None
         revision = self.target.tag or branch
         suffix = f', revision="{revision}"' if revision else ""
         return f'load_dataset("{self.target.repo_id}", split="{self.split}"{suffix})'
 
     def to_dict(self) -> dict[str, Any]:
-        """For `--json`: plain values."""
+        """The report as plain values for `--json`."""
         return {
             "repo_id": self.target.repo_id,
             "branch": self.target.branch,
@@ -85,48 +85,43 @@ class PublishReport:
             "new_bytes": self.new_bytes,
             "reused_bytes": self.reused_bytes,
             "by_chunk": self.by_chunk,
-            "files": [{"name": each.name, "size": each.size, "fate": each.fate} for each in self.changes],
+            "files": [{"name": each.name, "size": each.size, "fate": each.status} for each in self.changes],
             "load": self.load,
         }
 
     def render(self, console: Console) -> None:
-        """Prints the files that change, the sum, and the line that loads the set."""
-        for line in self._lines():
+        """Prints the files that change, the total, and the line that loads the dataset."""
+        kind = f"{'private' if self.private else 'public'} repository"
+        lines = [
+            f"{self.target.repo_id}: {'new ' if self.created else ''}{kind}, branch {self.target.branch}"
+        ]
+        shown = [change for change in self.changes if change.status is not FileStatus.SAME]
+        lines += [f"  {each.status:8} {decimal(each.size):>10}  {each.name}" for each in shown[:_FILES_SHOWN]]
+        if len(shown) > _FILES_SHOWN:
+            lines.append(f"  … and {len(shown) - _FILES_SHOWN:,} files more")
+        lines += [self._total(), *self._outcome(), "", "from datasets import load_dataset", self.load]
+        for line in lines:
             console.print(Text(line), soft_wrap=True)
 
-    def _lines(self) -> list[str]:
-        state = "private" if self.private else "public"
-        new = f"new {state} repository" if self.created else f"{state} repository"
-        lines = [f"{self.target.repo_id}: {new}, branch {self.target.branch}"]
-        moving = [change for change in self.changes if change.fate is not Fate.SAME]
-        lines += [f"  {each.fate:8} {decimal(each.size):>10}  {each.name}" for each in moving[:_LISTED]]
-        if len(moving) > _LISTED:
-            lines.append(f"  … and {len(moving) - _LISTED:,} files more")
-        lines += [
-            self._sum(),
-            *self._outcome(),
-            "",
-            "from datasets import load_dataset",
-            self.load,
-        ]
-        return lines
-
-    def _sum(self) -> str:
+    def _total(self) -> str:
         if not self.changed:
-            return (
-                f"nothing changed: all {len(self.changes):,} files are there ({decimal(self.reused_bytes)})"
-            )
-        counts = {fate: sum(change.fate is fate for change in self.changes) for fate in Fate}
-        deleted = f", {counts[Fate.DELETED]:,} deleted" if counts[Fate.DELETED] else ""
-        fresh, kept = counts[Fate.NEW] + counts[Fate.CHANGED], counts[Fate.SAME] + counts[Fate.MOVED]
+            size = decimal(self.reused_bytes)
+            return f"nothing changed: all {len(self.changes):,} files are on the Hub already ({size})"
+        counts = {status: sum(change.status is status for change in self.changes) for status in FileStatus}
+        new = counts[FileStatus.NEW] + counts[FileStatus.CHANGED]
+        reused = counts[FileStatus.SAME] + counts[FileStatus.MOVED]
+        deleted = f", {counts[FileStatus.DELETED]:,} deleted" if counts[FileStatus.DELETED] else ""
         return (
-            f"{fresh:,} new or changed ({decimal(self.new_bytes)}), {kept:,} reused "
+            f"{new:,} new or changed ({decimal(self.new_bytes)}), {reused:,} reused "
             f"({decimal(self.reused_bytes)}){deleted}"
         )
 
     def _outcome(self) -> list[str]:
         lines = []
-        if any(change.fate is Fate.CHANGED and change.name.endswith(".parquet") for change in self.changes):
+        if any(
+            change.status is FileStatus.CHANGED and change.name.endswith(".parquet")
+            for change in self.changes
+        ):
             lines.append(
                 "of changed shards only the parts that differ are sent (Xet)"
                 if self.by_chunk
@@ -135,7 +130,38 @@ class PublishReport:
         if self.dry_run:
             return [*lines, "a dry run: nothing was sent"]
         tag = f" as {self.target.tag}" if self.target.tag else ""
-        return [*lines, f"{'published' if self.changed else 'there'}{tag}: {self.url}"]
+        return [*lines, f"{'published' if self.changed else 'already published'}{tag}: {self.url}"]
 
-    def _bytes(self, *fates: Fate) -> int:
-        return sum(change.size for change in self.changes if change.fate in fates)
+    def _bytes(self, *statuses: FileStatus) -> int:
+        return sum(change.size for change in self.changes if change.status in statuses)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionReport:
+    """All datasets of a folder that were published, or would be.
+
+    Attributes:
+        datasets: the report of each dataset.
+        url: address of the collection's page; None if there is no collection.
+        note: why there is no collection.
+    """
+
+    datasets: Sequence[PublishReport]
+    url: str | None
+    note: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values for `--json`."""
+        return {
+            "datasets": [report.to_dict() for report in self.datasets],
+            "collection": self.url,
+            "note": self.note,
+        }
+
+    def render(self, console: Console) -> None:
+        """Prints the report of each dataset, then the collection."""
+        for report in self.datasets:
+            report.render(console)
+            console.print()
+        line = f"collection: {self.url}" if self.url else self.note
+        console.print(Text(line), soft_wrap=True)

@@ -1,11 +1,12 @@
-"""Publishing 2,000 images of 100 KB, beside `Dataset.push_to_hub`; a second version; reading what each laid down.
+"""Publishing 2,000 images of 100 KB beside `Dataset.push_to_hub`, a second version, and reading what each published.
 
     python -m tests.benchmarks.bench_publish
 
-All against the Hub of the tests on this machine, by Xet and by LFS; each run is a process of its own with a fresh home
-and a fresh Hub, timed after its imports (`datasets` among them, on both sides). `publish` starts from the dataset's
-folder and validates every row and image before it sends; `push_to_hub` starts from an Arrow file, writes Parquet, and
-checks nothing. So `publish` is shown with the validation, without it, and with the writing of the folder on top.
+All runs use the Hub of the tests on this machine, by Xet and by LFS; each run is a process of its own with a fresh home
+folder and a fresh Hub, timed after its imports (`datasets` among them, on both sides). `publish` starts from the
+dataset's folder and validates every row and image before it sends; `push_to_hub` starts from an Arrow file, writes
+Parquet, and checks nothing. So `publish` is measured with the validation, without it, and with the writing of the
+folder included.
 """
 
 import json
@@ -33,8 +34,6 @@ ROWS, ROUNDS, PICKS = 2_000, 3, 20
 SIDE = 440
 """Pixels of a square image of noise that makes a JPEG of 100 KB."""
 
-TREE = CHECKOUT
-
 _MEASURED = """
 import json, resource, time
 {imports}
@@ -50,15 +49,17 @@ _PUBLISH = (
     'publish("{folder}", "{repo}"); extra = {{}}',
 )
 
-_SEND = (
+_PUBLISH_WITHOUT_VALIDATION = (
     """
     from pathlib import Path
-    from llavamed_data.publish.dataset import Job
-    from llavamed_data.publish.login import log_in
-    from llavamed_data.publish.target import Target
+    from llavamed_data.publish.dataset import PublishJob
+    from llavamed_data.publish.hub import log_in
+    from llavamed_data.publish.repository import PublishTarget
     """,
     """
-    job = Job.prepare(Path("{folder}"), Target("{repo}"), log_in(), private=False, replace=False)
+    job = PublishJob.prepare(
+        Path("{folder}"), PublishTarget("{repo}"), log_in(), private=False, replace=False
+    )
     job.run((), dry_run=False, on_progress=None); extra = {{}}
     """,
 )
@@ -68,10 +69,10 @@ _ASSEMBLE_AND_PUBLISH = (
     import datasets
     from pathlib import Path
     from llavamed_data.publish import publish
-    from tests.benchmarks.bench_publish import lay_down
+    from tests.benchmarks.bench_publish import write_dataset
     """,
     """
-    lay_down(Path("{images}"), Path("{home}/set"))
+    write_dataset(Path("{images}"), Path("{home}/set"))
     publish("{home}/set", "{repo}"); extra = {{}}
     """,
 )
@@ -114,7 +115,7 @@ _PICK = (
 )
 
 Script = tuple[str, str]
-Figures = dict[str, float]
+Measurements = dict[str, float]
 
 
 def main() -> None:
@@ -127,15 +128,15 @@ def main() -> None:
             way = "Xet" if xet else "LFS"
             peers = {
                 "publish": _PUBLISH,
-                "publish, without validating": _SEND,
+                "publish, without validating": _PUBLISH_WITHOUT_VALIDATION,
                 "assemble + publish": _ASSEMBLE_AND_PUBLISH,
                 "push_to_hub": _PUSH,
             }
-            rounds: dict[str, list[Figures]] = {name: [] for name in peers}
+            rounds: dict[str, list[Measurements]] = {name: [] for name in peers}
             for number in range(ROUNDS):
                 for name, script in peers.items():
                     rounds[name].append(_fresh(root / f"{way}-{number}-{name}", script, sets, xet=xet))
-            medians = {name: _median(figures) for name, figures in rounds.items()}
+            medians = {name: _median(measured) for name, measured in rounds.items()}
             console.print(_table(f"publishing {ROWS:,} images of 100 KB by {way}", medians))
         console.print(
             _table("a second version, 1 % of the rows changed: MB sent", _second_versions(root, sets))
@@ -144,14 +145,14 @@ def main() -> None:
 
 
 def _make_sets(root: Path) -> dict[str, Path]:
-    """The set, two later versions of it, and its rows as an Arrow file."""
+    """The dataset, two later versions of it, and its rows as an Arrow file."""
     images = root / "images"
     images.mkdir()
     scattered = set(range(0, ROWS, 100))
     together = set(range(700, 700 + ROWS // 100))
-    lay_down(images, root / "first")
-    lay_down(images, root / "scattered", scattered)
-    lay_down(images, root / "together", together)
+    write_dataset(images, root / "first")
+    write_dataset(images, root / "scattered", scattered)
+    write_dataset(images, root / "together", together)
     script = (
         'from datasets import Dataset; Dataset.from_parquet("first/data/*.parquet").save_to_disk("arrow")'
     )
@@ -165,8 +166,8 @@ def _make_sets(root: Path) -> dict[str, Path]:
     }
 
 
-def lay_down(images: Path, folder: Path, changed: Collection[int] = ()) -> None:
-    """Writes a set's folder; rows in `changed` have another image than the first version."""
+def write_dataset(images: Path, folder: Path, changed: Collection[int] = ()) -> None:
+    """Writes a dataset's folder; rows in `changed` have another image than the first version."""
     records = [_record(images, number, int(number in changed)) for number in range(ROWS)]
     write_split(lambda: records, folder / "data", schema="instruct", split="train")
     (folder / "README.md").write_text(f"{card(train=ROWS)}\n{BUILT_BY}\n")
@@ -186,29 +187,29 @@ def _record(images: Path, number: int, edition: int) -> Record:
 _ROW = instruct_row(0)
 
 
-def _fresh(place: Path, script: Script, sets: dict[str, Path], *, xet: bool) -> Figures:
-    """Runs a script against a Hub that has nothing yet."""
+def _fresh(place: Path, script: Script, sets: dict[str, Path], *, xet: bool) -> Measurements:
+    """Runs a script with a new, empty Hub."""
     with running_hub(place / "hub") as hub:
-        figures = _run(hub, place / "home", script, sets, xet=xet, repo="med-lab/set")
-        return {**figures, "MB sent": hub.received() / 1e6}
+        measured = _run(hub, place / "home", script, sets, xet=xet, repo="med-lab/set")
+        return {**measured, "MB sent": hub.received() / 1e6}
 
 
 def _run(
     hub: HubProcess, home: Path, script: Script, sets: dict[str, Path], *, xet: bool, repo: str
-) -> Figures:
+) -> Measurements:
     home.mkdir(parents=True, exist_ok=True)
     names = {**sets, "home": home, "repo": repo, "picks": PICKS}
     imports, run = (textwrap.dedent(part).format(**names).strip() for part in script)
-    environment = {**hub.environment("ada", home, xet=xet), "PYTHONPATH": str(TREE)}
+    environment = {**hub.environment("ada", home, xet=xet), "PYTHONPATH": str(CHECKOUT)}
     command = [sys.executable, "-c", _MEASURED.format(imports=imports, run=run)]
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    figures: Figures = json.loads(done.stdout.strip().splitlines()[-1])
-    return figures
+    measured: Measurements = json.loads(done.stdout.strip().splitlines()[-1])
+    return measured
 
 
-def _second_versions(root: Path, sets: dict[str, Path]) -> dict[str, Figures]:
+def _second_versions(root: Path, sets: dict[str, Path]) -> dict[str, Measurements]:
     found = {}
     for xet in (True, False):
         for which in ("scattered", "together"):
@@ -218,19 +219,19 @@ def _second_versions(root: Path, sets: dict[str, Path]) -> dict[str, Figures]:
                 _run(hub, place / "home", _PUBLISH, sets, xet=xet, repo="med-lab/set")
                 since = len(hub.log())
                 later = {**sets, "folder": sets[which]}
-                figures = _run(hub, place / "home", _PUBLISH, later, xet=xet, repo="med-lab/set")
+                measured = _run(hub, place / "home", _PUBLISH, later, xet=xet, repo="med-lab/set")
                 sent = hub.received(since)
             size = sum(path.stat().st_size for path in sets[which].glob("data/*"))
             found[f"{way}, changed rows {which}"] = {
-                **figures,
+                **measured,
                 "MB sent": sent / 1e6,
                 "% sent": 100 * sent / size,
             }
     return found
 
 
-def _readings(root: Path, sets: dict[str, Path]) -> dict[str, Figures]:
-    found: dict[str, Figures] = {}
+def _readings(root: Path, sets: dict[str, Path]) -> dict[str, Measurements]:
+    found: dict[str, Measurements] = {}
     with running_hub(root / "reading" / "hub") as hub:
         _run(hub, root / "reading" / "a", _PUBLISH, sets, xet=False, repo="med-lab/ours")
         _run(hub, root / "reading" / "b", _PUSH, sets, xet=False, repo="med-lab/pushed")
@@ -245,17 +246,17 @@ def _readings(root: Path, sets: dict[str, Path]) -> dict[str, Figures]:
     return found
 
 
-def _median(rounds: list[Figures]) -> Figures:
-    return {name: median(figures[name] for figures in rounds) for name in rounds[0]}
+def _median(rounds: list[Measurements]) -> Measurements:
+    return {name: median(measured[name] for measured in rounds) for name in rounds[0]}
 
 
-def _table(title: str, rows: dict[str, Figures]) -> Table:
+def _table(title: str, rows: dict[str, Measurements]) -> Table:
     table = Table(title=title)
     table.add_column("")
     for name in next(iter(rows.values())):
         table.add_column(name, justify="right")
-    for name, figures in rows.items():
-        table.add_row(name, *(f"{value:,.2f}" for value in figures.values()))
+    for name, measured in rows.items():
+        table.add_row(name, *(f"{value:,.2f}" for value in measured.values()))
     return table
 
 

@@ -1,4 +1,4 @@
-"""A user of the Hub: the command line and the stock clients, in processes with a login and a home of their own."""
+"""A user of the Hub: the command line and the stock clients, in processes with their own login and home folder."""
 
 import json
 import multiprocessing
@@ -18,18 +18,16 @@ from tests.conftest import CHECKOUT
 from tests.llavamed_data.publish.command_line import run_command
 from tests.servers.hub import HubProcess
 
-TREE = CHECKOUT
-
 _FORKS = multiprocessing.get_context("forkserver")
-# what takes long to import and does not read the clients' settings from the environment
+# modules that take long to import and read no settings of the Hub's clients from the environment
 _PRELOADED = """PIL.Image anyio fsspec h11 httpx2 jinja2 jsonschema jsonschema_rs numpy openai pandas pyarrow.dataset
 pyarrow.parquet rich.console rich.progress tqdm.asyncio tqdm.auto typer xxhash yaml"""
 _FORKS.set_forkserver_preload(_PRELOADED.split())
 
 
 @dataclass(frozen=True)
-class Run:
-    """How a process ended."""
+class CommandResult:
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -41,7 +39,7 @@ class Run:
         return json.loads(self.out)
 
     def error(self) -> str:
-        """The one line that a failed command prints."""
+        """The one line that a failed command prints, without `error: `."""
         assert self.code == 1, (self.out, self.err)
         assert "Traceback" not in self.err
         lines = self.err.strip().splitlines()
@@ -68,17 +66,17 @@ class Command:
         self._process.kill()
         self._process.join()
 
-    def finish(self, seconds: float = 120) -> Run:
+    def finish(self, seconds: float = 120) -> CommandResult:
         self._process.join(seconds)
-        assert not self.running, f"still at it after {seconds} s"
+        assert not self.running, f"still running after {seconds} s"
         code = self._process.exitcode
         assert code is not None
-        return Run(code, self._out.read_text(), self._err.read_text())
+        return CommandResult(code, self._out.read_text(), self._err.read_text())
 
 
 @dataclass(frozen=True)
 class Client:
-    """Who runs things, against which Hub; `settings` are further environment variables."""
+    """A user of a Hub; `settings` are further environment variables."""
 
     hub: HubProcess
     home: Path
@@ -90,7 +88,7 @@ class Client:
     def environment(self) -> dict[str, str]:
         return {
             **self.hub.environment(self.account, self.home / "home", xet=self.xet),
-            "PYTHONPATH": str(TREE),
+            "PYTHONPATH": str(CHECKOUT),
             "COLUMNS": "200",
             **dict(self.settings),
         }
@@ -98,12 +96,12 @@ class Client:
     def start(self, *arguments: str | Path) -> Command:
         return Command(["publish", *map(str, arguments)], self.environment, self.home)
 
-    def publish(self, *arguments: str | Path) -> Run:
+    def publish(self, *arguments: str | Path) -> CommandResult:
         """`python -m llavamed_data publish ARGUMENTS`."""
         return self.start(*arguments).finish()
 
     def python(self, code: str) -> str:
-        """What a script prints that a user might write."""
+        """Runs a script of a user and returns what it prints."""
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code)],
             env=self.environment,
@@ -120,7 +118,7 @@ class Client:
         return HfApi(endpoint=self.hub.address, token=self.hub.token(self.account) if self.account else False)
 
     def files(self, repo_id: str, revision: str = "main") -> dict[str, bytes]:
-        """What a reader gets of a version: path → bytes, without the Hub's own hidden files."""
+        """The files of a version as a reader gets them: path → bytes, without the Hub's own hidden files."""
         names = self.api.list_repo_files(repo_id, repo_type="dataset", revision=revision)
         return {name: self._read(repo_id, revision, name) for name in names if not name.startswith(".")}
 

@@ -1,4 +1,4 @@
-"""A Hub for all tests of this folder, and one that a test may break; a fresh home for every client."""
+"""A Hub that all tests of this folder share, and one that a test may kill; a fresh home folder for every client."""
 
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -21,7 +21,7 @@ def shared_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]
 
 @pytest.fixture
 def hub(shared_hub: HubProcess) -> Iterator[HubProcess]:
-    """The Hub of all tests, without faults before and after."""
+    """The shared Hub, without faults before and after the test."""
     shared_hub.faults()
     yield shared_hub
     shared_hub.faults()
@@ -36,7 +36,7 @@ def own_hub(tmp_path: Path) -> Iterator[HubProcess]:
 
 @pytest.fixture(params=["xet", "lfs"])
 def xet(request: pytest.FixtureRequest) -> bool:
-    """Whether the clients use Xet: both ways to upload run the test."""
+    """Whether the clients use Xet: the test runs with both ways to upload."""
     return bool(request.param == "xet")
 
 

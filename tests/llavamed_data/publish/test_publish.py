@@ -1,9 +1,8 @@
-"""What a user may rely on who publishes a set, and publishes it again."""
+"""What publishing a dataset for the first time, and again, does on the Hub."""
 
 import dataclasses
 import re
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,13 +14,13 @@ from llavamed_data.errors import UsageError
 from llavamed_data.stats import statistics, write_report
 from tests.llavamed_data.publish.client import Client
 from tests.llavamed_data.publish.sets import published_files
-from tests.servers.hub import Fault, HubProcess
+from tests.servers.hub import HubFault, HubProcess
 
 SHARDS = ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"]
 
 
 def writes(hub: HubProcess, since: int) -> list[str]:
-    """Requests that changed something or carried data."""
+    """Requests after number `since` that changed something or carried data."""
     return [
         f"{line['method']} {line['path']}"
         for line in hub.log()[since:]
@@ -66,7 +65,7 @@ def test_the_published_card_shows_the_pictures_of_the_report(
     assert "captions.json is damaged" in refused.err
 
 
-def test_a_dry_run_tells_the_files_and_sends_nothing(
+def test_a_dry_run_lists_the_files_and_sends_nothing(
     ada: Client, hub: HubProcess, dataset: Path, repo: str
 ) -> None:
     since = len(hub.log())
@@ -79,7 +78,7 @@ def test_a_dry_run_tells_the_files_and_sends_nothing(
     assert not ada.api.repo_exists(repo, repo_type="dataset")
 
 
-def test_where_nothing_changed_nothing_is_sent(
+def test_nothing_is_sent_if_nothing_changed(
     hub: HubProcess, tmp_path: Path, dataset: Path, repo: str, xet: bool
 ) -> None:
     client = Client(hub, tmp_path, xet=xet)
@@ -87,7 +86,7 @@ def test_where_nothing_changed_nothing_is_sent(
     since = len(hub.log())
     again = client.publish(dataset, "--repo-id", repo)
     assert again.code == 0
-    assert "nothing changed: all 3 files are there" in again.out
+    assert "nothing changed: all 3 files are on the Hub already" in again.out
     assert f'load_dataset("{repo}", split="train")' in again.out
     assert writes(hub, since) == []
     assert client.publish(dataset, "--repo-id", repo, "--json").report["commit"] == first["commit"]
@@ -107,7 +106,7 @@ def test_a_tag_can_come_later_without_sending_data(
     assert ada.files(repo, "v1.0") == ada.files(repo)
 
 
-def test_shards_of_an_older_version_go_in_the_same_commit(
+def test_shards_of_an_older_version_are_deleted_in_the_same_commit(
     hub: HubProcess, tmp_path: Path, repo: str, new_set: Callable[..., Path], xet: bool
 ) -> None:
     client = Client(hub, tmp_path, xet=xet)
@@ -149,7 +148,7 @@ def test_a_shard_that_only_changed_its_name_is_not_sent_again(
     assert sent == [(grown / "data/train-00002-of-00003.parquet").stat().st_size]
 
 
-def test_a_private_set_is_seen_by_its_owner_alone(
+def test_only_the_owner_sees_a_private_set(
     ada: Client, hub: HubProcess, tmp_path: Path, dataset: Path, repo: str
 ) -> None:
     report = ada.publish(dataset, "--repo-id", repo, "--private", "--json").report
@@ -161,13 +160,13 @@ def test_a_private_set_is_seen_by_its_owner_alone(
     assert again["private"]
 
 
-def test_a_set_that_is_to_be_private_does_not_go_into_a_public_repository(
+def test_a_set_that_is_to_be_private_is_not_published_in_a_public_repository(
     ada: Client, hub: HubProcess, dataset: Path, repo: str
 ) -> None:
     ada.api.create_repo(repo, repo_type="dataset")
     since = len(hub.log())
     assert (
-        f"{repo} is public, though it is to be private"
+        f"{repo} is public, but is to be private"
         in ada.publish(dataset, "--repo-id", repo, "--private").error()
     )
     assert writes(hub, since) == []
@@ -188,7 +187,7 @@ def test_another_branch_leaves_main_alone(
     assert ada.api.dataset_info(repo, revision="copy").sha == ada.api.dataset_info(repo).sha
 
 
-def test_a_version_never_changes(
+def test_a_tag_never_moves_to_other_data(
     ada: Client, hub: HubProcess, dataset: Path, repo: str, new_set: Callable[..., Path]
 ) -> None:
     ada.publish(dataset, "--repo-id", repo, "--tag", "v1.0")
@@ -198,11 +197,12 @@ def test_a_version_never_changes(
     assert writes(hub, since) == []
 
 
-def test_somebodys_own_files_are_replaced_only_on_demand(ada: Client, dataset: Path, repo: str) -> None:
+def test_files_of_other_origin_are_replaced_only_on_demand(ada: Client, dataset: Path, repo: str) -> None:
     ada.api.create_repo(repo, repo_type="dataset")
     ada.api.upload_file(path_or_fileobj=b"a,b\n", path_in_repo="mine.csv", repo_id=repo, repo_type="dataset")
     assert (
-        f"{repo} holds what was not built here (mine.csv)" in ada.publish(dataset, "--repo-id", repo).error()
+        f"{repo} holds files that this toolkit did not build (mine.csv)"
+        in ada.publish(dataset, "--repo-id", repo).error()
     )
     assert sorted(ada.files(repo)) == ["mine.csv"]
     assert ada.publish(dataset, "--repo-id", repo, "--replace").code == 0
@@ -221,7 +221,7 @@ def test_a_faulty_set_is_refused_before_anything_is_sent(
     assert writes(hub, since) == []
 
 
-def test_a_card_that_the_hub_refuses_ends_it_before_data_are_sent(
+def test_a_card_that_the_hub_refuses_is_found_before_data_are_sent(
     ada: Client, hub: HubProcess, repo: str, new_set: Callable[..., Path]
 ) -> None:
     folder = new_set()
@@ -233,7 +233,7 @@ def test_a_card_that_the_hub_refuses_ends_it_before_data_are_sent(
     assert writes(hub, since) == []
 
 
-def test_hidden_files_stay_here_and_links_that_lead_out_are_refused(
+def test_hidden_files_are_not_published_and_links_that_lead_out_are_refused(
     ada: Client, tmp_path: Path, repo: str, new_set: Callable[..., Path]
 ) -> None:
     folder = new_set()
@@ -264,30 +264,29 @@ def test_hidden_files_stay_here_and_links_that_lead_out_are_refused(
         [],
     ],
 )
-def test_a_wrong_call_says_so_before_anything_else(dataset: Path, arguments: list[str]) -> None:
+def test_a_wrong_call_is_refused_before_anything_else(dataset: Path, arguments: list[str]) -> None:
     command = typer.Typer()
     command.command()(publish)
     with pytest.raises(UsageError):
         command([str(dataset), *arguments], standalone_mode=False)
 
 
-def test_the_files_are_those_that_were_checked(
+def test_a_file_that_changes_after_it_was_checked_is_not_published(
     ada: Client, hub: HubProcess, repo: str, new_set: Callable[..., Path]
 ) -> None:
     folder = new_set(first=700)
     client = dataclasses.replace(ada, xet=False)
-    hub.faults(Fault("PUT /_lfs", "slow", seconds=3))
+    hub.faults(HubFault("PUT /_lfs", "hold"))
     process = client.start(folder, "--repo-id", repo)
-    while not any(line["path"].endswith("/objects/batch") for line in hub.log() if repo in line["path"]):
-        assert process.running
-        time.sleep(0.05)
+    hub.wait_until_held()
     shard = folder / SHARDS[0]
     shard.write_bytes(shard.read_bytes() + b" ")
-    assert "changed while it was published, so nothing was moved" in process.finish().error()
+    hub.faults()
+    assert "changed while it was published, so nothing was published" in process.finish().error()
     assert client.files(repo) == {}
 
 
-def test_progress_is_told_in_rows_and_megabytes(ada: Client, repo: str, new_set: Callable[..., Path]) -> None:
+def test_progress_counts_rows_and_megabytes(ada: Client, repo: str, new_set: Callable[..., Path]) -> None:
     folder = new_set(rows=130, shard_rows=130, first=3000)
     out = ada.python(f"""
         from llavamed_data.publish import publish
@@ -300,3 +299,33 @@ def test_progress_is_told_in_rows_and_megabytes(ada: Client, repo: str, new_set:
         "upload (MB) 0 2",
         "upload (MB) 2 2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("by_chunk", "least", "most", "line"),
+    [
+        (True, 0.01, 0.15, "of changed shards only the parts that differ are sent (Xet)"),
+        (False, 0.99, 1.02, "changed shards are sent whole (LFS): with hf_xet only the parts that differ"),
+    ],
+    ids=["xet", "lfs"],
+)
+def test_of_a_shard_with_few_changed_rows_xet_sends_only_the_parts_that_differ(
+    hub: HubProcess,
+    tmp_path: Path,
+    repo: str,
+    new_set: Callable[..., Path],
+    by_chunk: bool,
+    least: float,
+    most: float,
+    line: str,
+) -> None:
+    client = Client(hub, tmp_path, xet=by_chunk)
+    options = {"rows": 300, "shard_rows": 300, "first": 1000 if by_chunk else 2000}
+    assert client.publish(new_set("old/60k-im", **options), "--repo-id", repo).code == 0
+    new = new_set("new/60k-im", **options, changed=[options["first"] + number for number in (100, 101, 102)])
+    since = len(hub.log())
+    run = client.publish(new, "--repo-id", repo)
+    assert line in run.out
+    shard = published_files(new)["data/train-00000-of-00001.parquet"]
+    assert least < hub.received(since) / len(shard) < most
+    assert client.files(repo)["data/train-00000-of-00001.parquet"] == shard

@@ -1,4 +1,4 @@
-"""The token goes to the Hub's address in a header, and nowhere else."""
+"""The token is sent to the Hub in a header, and appears nowhere else."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.llavamed_data.publish.client import Client
-from tests.servers.hub import Fault, HubProcess
+from tests.servers.hub import HubFault, HubProcess
 
 
 def test_the_token_is_in_no_output_file_or_argument(
@@ -23,7 +23,7 @@ def test_the_token_is_in_no_output_file_or_argument(
     client = Client(hub, tmp_path, xet=xet, settings=settings)
     folder = new_set(first=800)
     token = hub.token("ada")
-    hub.faults(Fault("POST .*/commit/", "slow", seconds=1))
+    hub.faults(HubFault("POST .*/commit/", "hold"))
     command = [sys.executable, "-m", "llavamed_data", "publish", str(folder), "--repo-id", repo]
     with subprocess.Popen(
         command,
@@ -37,6 +37,8 @@ def test_the_token_is_in_no_output_file_or_argument(
         while "llavamed_data" not in arguments:
             arguments = Path(f"/proc/{process.pid}/cmdline").read_text()
             time.sleep(0.01)
+        hub.wait_until_held()
+        hub.faults()
         out = process.communicate(timeout=60)[0]
     assert process.returncode == 0, out
     assert token not in out
@@ -49,7 +51,7 @@ def test_the_token_is_in_no_output_file_or_argument(
 def test_the_token_is_in_no_traceback_of_a_library_call(
     ada: Client, hub: HubProcess, repo: str, new_set: Callable[..., Path]
 ) -> None:
-    hub.faults(Fault("POST .*/(commit|preupload)/", "status", code=400, times=9))
+    hub.faults(HubFault("POST .*/(commit|preupload)/", "status", code=400, times=9))
     script = f"""
         import traceback
         from llavamed_data.publish import publish
@@ -63,7 +65,7 @@ def test_the_token_is_in_no_traceback_of_a_library_call(
     assert hub.token("ada") not in out
 
 
-def test_a_login_by_the_client_works_as_well(ada: Client, hub: HubProcess, dataset: Path, repo: str) -> None:
+def test_a_login_stored_by_the_client_is_used(ada: Client, hub: HubProcess, dataset: Path, repo: str) -> None:
     (ada.home / "home").mkdir()
     (ada.home / "home" / "token").write_text(hub.token("ada") + "\n")
     logged_in = replace(ada, account=None)

@@ -10,7 +10,7 @@ from trl.trainer.sft_config import SFTConfig
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_trainer.running.push import HubPush
-from tests.servers.hub import Fault, HubProcess, running_hub
+from tests.servers.hub import HubFault, HubProcess, running_hub
 
 QUICK = (0.05, 0.05)
 
@@ -82,7 +82,7 @@ def test_a_repository_is_named_after_the_folder_and_private_where_asked(
 def test_a_hub_that_fails_for_a_while_is_asked_again(hub: HubProcess, folder: Path) -> None:
     said = Lines()
     made = push(folder, "later", said)
-    hub.faults(Fault("POST /api/models/ada/later/commit", "status", times=2, code=500))
+    hub.faults(HubFault("POST /api/models/ada/later/commit", "status", times=2, code=500))
     made.finish()
     assert "model.safetensors" in files("later")
     assert [line for line in said if "tried again in 0.05 s" in line] == said
@@ -92,7 +92,7 @@ def test_a_hub_that_fails_for_a_while_is_asked_again(hub: HubProcess, folder: Pa
 def test_a_hub_that_fails_for_good_is_told_with_the_way_out(hub: HubProcess, folder: Path) -> None:
     said = Lines()
     made = push(folder, "never", said)
-    hub.faults(Fault("POST /api/models/ada/never/commit", "status", times=1000, code=500))
+    hub.faults(HubFault("POST /api/models/ada/never/commit", "status", times=1000, code=500))
     with pytest.raises(
         LlavaMedError, match=f"the model is whole in .*: hf upload ada/never {folder}"
     ) as raised:
@@ -159,7 +159,7 @@ def test_a_failure_in_the_background_is_told_and_made_good_at_the_end(hub: HubPr
     said = Lines()
     made = push(folder, "behind", said, hub_strategy="every_save")
     made.open()
-    hub.faults(Fault("POST /api/models/ada/behind/preupload", "status", times=1000, code=403))
+    hub.faults(HubFault("POST /api/models/ada/behind/preupload", "status", times=1000, code=403))
     made.checkpoint(folder / "checkpoint-5", whole=True)
     assert made._running is not None
     made._running.exception()

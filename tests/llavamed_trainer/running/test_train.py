@@ -21,7 +21,7 @@ from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.recipes import RECIPES, load_recipe
 from llavamed_trainer.running import parse_call, run_training
 from tests.llavamed_trainer.running.conftest import Train, write_set
-from tests.servers.hub import Fault, HubProcess, running_hub
+from tests.servers.hub import HubFault, HubProcess, running_hub
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -313,7 +313,8 @@ def test_the_model_is_pushed_though_the_hub_fails_meanwhile(
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("HF_TOKEN", hub.token("ada"))
     hub.faults(
-        Fault("POST /api/repos/create", "status", code=403), Fault("POST .*/commit/", "status", code=403)
+        HubFault("POST /api/repos/create", "status", code=403),
+        HubFault("POST .*/commit/", "status", code=403),
     )
     report = train(
         *(

@@ -10,16 +10,16 @@ import argparse
 from pathlib import Path
 
 from tests.servers.hub.api import api_routes
+from tests.servers.hub.http import HubHttpServer
 from tests.servers.hub.hub import Hub
 from tests.servers.hub.transfer import transfer_routes
-from tests.servers.hub.wire import Wire
 
 
 def main() -> None:
     """Serves until it is stopped."""
     arguments = _arguments()
     hub = Hub(arguments.data, part_bytes=arguments.part_bytes)
-    server = Wire(
+    server = HubHttpServer(
         arguments.port, arguments.data / "requests.jsonl", [*api_routes(hub), *transfer_routes(hub)]
     )
     print(f"export HF_ENDPOINT={server.address}")

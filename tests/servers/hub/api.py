@@ -1,4 +1,4 @@
-"""The calls that answer in JSON: accounts, repositories, commits, branches, tags and collections."""
+"""The requests that are answered in JSON: accounts, repositories, commits, branches, tags and collections."""
 
 import base64
 import hashlib
@@ -9,17 +9,17 @@ from urllib.parse import parse_qs
 
 import yaml
 
+from tests.servers.hub.http import HubError, HubRequest, HubResponse, Route, as_json
 from tests.servers.hub.hub import Hub
 from tests.servers.hub.objects import blob_oid
-from tests.servers.hub.repositories import Commit, Entry, Refused, is_large
-from tests.servers.hub.wire import Answer, Call, Problem, Route, as_json
+from tests.servers.hub.repositories import Commit, Entry, RefusedCommitError, is_large
 
 _REPO = r"/api/(?P<kind>models|datasets|spaces)/(?P<name>[^/]+/[^/]+)"
 _PAGE = 1000
 
 
 def api_routes(hub: Hub) -> list[Route]:
-    """Method, address and what serves it."""
+    """Method, pattern of the path, and the function that serves it."""
     api = Api(hub)
     table = [
         ("GET", r"/api/whoami-v2", api.whoami),
@@ -45,27 +45,27 @@ def api_routes(hub: Hub) -> list[Route]:
 
 
 class Api:
-    """The calls over one hub."""
+    """The requests to one Hub."""
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
 
-    def whoami(self, call: Call) -> Answer:
-        return as_json(self.hub.someone(call).whoami())
+    def whoami(self, request: HubRequest) -> HubResponse:
+        return as_json(self.hub.logged_in(request).whoami())
 
-    def create(self, call: Call) -> Answer:
-        login, wanted = self.hub.someone(call), call.json()
+    def create(self, request: HubRequest) -> HubResponse:
+        login, wanted = self.hub.logged_in(request), request.json()
         namespace = wanted.get("organization") or login.user
         kind = f"{wanted.get('type') or 'model'}s"
         name = f"{namespace}/{wanted['name']}"
         if not login.writes_to(namespace):
-            raise Problem(
+            raise HubError(
                 403, f"You don't have the rights to create a {kind[:-1]} under the namespace {namespace!r}"
             )
         with self.hub.lock:
             repository = self.hub.repository(kind, name)
             place = {
-                "url": f"{call.base}/{'' if kind == 'models' else kind + '/'}{name}",
+                "url": f"{request.base}/{'' if kind == 'models' else kind + '/'}{name}",
                 "name": name,
                 "id": name,
             }
@@ -75,20 +75,20 @@ class Api:
             repository.create(private=private, author=login.user)
         return as_json(place)
 
-    def delete(self, call: Call) -> Answer:
-        wanted = call.json()
-        login = self.hub.someone(call)
-        call.parts = {
+    def delete(self, request: HubRequest) -> HubResponse:
+        wanted = request.json()
+        login = self.hub.logged_in(request)
+        request.parts = {
             "kind": f"{wanted.get('type') or 'model'}s",
             "name": f"{wanted.get('organization') or login.user}/{wanted['name']}",
         }
-        repository, _ = self.hub.writable(call)
+        repository, _ = self.hub.writable(request)
         repository.remove()
         return as_json({})
 
-    def settings(self, call: Call) -> Answer:
-        repository, _ = self.hub.writable(call)
-        wanted = call.json()
+    def settings(self, request: HubRequest) -> HubResponse:
+        repository, _ = self.hub.writable(request)
+        wanted = request.json()
         with self.hub.lock:
             if "visibility" in wanted:
                 wanted["private"] = wanted["visibility"] == "private"
@@ -96,10 +96,10 @@ class Api:
             repository.save()
         return as_json({"private": repository.state["private"]})
 
-    def info(self, call: Call) -> Answer:
-        repository = self.hub.readable(call)
-        commit = self.hub.commit_of(repository, call.parts["revision"] or "main")
-        blobs = call.asked("blobs").lower() in ("true", "1")
+    def info(self, request: HubRequest) -> HubResponse:
+        repository = self.hub.readable(request)
+        commit = self.hub.commit_of(repository, request.parts["revision"] or "main")
+        blobs = request.asked("blobs").lower() in ("true", "1")
         return as_json(
             {
                 "_id": hashlib.sha1(repository.name.encode()).hexdigest()[:24],
@@ -118,8 +118,8 @@ class Api:
             }
         )
 
-    def refs(self, call: Call) -> Answer:
-        repository = self.hub.readable(call)
+    def refs(self, request: HubRequest) -> HubResponse:
+        repository = self.hub.readable(request)
         kinds = {"branches": "heads", "tags": "tags"}
         refs: dict[str, list[dict[str, str]]] = {
             kind: [
@@ -130,28 +130,28 @@ class Api:
         }
         return as_json({**refs, "converts": [], "pullRequests": []})
 
-    def tree(self, call: Call) -> Answer:
-        repository = self.hub.readable(call)
-        commit = self.hub.commit_of(repository, call.parts["revision"])
-        path = call.parts["path"].strip("/")
-        entries = self._entries(commit, path, deep=call.asked("recursive").lower() in ("true", "1"))
+    def tree(self, request: HubRequest) -> HubResponse:
+        repository = self.hub.readable(request)
+        commit = self.hub.commit_of(repository, request.parts["revision"])
+        path = request.parts["path"].strip("/")
+        entries = self._entries(commit, path, deep=request.asked("recursive").lower() in ("true", "1"))
         if path and not entries:
-            raise Problem(404, f"{path} does not exist", "EntryNotFound")
-        limit, start = int(call.asked("limit", str(_PAGE))), int(call.asked("cursor", "0"))
+            raise HubError(404, f"{path} does not exist", "EntryNotFound")
+        limit, start = int(request.asked("limit", str(_PAGE))), int(request.asked("cursor", "0"))
         page = entries[start : start + limit]
-        if call.asked("expand").lower() in ("true", "1"):
+        if request.asked("expand").lower() in ("true", "1"):
             last = {"id": commit.oid, "title": commit.title, "date": commit.date}
             page = [{**entry, "lastCommit": last} for entry in page]
         headers = {}
         if start + limit < len(entries):
-            asked = "&".join(f"{key}={value[0]}" for key, value in call.query.items() if key != "cursor")
-            headers["Link"] = f'<{call.base}{call.path}?{asked}&cursor={start + limit}>; rel="next"'
+            asked = "&".join(f"{key}={value[0]}" for key, value in request.query.items() if key != "cursor")
+            headers["Link"] = f'<{request.base}{request.path}?{asked}&cursor={start + limit}>; rel="next"'
         return as_json(page, headers=headers)
 
-    def paths(self, call: Call) -> Answer:
-        repository = self.hub.readable(call)
-        commit = self.hub.commit_of(repository, call.parts["revision"])
-        body = call.body()
+    def paths(self, request: HubRequest) -> HubResponse:
+        repository = self.hub.readable(request)
+        commit = self.hub.commit_of(repository, request.parts["revision"])
+        body = request.body()
         wanted = (
             json.loads(body)["paths"] if body.startswith(b"{") else parse_qs(body.decode()).get("paths", [])
         )
@@ -185,9 +185,9 @@ class Api:
                 stated["xetHash"] = file.xet_hash
         return stated
 
-    def commits(self, call: Call) -> Answer:
-        repository = self.hub.readable(call)
-        commit = self.hub.commit_of(repository, call.parts["revision"])
+    def commits(self, request: HubRequest) -> HubResponse:
+        repository = self.hub.readable(request)
+        commit = self.hub.commit_of(repository, request.parts["revision"])
         return as_json(
             [
                 {
@@ -201,12 +201,12 @@ class Api:
             ]
         )
 
-    def preupload(self, call: Call) -> Answer:
-        repository, _ = self.hub.writable(call)
-        commit = self.hub.commit_of(repository, call.parts["revision"])
-        files = call.json()["files"]
+    def preupload(self, request: HubRequest) -> HubResponse:
+        repository, _ = self.hub.writable(request)
+        commit = self.hub.commit_of(repository, request.parts["revision"])
+        files = request.json()["files"]
         if len(files) > 256:
-            raise Problem(400, "At most 256 files")
+            raise HubError(400, "At most 256 files")
         answer = []
         for file in files:
             path, size = file["path"], file["size"]
@@ -217,71 +217,71 @@ class Api:
             answer.append(stated)
         return as_json({"files": answer, "commitOid": commit.oid})
 
-    def commit(self, call: Call) -> Answer:
-        repository, login = self.hub.writable(call)
-        lines = [json.loads(line) for line in call.body().splitlines() if line.strip()]
+    def commit(self, request: HubRequest) -> HubResponse:
+        repository, login = self.hub.writable(request)
+        lines = [json.loads(line) for line in request.body().splitlines() if line.strip()]
         with self.hub.lock:
             repository = self.hub.repository(repository.kind, repository.name)
             try:
-                commit = repository.commit(call.parts["revision"], lines, login.user)
-            except Refused as refused:
+                commit = repository.commit(request.parts["revision"], lines, login.user)
+            except RefusedCommitError as refused:
                 code = "RevisionNotFound" if "Invalid rev" in str(refused) else None
-                raise Problem(refused.code, str(refused), code) from refused
+                raise HubError(refused.code, str(refused), code) from refused
         prefix = "" if repository.kind == "models" else f"{repository.kind}/"
-        url = f"{call.base}/{prefix}{repository.name}/commit/{commit.oid}"
+        url = f"{request.base}/{prefix}{repository.name}/commit/{commit.oid}"
         return as_json({"success": True, "commitOid": commit.oid, "commitUrl": url, "hookOutput": ""})
 
-    def branch(self, call: Call) -> Answer:
-        self.hub.writable(call)
-        name = call.parts["branch"]
+    def branch(self, request: HubRequest) -> HubResponse:
+        self.hub.writable(request)
+        name = request.parts["branch"]
         with self.hub.lock:
-            repository, _ = self.hub.writable(call)
+            repository, _ = self.hub.writable(request)
             branches = repository.state["branches"]
-            if call.method == "DELETE":
+            if request.method == "DELETE":
                 if name == "main" or name not in branches:
-                    raise Problem(404 if name != "main" else 403, f"Cannot delete the branch {name}")
+                    raise HubError(404 if name != "main" else 403, f"Cannot delete the branch {name}")
                 del branches[name]
             elif name in branches:
-                raise Problem(409, f"Reference already exists: {name}")
+                raise HubError(409, f"Reference already exists: {name}")
             else:
-                start = call.json().get("startingPoint") or "main"
+                start = request.json().get("startingPoint") or "main"
                 branches[name] = self.hub.commit_of(repository, start).oid
             repository.save()
         return as_json({})
 
-    def tag(self, call: Call) -> Answer:
+    def tag(self, request: HubRequest) -> HubResponse:
         with self.hub.lock:
-            repository, _ = self.hub.writable(call)
+            repository, _ = self.hub.writable(request)
             tags = repository.state["tags"]
-            if call.method == "DELETE":
-                if tags.pop(call.parts["revision"], None) is None:
-                    raise Problem(404, "No such tag", "RevisionNotFound")
+            if request.method == "DELETE":
+                if tags.pop(request.parts["revision"], None) is None:
+                    raise HubError(404, "No such tag", "RevisionNotFound")
             else:
-                name = call.json()["tag"]
+                name = request.json()["tag"]
                 if name in tags:
-                    raise Problem(409, f"Tag reference exists already: {name}")
-                tags[name] = self.hub.commit_of(repository, call.parts["revision"]).oid
+                    raise HubError(409, f"Tag reference exists already: {name}")
+                tags[name] = self.hub.commit_of(repository, request.parts["revision"]).oid
             repository.save()
         return as_json({})
 
-    def validate_card(self, call: Call) -> Answer:
-        asked = call.json()
+    def validate_card(self, request: HubRequest) -> HubResponse:
+        asked = request.json()
         errors = _card_errors(asked["content"], asked.get("repoType"))
         stated = {"errors": [{"message": error} for error in errors], "warnings": []}
         return as_json(stated, 400 if errors else 200)
 
-    def list_collections(self, call: Call) -> Answer:
-        owner = call.asked("owner")
+    def list_collections(self, request: HubRequest) -> HubResponse:
+        owner = request.asked("owner")
         owned = [each for each in self.hub.collections() if each["owner"]["name"] == owner]
         return as_json([{key: each[key] for key in each if key != "position"} for each in owned])
 
-    def get_collection(self, call: Call) -> Answer:
-        return as_json(self._collection(self.hub.collections(), call.parts["slug"]))
+    def get_collection(self, request: HubRequest) -> HubResponse:
+        return as_json(self._collection(self.hub.collections(), request.parts["slug"]))
 
-    def create_collection(self, call: Call) -> Answer:
-        login, wanted = self.hub.someone(call), call.json()
+    def create_collection(self, request: HubRequest) -> HubResponse:
+        login, wanted = self.hub.logged_in(request), request.json()
         if not login.writes_to(wanted["namespace"]):
-            raise Problem(403, f"You don't have the rights to write to {wanted['namespace']}")
+            raise HubError(403, f"You don't have the rights to write to {wanted['namespace']}")
         with self.hub.lock:
             collections = self.hub.collections()
             slug = re.sub(r"\W+", "-", wanted["title"].lower())
@@ -303,18 +303,18 @@ class Api:
             self.hub.keep_collections([*collections, made])
         return as_json(made)
 
-    def add_to_collection(self, call: Call) -> Answer:
-        login, item = self.hub.someone(call), call.json()["item"]
+    def add_to_collection(self, request: HubRequest) -> HubResponse:
+        login, item = self.hub.logged_in(request), request.json()["item"]
         with self.hub.lock:
             collections = self.hub.collections()
-            collection = self._collection(collections, call.parts["slug"])
+            collection = self._collection(collections, request.parts["slug"])
             if not login.writes_to(collection["owner"]["name"]):
-                raise Problem(403, "You don't have the rights to change this collection")
+                raise HubError(403, "You don't have the rights to change this collection")
             if not self.hub.repository(f"{item['type']}s", item["id"]).exists:
-                raise Problem(404, "Item not found")
+                raise HubError(404, "Item not found")
             items = collection["items"]
             if any(each["id"] == item["id"] and each["type"] == item["type"] for each in items):
-                raise Problem(409, "Item already in collection")
+                raise HubError(409, "Item already in collection")
             items.append({"_id": blob_oid(item["id"].encode())[:24], "position": len(items), **item})
             self.hub.keep_collections(collections)
         return as_json(collection)
@@ -323,7 +323,7 @@ class Api:
         for each in collections:
             if each["slug"] == slug:
                 return each
-        raise Problem(404, "Collection not found")
+        raise HubError(404, "Collection not found")
 
 
 def _sibling(path: str, entry: Entry, blobs: bool) -> dict[str, Any]:

@@ -1,20 +1,128 @@
-"""The bytes that a Hub holds: small files, LFS objects and Xet xorbs, each under its own hash and once."""
+"""The bytes that a Hub holds: small files, LFS objects and Xet xorbs, each under its own hash and once.
+
+A xorb is a run of chunks, each compressed for itself behind a header of 8 bytes. A Xet shard lists files as runs of
+chunks of xorbs, with the files' SHA-256.
+"""
 
 import hashlib
 import json
 import os
+import struct
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 
-from tests.servers.hub.xet import Chunk, File, Term, chunks_of, files_of, unpack
+import pyarrow as pa
+
+_CHUNK = struct.Struct("<B3sB3s")
+_ENTRY = 48
+_HEADER = 48
+_FLAG_RANGE_HASHES = 1 << 31
+_FLAG_SHA256 = 1 << 30
+_BOOKEND = b"\xff" * 32
+_UNCOMPRESSED, _LZ4, _GROUPED_LZ4 = range(3)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file that is there whole or not at all, whenever the server dies."""
+@dataclass(frozen=True)
+class XorbChunk:
+    """Where a chunk lies in its xorb: header and data from `start` to `stop`, and its size when unpacked."""
+
+    start: int
+    stop: int
+    scheme: int
+    size: int
+
+
+@dataclass(frozen=True)
+class XetTerm:
+    """Chunks `first` to `last` (exclusive) of a xorb: `size` bytes of a file."""
+
+    xorb: str
+    first: int
+    last: int
+    size: int
+
+
+@dataclass(frozen=True)
+class XetFile:
+    """A file by its Xet hash, its SHA-256 and the terms that make it up."""
+
+    xet_hash: str
+    sha256: str
+    terms: tuple[XetTerm, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(term.size for term in self.terms)
+
+
+def chunks_of(xorb: bytes) -> list[XorbChunk]:
+    """The chunks of a xorb; the optional footer, which begins with XETBLOB, is left out."""
+    chunks = []
+    start = 0
+    while start < len(xorb) and not xorb.startswith(b"XETBLOB", start):
+        version, packed, scheme, unpacked = _CHUNK.unpack_from(xorb, start)
+        if version:
+            raise ValueError(f"chunk of version {version}")
+        stop = start + _CHUNK.size + int.from_bytes(packed, "little")
+        chunks.append(XorbChunk(start, stop, scheme, int.from_bytes(unpacked, "little")))
+        start = stop
+    if not chunks or chunks[-1].stop > len(xorb):
+        raise ValueError("a xorb without chunks, or cut short")
+    return chunks
+
+
+def unpack(chunk: XorbChunk, packed: bytes) -> bytes:
+    """The bytes of a chunk; `packed` is what lies between `start` and `stop`."""
+    data = packed[_CHUNK.size :]
+    if chunk.scheme == _UNCOMPRESSED:
+        return data
+    data = pa.decompress(data, decompressed_size=chunk.size, codec="lz4", asbytes=True)
+    return _ungrouped(data) if chunk.scheme == _GROUPED_LZ4 else data
+
+
+def _ungrouped(data: bytes) -> bytes:
+    """Bytes that lie grouped by their position modulo 4, back in order."""
+    whole = bytearray(len(data))
+    start = 0
+    for position in range(4):
+        count = (len(data) + 3 - position) // 4
+        whole[position::4] = data[start : start + count]
+        start += count
+    return bytes(whole)
+
+
+def files_of(shard: bytes) -> Iterator[XetFile]:
+    """The files that an uploaded shard lists."""
+    place = _HEADER
+    while shard[place : place + 32] != _BOOKEND:
+        xet_hash = _hex(shard[place : place + 32])
+        flags, entries = struct.unpack_from("<II", shard, place + 32)
+        place += _ENTRY
+        terms = []
+        for _ in range(entries):
+            size, first, last = struct.unpack_from("<III", shard, place + 36)
+            terms.append(XetTerm(_hex(shard[place : place + 32]), first, last, size))
+            place += _ENTRY
+        if flags & _FLAG_RANGE_HASHES:
+            place += entries * _ENTRY
+        if not flags & _FLAG_SHA256:
+            raise ValueError("a file without SHA-256")
+        yield XetFile(xet_hash, _hex(shard[place : place + 32]), tuple(terms))
+        place += _ENTRY
+
+
+def _hex(digest: bytes) -> str:
+    """A hash as Xet writes it: four little-endian numbers of 8 bytes."""
+    return "".join(f"{number:016x}" for number in struct.unpack("<4Q", digest))
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file that appears whole or not at all, whenever the server is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{threading.get_ident()}")
     with partial.open("wb") as file:
@@ -45,7 +153,7 @@ class Objects:
     def put_blob(self, data: bytes) -> str:
         oid = blob_oid(data)
         if not (self.root / "blobs" / oid).exists():
-            write_whole(self.root / "blobs" / oid, data)
+            write_atomically(self.root / "blobs" / oid, data)
         return oid
 
     def blob(self, oid: str) -> bytes:
@@ -79,7 +187,7 @@ class Objects:
         path = self.root / "xorbs" / name
         if path.exists():
             return False
-        write_whole(path, data)
+        write_atomically(path, data)
         return True
 
     def put_shard(self, shard: bytes) -> None:
@@ -92,17 +200,17 @@ class Objects:
                 raise ValueError(f"the file {file.xet_hash} does not have the SHA-256 {file.sha256}")
             terms = [[term.xorb, term.first, term.last, term.size] for term in file.terms]
             stated = json.dumps({"xet": file.xet_hash, "sha256": file.sha256, "terms": terms})
-            write_whole(self.root / "xet" / file.sha256, stated.encode())
-            write_whole(self.root / "xet" / f"{file.xet_hash}.name", file.sha256.encode())
+            write_atomically(self.root / "xet" / file.sha256, stated.encode())
+            write_atomically(self.root / "xet" / f"{file.xet_hash}.name", file.sha256.encode())
 
-    def xet_file(self, sha256: str) -> File | None:
+    def xet_file(self, sha256: str) -> XetFile | None:
         path = self.root / "xet" / sha256
         if not path.exists():
             return None
         stated = json.loads(path.read_text())
-        return File(stated["xet"], stated["sha256"], tuple(Term(*term) for term in stated["terms"]))
+        return XetFile(stated["xet"], stated["sha256"], tuple(XetTerm(*term) for term in stated["terms"]))
 
-    def xet_file_by_hash(self, xet_hash: str) -> File | None:
+    def xet_file_by_hash(self, xet_hash: str) -> XetFile | None:
         path = self.root / "xet" / f"{xet_hash}.name"
         return self.xet_file(path.read_text()) if path.exists() else None
 
@@ -126,14 +234,14 @@ class Objects:
                 yield part
                 start += len(part)
 
-    def _from_xorbs(self, file: File, start: int, stop: int) -> Iterator[bytes]:
+    def _from_xorbs(self, file: XetFile, start: int, stop: int) -> Iterator[bytes]:
         place = 0
         for term in file.terms:
             if place < stop and place + term.size > start:
                 yield from self._from_term(term, max(start - place, 0), min(stop - place, term.size))
             place += term.size
 
-    def _from_term(self, term: Term, start: int, stop: int) -> Iterator[bytes]:
+    def _from_term(self, term: XetTerm, start: int, stop: int) -> Iterator[bytes]:
         chunks = self._chunks(term.xorb)[term.first : term.last]
         ends = list(accumulate(chunk.size for chunk in chunks))
         with self.xorb(term.xorb).open("rb") as xorb:
@@ -146,5 +254,5 @@ class Objects:
                 yield data[max(start - place, 0) : stop - place]
 
     @lru_cache(maxsize=256)  # noqa: B019  (lives as long as the server)
-    def _chunks(self, xorb: str) -> tuple[Chunk, ...]:
+    def _chunks(self, xorb: str) -> tuple[XorbChunk, ...]:
         return tuple(chunks_of(self.xorb(xorb).read_bytes()))

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import CHECKOUT
-from tests.servers.hub.accounts import Accounts
-from tests.servers.hub.faults import Fault
-
-_TREE = CHECKOUT
+from tests.servers.hub.http import HubFault
+from tests.servers.hub.hub import Accounts
 
 
 class HubProcess:
@@ -45,20 +44,20 @@ class HubProcess:
             str(self.data),
         ]
         command += ["--part-bytes", str(self._part_bytes)]
-        self._process = subprocess.Popen(command, cwd=_TREE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline().startswith("export")
         for _ in range(3):
             self._process.stdout.readline()
 
     def kill(self) -> None:
-        """As a power cut would: nothing is finished, nothing is closed."""
+        """Ends the server at once, as a power cut would."""
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self.wait()
 
     def wait(self, seconds: float | None = None) -> int:
-        """Until the server is dead, by a fault or otherwise."""
+        """Waits until the server has ended, by a fault or otherwise, and returns its exit code."""
         assert self._process is not None
         code = self._process.wait(seconds)
         if self._process.stdout:
@@ -76,11 +75,21 @@ class HubProcess:
             ours["HF_TOKEN"] = self.token(account)
         return kept | ours | ({} if xet else {"HF_HUB_DISABLE_XET": "1"})
 
-    def faults(self, *faults: Fault) -> None:
-        """What is to go wrong from now on, in place of what was to."""
+    def faults(self, *faults: HubFault) -> None:
+        """Sets what goes wrong from now on, in place of what was set, and releases the requests on hold."""
         body = json.dumps([fault.to_dict() for fault in faults]).encode()
         request = urllib.request.Request(f"{self.address}/_faults", body, method="PUT")
         urllib.request.urlopen(request).close()
+
+    def wait_until_held(self, seconds: float = 60) -> None:
+        """Returns when a request is on hold by a fault."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with urllib.request.urlopen(f"{self.address}/_faults") as answer:
+                if json.load(answer)["held"]:
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"no request that is to be held came in {seconds} s")
 
     def log(self) -> list[dict[str, Any]]:
         """Every request so far: method, path, status (0 if the server died of it), bytes received and sent."""
@@ -93,7 +102,7 @@ class HubProcess:
 
 @contextmanager
 def running_hub(data: Path, *, part_bytes: int = 50_000_000) -> Iterator[HubProcess]:
-    """A Hub that is there while the block runs."""
+    """Runs a Hub during the block."""
     hub = HubProcess(data, part_bytes=part_bytes)
     hub.start()
     try:

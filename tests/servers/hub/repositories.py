@@ -1,4 +1,4 @@
-"""Repositories: their commits, branches and tags, in files that a killed server leaves in order."""
+"""Repositories: their commits, branches and tags, in files that survive when the server is killed."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tests.servers.hub.objects import Objects, blob_oid, pointer, write_whole
+from tests.servers.hub.objects import Objects, blob_oid, pointer, write_atomically
 
 MAIN = "main"
 _LARGE = (".parquet", ".arrow", ".bin", ".safetensors", ".zip", ".tar", ".gz", ".png", ".jpg", ".jpeg")
@@ -18,8 +18,8 @@ _LARGE_BYTES = 10_000_000
 _ATTRIBUTES = "".join(f"*{end} filter=lfs diff=lfs merge=lfs -text\n" for end in _LARGE).encode()
 
 
-class Refused(Exception):  # noqa: N818  (a commit is refused, which is an answer)
-    """Why a commit is not taken, with the answer's code."""
+class RefusedCommitError(Exception):
+    """Why a commit is refused, with the HTTP status of the response."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ def is_large(path: str, size: int) -> bool:
     return size > _LARGE_BYTES or (size > 0 and path.endswith(_LARGE))
 
 
-class Repository:
+class StoredRepository:
     """One repository of some type.
 
     Attributes:
@@ -77,7 +77,7 @@ class Repository:
         self._add(MAIN, None, "initial commit", "", author, {".gitattributes": attributes})
 
     def save(self) -> None:
-        write_whole(self._root / "state.json", json.dumps(self.state).encode())
+        write_atomically(self._root / "state.json", json.dumps(self.state).encode())
 
     def remove(self) -> None:
         """Forgets the repository; the objects stay."""
@@ -103,11 +103,11 @@ class Repository:
         """Moves a branch by one commit, as the client's lines state it."""
         head = self.resolve(branch)
         if head is None or branch not in self.state["branches"]:
-            raise Refused(404, "Invalid rev id: " + branch)
+            raise RefusedCommitError(404, "Invalid rev id: " + branch)
         header = next(line["value"] for line in lines if line["key"] == "header")
         parent = header.get("parentCommit")
         if parent and not head.oid.startswith(parent):
-            raise Refused(412, "A commit has happened since. Please refresh and try again.")
+            raise RefusedCommitError(412, "A commit has happened since. Please refresh and try again.")
         files = dict(head.files)
         for line in lines:
             self._apply(line["key"], line["value"], files)
@@ -116,7 +116,7 @@ class Repository:
     def _apply(self, key: str, value: dict[str, Any], files: dict[str, Entry]) -> None:
         path = value.get("path", "")
         if path.startswith("/") or ".." in path.split("/"):
-            raise Refused(400, f"Invalid path: {path}")
+            raise RefusedCommitError(400, f"Invalid path: {path}")
         match key:
             case "file":
                 data = base64.b64decode(value["content"])
@@ -124,14 +124,14 @@ class Repository:
             case "lfsFile":
                 size = self._objects.size_of(value["oid"])
                 if size is None:
-                    raise Refused(
+                    raise RefusedCommitError(
                         400,
                         f"Your push was rejected because an LFS pointer pointed to a missing file: {path}",
                     )
                 files[path] = Entry(blob_oid(pointer(value["oid"], size)), size, value["oid"])
             case "deletedFile":
                 if files.pop(path, None) is None:
-                    raise Refused(404, "A file with this name doesn't exist")
+                    raise RefusedCommitError(404, "A file with this name doesn't exist")
             case "deletedFolder":
                 for name in [name for name in files if name.startswith(path.rstrip("/") + "/")]:
                     del files[name]
@@ -148,7 +148,7 @@ class Repository:
         plain = {path: asdict(entry) for path, entry in sorted(files.items())}
         stated = {"parent": parent, "title": title, "message": message, "author": author, "date": _now()}
         oid = hashlib.sha1(json.dumps([stated, plain]).encode()).hexdigest()
-        write_whole(
+        write_atomically(
             self._root / "commits" / f"{oid}.json",
             json.dumps({"oid": oid, **stated, "files": plain}).encode(),
         )

@@ -1,26 +1,25 @@
-"""A whole folder of sets at once."""
+"""Publishing all datasets of a folder at once."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.llavamed_data.publish.client import Client
 from tests.llavamed_data.publish.sets import published_files
-from tests.servers.hub import Fault, HubProcess
+from tests.servers.hub import HubFault, HubProcess
 
 
 @pytest.fixture
 def root(tmp_path: Path, new_set: Callable[..., Path]) -> Path:
-    """Two sets, and a folder that is none."""
+    """A folder of two datasets, and one folder that is no dataset."""
     new_set("10k", rows=6)
     new_set("60k", first=30, rows=6)
     (tmp_path / "llava-med" / "notes").mkdir()
     return tmp_path / "llava-med"
 
 
-def test_all_sets_with_links_to_one_another_and_a_collection(
+def test_cards_link_to_one_another_and_a_collection_holds_all_sets(
     own_hub: HubProcess, tmp_path: Path, root: Path
 ) -> None:
     ada = Client(own_hub, tmp_path)
@@ -45,7 +44,7 @@ def test_all_sets_with_links_to_one_another_and_a_collection(
     assert not alone["changed"]
 
 
-def test_no_set_goes_up_while_another_is_faulty(own_hub: HubProcess, tmp_path: Path, root: Path) -> None:
+def test_no_set_is_published_while_another_is_faulty(own_hub: HubProcess, tmp_path: Path, root: Path) -> None:
     ada = Client(own_hub, tmp_path)
     next((root / "60k" / "data").iterdir()).write_bytes(b"PAR1")
     error = ada.publish(root, "--all", "--org", "med-lab").error()
@@ -56,7 +55,7 @@ def test_no_set_goes_up_while_another_is_faulty(own_hub: HubProcess, tmp_path: P
 
 def test_a_hub_without_collections_is_no_failure(own_hub: HubProcess, tmp_path: Path, root: Path) -> None:
     ada = Client(own_hub, tmp_path)
-    own_hub.faults(Fault("/api/collections", "status", code=404, times=9))
+    own_hub.faults(HubFault("/api/collections", "status", code=404, times=9))
     run = ada.publish(root, "--all", "--org", "ada")
     assert run.code == 0
     assert "all sets are published, but in no collection" in run.out
@@ -79,5 +78,8 @@ def test_an_empty_folder_is_a_wrong_call(ada: Client, tmp_path: Path) -> None:
     assert "holds no dataset's folder" in run.err
 
 
-def test_in_somebody_elses_name(ada: Client, root: Path) -> None:
-    assert "eve is somebody else" in replace(ada).publish(root, "--all", "--org", "eve").error()
+def test_another_users_name_is_refused(ada: Client, root: Path) -> None:
+    assert (
+        "eve is neither this user nor one of their organisations"
+        in ada.publish(root, "--all", "--org", "eve").error()
+    )
