@@ -1,4 +1,4 @@
-"""`export` and `import`: to other trainers and back."""
+"""`export` and `import`: datasets in the formats of other trainers, and back."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +13,7 @@ from llavamed_data.console.options import option
 
 
 class FormatName(StrEnum):
-    """The formats, as flags name them."""
+    """The formats of `llavamed_data.exchange.FORMATS`, which is not imported here so that `--help` starts fast."""
 
     LLAVA = "llava"
     SHAREGPT = "sharegpt"
@@ -23,13 +23,15 @@ class FormatName(StrEnum):
 
 def export(
     dataset: Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")],
-    to: Annotated[FormatName, option("--to", help="The format.")],
-    out: Annotated[Path | None, option(help="New folder for it.", show_default="exports/NAME-FORMAT")] = None,
+    to: Annotated[FormatName, option("--to", help="Format of the export.")],
+    out: Annotated[
+        Path | None, option(help="New folder for the export.", show_default="exports/NAME-FORMAT")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Write a dataset as LLaVA, LLaMA-Factory, ms-swift, axolotl or WebDataset read it.
+    """Write a dataset in a format that LLaVA, LLaMA-Factory, ms-swift, axolotl or WebDataset reads.
 
-    The folder's README.md says how each of them is called. `import` gives the dataset back with nothing lost.
+    The README.md in the folder says how each of them reads it. `import` gives the dataset back with nothing lost.
 
     Example: python -m llavamed_data export llava-med/60k-im --to sharegpt
     """
@@ -41,19 +43,20 @@ def export(
         done = export_dataset(dataset, to.value, folder, on_progress=on_progress)
     if not quiet:
         rows = ", ".join(f"{count:,} rows of {split}" for split, count in done.rows.items())
-        _say(f"{folder}: {rows}, {done.images:,} images; its README.md says how trainers read it")
+        _print_line(f"{folder}: {rows}, {done.images:,} images; its README.md says how trainers read them")
 
 
 def import_(
     path: Annotated[Path, typer.Argument(help="An export's folder, or a file or folder in the format.")],
-    form: Annotated[FormatName, option("--from", help="The format.")],
+    form: Annotated[FormatName, option("--from", help="Format of the files.")],
     out: Annotated[Path, option(help="New folder for the dataset.")],
     images: Annotated[
-        Path | None, option(help="What the images' names are relative to.", show_default="the format's own")
+        Path | None,
+        option(help="Folder that the images' names are relative to.", show_default="the format's own"),
     ] = None,
     quiet: Quiet = False,
 ) -> None:
-    """Make a dataset of what `export` wrote, or of somebody else's files in the same format.
+    """Make a dataset of what `export` wrote, or of other files in the same format.
 
     Example: python -m llavamed_data import llava_instruct.json --from llava --images images --out llava-med/mine
     """
@@ -65,16 +68,18 @@ def import_(
     if quiet:
         return
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in done.tally.dropped.items())
-    _say(
+    _print_line(
         f"{out}: {done.tally.kept:,} of {done.tally.entered:,} rows{f'; dropped: {dropped}' if dropped else ''}"
     )
     if done.dropped:
-        _say(f"{done.dropped}: what was dropped, and why")
+        _print_line(f"{done.dropped} lists what was dropped, and why")
     if done.exported is not None and done.exported != done.tally.entered:
-        _say(f"the export had {done.exported:,} rows when it was made, {done.tally.entered:,} are there now")
+        _print_line(
+            f"the export had {done.exported:,} rows when it was made, {done.tally.entered:,} are there now"
+        )
     for name, count in done.ignored.most_common(10):
-        _say(f"not kept: the field {name!a}, which {count:,} rows have")
+        _print_line(f"the field {name!a}, which {count:,} rows have, was not kept")
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     Console().print(Text(line), soft_wrap=True)

@@ -1,39 +1,269 @@
-"""The formats by name: how a row is written, where its image lies, and what a trainer is told."""
+"""The exchange formats: how each writes a row of a dataset as a record, and how it reads one.
 
-from dataclasses import dataclass
+The chat formats hold what their trainers read, and all other columns in one more field, `llavamed`. It is a JSON text,
+because readers that derive column types from the first rows would go wrong on anything else. What the chat turns say
+overrides that field: a conversation that somebody edits after the export is imported as edited.
+"""
 
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from llavamed_data.dataset.messages import turns_of
+from llavamed_data.dataset.reader import Row
 from llavamed_data.errors import UsageError
-from llavamed_data.exchange.forms import FULL, LLAVA, SHAREGPT, Form
+from llavamed_data.exchange.values import from_json, restore, to_json
+from llavamed_data.reasons import Drop, Reason
+from llavamed_data.recipes import DOMAINS
+from llavamed_data.sources.released.domains import first_flagged
 
-IMAGES = "images"
+JsonRecord = dict[str, Any]
+
+IMAGE_FOLDER = "images"
+"""Folder of the image files, in the folder of an export."""
+
+OTHER_COLUMNS = "llavamed"
+"""Field of a chat record for what its trainer does not read."""
+
+_MARKER = "<image>"
+
+_HARMLESS_MARKER = "< image >"
+"""Written where a text itself holds the marker: a trainer would look for an image there."""
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class ImageReference:
+    """An image of a row, named instead of held.
+
+    Attributes:
+        file: name of its file in the export; None if the row has the image without its bytes.
+        path: the name that the dataset has for it.
+    """
+
+    file: str | None
+    path: str | None = None
+
+
+ImageReferences = list[ImageReference | None] | None
+"""The column `images` of a row, with references in place of the images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExchangeFormat(ABC):
     """One format.
 
     Attributes:
-        name: as flags have it.
-        form: how it writes a row.
-        suffix: of the file of a split's rows.
-        prefix: what stands before an image's name in a row: where its reader looks from.
-        usage: how it is read, for the README of an export; `{split}` stands for a split.
+        name: its name on the command line.
+        suffix: suffix of the file that holds a split's records.
+        usage: how trainers read it, for the README of an export; `{split}` stands for a split.
+        image_prefix: goes before the names of image files in a record, for its reader looks from another folder.
     """
 
     name: str
-    form: Form
     suffix: str
-    prefix: str
     usage: str
+    image_prefix: str = ""
 
     @property
-    def packed(self) -> bool:
-        """Rows and images lie in tar files."""
+    def in_tar_files(self) -> bool:
+        """Whether records and images are in tar files."""
         return self.suffix == ".tar"
 
+    @abstractmethod
+    def to_record(self, row: Row, images: ImageReferences) -> JsonRecord:
+        """The record of a row, whose images are given as `images`."""
 
-_LLAVA = """LLaVA: `--data_path {split}.json --image_folder images`."""
-_SHAREGPT = """LLaMA-Factory: `--dataset_dir . --dataset {split}`, in this folder (`dataset_info.json` describes it).
+    @abstractmethod
+    def from_record(self, record: JsonRecord) -> tuple[Row, ImageReferences]:
+        """The columns that a record states, without `images`, and its images.
+
+        Raises:
+            Drop: MALFORMED_ROW or NO_CONVERSATION.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllColumnsFormat(ExchangeFormat):
+    """Records with every column as it is; an image is `{file, path}`."""
+
+    def to_record(self, row: Row, images: ImageReferences) -> JsonRecord:
+        """The columns in their order."""
+        return {name: _listed(images) if name == "images" else value for name, value in row.items()}
+
+    def from_record(self, record: JsonRecord) -> tuple[Row, ImageReferences]:
+        """The columns as `to_record` wrote them."""
+        try:
+            row = restore({name: value for name, value in record.items() if name != "images"})
+        except (TypeError, ValueError) as error:
+            raise Drop(Reason.MALFORMED_ROW, f"a value cannot be read: {error}"[:200]) from error
+        return row, _references(record.get("images"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatFormat(ExchangeFormat):
+    """Records as LLaVA and its followers read them: turns of plain text, with a marker where the image goes.
+
+    Attributes:
+        turns_field: name of the field that lists the turns.
+        role_field, text_field: names of the fields of a turn.
+        marker: goes before the first turn's text, once for each image.
+        role_names: role → the format's name for it; roles that are not listed keep their name.
+        image_list: whether images are a list in `images`; if not, the one image's name is in `image`.
+        domain_flags: whether the domain is an object of booleans, as in the released files.
+    """
+
+    turns_field: str
+    role_field: str
+    text_field: str
+    marker: str
+    role_names: Mapping[str, str] = field(default_factory=dict)
+    image_list: bool = False
+    domain_flags: bool = False
+
+    def to_record(self, row: Row, images: ImageReferences) -> JsonRecord:
+        """The chat fields, then the field of all other columns."""
+        files = [image.file for image in images or () if image and image.file]
+        record: JsonRecord = {"id": row["id"]} if isinstance(row.get("id"), str) else {}
+        if self.image_list:
+            record["images"] = files
+        elif files:
+            record["image"] = files[0]
+        if self.domain_flags and row.get("domain") in DOMAINS:
+            record["domain"] = {domain: domain == row["domain"] for domain in DOMAINS}
+        turns = self._chat_turns(row, len(files))
+        record[self.turns_field] = turns
+        stated, stated_files = self._read_chat_fields(record)
+        columns = {
+            name: value
+            for name, value in row.items()
+            if name not in ("images", "messages") and (name not in stated or stated[name] != value)
+        }
+        others: JsonRecord = {"columns": columns, "images": _listed(images), "files": stated_files}
+        if "messages" in row and ("messages" not in stated or stated["messages"] != row["messages"]):
+            others["messages"] = {"of": _digest(turns), "are": row["messages"]}
+        return {**record, OTHER_COLUMNS: to_json(others)}
+
+    def from_record(self, record: JsonRecord) -> tuple[Row, ImageReferences]:
+        """What the chat fields state, and the other columns, unless the chat fields were edited since."""
+        row, files = self._read_chat_fields(record)
+        others = _read_other_columns(record)
+        columns, messages = others.get("columns"), others.get("messages")
+        if isinstance(columns, dict):
+            row |= columns
+        if isinstance(messages, dict) and messages.get("of") == _digest(record.get(self.turns_field)):
+            row["messages"] = messages.get("are")
+        if "messages" not in row:
+            raise Drop(Reason.NO_CONVERSATION, f"no {self.turns_field}")
+        if "images" in others and others.get("files") == files:
+            return row, _references(others["images"])
+        return row, [ImageReference(file, file) for file in files]
+
+    def _chat_turns(self, row: Row, images: int) -> list[JsonRecord]:
+        turns = []
+        for number, (role, text) in enumerate(turns_of(row.get("messages"))):
+            marked = text.replace(_MARKER, _HARMLESS_MARKER)
+            if number == 0:
+                marked = self.marker * (images if self.image_list else min(images, 1)) + marked
+            turns.append({self.role_field: self.role_names.get(role, role), self.text_field: marked})
+        return turns
+
+    def _read_chat_fields(self, record: JsonRecord) -> tuple[Row, list[str]]:
+        """The columns that the chat fields state, and the names of the image files."""
+        turns = record.get(self.turns_field, record.get("conversatons"))  # some released rows spell it so
+        if not isinstance(turns, list):
+            raise Drop(Reason.NO_CONVERSATION, f"no {self.turns_field}")
+        files = record.get("images") if self.image_list else [record["image"]] if record.get("image") else []
+        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+            raise Drop(Reason.MALFORMED_ROW, "images are not file names")
+        row: Row = {"messages": [self._message(turn) for turn in turns]} if turns else {}
+        if isinstance(record.get("id"), str | int):
+            row["id"] = str(record["id"])
+        if "domain" in record:
+            row["domain"] = first_flagged(record["domain"])
+        return row, files
+
+    def _message(self, turn: object) -> Row:
+        """The message of a turn; each marker becomes an image part before the text."""
+        if not isinstance(turn, dict) or not isinstance(turn.get(self.text_field), str):
+            raise Drop(Reason.MALFORMED_ROW, f"a turn is not {{{self.role_field}, {self.text_field}}}")
+        text, name = turn[self.text_field], str(turn.get(self.role_field))
+        parts: list[Row] = [{"type": "image", "text": None}] * text.count(_MARKER)
+        if parts:
+            text = text.replace(self.marker, "").replace(_MARKER, "").strip("\n")
+        role = next((role for role, known in self.role_names.items() if known == name), name)
+        return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
+
+
+def axolotl_record(row: Row, images: ImageReferences) -> JsonRecord:
+    """The record that axolotl reads: turns whose parts name the image's file; it knows no marker."""
+    files = [image.file for image in images or () if image and image.file]
+    turns = []
+    for number, (role, text) in enumerate(turns_of(row.get("messages"))):
+        parts = [{"type": "image", "path": file} for file in files] if number == 0 else []
+        turns.append({"role": role, "content": [*parts, {"type": "text", "text": text}]})
+    return {"messages": turns}
+
+
+def _listed(images: ImageReferences) -> list[JsonRecord | None] | None:
+    return None if images is None else [asdict(image) if image else None for image in images]
+
+
+def _references(value: object) -> ImageReferences:
+    """The references that `_listed` gave; raises Drop if they are malformed."""
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise Drop(Reason.MALFORMED_ROW, "images are not a list")
+    return [None if image is None else _reference(image) for image in value]
+
+
+def _reference(value: object) -> ImageReference:
+    if isinstance(value, dict):
+        file, path = value.get("file"), value.get("path")
+        if isinstance(file, str | None) and isinstance(path, str | None):
+            return ImageReference(file, path)
+    raise Drop(Reason.MALFORMED_ROW, "an image is not {file, path}")
+
+
+def _read_other_columns(record: JsonRecord) -> JsonRecord:
+    text = record.get(OTHER_COLUMNS)
+    if text is None:
+        return {}
+    try:
+        others = from_json(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Drop(Reason.MALFORMED_ROW, f"the field {OTHER_COLUMNS} cannot be read") from error
+    return others if isinstance(others, dict) else {}
+
+
+def _digest(turns: object) -> str:
+    return hashlib.sha256(to_json(turns).encode()).hexdigest()
+
+
+LLAVA = ChatFormat(
+    name="llava",
+    suffix=".json",
+    turns_field="conversations",
+    role_field="from",
+    text_field="value",
+    marker=f"{_MARKER}\n",
+    role_names={"user": "human", "assistant": "gpt"},
+    domain_flags=True,
+    usage="LLaVA: `--data_path {split}.json --image_folder images`.",
+)
+
+SHAREGPT = ChatFormat(
+    name="sharegpt",
+    suffix=".jsonl",
+    turns_field="messages",
+    role_field="role",
+    text_field="content",
+    marker=_MARKER,
+    image_list=True,
+    image_prefix=f"{IMAGE_FOLDER}/",
+    usage="""LLaMA-Factory: `--dataset_dir . --dataset {split}`, in this folder (`dataset_info.json` describes it).
 
 ms-swift: `swift sft --dataset {split}.jsonl`, in this folder.
 
@@ -44,30 +274,34 @@ datasets:
   - path: {split}.axolotl.jsonl
     ds_type: json
     type: chat_template
-```"""
-_JSONL = """One row a line with all its columns; `images[].file` names the image file.
+```""",
+)
 
-```python
-rows = [json.loads(line) for line in open("{split}.jsonl", encoding="utf-8")]
-```"""
-_WEBDATASET = """One sample a row: `KEY.jpg` (or `.png`, …; more images as `KEY.1.jpg`) and `KEY.json` with all columns.
+WEBDATASET = AllColumnsFormat(
+    name="webdataset",
+    suffix=".tar",
+    usage="""One sample a row: `KEY.jpg` (or `.png`, …; more images as `KEY.1.jpg`) and `KEY.json` with all columns.
 
 ```python
 samples = webdataset.WebDataset(sorted(glob.glob("{split}-*.tar"))).decode("pil")
-```"""
+```""",
+)
 
-FORMATS = {
-    made.name: made
-    for made in (
-        Format("llava", LLAVA, ".json", "", _LLAVA),
-        Format("sharegpt", SHAREGPT, ".jsonl", f"{IMAGES}/", _SHAREGPT),
-        Format("webdataset", FULL, ".tar", "", _WEBDATASET),
-        Format("jsonl", FULL, ".jsonl", f"{IMAGES}/", _JSONL),
-    )
-}
+JSONL = AllColumnsFormat(
+    name="jsonl",
+    suffix=".jsonl",
+    image_prefix=f"{IMAGE_FOLDER}/",
+    usage="""One row a line with all its columns; `images[].file` names the image file.
+
+```python
+rows = [json.loads(line) for line in open("{split}.jsonl", encoding="utf-8")]
+```""",
+)
+
+FORMATS: dict[str, ExchangeFormat] = {each.name: each for each in (LLAVA, SHAREGPT, WEBDATASET, JSONL)}
 
 
-def format_named(name: str) -> Format:
+def format_named(name: str) -> ExchangeFormat:
     """The format of that name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""From the files of another trainer, or an export, to a dataset."""
+"""Importing an export, or the files of another trainer, as a dataset."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,38 +11,65 @@ import pyarrow as pa
 import yaml
 
 from llavamed_data.console.progress import ProgressCallback
+from llavamed_data.dataset.layout import CARD
 from llavamed_data.dataset.reader import Row
 from llavamed_data.dataset.schema import arrow_schema, features
 from llavamed_data.dataset.writer import tables_of, write_shards
 from llavamed_data.errors import UsageError
-from llavamed_data.exchange.export import KEPT_TEXTS
-from llavamed_data.exchange.formats import Format, format_named
-from llavamed_data.exchange.forms import SIDE, Picture, Pictures, Record
-from llavamed_data.exchange.manifest import Manifest, read_manifest
-from llavamed_data.exchange.records import Fetch, Rows, default_images, find_rows, records
+from llavamed_data.exchange.files import (
+    ReadImage,
+    SplitFiles,
+    default_image_folder,
+    find_split_files,
+    read_records,
+)
+from llavamed_data.exchange.formats import (
+    OTHER_COLUMNS,
+    ExchangeFormat,
+    ImageReferences,
+    JsonRecord,
+    format_named,
+)
+from llavamed_data.exchange.manifest import KEPT_FILES, ExportManifest, read_manifest
 from llavamed_data.io.atomic import atomic_folder
 from llavamed_data.io.dropped import write_dropped
 from llavamed_data.reasons import Drop, Dropped, Reason, Tally
 from llavamed_data.version import __version__
 
 KIND = "instruct"
-"""The kind of a set whose files do not say what it is."""
+"""The kind of dataset that files without a manifest become."""
 
-UNKNOWN = "not stated"
+_NOT_STATED = "not stated"
+
+_DEFAULTS: Row = {
+    "domain": None,
+    "caption": "",
+    "inline_mentions": [],
+    "figure_label": "",
+    "license": _NOT_STATED,
+    "provenance": {"source": "import", "recipe": "import", "generator": _NOT_STATED},
+}
+"""Values of columns that a record of other files does not state."""
+
+_FORMAT_FIELDS = frozenset({"image", "images", "conversations", "conversatons", "messages", OTHER_COLUMNS})
+"""Fields that belong to the formats themselves: no column of that name need be there."""
+
+_BATCH_ROWS = 16
+"""Rows with their images in memory at a time, while their types are checked."""
 
 
 @dataclass(slots=True)
-class Imported:
-    """What came in.
+class ImportSummary:
+    """What an import wrote.
 
     Attributes:
-        folder: of the dataset.
-        form: the format that was read.
-        tally: rows kept, and dropped by reason.
-        rows: split → rows.
-        dropped: the file that names what was dropped; None where nothing was.
-        ignored: field of the records that no column holds → how many records have it.
-        exported: rows that the export had when it was made; None for other files.
+        folder: the dataset's folder.
+        form: name of the format that was read.
+        tally: how many rows were kept, and dropped by reason.
+        rows: split → number of rows.
+        dropped: the file that lists what was dropped; None if nothing was.
+        ignored: field of the records that no column holds → number of records that have it.
+        exported: number of rows that the export had when it was made; None for other files.
     """
 
     folder: Path
@@ -61,22 +88,23 @@ def import_dataset(
     *,
     images: Path | None = None,
     on_progress: ProgressCallback | None = None,
-) -> Imported:
+) -> ImportSummary:
     """Makes a dataset of an export, or of somebody else's files in the same format.
 
-    An export comes back as the set it was. For other files, what they do not state stays open (`license`: not stated,
-    no domain), and `validate` tells what is missing. Rows that cannot be taken are dropped, counted and named in
-    `OUT.dropped.parquet`. Names in the records reach no file outside the folder of images.
+    An export comes back as the dataset that it was made of. For other files, what they do not state stays open
+    (`license` is "not stated", there is no domain), and `validate` lists what is missing. Rows that cannot be taken are
+    dropped, counted, and listed in `OUT.dropped.parquet`. Image names in the records reach no file outside the folder
+    of images.
 
     Args:
-        path: the export's folder, or a file of rows.
+        path: the export's folder, or a file of records.
         form: `llava`, `sharegpt`, `webdataset` or `jsonl`.
         out: the dataset's new folder; it appears whole or not at all.
-        images: the folder that the names of images are relative to, if it is another one than the format's own.
+        images: the folder that the names of images are relative to, if it is not the format's own.
         on_progress: called with what is being done, how much of it is done, and of how much.
 
     Raises:
-        UsageError: an unknown format, nothing to read, or a folder that is there already.
+        UsageError: an unknown format, nothing to read, or a folder that exists already.
         LlavaMedError: the files are broken beyond single rows.
     """
     chosen = format_named(form)
@@ -85,133 +113,114 @@ def import_dataset(
         raise UsageError(
             f"{path} is an export in the format {manifest.form}: import it with --from {manifest.form}"
         )
-    found = find_rows(path, chosen, tuple(manifest.rows) if manifest else None)
+    found = find_split_files(path, chosen, tuple(manifest.rows) if manifest else None)
     schema = manifest.arrow_schema() if manifest else arrow_schema(KIND)
-    reading = _Reading(chosen, manifest, schema, images or default_images(path, chosen), on_progress)
-    imported = Imported(out, form, reading.tally, ignored=reading.ignored)
-    imported.exported = sum(manifest.rows.values()) if manifest else None
+    exported = sum(manifest.rows.values()) if manifest else None
+    summary = ImportSummary(out, form, exported=exported)
+    image_folder = images or default_image_folder(path, chosen)
+    reader = _RowReader(chosen, schema, image_folder, summary, on_progress)
     with atomic_folder(out) as folder:
-        for rows in found:
-            tables = tables_of(reading.rows(rows), schema)
-            imported.rows[rows.split] = write_shards(tables, folder / "data", rows.split, schema)
-        for name, text in _texts(imported, manifest).items():
+        for files in found:
+            tables = tables_of(reader.rows(files), schema)
+            summary.rows[files.split] = write_shards(tables, folder / "data", files.split, schema)
+        for name, text in _described(summary, manifest).items():
             (folder / name).write_text(text, encoding="utf-8")
-    if reading.dropped:
-        imported.dropped = out.parent / f"{out.name}.dropped.parquet"
-        write_dropped(imported.dropped, reading.dropped)
-    return imported
+    if reader.dropped:
+        summary.dropped = out.parent / f"{out.name}.dropped.parquet"
+        write_dropped(summary.dropped, reader.dropped)
+    return summary
 
 
-class _Reading:
-    """Records to rows, counted."""
+class _RowReader:
+    """Reads records as rows that the columns take, and counts what is kept, dropped and ignored in `summary`."""
 
     def __init__(
         self,
-        chosen: Format,
-        manifest: Manifest | None,
+        chosen: ExchangeFormat,
         schema: pa.Schema,
         images: Path,
+        summary: ImportSummary,
         on_progress: ProgressCallback | None,
     ) -> None:
-        self.tally, self.ignored = Tally(), Counter[str]()
         self.dropped: list[Dropped] = []
-        self._format, self._own, self._schema = chosen, manifest is not None, schema
-        self._images, self._on_progress = images, on_progress
-        self._total = sum(manifest.rows.values()) if manifest else 0
+        self._format, self._images, self._summary = chosen, images, summary
+        self._on_progress = on_progress
         self._names = set(schema.names)
+        self._typed = pa.schema([column for column in schema if column.name != "images"])
 
-    def rows(self, rows: Rows) -> Iterator[Row]:
-        """The rows that the columns take."""
-        read = self._read(rows)
-        while group := list(islice(read, _GROUP)):
-            fits = _fits([row for _, row in group], self._schema)
-            for name, row in group:
-                if fits or _fits([row], self._schema):
-                    self.tally.keep()
+    def rows(self, files: SplitFiles) -> Iterator[Row]:
+        """The rows of a split."""
+        tally, exported = self._summary.tally, self._summary.exported or 0
+        rows = self._read(files)
+        while batch := list(islice(rows, _BATCH_ROWS)):
+            all_fit = self._fits([row for _, row in batch])
+            for name, row in batch:
+                if all_fit or self._fits([row]):
+                    tally.keep()
                     yield row
                 else:
                     self._drop(name, Drop(Reason.MALFORMED_ROW, "a value is not of its column's type"))
             if self._on_progress:
-                self._on_progress(
-                    f"import {rows.split}", self.tally.entered, max(self._total, self.tally.entered)
-                )
+                self._on_progress("import (rows)", tally.entered, max(exported, tally.entered))
 
-    def _read(self, rows: Rows) -> Iterator[tuple[str, Row]]:
-        for number, (record, fetch) in enumerate(records(rows, self._format, self._images)):
-            name = f"{rows.split}-{number}"
+    def _read(self, files: SplitFiles) -> Iterator[tuple[str, Row]]:
+        """A name for each record, and its row; records that cannot be read are dropped."""
+        for number, (record, read_image) in enumerate(read_records(files, self._format, self._images)):
+            name = f"{files.split}-{number}"
             try:
                 if isinstance(record, Drop):
                     raise record
-                row = self._row(record, fetch, name)
+                row = self._row(record, read_image, name)
             except Drop as drop:
                 self._drop(str(record.get("id", name)) if isinstance(record, dict) else name, drop)
             else:
                 yield name, row
 
-    def _row(self, record: Record, fetch: Fetch, name: str) -> Row:
-        stated, pictures = self._format.form.row(record)
-        if not self._own and not pictures:
-            raise Drop(Reason.NO_IMAGE)
-        row = stated if self._own else _DEFAULTS | {"id": name} | stated
-        self.ignored.update(_ignored(record, row, self._names))
+    def _row(self, record: JsonRecord, read_image: ReadImage, name: str) -> Row:
+        row, references = self._format.from_record(record)
+        if self._summary.exported is None:
+            if not references:
+                raise Drop(Reason.NO_IMAGE)
+            row = _DEFAULTS | {"id": name} | row
+        unknown = {*record, *row} - self._names - _FORMAT_FIELDS
+        self._summary.ignored.update(each[:80] for each in sorted(unknown))
         kept = {column: value for column, value in row.items() if column in self._names}
-        return {**kept, "images": _loaded(pictures, fetch)} if "images" in self._names else kept
+        return {**kept, "images": _images(references, read_image)} if "images" in self._names else kept
+
+    def _fits(self, rows: list[Row]) -> bool:
+        """Whether all values but the images are of their columns' types."""
+        try:
+            pa.Table.from_pylist(
+                [{name: value for name, value in row.items() if name != "images"} for row in rows],
+                self._typed,
+            )
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return False
+        return True
 
     def _drop(self, name: str, drop: Drop) -> None:
-        self.tally.drop(drop.reason)
+        self._summary.tally.drop(drop.reason)
         self.dropped.append(Dropped.of(name[:512], drop))
 
 
-_GROUP = 16
-"""Rows with their images in memory at a time, while their types are looked at."""
-
-_DEFAULTS: Row = {
-    "domain": None,
-    "caption": "",
-    "inline_mentions": [],
-    "figure_label": "",
-    "license": UNKNOWN,
-    "provenance": {"source": "import", "recipe": "import", "generator": UNKNOWN},
-}
-
-_FORM_FIELDS = frozenset({"image", "images", "conversations", "conversatons", "messages", SIDE})
-
-
-def _ignored(record: Record, row: Row, names: set[str]) -> set[str]:
-    """Fields and columns that the set has no place for."""
-    return {str(name)[:80] for name in (*record, *row) if name not in names and name not in _FORM_FIELDS}
-
-
-def _loaded(pictures: Pictures, fetch: Fetch) -> list[Row | None] | None:
-    if pictures is None:
+def _images(references: ImageReferences, read_image: ReadImage) -> list[Row | None] | None:
+    """The column `images`, with the bytes of the files that are named."""
+    if references is None:
         return None
-    return [_image(picture, fetch) if picture else None for picture in pictures]
+    return [
+        {"bytes": None if image.file is None else read_image(image.file), "path": image.path}
+        if image
+        else None
+        for image in references
+    ]
 
 
-def _image(picture: Picture, fetch: Fetch) -> Row:
-    return {"bytes": None if picture.file is None else fetch(picture.file), "path": picture.path}
-
-
-def _fits(rows: list[Row], schema: pa.Schema) -> bool:
-    try:
-        pa.Table.from_pylist(
-            [{k: v for k, v in row.items() if k != "images"} for row in rows], _without_images(schema)
-        )
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return False
-    return True
-
-
-def _without_images(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([column for column in schema if column.name != "images"])
-
-
-def _texts(imported: Imported, manifest: Manifest | None) -> dict[str, str]:
-    """The card and what stands beside it: as it was, or a new one where the rows are not those that it speaks of."""
-    if manifest and manifest.rows == imported.rows and "README.md" in manifest.files:
-        return {name: text for name, text in manifest.files.items() if name in KEPT_TEXTS}
-    splits = [{"name": split, "num_examples": count} for split, count in imported.rows.items()]
-    data_files = [{"split": split, "path": f"data/{split}-*"} for split in imported.rows]
+def _described(summary: ImportSummary, manifest: ExportManifest | None) -> dict[str, str]:
+    """The card and the files beside it: as they were, or a new card if the rows are not those that it describes."""
+    if manifest and manifest.rows == summary.rows and CARD in manifest.files:
+        return {name: text for name, text in manifest.files.items() if name in KEPT_FILES}
+    splits = [{"name": split, "num_examples": count} for split, count in summary.rows.items()]
+    data_files = [{"split": split, "path": f"data/{split}-*"} for split in summary.rows]
     metadata: dict[str, Any] = {
         "license": "other",
         "configs": [{"config_name": "default", "data_files": data_files}],
@@ -219,11 +228,9 @@ def _texts(imported: Imported, manifest: Manifest | None) -> dict[str, str]:
     }
     if manifest is None:
         metadata["dataset_info"] = {"features": features(KIND)._to_yaml_list(), "splits": splits}
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in imported.tally.dropped.items())
+    dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary.tally.dropped.items())
     body = (
-        f"{imported.tally.kept:,} of {imported.tally.entered:,} rows imported by llavamed-data {__version__} "
-        f"from files in the format {imported.form}{f'; dropped: {dropped}' if dropped else ''}.\n"
+        f"{summary.tally.kept:,} of {summary.tally.entered:,} rows imported by llavamed-data {__version__} "
+        f"from files in the format {summary.form}{f'; dropped: {dropped}' if dropped else ''}.\n"
     )
-    return {
-        "README.md": f"---\n{yaml.safe_dump(metadata, sort_keys=False)}---\n# Imported conversations\n\n{body}"
-    }
+    return {CARD: f"---\n{yaml.safe_dump(metadata, sort_keys=False)}---\n# Imported conversations\n\n{body}"}

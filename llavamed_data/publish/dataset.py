@@ -9,8 +9,7 @@ from huggingface_hub import DatasetCard, HfApi, constants
 
 from hub_cards import with_pictures
 from llavamed_data.console.progress import ProgressCallback
-from llavamed_data.dataset.layout import neighbours
-from llavamed_data.dataset.place import CARD
+from llavamed_data.dataset.layout import CARD, neighbours
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.publish.hub import REPO_TYPE, HubLogin, dataset_page, explain_hub_errors, log_in
 from llavamed_data.publish.report import PublishReport

@@ -12,7 +12,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, not re-exported
 
 from hub_cards import BUILT_BY
-from llavamed_data.dataset.place import CARD
+from llavamed_data.dataset.layout import CARD
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.publish.hub import REPO_TYPE, dataset_page
 

@@ -14,7 +14,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # documented, not re-exported
 
 from llavamed_data.console.progress import ProgressCallback
-from llavamed_data.dataset.place import CARD
+from llavamed_data.dataset.layout import CARD
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.publish.hub import REPO_TYPE, explain_hub_errors
 from llavamed_data.publish.repository import DEFAULT_BRANCH, HubRepository, PublishTarget

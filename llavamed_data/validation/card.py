@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from llavamed_data.dataset.place import CARD
+from llavamed_data.dataset.layout import CARD
 from llavamed_data.dataset.schema import features
 from llavamed_data.errors import one_line
 from llavamed_data.validation.checks import Check

@@ -1,4 +1,4 @@
-"""Exports against copying the same image files, and back against `datasets` writing the same rows as Parquet."""
+"""Exporting beside copying the same image files, importing beside `datasets` writing the same rows as Parquet."""
 
 import io
 import json

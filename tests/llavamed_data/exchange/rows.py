@@ -1,4 +1,4 @@
-"""Rows of every kind that a Parquet file can hold, for what must not lose any of them."""
+"""Made-up rows with every kind of value that a Parquet file can hold, for tests that nothing is lost."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""Whatever a dataset calls its images and rows, an export writes inside its own folder and nowhere else."""
+"""Whatever a dataset calls its images and rows, an export writes only inside its own folder."""
 
 import re
 from pathlib import Path
@@ -34,7 +34,7 @@ SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(jpg|png|gif|webp|bmp|tif|bin)")
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_path_tricks_stay_inside_the_folder(tmp_path: Path, form: str) -> None:
+def test_names_with_paths_write_nothing_outside_the_folder(tmp_path: Path, form: str) -> None:
     place = tmp_path / "a" / "b" / "c"
     rows = [
         instruct_row(number) | {"id": f"../../{number}", "images": [{"bytes": png(number), "path": name}]}

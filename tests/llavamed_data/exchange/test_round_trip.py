@@ -1,4 +1,4 @@
-"""Out and back again, nothing is lost: every row, every column, every byte of every image."""
+"""An export that is imported again loses nothing: no row, no column, no byte of an image."""
 
 import tempfile
 from pathlib import Path
@@ -19,7 +19,7 @@ from tests.llavamed_data.validation.sets import MAKERS, card, sound_set
 @pytest.mark.parametrize("form", FORMATS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(given_rows=st.lists(rows, min_size=0, max_size=5))
-def test_any_rows_come_back_as_they_went(form: str, given_rows: list[dict[str, Any]]) -> None:
+def test_any_rows_come_back_unchanged(form: str, given_rows: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write(folder / "set", given_rows)
@@ -35,7 +35,7 @@ def test_any_rows_come_back_as_they_went(form: str, given_rows: list[dict[str, A
 
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("kind", MAKERS)
-def test_a_sound_set_comes_back_sound_with_its_card(tmp_path: Path, form: str, kind: str) -> None:
+def test_a_valid_set_comes_back_valid_with_its_card(tmp_path: Path, form: str, kind: str) -> None:
     folder = sound_set(tmp_path / "set", kind)
     export_dataset(str(folder), form, tmp_path / "out")
     imported = import_dataset(tmp_path / "out", form, tmp_path / "back")
@@ -68,7 +68,7 @@ def test_the_same_set_gives_the_same_files(tmp_path: Path, form: str) -> None:
     assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
 
 
-def test_what_comes_back_has_the_layout_that_readers_want(tmp_path: Path) -> None:
+def test_an_imported_set_has_the_row_groups_and_encodings_of_a_built_one(tmp_path: Path) -> None:
     folder = sound_set(tmp_path / "set", rows=250)
     export_dataset(str(folder), "jsonl", tmp_path / "out")
     import_dataset(tmp_path / "out", "jsonl", tmp_path / "back")

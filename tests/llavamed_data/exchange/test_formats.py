@@ -1,4 +1,4 @@
-"""Each format is what its readers document, and what others wrote in it is read."""
+"""Each format is what its readers document, and files of others in it can be imported."""
 
 import io
 import json
@@ -10,6 +10,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
+from llavamed_data.cli.exchange import FormatName
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.exchange import FORMATS, export_dataset, import_dataset
 from llavamed_data.validation import validate
@@ -18,6 +19,10 @@ from tests.llavamed_data.validation.sets import eval_row, instruct_row, sound_se
 
 QUESTIONS = ["What does the image show?", "Is it a person?"]
 ANSWERS = ["A synthetic phantom.", "No, it is noise."]
+
+
+def test_the_command_line_offers_every_format() -> None:
+    assert [each.value for each in FormatName] == list(FORMATS)
 
 
 def test_llava_json_has_the_released_files_fields(tmp_path: Path) -> None:
@@ -77,7 +82,7 @@ def test_sharegpt_is_what_llama_factory_ms_swift_and_axolotl_document(tmp_path: 
     assert parts == [{"type": "image", "path": "images/0_F1.jpg"}, {"type": "text", "text": QUESTIONS[0]}]
 
 
-def test_as_many_markers_as_images_whatever_the_text_holds(tmp_path: Path) -> None:
+def test_there_are_as_many_markers_as_images_whatever_the_text_holds(tmp_path: Path) -> None:
     lost = eval_row(0) | {"images": []}
     literal = eval_row(1) | {
         "messages": [turn("user", "Is <image> there?", image=True), turn("assistant", "<image>")]
@@ -87,11 +92,11 @@ def test_as_many_markers_as_images_whatever_the_text_holds(tmp_path: Path) -> No
         export_dataset(str(folder), form, tmp_path / form)
         text = (tmp_path / form / files).read_text()
         records = json.loads(text) if form == "llava" else [json.loads(line) for line in text.splitlines()]
-        said = [
+        shown = [
             json.dumps({name: value for name, value in record.items() if name != "llavamed"})
             for record in records
         ]
-        assert [each.count("<image>") for each in said] == [0, 1]
+        assert [each.count("<image>") for each in shown] == [0, 1]
         import_dataset(tmp_path / form, form, tmp_path / f"back-{form}")
         assert read(tmp_path / f"back-{form}", "test").to_pylist() == [lost, literal]
 
@@ -134,20 +139,22 @@ def test_an_edit_after_the_export_is_what_comes_back(tmp_path: Path) -> None:
     assert back["caption"] == row["caption"]
 
 
-def foreign(folder: Path, records: list[dict[str, Any]]) -> Path:
+def write_foreign_files(folder: Path, records: list[dict[str, Any]]) -> Path:
     (folder / "images").mkdir(parents=True)
     (folder / "images" / "1.jpg").write_bytes(png(1))
     (folder / "llava_med_instruct.json").write_text(json.dumps(records))
     return folder
 
 
-def said(image: str | None = "1.jpg", **more: Any) -> dict[str, Any]:
+def foreign_record(image: str | None = "1.jpg", **more: Any) -> dict[str, Any]:
     turns = [{"from": "human", "value": "What is it?\n<image>"}, {"from": "gpt", "value": "An MRI."}]
     return {"id": "18063892_F3", "conversations": turns, **({"image": image} if image else {}), **more}
 
 
-def test_somebody_else_s_llava_json_becomes_a_dataset_that_states_what_it_lacks(tmp_path: Path) -> None:
-    folder = foreign(tmp_path / "there", [said(domain={"mri": True}, source="a hospital")])
+def test_llava_json_of_others_becomes_a_dataset_that_states_what_is_missing(tmp_path: Path) -> None:
+    folder = write_foreign_files(
+        tmp_path / "there", [foreign_record(domain={"mri": True}, source="a hospital")]
+    )
     imported = import_dataset(folder, "llava", tmp_path / "set")
     assert (imported.tally.kept, dict(imported.ignored)) == (1, {"source": 1})
     row = read(tmp_path / "set").to_pylist()[0]
@@ -161,29 +168,29 @@ def test_somebody_else_s_llava_json_becomes_a_dataset_that_states_what_it_lacks(
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (said("2.jpg"), "image missing"),
-        (said("../secret.jpg"), "image missing"),
-        (said("/etc/hostname"), "image missing"),
-        (said("link.jpg"), "image missing"),
-        (said("a\0b"), "image missing"),
-        (said("x" * 5000), "image missing"),
-        (said(None), "no image"),
+        (foreign_record("2.jpg"), "image missing"),
+        (foreign_record("../secret.jpg"), "image missing"),
+        (foreign_record("/etc/hostname"), "image missing"),
+        (foreign_record("link.jpg"), "image missing"),
+        (foreign_record("a\0b"), "image missing"),
+        (foreign_record("x" * 5000), "image missing"),
+        (foreign_record(None), "no image"),
         ({"id": "1", "image": "1.jpg"}, "no conversation"),
         ({"id": "1", "image": "1.jpg", "conversations": []}, "no conversation"),
-        (said(conversations=["text"]), "malformed row"),
-        (said(domain="nowhere"), "malformed row"),
-        (said(llavamed="{"), "malformed row"),
-        (said(llavamed=json.dumps({"columns": {"caption": 7}})), "malformed row"),
+        (foreign_record(conversations=["text"]), "malformed row"),
+        (foreign_record(domain="nowhere"), "malformed row"),
+        (foreign_record(llavamed="{"), "malformed row"),
+        (foreign_record(llavamed=json.dumps({"columns": {"caption": 7}})), "malformed row"),
         (
-            said(llavamed=json.dumps({"images": [{"file": "../secret.jpg"}], "files": ["1.jpg"]})),
+            foreign_record(llavamed=json.dumps({"images": [{"file": "../secret.jpg"}], "files": ["1.jpg"]})),
             "image missing",
         ),
     ],
 )
-def test_a_record_that_cannot_be_taken_is_dropped_with_its_reason(
+def test_a_record_that_cannot_be_imported_is_dropped_with_its_reason(
     tmp_path: Path, record: dict[str, Any], reason: str
 ) -> None:
-    folder = foreign(tmp_path / "there", [record, said()])
+    folder = write_foreign_files(tmp_path / "there", [record, foreign_record()])
     (tmp_path / "there" / "secret.jpg").write_bytes(b"secret")
     (folder / "images" / "link.jpg").symlink_to(tmp_path / "there" / "secret.jpg")
     imported = import_dataset(folder, "llava", tmp_path / "set")
@@ -193,7 +200,7 @@ def test_a_record_that_cannot_be_taken_is_dropped_with_its_reason(
     assert b"secret" not in next((tmp_path / "set" / "data").iterdir()).read_bytes()
 
 
-def test_a_tar_file_from_elsewhere_writes_nothing_and_reaches_nothing(tmp_path: Path) -> None:
+def test_a_hostile_tar_file_writes_no_file_and_reads_none(tmp_path: Path) -> None:
     hostile = tmp_path / "in" / "train-000000.tar"
     hostile.parent.mkdir()
     record = json.dumps({"id": "1", "images": [{"file": "../../up.jpg", "path": "up.jpg"}], "messages": []})
@@ -212,7 +219,7 @@ def test_a_tar_file_from_elsewhere_writes_nothing_and_reaches_nothing(tmp_path: 
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_broken_file_is_told_in_one_line_and_leaves_nothing(tmp_path: Path, form: str) -> None:
+def test_a_broken_file_is_reported_in_one_line_and_leaves_nothing(tmp_path: Path, form: str) -> None:
     export_dataset(str(sound_set(tmp_path / "set")), form, tmp_path / "out")
     (path,) = (path for path in (tmp_path / "out").glob("train*") if "axolotl" not in path.name)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 + 9])
@@ -221,7 +228,7 @@ def test_a_broken_file_is_told_in_one_line_and_leaves_nothing(tmp_path: Path, fo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "set"]
 
 
-def test_rows_that_somebody_took_out_of_an_export_are_counted(tmp_path: Path) -> None:
+def test_rows_that_were_removed_from_an_export_are_counted(tmp_path: Path) -> None:
     export_dataset(str(sound_set(tmp_path / "set")), "jsonl", tmp_path / "out")
     path = tmp_path / "out" / "train.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:5]))
@@ -230,7 +237,7 @@ def test_rows_that_somebody_took_out_of_an_export_are_counted(tmp_path: Path) ->
     assert validate(str(tmp_path / "back"), beside=()).ok
 
 
-def test_what_is_there_already_is_never_written_over(tmp_path: Path) -> None:
+def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
     folder = sound_set(tmp_path / "set")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
