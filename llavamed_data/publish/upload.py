@@ -203,7 +203,7 @@ def upload(
     with disable_progress_bars():
         total, done = sum(file.size for file in plan.to_add), 0
         for batch in _batches(additions):
-            _report(on_progress, done, total)
+            _report_progress(on_progress, done, total)
             try:
                 with explain_hub_errors("sending the data", target.repo_id):
                     api.preupload_lfs_files(
@@ -217,7 +217,7 @@ def upload(
                 _check_unchanged(plan)  # the Hub refuses bytes that are not what was announced
                 raise
             done += sum(addition.upload_info.size for addition in batch)
-            _report(on_progress, done, total)
+            _report_progress(on_progress, done, total)
         _check_unchanged(plan)
         with explain_hub_errors("committing the files", target.repo_id):
             if not branch_exists:
@@ -242,7 +242,7 @@ def _check_unchanged(plan: UploadPlan) -> None:
         file.check_unchanged()
 
 
-def _report(on_progress: ProgressCallback | None, done: int, total: int) -> None:
+def _report_progress(on_progress: ProgressCallback | None, done: int, total: int) -> None:
     if on_progress:
         on_progress("upload (MB)", done // 1_000_000, total // 1_000_000)
 

@@ -1,4 +1,4 @@
-"""The Hub for tests speaks to the stock clients as the real one does, beyond what publishing asks of it."""
+"""The Hub of the tests answers the stock clients as the real Hub does, also where publishing does not need it."""
 
 import json
 import os
@@ -52,7 +52,7 @@ def test_push_to_hub_and_load_dataset(hub: HubProcess, tmp_path: Path, xet: bool
 
 @pytest.mark.parametrize("xet", [True, False])
 def test_upload_folder_and_snapshot_download(hub: HubProcess, tmp_path: Path, xet: bool) -> None:
-    """Large files go in parts where they go by LFS."""
+    """By LFS, large files are uploaded in parts."""
     folder = tmp_path / "model"
     (folder / "deep" / "er").mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(os.urandom(350_000))
@@ -73,7 +73,7 @@ def test_upload_folder_and_snapshot_download(hub: HubProcess, tmp_path: Path, xe
     assert (len(same), different, missing) == (4, [], [])
 
 
-def test_missing_things_are_told_apart(hub: HubProcess) -> None:
+def test_each_kind_of_missing_thing_has_its_own_error(hub: HubProcess) -> None:
     ada = api(hub, "ada")
     ada.create_repo("ada/things", repo_type="dataset")
     with pytest.raises(RepositoryNotFoundError):
@@ -102,7 +102,7 @@ def test_private_and_gated_repositories(hub: HubProcess, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("account", ["ada-read", "ben", "eve", "ada-fine"])
-def test_who_may_not_write_is_refused(hub: HubProcess, account: str) -> None:
+def test_accounts_without_the_right_cannot_write(hub: HubProcess, account: str) -> None:
     api(hub, "ada").create_repo("med-lab/closed", repo_type="dataset", exist_ok=True)
     with pytest.raises(HfHubHTTPError) as refused:
         api(hub, account).upload_file(
@@ -111,7 +111,7 @@ def test_who_may_not_write_is_refused(hub: HubProcess, account: str) -> None:
     assert refused.value.response.status_code == 403
 
 
-def test_a_stale_parent_is_refused_and_moves_nothing(hub: HubProcess) -> None:
+def test_a_commit_with_a_stale_parent_is_refused_and_changes_nothing(hub: HubProcess) -> None:
     ada = api(hub, "ada")
     ada.create_repo("ada/parents", repo_type="dataset")
     first = ada.dataset_info("ada/parents").sha
@@ -146,7 +146,7 @@ def test_branches_tags_and_deletions(hub: HubProcess) -> None:
     assert ([branch.name for branch in refs.branches], refs.tags) == (["main"], [])
 
 
-def test_a_file_whose_bytes_are_not_what_they_are_called_is_refused(hub: HubProcess) -> None:
+def test_a_file_with_another_hash_than_it_states_is_refused(hub: HubProcess) -> None:
     ada = api(hub, "ada")
     ada.create_repo("ada/bytes", repo_type="dataset")
     operation = CommitOperationAdd("x.bin", b"something")
@@ -156,7 +156,7 @@ def test_a_file_whose_bytes_are_not_what_they_are_called_is_refused(hub: HubProc
     assert ada.list_repo_files("ada/bytes", repo_type="dataset") == [".gitattributes"]
 
 
-def test_all_state_outlives_a_kill(tmp_path: Path) -> None:
+def test_all_state_survives_a_kill(tmp_path: Path) -> None:
     with running_hub(tmp_path / "hub") as hub:
         ada = api(hub, "ada")
         ada.create_repo("ada/lasting", repo_type="dataset")
