@@ -1,9 +1,15 @@
 """Cards of datasets and models, and the functions that render them."""
 
-from hub_cards import BUILT_BY
 from hub_cards.benchmark_card import BenchmarkCard, SplitSizes, render_benchmark_card
 from hub_cards.croissant import CROISSANT_FILE, render_croissant
-from hub_cards.dataset_card import CardPicture, DatasetCard, StepCounts, render_dataset_card, with_pictures
+from hub_cards.dataset_card import (
+    BUILT_BY,
+    CardPicture,
+    DatasetCard,
+    StepCounts,
+    render_dataset_card,
+    with_pictures,
+)
 from hub_cards.model_card import ModelCard, Result, TrainingData, render_model_card
 
 __all__ = [

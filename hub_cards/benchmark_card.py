@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hub_cards import BUILT_BY
-from hub_cards.dataset_card import StepCounts, size_category
+from hub_cards.dataset_card import BUILT_BY, StepCounts, size_category
 from hub_cards.markdown import render
 
 

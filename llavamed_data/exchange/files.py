@@ -234,7 +234,7 @@ def tar_samples(path: Path) -> Iterator[tuple[str, dict[str, bytes | None]]]:
                 file = tar.extractfile(header)
                 members[header.name] = file.read() if file and header.size <= IMAGE_BYTES else None
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise LlavaMedError(f"{path.name} is no whole tar file: {one_line(error)}") from error
+        raise LlavaMedError(f"{path.name} is not a complete tar file: {one_line(error)}") from error
     if members:
         yield key, members
 

@@ -58,7 +58,7 @@ class ExchangeFormat(ABC):
         name: its name on the command line.
         suffix: suffix of the file that holds a split's records.
         usage: how trainers read it, for the README of an export; `{split}` stands for a split.
-        image_prefix: goes before the names of image files in a record, for its reader looks from another folder.
+        image_prefix: what a record puts before the names of image files, where its reader looks from another folder.
     """
 
     name: str
@@ -103,12 +103,12 @@ class AllColumnsFormat(ExchangeFormat):
 
 @dataclass(frozen=True, kw_only=True)
 class ChatFormat(ExchangeFormat):
-    """Records as LLaVA and its followers read them: turns of plain text, with a marker where the image goes.
+    """Records as LLaVA and its followers read them: turns of plain text, with a marker in place of the image.
 
     Attributes:
         turns_field: name of the field that lists the turns.
         role_field, text_field: names of the fields of a turn.
-        marker: goes before the first turn's text, once for each image.
+        marker: what stands before the first turn's text, once for each image.
         role_names: role → the format's name for it; roles that are not listed keep their name.
         image_list: whether images are a list in `images`; if not, the one image's name is in `image`.
         domain_flags: whether the domain is an object of booleans, as in the released files.

@@ -176,7 +176,7 @@ class PublishJob:
             text = (self.folder / CARD).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise UsageError(f"{self.folder / CARD} is not UTF-8 text: build the dataset again") from error
-        text = with_pictures(text, report_pictures(self.folder), more=f"{REPORT_FOLDER}/{REPORT_PAGE}")
+        text = with_pictures(text, report_pictures(self.folder), page=f"{REPORT_FOLDER}/{REPORT_PAGE}")
         card = published_card(text, self.folder.resolve().name, self.target.repo_id, related).encode()
         return [LocalFile(CARD, card, len(card)) if file.name == CARD else file for file in self.files]
 

@@ -26,7 +26,7 @@ class PublishReport:
         created: whether the repository did not exist before.
         dry_run: whether nothing was sent on purpose.
         changes: every file, here and on the branch.
-        by_chunk: whether only those parts of a changed shard are sent that differ (Xet); shards are sent whole if not.
+        by_chunk: whether Xet sends only those parts of a changed shard that differ; without Xet shards are sent whole.
         commit: the commit that the branch (and the tag) now has; None if there is none yet.
         tagged: whether this run set the tag.
     """
@@ -70,7 +70,7 @@ class PublishReport:
         return f'load_dataset("{self.target.repo_id}", split="{self.split}"{suffix})'
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as plain values for `--json`."""
+        """The report as plain values for `--json`, where a file's status is called `fate`."""
         return {
             "repo_id": self.target.repo_id,
             "branch": self.target.branch,

@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 from llavamed_data.dataset.layout import UNREADABLE, Shard, articles_of, find_shards, recipe_of
 from llavamed_data.dataset.reader import Row
 from llavamed_data.dataset.schema import kind_of
-from llavamed_data.validation.checks import Check
-from llavamed_data.validation.report import DatasetFault
+from llavamed_data.validation.report import Check, DatasetFault
 from llavamed_data.validation.rows import shorten
 
 _TRAINING_KINDS = ("alignment", "instruct")

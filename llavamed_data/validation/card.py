@@ -10,8 +10,7 @@ import yaml
 from llavamed_data.dataset.layout import CARD
 from llavamed_data.dataset.schema import features
 from llavamed_data.errors import one_line
-from llavamed_data.validation.checks import Check
-from llavamed_data.validation.report import DatasetFault
+from llavamed_data.validation.report import Check, DatasetFault
 from llavamed_data.validation.rows import shorten
 
 _MAX_BYTES = 1 << 20

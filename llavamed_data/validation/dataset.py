@@ -19,8 +19,8 @@ from llavamed_data.validation.articles import (
     forbidden_articles,
 )
 from llavamed_data.validation.card import card_faults
-from llavamed_data.validation.checks import Check
 from llavamed_data.validation.report import (
+    Check,
     DatasetFault,
     ValidationReport,
 )
@@ -85,7 +85,7 @@ def validate(
 
 
 def _kind_and_recipe(shards: Sequence[Shard]) -> tuple[str | None, str | None]:
-    """Kind and recipe of the dataset, told from the first shard that can be read; None if none can."""
+    """Kind and recipe of the dataset by the first shard that can be read; None if none can."""
     for shard in shards:
         try:
             names = pq.read_schema(shard.path).names

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 
 from llavamed_data.dataset.layout import UNREADABLE, Shard, find_shards
 from llavamed_data.dataset.reader import Row
-from llavamed_data.validation.checks import Check
-from llavamed_data.validation.report import DatasetFault
+from llavamed_data.validation.report import Check, DatasetFault
 
 BATCH_ROWS = 64
 """Rows in memory at a time: a few MB of images."""

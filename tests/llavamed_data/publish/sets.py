@@ -73,8 +73,8 @@ def _image(number: int, edition: int) -> bytes:
     return file.getvalue()
 
 
-def published_files(folder: Path) -> dict[str, bytes]:
-    """What lies in a set's folder: path → bytes."""
+def files_in(folder: Path) -> dict[str, bytes]:
+    """The files of a dataset's folder: path → bytes."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
     }

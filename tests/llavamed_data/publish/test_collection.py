@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.llavamed_data.publish.client import Client
-from tests.llavamed_data.publish.sets import published_files
+from tests.llavamed_data.publish.sets import files_in
 from tests.servers.hub import HubFault, HubProcess
 
 
@@ -59,7 +59,7 @@ def test_a_hub_without_collections_is_no_failure(own_hub: HubProcess, tmp_path: 
     run = ada.publish(root, "--all", "--org", "ada")
     assert run.code == 0
     assert "all sets are published, but in no collection" in run.out
-    assert sorted(ada.files("ada/60k")) == sorted(published_files(root / "60k"))
+    assert sorted(ada.files("ada/60k")) == sorted(files_in(root / "60k"))
 
 
 def test_a_public_card_does_not_name_a_private_set(own_hub: HubProcess, tmp_path: Path, root: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub.hf_api import RepoFile
 
 from tests.llavamed_data.publish.client import Client
-from tests.llavamed_data.publish.sets import published_files
+from tests.llavamed_data.publish.sets import files_in
 from tests.servers.hub import HubFault, HubProcess
 
 DATA_UPLOAD = {True: "POST /_xet/v1/xorbs", False: "PUT /_lfs"}
@@ -28,11 +28,11 @@ def data_of(files: dict[str, bytes]) -> dict[str, bytes]:
 
 def check_published_once(client: Client, folder: Path, repo_id: str, *titles: str) -> None:
     """The branch has the dataset byte for byte and one commit for it, and the Hub holds no data twice."""
-    assert data_of(client.files(repo_id)) == data_of(published_files(folder))
+    assert data_of(client.files(repo_id)) == data_of(files_in(folder))
     assert client.commits(repo_id) == [*titles, "initial commit"]
     objects = client.hub.data / "objects"
     held = sum(path.stat().st_size for kind in ("lfs", "xorbs") for path in (objects / kind).iterdir())
-    assert held <= 1.02 * sum(map(len, data_of(published_files(folder)).values()))
+    assert held <= 1.02 * sum(map(len, data_of(files_in(folder)).values()))
 
 
 def test_a_server_that_crashes_during_the_upload_gets_the_rest_when_it_is_back(
@@ -58,7 +58,7 @@ def test_a_server_that_crashes_during_the_upload_gets_the_rest_when_it_is_back(
 def test_a_server_that_does_not_come_back_ends_the_command_with_one_line(
     own_hub: HubProcess, tmp_path: Path, new_set: Callable[..., Path]
 ) -> None:
-    """By Xet, told to give up soon; by LFS the client waits 25 s and the line is the same."""
+    """Xet is set to give up soon; by LFS the client waits 25 s and prints the same line."""
     own_hub.faults(HubFault(DATA_UPLOAD[True], "crash"))
     run = Client(own_hub, tmp_path, settings=QUICK_TO_GIVE_UP).publish(new_set(), "--repo-id", "med-lab/set")
     assert "rerun the same command, what was sent is kept" in run.error()
@@ -93,7 +93,7 @@ def test_a_rerun_of_a_killed_command_sends_only_the_rest(
     assert own_ada.publish(folder, "--repo-id", "med-lab/set").code == 0
     check_published_once(own_ada, folder, "med-lab/set", "Publish 60k-im")
     if xet:
-        assert own_hub.received(since) < 0.2 * sum(map(len, published_files(folder).values()))
+        assert own_hub.received(since) < 0.2 * sum(map(len, files_in(folder).values()))
 
 
 @pytest.mark.parametrize("code", [500, 503])
@@ -135,8 +135,8 @@ def test_a_commit_that_fails_changes_nothing_and_a_rerun_sends_no_data(
     hub.faults()
     since = len(hub.log())
     assert client.publish(folder, "--repo-id", repo).code == 0
-    assert data_of(client.files(repo)) == data_of(published_files(folder))
-    assert hub.received(since) < 0.1 * sum(map(len, published_files(folder).values()))
+    assert data_of(client.files(repo)) == data_of(files_in(folder))
+    assert hub.received(since) < 0.1 * sum(map(len, files_in(folder).values()))
 
 
 def test_a_second_publisher_does_not_overwrite_the_first(
@@ -152,9 +152,9 @@ def test_a_second_publisher_does_not_overwrite_the_first(
     assert (
         late.finish().error().startswith(f"somebody else changed {repo} meanwhile, and nothing was published")
     )
-    assert data_of(ada.files(repo)) == data_of(published_files(other))
+    assert data_of(ada.files(repo)) == data_of(files_in(other))
     assert ada.publish(one, "--repo-id", repo).code == 0
-    assert data_of(ada.files(repo)) == data_of(published_files(one))
+    assert data_of(ada.files(repo)) == data_of(files_in(one))
 
 
 def _home(client: Client, name: str) -> Path:
@@ -183,7 +183,7 @@ def test_a_reader_sees_the_old_version_or_the_new_one_and_nothing_between(
     assert command.finish().code == 0
     reader.join()
     versions = [
-        {name: len(data) for name, data in data_of(published_files(folder)).items()} for folder in (old, new)
+        {name: len(data) for name, data in data_of(files_in(folder)).items()} for folder in (old, new)
     ]
     assert len(seen) > 5
     assert all({name: tree[name] for name in tree if name.startswith("data/")} in versions for tree in seen)

@@ -13,7 +13,7 @@ from llavamed_data.cli.publish import publish
 from llavamed_data.errors import UsageError
 from llavamed_data.stats import statistics, write_report
 from tests.llavamed_data.publish.client import Client
-from tests.llavamed_data.publish.sets import published_files
+from tests.llavamed_data.publish.sets import files_in
 from tests.servers.hub import HubFault, HubProcess
 
 SHARDS = ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"]
@@ -33,7 +33,7 @@ def test_what_is_published_is_what_lies_here(
 ) -> None:
     client = Client(hub, tmp_path, xet=xet)
     report = client.publish(dataset, "--repo-id", repo, "--tag", "v1.0", "--json").report
-    here = published_files(dataset)
+    here = files_in(dataset)
     there = client.files(repo)
     assert {name: there[name] for name in SHARDS} == {name: here[name] for name in SHARDS}
     assert there["README.md"].decode() == here["README.md"].decode().replace("llava-med/60k-im", repo)
@@ -114,13 +114,13 @@ def test_shards_of_an_older_version_are_deleted_in_the_same_commit(
     new = new_set("60k-im", rows=8, shard_rows=4)
     assert client.publish(old, "--repo-id", repo, "--tag", "v1").code == 0
     report = client.publish(new, "--repo-id", repo, "--json").report
-    assert sorted(client.files(repo)) == sorted(published_files(new))
+    assert sorted(client.files(repo)) == sorted(files_in(new))
     assert client.commits(repo) == ["Publish 60k-im", "Publish 60k-im v1", "initial commit"]
     deleted = [file["name"] for file in report["files"] if file["fate"] == "deleted"]
-    assert deleted == sorted(set(published_files(old)) - set(published_files(new)))
+    assert deleted == sorted(set(files_in(old)) - set(files_in(new)))
     assert len(deleted) == 3  # all three of three: the names count the shards
     assert {n: d for n, d in client.files(repo, "v1").items() if n != "README.md"} == {
-        n: d for n, d in published_files(old).items() if n != "README.md"
+        n: d for n, d in files_in(old).items() if n != "README.md"
     }
 
 
@@ -326,6 +326,6 @@ def test_of_a_shard_with_few_changed_rows_xet_sends_only_the_parts_that_differ(
     since = len(hub.log())
     run = client.publish(new, "--repo-id", repo)
     assert line in run.out
-    shard = published_files(new)["data/train-00000-of-00001.parquet"]
+    shard = files_in(new)["data/train-00000-of-00001.parquet"]
     assert least < hub.received(since) / len(shard) < most
     assert client.files(repo)["data/train-00000-of-00001.parquet"] == shard
