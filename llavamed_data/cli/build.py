@@ -140,7 +140,7 @@ def build(
     from llavamed_data.cli.tables import show_build
     from llavamed_data.console.progress import progress_bars
     from llavamed_data.engine.open import open_engine
-    from llavamed_data.instruct.generation import WritingOptions
+    from llavamed_data.instruct import GenerationOptions
     from llavamed_data.pipeline.builds.build import build as run
     from llavamed_data.pipeline.builds.options import BuildOptions
 
@@ -161,7 +161,7 @@ def build(
         language=language,
         all_phrases=all_phrases,
         original=original,
-        writing=WritingOptions(
+        writing=GenerationOptions(
             generator=generator,
             model=model,
             base_url=base_url,

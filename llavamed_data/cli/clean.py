@@ -1,29 +1,59 @@
-"""`clean`: the cleaning rules on a file of conversations."""
+"""`clean`: applies the cleaning rules to a file of conversations."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from llavamed_data.console.options import option
 
+if TYPE_CHECKING:
+    from llavamed_data.instruct.cleaning import CleaningEdit
+    from llavamed_data.instruct.conversation_files import CleanSummary
+
 
 def clean(
-    conversations: Annotated[Path, typer.Argument(help="JSON Lines of conversations.", show_default=False)],
-    out: Annotated[Path | None, option(help="Where the cleaned ones go.", show_default=False)] = None,
+    conversations: Annotated[
+        Path, typer.Argument(help="A JSON Lines file of conversations.", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        option(
+            help="File for the cleaned conversations; without it, they are only counted.", show_default=False
+        ),
+    ] = None,
     explain: Annotated[
-        bool, option("--explain", help="Show which rule touched which turn, before and after.")
+        bool, option("--explain", help="Show each change: the round, the rule, the text before and after.")
     ] = False,
 ) -> None:
-    """Clean conversations by the rules, and count what each rule did.
+    """Clean conversations of what gives away that they were written from a text, and count what each rule did.
 
     Example: python -m llavamed_data clean conversations.jsonl --explain
     """
-    from llavamed_data.instruct import conversation_files
+    from llavamed_data.instruct import clean_file
 
     console = Console()
-    if explain:
-        for name, touch in conversation_files.explain(conversations):
-            console.print(conversation_files.show(name, touch))
-    console.print(conversation_files.clean_file(conversations, out).table())
+
+    def show(name: str, edit: "CleaningEdit") -> None:
+        where = f"{name}, round {edit.round_index + 1}, {edit.side}: {edit.rule}"
+        console.print(Text(where, style="bold"))
+        console.print(Text(f"  - {edit.before}", style="red"))
+        console.print(Text(f"  + {edit.after}" if edit.after else "  (the round is dropped)", style="green"))
+
+    console.print(summary_table(clean_file(conversations, out, on_edit=show if explain else None)))
+
+
+def summary_table(summary: "CleanSummary") -> Table:
+    """The table that ends the command: the number of changes by rule."""
+    table = Table(
+        title=f"{summary.read:,} conversations: {summary.kept:,} kept, {summary.dropped:,} dropped; "
+        f"{summary.rounds_kept:,} of {summary.rounds_read:,} rounds kept"
+    )
+    table.add_column("rule")
+    table.add_column("changes", justify="right")
+    for rule, count in summary.rules.most_common():
+        table.add_row(rule, f"{count:,}")
+    return table

@@ -1,8 +1,8 @@
-"""Takes out of a conversation what betrays that it was written from a text: the rules of `cleaning.yaml`."""
+"""Cleans conversations of what gives away that they were written from a text, by the rules in `cleaning.yaml`."""
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 import yaml
 
-from llavamed_data.instruct.conversation import Turn
+from llavamed_data.instruct.conversation import Round
 
 LEAKING_SENTENCE = "leaking_sentence"
-LEAKING_TURN = "leaking_turn"
+LEAKING_ROUND = "leaking_turn"
+"""Names, beside those of the rules, under which sentences and rounds are counted that no rule could clean."""
 
 _SENTENCE_START = r"(?:(?<=\A)|(?<=[.!?]\s)|(?<=[.!?][\"”)]\s)|(?<=\n))"
 _SENTENCE_END = re.compile(
@@ -22,54 +23,54 @@ _SENTENCE_END = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """What a rule does to a text; `after` is None where the round goes."""
+class RuleExample:
+    """A text before and after a rule; `after` is None if the round is dropped."""
 
     before: str
     after: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class CleaningRule:
     """One rule of `cleaning.yaml`.
 
     Attributes:
-        name: as summaries count it.
-        kind: `drop_turn`, `cut_opening` or `cut_aside`.
-        sides: which sides of a round it looks at, `question` and `answer`.
+        name: the name under which its changes are counted.
+        kind: `drop_round`, `cut_opening` or `cut_aside`.
+        sides: the sides of a round that it applies to, `question` and `answer`.
         pattern: what it looks for.
-        mend: template of what takes the place of the cut.
-        example: before and after.
+        replacement: template of what replaces the words that are cut.
+        example: a text before and after.
     """
 
     name: str
-    kind: Literal["drop_turn", "cut_opening", "cut_aside"]
+    kind: Literal["drop_round", "cut_opening", "cut_aside"]
     sides: frozenset[str]
     pattern: re.Pattern[str]
-    mend: str
-    example: Example
+    replacement: str
+    example: RuleExample
 
     def apply(self, text: str) -> str | None:
-        """`text` without what the rule is against; None where the round goes."""
-        if self.kind == "drop_turn":
+        """The text after the rule; None if its round is to be dropped."""
+        if self.kind == "drop_round":
             return None if self.pattern.search(text) else text
         cut = _cut_opening if self.kind == "cut_opening" else _cut_aside
-        return cut(self.pattern, self.mend, text)
+        return cut(self.pattern, self.replacement, text)
 
 
 @dataclass(frozen=True, slots=True)
-class Touch:
-    """A rule touched one side of one round.
+class CleaningEdit:
+    """A change that a rule made to one side of one round.
 
     Attributes:
-        turn: position of the round before cleaning, from 0.
+        round_index: position of the round before cleaning, from 0.
         side: `question` or `answer`.
-        rule: the rule's name.
+        rule: name of the rule.
         before: the side's text before.
-        after: the text after; None where the round went.
+        after: the text after; None if the round was dropped.
     """
 
-    turn: int
+    round_index: int
     side: str
     rule: str
     before: str
@@ -78,96 +79,75 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """Rounds after cleaning, and everything that was done to them."""
+    """The rounds that are left after cleaning, and every change that was made."""
 
-    turns: tuple[Turn, ...]
-    touches: tuple[Touch, ...]
+    rounds: tuple[Round, ...]
+    edits: tuple[CleaningEdit, ...]
 
     @property
-    def rules(self) -> Mapping[str, int]:
-        """Rule → how many times it touched the conversation, in alphabetical order."""
-        return dict(sorted(Counter(touch.rule for touch in self.touches).items()))
+    def rule_counts(self) -> Mapping[str, int]:
+        """Rule → how many changes it made, in alphabetical order."""
+        return dict(sorted(Counter(edit.rule for edit in self.edits).items()))
 
 
-def clean(turns: Iterable[Turn]) -> Cleaned:
-    """Applies every rule to every round until none finds anything; the result leaks nothing.
+def clean(rounds: Iterable[Round]) -> Cleaned:
+    """Applies every rule to every round until none applies any more; nothing in the result leaks the text.
 
-    >>> clean([("What is it?", "Based on the caption, it is a cyst.")]).turns
+    >>> clean([("What is it?", "Based on the caption, it is a cyst.")]).rounds
     (('What is it?', 'It is a cyst.'),)
     """
-    kept: list[Turn] = []
-    touches: list[Touch] = []
-    for position, turn in enumerate(turns):
-        sides: list[str] = []
-        for side, text in zip(("question", "answer"), turn, strict=True):
-            cleaned = _clean_side(text, side, lambda *touch: touches.append(Touch(*touch)), position)
-            if cleaned is None:
-                break
-            sides.append(cleaned)
-        else:
-            kept.append((sides[0], sides[1]))
-    return Cleaned(tuple(kept), tuple(touches))
-
-
-def _clean_side(text: str, side: str, touched: Callable[..., None], position: int) -> str | None:
-    """`text` after all rules, or None where its round goes; `touched` hears of every change."""
-    changed = True
-    while changed:
-        changed = False
-        for rule in rules():
-            if side not in rule.sides:
-                continue
-            after = rule.apply(text)
-            if after == text:
-                continue
-            after = (after and after.strip()) or None
-            touched(position, side, rule.name, text, after)
+    kept: list[Round] = []
+    edits: list[CleaningEdit] = []
+    for index, sides in enumerate(rounds):
+        cleaned: list[str] = []
+        for side, text in zip(("question", "answer"), sides, strict=True):
+            changes = list(_clean_side(text, side, index))
+            edits += changes
+            after = changes[-1].after if changes else text
             if after is None:
-                return None
-            text, changed = after, True
-    if not leaks(text):
-        return text
-    rest = _without_leaking_sentences(text) if side == "answer" else None
-    touched(position, side, LEAKING_SENTENCE if rest else LEAKING_TURN, text, rest)
-    return rest
+                break
+            cleaned.append(after)
+        else:
+            kept.append((cleaned[0], cleaned[1]))
+    return Cleaned(tuple(kept), tuple(edits))
 
 
-def leaks(text: str) -> list[str]:
-    """What in `text` points to the text that it was written from, as named in `cleaning.yaml`; empty is well.
+def find_leaks(text: str) -> list[str]:
+    """The names, as in `cleaning.yaml`, of what in `text` points to the text that it was written from; empty if none.
 
-    >>> leaks("The caption says so."), leaks("The image shows it.")
+    >>> find_leaks("The caption says so."), find_leaks("The image shows it.")
     (['caption'], [])
     """
     return [name for name, pattern in _leak_patterns().items() if pattern.search(text)]
 
 
 def rules_version() -> str:
-    """The version of the rules, for provenance."""
+    """The version of the rules, for the provenance of rows."""
     version: str = _document()["version"]
     return version
 
 
 @cache
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[CleaningRule, ...]:
     """The rules in the order in which they are tried."""
     document = _document()
     words: dict[str, str] = document["words"]
     return tuple(_rule(entry, words) for entry in document["rules"])
 
 
-def _rule(entry: Mapping[str, Any], words: Mapping[str, str]) -> Rule:
+def _rule(entry: Mapping[str, Any], words: Mapping[str, str]) -> CleaningRule:
     pattern = entry["pattern"].format(**words)
     if entry["kind"] == "cut_opening":
         pattern = _SENTENCE_START + pattern
     sides = [entry["in"]] if "in" in entry else ["question", "answer"]
     example = entry["example"]
-    return Rule(
+    return CleaningRule(
         name=entry["name"],
         kind=entry["kind"],
         sides=frozenset(sides),
         pattern=re.compile(pattern, re.IGNORECASE),
-        mend=entry.get("mend", ""),
-        example=Example(example["before"], example.get("after")),
+        replacement=entry.get("replacement", ""),
+        example=RuleExample(example["before"], example.get("after")),
     )
 
 
@@ -183,30 +163,59 @@ def _leak_patterns() -> Mapping[str, re.Pattern[str]]:
     return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _document()["leaks"].items()}
 
 
-def _cut_opening(pattern: re.Pattern[str], mend: str, text: str) -> str:
+def _clean_side(text: str, side: str, index: int) -> Iterator[CleaningEdit]:
+    """Yields the changes that turn one side of a round into its clean form, one after the other."""
+    changed = True
+    while changed:
+        changed = False
+        for rule in rules():
+            if side not in rule.sides:
+                continue
+            after = rule.apply(text)
+            if after == text:
+                continue
+            after = (after and after.strip()) or None
+            yield CleaningEdit(index, side, rule.name, text, after)
+            if after is None:
+                return
+            text, changed = after, True
+    if find_leaks(text):
+        rest = _without_leaking_sentences(text) if side == "answer" else None
+        yield CleaningEdit(index, side, LEAKING_SENTENCE if rest else LEAKING_ROUND, text, rest)
+
+
+def _without_leaking_sentences(text: str) -> str | None:
+    """The sentences that do not leak; None if the first one does, as the others build on it, or if none is left."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    sentences = [
+        text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True) if start < end
+    ]
+    if find_leaks(sentences[0]):
+        return None
+    kept = "".join(sentence for sentence in sentences if not find_leaks(sentence)).rstrip()
+    return None if find_leaks(kept) else kept
+
+
+def _cut_opening(pattern: re.Pattern[str], replacement: str, text: str) -> str:
+    """Cuts the opening of each sentence that has one; the next word is then written as the start of a sentence."""
     for match in reversed(list(pattern.finditer(text))):
-        put, rest = match.expand(mend), text[match.end() :]
+        put, rest = match.expand(replacement), text[match.end() :]
         text = text[: match.start()] + (put + rest if put else _sentence_case(rest))
     return text
 
 
-def _sentence_case(rest: str) -> str:
-    # A word with a capital or a digit in it (pH, p53, mRNA) is written as it is.
-    word = re.match(r"[a-z]+(?![a-z]*[A-Z\d])", rest)
-    return rest[:1].upper() + rest[1:] if word else rest
-
-
-def _cut_aside(pattern: re.Pattern[str], mend: str, text: str) -> str:
+def _cut_aside(pattern: re.Pattern[str], replacement: str, text: str) -> str:
+    """Cuts words within a sentence, and the comma or bracket that sets them off."""
     for match in reversed(list(pattern.finditer(text))):
         start, end = match.span()
-        put = match.expand(mend)
+        put = match.expand(replacement)
         put = _sentence_case(put) if text[start].isupper() else put
         text = text[:start] + put + text[end:] if put else _without(text, start, end)
     return text
 
 
 def _without(text: str, start: int, end: int) -> str:
-    """`text` without `start:end`, and without the marks that set it off."""
+    """The text without `start:end`, and without the marks that set this part off."""
     before, after = text[:start].rstrip(" "), text[end:].lstrip(" ")
     opened = before[-1:]
     if opened in "([" and after[:1] in (")", "]"):
@@ -221,16 +230,7 @@ def _without(text: str, start: int, end: int) -> str:
     return before + (glue if after else "") + after
 
 
-def _without_leaking_sentences(text: str) -> str | None:
-    """`text` without the sentences that leak; None where the first one leaks, for the rest leans on it."""
-    spans: Sequence[tuple[int, int]] = _sentence_spans(text)
-    if leaks(text[slice(*spans[0])]):
-        return None
-    kept = "".join(text[start:end] for start, end in spans if not leaks(text[start:end])).rstrip()
-    return None if leaks(kept) else kept
-
-
-def _sentence_spans(text: str) -> list[tuple[int, int]]:
-    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
-    starts = [0, *ends]
-    return [(start, end) for start, end in zip(starts, [*ends, len(text)], strict=True) if start < end]
+def _sentence_case(text: str) -> str:
+    """The text with its first letter as a capital, unless its first word has a spelling of its own (pH, p53, mRNA)."""
+    word = re.match(r"[a-z]+(?![a-z]*[A-Z\d])", text)
+    return text[:1].upper() + text[1:] if word else text

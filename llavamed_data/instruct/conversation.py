@@ -1,4 +1,4 @@
-"""What goes into a generator and what comes out of it."""
+"""What a generator of conversations is given and what it returns."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -7,24 +7,23 @@ from typing import Protocol
 from llavamed_data.reasons import Drop
 
 OFFLINE = "offline"
-LLM_GENERATORS = ("openai", "openai-batch")
-GENERATORS = (OFFLINE, *LLM_GENERATORS)
-"""Everything that writes conversations, by name."""
+GENERATORS = (OFFLINE, "openai", "openai-batch")
+"""The names of all generators."""
 
-Turn = tuple[str, str]
-"""One round: the user's question and the assistant's answer."""
+Round = tuple[str, str]
+"""One round of a conversation: the user's question and the assistant's answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The text of one figure, all that a generator sees of it (section 3: the LLM never sees the image).
+    """The text of one figure, which is all that a generator sees of it (section 3: the LLM never sees the image).
 
     Attributes:
-        pair_id: the id of the row.
-        figure_label: as the article prints it (`Figure 2`), may be empty.
+        pair_id: id of the figure.
+        figure_label: label as the article prints it (`Figure 2`); may be empty.
         caption: title and paragraphs of the caption.
-        inline_mentions: the article's sentences that mention the figure; empty for caption-only sets.
-        domain: `chest_xray`, `mri`, `histology`, `gross`, `ct_scan`, or None where it is not known.
+        inline_mentions: the article's sentences that mention the figure; empty for sets made from captions alone.
+        domain: `chest_xray`, `mri`, `histology`, `gross`, `ct_scan`, or None if it is not known.
     """
 
     pair_id: str
@@ -36,47 +35,39 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a generator made of one pair, parsed and cleaned; at least one round.
+    """What a generator wrote about one figure, after cleaning; it has at least one round.
 
     Attributes:
-        pair_id: the pair it belongs to.
-        turns: (question, answer) rounds in order.
-        model: as the server names it; None for a generator that is no model.
-        rules: cleaning rule → how many times it touched this conversation.
+        pair_id: id of the figure.
+        rounds: the rounds, in order.
+        model: the model as the server names it; None if no model wrote it.
+        rule_counts: cleaning rule or check → how many times it changed this conversation.
     """
 
     pair_id: str
-    turns: tuple[Turn, ...]
+    rounds: tuple[Round, ...]
     model: str | None = None
-    rules: Mapping[str, int] = field(default_factory=dict)
+    rule_counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Generator(Protocol):
-    """Turns pairs into conversations. The attributes go into the provenance of every row.
-
-    Attributes:
-        name: `offline`, `openai`, `openai-batch`.
-        model: the model asked for; None for a generator that is no model.
-        prompt_sha256: of the system prompt; None where there is none.
-        few_shots_sha256: of the few-shot examples as they are sent; None where there are none.
-        rules_version: of the cleaning rules; None where none apply.
-    """
+    """Writes a conversation about each figure; the properties are for the provenance of the rows."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """One of `GENERATORS`."""
+
     @property
-    def model(self) -> str | None: ...  # noqa: D102
+    def model(self) -> str | None:
+        """The model that is asked; None if none is."""
+
     @property
-    def prompt_sha256(self) -> str | None: ...  # noqa: D102
-    @property
-    def few_shots_sha256(self) -> str | None: ...  # noqa: D102
-    @property
-    def rules_version(self) -> str | None: ...  # noqa: D102
+    def versions(self) -> Mapping[str, str]:
+        """What else decides the text: `prompt_sha256`, `few_shots_sha256`, `rules_version`; empty if none does."""
 
     def generate(self, pairs: Iterable[Pair]) -> Iterator[Conversation | tuple[str, Drop]]:
-        """One outcome a pair, in the order of `pairs`; a drop stands with its pair's id.
+        """Yields, in the order of `pairs`, a conversation for each, or its id and why there is none.
 
         Raises:
-            LlavaMedError: the run cannot go on (wrong key, spent quota, server gone); what was answered until
-                then is kept, and a rerun goes on from there.
+            LlavaMedError: the run cannot go on; all answers so far are kept for the next run.
         """

@@ -1,120 +1,90 @@
-"""Cleans conversations in a file, and shows which rule did what."""
+"""Cleans the conversations in a JSON Lines file, in any of three forms."""
 
+import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
-
-from rich.console import Group
-from rich.table import Table
-from rich.text import Text
+from typing import Any
 
 from llavamed_data.errors import UsageError
-from llavamed_data.instruct.cleaning import Cleaned, Touch, clean
-from llavamed_data.instruct.conversation import Turn
+from llavamed_data.instruct.cleaning import CleaningEdit, clean
+from llavamed_data.instruct.conversation import Round
+from llavamed_data.io.atomic import atomic_path
 
-_MARK = "<image>"
-_SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
+_IMAGE_MARK = "<image>"
+_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
 
 
 @dataclass(slots=True)
 class CleanSummary:
-    """What cleaning a file did; `read` = `kept` + `dropped`, in conversations.
+    """What cleaning a file did; `read` is always `kept` + `dropped`.
 
     Attributes:
-        read, kept, dropped: conversations; dropped are those of which nothing was left.
-        turns_read, turns_kept: rounds.
-        rules: rule → how many times it touched a round.
+        read, kept, dropped: conversations; those of which no round is left are dropped.
+        rounds_read, rounds_kept: rounds.
+        rules: rule → how many changes it made.
     """
 
     read: int = 0
     kept: int = 0
     dropped: int = 0
-    turns_read: int = 0
-    turns_kept: int = 0
+    rounds_read: int = 0
+    rounds_kept: int = 0
     rules: Counter[str] = field(default_factory=Counter)
 
-    def count(self, before: int, cleaned: Cleaned) -> None:
-        """Counts one conversation that had `before` rounds."""
-        self.read += 1
-        self.kept += bool(cleaned.turns)
-        self.dropped += not cleaned.turns
-        self.turns_read += before
-        self.turns_kept += len(cleaned.turns)
-        self.rules.update(cleaned.rules)
 
-    def table(self) -> Table:
-        """For people."""
-        table = Table(
-            title=f"{self.read:,} conversations: {self.kept:,} kept, {self.dropped:,} dropped; "
-            f"{self.turns_kept:,} of {self.turns_read:,} rounds"
-        )
-        table.add_column("rule")
-        table.add_column("touched", justify="right")
-        for rule, count in self.rules.most_common():
-            table.add_row(rule, f"{count:,}")
-        return table
-
-
-def clean_file(source: Path, out: Path | None = None) -> CleanSummary:
-    """Cleans every conversation of `source` into `out`.
+def clean_file(
+    source: Path,
+    out: Path | None = None,
+    *,
+    on_edit: Callable[[str, CleaningEdit], None] | None = None,
+) -> CleanSummary:
+    """Cleans every conversation of a file.
 
     Args:
-        source: JSON Lines. A row holds its rounds as `turns` (`[[question, answer], …]`), as `messages`
-            (`role`, `content`) or as `conversations` (`from`, `value`), and anything else, which stays.
-        out: where rows go in the same form, without those of which nothing is left; None only counts.
+        source: JSON Lines. A row holds its rounds as `turns` (`[[question, answer], …]`), as `messages` (`role`,
+            `content`) or as `conversations` (`from`, `value`); whatever else it holds is kept.
+        out: the file for the cleaned rows, in the same form, without those of which no round is left. It appears when
+            all rows are cleaned. None only counts.
+        on_edit: called with each change, and the id of its conversation.
 
     Raises:
-        UsageError: the file cannot be read or written, or a row is none.
+        UsageError: a file cannot be read or written, or a row holds no conversation.
     """
-    summary = CleanSummary()
     if out and out.is_dir():
         raise UsageError(f"{out} is a folder: name the file to write")
-    aside = out.with_name(out.name + ".part") if out else None
-    try:
-        sink = aside.open("w", encoding="utf-8") if aside else None
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror}") from error
-    try:
-        for row, turns in _rows(source):
-            cleaned = clean(turns)
-            summary.count(len(turns), cleaned)
-            if sink and cleaned.turns:
-                sink.write(json.dumps(_with_turns(row, cleaned.turns), ensure_ascii=False) + "\n")
-    finally:
-        if sink:
-            sink.close()
-    if aside and out:
-        aside.replace(out)
+    summary = CleanSummary()
+    with contextlib.ExitStack() as opened:
+        try:
+            file = (
+                opened.enter_context(opened.enter_context(atomic_path(out)).open("w", encoding="utf-8"))
+                if out
+                else None
+            )
+        except OSError as error:
+            raise UsageError(f"{out} cannot be written: {error.strerror}") from error
+        for name, row, rounds in _rows(source):
+            cleaned = clean(rounds)
+            summary.read += 1
+            summary.kept += bool(cleaned.rounds)
+            summary.dropped += not cleaned.rounds
+            summary.rounds_read += len(rounds)
+            summary.rounds_kept += len(cleaned.rounds)
+            summary.rules.update(cleaned.rule_counts)
+            if on_edit:
+                for edit in cleaned.edits:
+                    on_edit(name, edit)
+            if file and cleaned.rounds:
+                file.write(json.dumps(_with_rounds(row, cleaned.rounds), ensure_ascii=False) + "\n")
     return summary
 
 
-def explain(source: Path) -> Iterator[tuple[str, Touch]]:
-    """(id of the conversation, what a rule did to one of its rounds), in the order of the file.
-
-    Raises:
-        UsageError: the file cannot be read, or a row is none.
-    """
-    for number, (row, turns) in enumerate(_rows(source), start=1):
-        name = str(row.get("pair_id") or row.get("id") or f"line {number}")
-        for touch in clean(turns).touches:
-            yield name, touch
-
-
-def show(name: str, touch: Touch) -> Group:
-    """One touch for people: where, which rule, before and after."""
-    return Group(
-        Text(f"{name}, round {touch.turn + 1}, {touch.side}: {touch.rule}", style="bold"),
-        Text(f"  - {touch.before}", style="red"),
-        Text(f"  + {touch.after}" if touch.after else "  (the round goes)", style="green"),
-    )
-
-
-def _rows(source: Path) -> Iterator[tuple[dict[str, Any], list[Turn]]]:
+def _rows(source: Path) -> Iterator[tuple[str, dict[str, Any], list[Round]]]:
+    """Yields the id of each conversation, its row, and its rounds."""
     try:
-        lines: IO[str] = source.open(encoding="utf-8")
+        lines = source.open(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}") from error
     with lines:
@@ -124,24 +94,24 @@ def _rows(source: Path) -> Iterator[tuple[dict[str, Any], list[Turn]]]:
                 number += 1
                 if line.strip():
                     row = json.loads(line)
-                    yield row, _turns(row)
+                    rounds = _rounds(row)
+                    yield str(row.get("pair_id") or row.get("id") or f"line {number}"), row, rounds
         except UnicodeDecodeError as error:
             raise UsageError(f"{source} is no text in UTF-8: give JSON Lines") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"{source}, line {number}: no conversation in JSON ({error})") from error
 
 
-def _turns(row: Mapping[str, Any]) -> list[Turn]:
+def _rounds(row: Mapping[str, Any]) -> list[Round]:
     if "turns" in row:
         return [(str(question), str(answer)) for question, answer in row["turns"]]
     if "messages" in row:
-        said = [(message["role"], _text(message["content"])) for message in row["messages"]]
+        turns = [(message["role"], _text(message["content"])) for message in row["messages"]]
     else:
-        said = [(message["from"], _unmarked(message["value"])) for message in row["conversations"]]
-    speakers = [_SPEAKERS[speaker] for speaker, _ in said]
-    if speakers != ["user", "assistant"] * (len(said) // 2):
+        turns = [(turn["from"], _without_mark(turn["value"])) for turn in row["conversations"]]
+    if [_ROLES[role] for role, _ in turns] != ["user", "assistant"] * (len(turns) // 2):
         raise ValueError("user and assistant do not take turns")
-    texts = [text for _, text in said]
+    texts = [text for _, text in turns]
     return list(zip(texts[::2], texts[1::2], strict=True))
 
 
@@ -151,30 +121,28 @@ def _text(content: Any) -> str:
     return "".join(part["text"] for part in content if part["type"] == "text")
 
 
-def _unmarked(value: str) -> str:
-    return value.removeprefix(_MARK).removesuffix(_MARK).strip()
+def _without_mark(value: str) -> str:
+    return value.removeprefix(_IMAGE_MARK).removesuffix(_IMAGE_MARK).strip()
 
 
-def _with_turns(row: dict[str, Any], turns: tuple[Turn, ...]) -> dict[str, Any]:
-    """`row` with other rounds; the image stays in the first of them, wherever it stood there."""
+def _with_rounds(row: dict[str, Any], rounds: tuple[Round, ...]) -> dict[str, Any]:
+    """The row with other rounds; the image stays in the first one, before or after its text as it was."""
     if "turns" in row:
-        return {**row, "turns": turns}
-    said = [text for turn in turns for text in turn]
+        return {**row, "turns": rounds}
+    texts = [text for sides in rounds for text in sides]
     if "conversations" in row:
         first = row["conversations"][0]["value"]
-        opens, closes = (f"{_MARK}\n" * first.startswith(_MARK), f"\n{_MARK}" * first.endswith(_MARK))
-        said[0] = f"{opens}{said[0]}{closes}"
-        names = ("human", "gpt")
-        return {
-            **row,
-            "conversations": [{"from": names[n % 2], "value": text} for n, text in enumerate(said)],
-        }
-    contents: list[Any] = list(said)
-    if isinstance(row["messages"][0]["content"], list):
-        contents = [[{"type": "text", "text": text}] for text in said]
-        contents[0] = [part for part in row["messages"][0]["content"] if part["type"] != "text"] + contents[0]
-    names = ("user", "assistant")
-    return {
-        **row,
-        "messages": [{"role": names[n % 2], "content": content} for n, content in enumerate(contents)],
-    }
+        before = f"{_IMAGE_MARK}\n" if first.startswith(_IMAGE_MARK) else ""
+        after = f"\n{_IMAGE_MARK}" if first.endswith(_IMAGE_MARK) else ""
+        texts[0] = f"{before}{texts[0]}{after}"
+        turns = [{"from": ("human", "gpt")[n % 2], "value": text} for n, text in enumerate(texts)]
+        return {**row, "conversations": turns}
+    contents: list[Any] = list(texts)
+    first_content = row["messages"][0]["content"]
+    if isinstance(first_content, list):
+        contents = [[{"type": "text", "text": text}] for text in texts]
+        contents[0] = [part for part in first_content if part["type"] != "text"] + contents[0]
+    messages = [
+        {"role": ("user", "assistant")[n % 2], "content": content} for n, content in enumerate(contents)
+    ]
+    return {**row, "messages": messages}

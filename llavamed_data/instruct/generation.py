@@ -1,41 +1,37 @@
-"""Who writes the text of a dataset: the embedded back end, or an LLM with its journal."""
+"""How a dataset's text is generated: the options, and opening the generator, the reference writer and the judge."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from llavamed_data.errors import UsageError
 from llavamed_data.instruct.conversation import GENERATORS, OFFLINE, Generator
-from llavamed_data.instruct.generate import LlmGenerator, open_generator
-from llavamed_data.instruct.judge import Judge
-from llavamed_data.instruct.offline import Offline
+from llavamed_data.instruct.judge import GroundednessJudge
+from llavamed_data.instruct.llm_generator import LlmGenerator
+from llavamed_data.instruct.offline_generator import OfflineGenerator
 from llavamed_data.instruct.prompts import Prompt, load_few_shots
-from llavamed_data.instruct.quality import Quality
-from llavamed_data.instruct.references import References
-from llavamed_data.llm.chat import Limits
-from llavamed_data.llm.completer import model_settings, open_completer
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.server import Server
+from llavamed_data.instruct.quality import QualityChecks
+from llavamed_data.instruct.references import ReferenceWriter
+from llavamed_data.llm import Budget, Endpoint, Journal, LlmClient, RunLimits, chat_model, open_client
 from llavamed_data.recipes import Recipe, Task
 
 
 @dataclass(frozen=True, slots=True)
-class WritingOptions:
-    """Who writes, how fast and how dear.
+class GenerationOptions:
+    """How conversations are generated: the generator, its model and server, rate limits, cost limit, and checks.
 
     Attributes:
         generator: `offline`, `openai` or `openai-batch`.
-        model: as the server knows it; the LLM back ends need one.
-        base_url: any OpenAI-compatible address; OpenAI's own, or `OPENAI_BASE_URL`, by default.
+        model: the model's name on the server; needed by the LLM generators alone.
+        base_url: an OpenAI-compatible address; by default `OPENAI_BASE_URL`, or OpenAI's own.
         few_shots: a file of few-shot examples in place of the project's.
         prices: a price table in place of the project's.
-        rpm, tpm: requests and tokens a minute.
-        max_cost: dollars that the run may cost; it stops before passing them.
-        drop_unseen_facts: drop rounds that quote from the text what no image shows.
-        judge: a model that scores how well each conversation is grounded in its text.
-        best: how many conversations to keep, the best by the judge; all where None.
+        rpm, tpm: requests and tokens per minute.
+        max_cost: US dollars that generating one dataset may cost; the run stops before passing them.
+        drop_unseen_facts: drop rounds whose answer takes from the text what no image shows.
+        judge: the model that scores how well each conversation is grounded in its text.
+        best: number of conversations to keep, those with the judge's best scores; None keeps all.
     """
 
     generator: str = OFFLINE
@@ -51,10 +47,10 @@ class WritingOptions:
     best: int | None = None
 
     def check(self) -> None:
-        """Tells what is wrong before any work is done.
+        """Checks the options before any work is done.
 
         Raises:
-            UsageError: an unknown generator, a model that is missing or not needed, a judge without a number.
+            UsageError: an unknown generator, a model that is missing or not needed, a judge without a number, no key.
         """
         if self.generator not in GENERATORS:
             raise UsageError(
@@ -69,91 +65,84 @@ class WritingOptions:
                 "--judge MODEL and --best N go together: the judge's best N conversations are kept"
             )
         if self.generator != OFFLINE:
-            Server(self.base_url).check()
+            Endpoint(self.base_url).check()
 
 
 @dataclass(frozen=True, slots=True)
-class Writer:
-    """Who writes one dataset.
+class Generation:
+    """What generates the text of one dataset.
 
     Attributes:
         generator: writes the conversations.
-        references: answers the evaluation set's questions; None where the generator's own answers stand.
-        judge_model: who scores the conversations, where wanted.
-        best: how many of them to keep.
-        judge: opens the judge once all conversations are written: it may spend what they left of the cost limit.
+        references: writes the reference answers of the evaluation set; None keeps the generator's own answers.
+        judge: scores the conversations; None if no scores are wanted.
+        best: number of conversations to keep by their scores.
     """
 
     generator: Generator
-    references: References | None = None
-    judge_model: str | None = None
+    references: ReferenceWriter | None = None
+    judge: GroundednessJudge | None = None
     best: int | None = None
-    judge: Callable[[], Judge] | None = None
 
-    def account(self) -> str:
-        """What an LLM's answers took so far, in words; "" where none was asked."""
+    def answers_summary(self) -> str:
+        """The LLM's answers so far and their cost, in words; "" if no LLM is asked."""
         if not isinstance(self.generator, LlmGenerator):
             return ""
-        tally = self.generator.completer.tally
-        bought = f"{tally.answered:,} answers of {self.generator.model} for ${tally.dollars:,.2f}"
-        return f"{bought}, {tally.from_journal:,} from the journal"
-
-
-def prompt_of(recipe: Recipe, options: WritingOptions) -> Prompt:
-    """System prompt and few-shot examples for a recipe's conversations."""
-    return Prompt.build(load_few_shots(options.few_shots), mentions=recipe.converse.mentions)
-
-
-def llm_generator(recipe: Recipe, options: WritingOptions, journal: Journal) -> LlmGenerator:
-    """The LLM back end for a recipe, its answers kept in `journal`."""
-    return open_generator(
-        options.generator,
-        options.model or "",
-        journal,
-        mentions=recipe.converse.mentions,
-        few_shots=options.few_shots,
-        server=Server(options.base_url),
-        limits=_limits(options),
-        prices=options.prices,
-        quality=Quality(drop_unseen_facts=options.drop_unseen_facts),
-    )
+        counts = self.generator.client.counts
+        bought = f"{counts.answered:,} answers of {self.generator.model} for ${counts.dollars:,.2f}"
+        return f"{bought}, {counts.from_journal:,} from the journal"
 
 
 @contextmanager
-def open_writer(recipe: Recipe, options: WritingOptions, work: Path, seed: int) -> Iterator[Writer]:
-    """Who writes `recipe`'s text; an LLM's answers are kept in `<work>/journal.jsonl`, whatever the source.
+def open_generation(
+    recipe: Recipe, options: GenerationOptions, work: Path, seed: int
+) -> Iterator[Generation]:
+    """Yields what generates the text of `recipe`'s dataset.
+
+    Args:
+        recipe: the recipe.
+        options: generator, model and limits.
+        work: the work folder; an LLM's answers are kept in its `journal.jsonl`, for all sources and recipes.
+        seed: chooses between the phrasings of the offline generator.
 
     Raises:
-        UsageError: a key, price or file is missing.
-        LlavaMedError: another run holds the journal.
+        UsageError: a key, a price or a file is missing.
+        LlavaMedError: another run has opened the journal.
     """
     if options.generator == OFFLINE or recipe.converse.task is Task.CAPTION:
-        yield Writer(Offline(seed))
+        yield Generation(OfflineGenerator(seed))
         return
+    budget = Budget(options.max_cost)
     with Journal(work / "journal.jsonl") as journal:
-        generator = llm_generator(recipe, options, journal)
+        client = _open_client(options, options.model or "", journal, budget)
+        generator = LlmGenerator(
+            options.generator,
+            client,
+            prompt_for(recipe, options),
+            QualityChecks(drop_unseen_facts=options.drop_unseen_facts),
+        )
         if recipe.converse.task is Task.EVALUATION:
-            yield Writer(generator, References(generator.completer, generator.chat_model))
+            yield Generation(generator, references=ReferenceWriter(client))
         elif options.judge:
-            judge = partial(_judge, recipe, options, journal, generator)
-            yield Writer(generator, judge_model=options.judge, best=options.best, judge=judge)
+            judge_client = _open_client(options, options.judge, journal, budget)
+            judge = GroundednessJudge(judge_client, mentions=recipe.converse.mentions)
+            yield Generation(generator, judge=judge, best=options.best)
         else:
-            yield Writer(generator)
+            yield Generation(generator)
 
 
-def _judge(recipe: Recipe, options: WritingOptions, journal: Journal, generator: LlmGenerator) -> Judge:
-    model = model_settings(options.judge or "", options.prices)
-    asked = open_completer(
+def prompt_for(recipe: Recipe, options: GenerationOptions) -> Prompt:
+    """System prompt and few-shot examples for the conversations of `recipe`."""
+    return Prompt.build(load_few_shots(options.few_shots), mentions=recipe.converse.mentions)
+
+
+def _open_client(options: GenerationOptions, model: str, journal: Journal, budget: Budget) -> LlmClient:
+    return open_client(
         options.generator,
-        model,
+        chat_model(model, options.prices),
         journal,
-        server=Server(options.base_url),
-        limits=_limits(options, spent=generator.completer.tally.dollars),
+        endpoint=Endpoint(options.base_url),
+        limits=RunLimits(rpm=options.rpm, tpm=options.tpm),
         prices=options.prices,
+        budget=budget,
     )
-    return Judge(asked, model, mentions=recipe.converse.mentions)
-
-
-def _limits(options: WritingOptions, *, spent: float = 0.0) -> Limits:
-    left = None if options.max_cost is None else max(0.0, options.max_cost - spent)
-    return Limits(rpm=options.rpm, tpm=options.tpm, max_cost=left)

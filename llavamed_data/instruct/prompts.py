@@ -1,4 +1,4 @@
-"""The message list that a model is asked with: Figures 4 and 5 of the paper."""
+"""What is asked: the messages that an LLM gets (Figures 4 and 5 of the paper), and instructions (Tables 6 and 7)."""
 
 import hashlib
 import json
@@ -12,10 +12,13 @@ from typing import Any
 import jsonschema
 import yaml
 
-from llavamed_data.errors import UsageError
-from llavamed_data.instruct.conversation import Pair, Turn
-from llavamed_data.llm.request import Message
+from llavamed_data.errors import UsageError, one_line
+from llavamed_data.instruct.conversation import Pair, Round
+from llavamed_data.llm import Message
 from llavamed_data.recipes import DOMAINS
+
+BRIEF_BELOW_WORDS = 30
+"""Captions with fewer words take a brief instruction (section 3)."""
 
 _FEW_SHOTS_SCHEMA = {
     "type": "array",
@@ -52,26 +55,26 @@ _FEW_SHOTS_SCHEMA = {
 
 @dataclass(frozen=True, slots=True)
 class FewShot:
-    """One worked example: what the model is given, and the conversation that it should write.
+    """An example: what the model is given, and the conversation that it should write.
 
     Attributes:
-        pair: caption, label and mentions of the example.
-        turns: its rounds.
-        resting_on_mentions: positions in `turns` that only the mentions bear out.
+        pair: label, caption and mentions of the example.
+        rounds: its conversation.
+        needing_mentions: positions of the rounds that follow from the mentions alone.
     """
 
     pair: Pair
-    turns: tuple[Turn, ...]
-    resting_on_mentions: frozenset[int]
+    rounds: tuple[Round, ...]
+    needing_mentions: frozenset[int]
 
     def messages(self, *, mentions: bool) -> list[Message]:
-        """The user and the assistant message; without mentions, the rounds that rest on them go too."""
-        turns = [
-            turn
-            for position, turn in enumerate(self.turns)
-            if mentions or position not in self.resting_on_mentions
+        """The user's and the assistant's message; without mentions, the rounds that need them are left out, too."""
+        rounds = [
+            sides
+            for position, sides in enumerate(self.rounds)
+            if mentions or position not in self.needing_mentions
         ]
-        response = "\n".join(f"User: {user}\nAssistant: {assistant}" for user, assistant in turns)
+        response = "\n".join(f"User: {question}\nAssistant: {answer}" for question, answer in rounds)
         return [
             {"role": "user", "content": pair_text(self.pair, mentions=mentions)},
             {"role": "assistant", "content": response},
@@ -96,55 +99,73 @@ def pair_text(pair: Pair, *, mentions: bool) -> str:
     return text
 
 
-@cache
-def _texts() -> Mapping[str, Any]:
-    source = resources.files("llavamed_data.instruct").joinpath("prompts.yaml")
-    texts: Mapping[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
-    return texts
-
-
 def system_prompt() -> str:
-    """Figure 4's system prompt with the project's one paragraph before "Below are requirements"."""
-    return "\n\n".join(paragraph["text"] for paragraph in _texts()["system"])
+    """The system prompt of Figure 4, with one paragraph of this project before "Below are requirements"."""
+    return "\n\n".join(paragraph["text"] for paragraph in _yaml("prompts.yaml")["system"])
 
 
-def instruction(name: str) -> str:
+def prompt_text(name: str) -> str:
     """The text called `name` in `prompts.yaml`: `reminder`, `reference` or `judge`."""
-    text: str = _texts()[name]
+    text: str = _yaml("prompts.yaml")[name]
     return text
 
 
+def instructions(kind: str) -> tuple[str, ...]:
+    """The instructions that ask for a description of an image: `brief` (Table 6) or `detailed` (Table 7)."""
+    return tuple(_yaml("instructions.yaml")[kind])
+
+
+def caption_instruction(pair_id: str, caption: str, seed: int) -> str:
+    """The instruction that `caption` answers: brief or detailed by its length, the same for the same id and seed."""
+    kind = "brief" if len(caption.split()) < BRIEF_BELOW_WORDS else "detailed"
+    return pick(instructions(kind), f"{kind}:{pair_id}", seed)
+
+
+def pick(choices: Sequence[str], key: str, seed: int) -> str:
+    """One of `choices`, by a keyed hash: evenly spread over keys, and the same on every machine."""
+    digest = hashlib.blake2b(key.encode(), digest_size=8, key=f"pick:{seed}".encode()).digest()
+    return choices[int.from_bytes(digest) % len(choices)]
+
+
+@cache
+def _yaml(name: str) -> Mapping[str, Any]:
+    source = resources.files("llavamed_data.instruct").joinpath(name)
+    content: Mapping[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
+    return content
+
+
 def load_few_shots(path: Path | None = None) -> tuple[FewShot, ...]:
-    """The few-shot examples of `path`, or the project's own.
+    """The few-shot examples of a file, or the project's own.
+
+    Args:
+        path: a file in the form of `few_shots.yaml`.
 
     Raises:
-        UsageError: the file cannot be read, is no YAML, or an example lacks something; the message names it.
+        UsageError: the file cannot be read, is no YAML, or an example lacks something; the message says which.
     """
     source = path or resources.files("llavamed_data.instruct").joinpath("few_shots.yaml")
     try:
         entries = yaml.safe_load(source.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"few-shot file {path} cannot be read: {error}") from error
+        raise UsageError(f"few-shot file {path} cannot be read: {one_line(error)}") from error
     except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        place = f", line {where.line + 1}" if where else ""
-        raise UsageError(
-            f"few-shot file {path} is no YAML{place}: {getattr(error, 'problem', '')}"
-        ) from error
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UsageError(f"few-shot file {path} is no YAML{line}: {getattr(error, 'problem', '')}") from error
     _check(entries, path)
     return tuple(_few_shot(entry, position) for position, entry in enumerate(entries))
 
 
 def _check(entries: object, path: Path | None) -> None:
-    fault = jsonschema.exceptions.best_match(
+    breach = jsonschema.exceptions.best_match(
         jsonschema.Draft202012Validator(_FEW_SHOTS_SCHEMA).iter_errors(entries)
     )
-    if fault is None:
+    if breach is None:
         return
-    at = list(fault.absolute_path)
+    at = list(breach.absolute_path)
     place = f"example {int(at[0]) + 1}" if at else "the file"
     inside = "".join(f", {name}" if isinstance(name, str) else f" {name + 1}" for name in at[1:])
-    raise UsageError(f"few-shot file {path}: {place}{inside}: {fault.message}")
+    raise UsageError(f"few-shot file {path}: {place}{inside}: {breach.message}")
 
 
 def _few_shot(entry: Mapping[str, Any], position: int) -> FewShot:
@@ -157,18 +178,18 @@ def _few_shot(entry: Mapping[str, Any], position: int) -> FewShot:
             inline_mentions=tuple(entry.get("mentions", ())),
             domain=entry.get("domain"),
         ),
-        turns=tuple((turn["user"], turn["assistant"]) for turn in turns),
-        resting_on_mentions=frozenset(n for n, turn in enumerate(turns) if "rests_on" in turn),
+        rounds=tuple((turn["user"], turn["assistant"]) for turn in turns),
+        needing_mentions=frozenset(n for n, turn in enumerate(turns) if "rests_on" in turn),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Everything of a request's messages that is the same for all pairs of a set.
+    """The part of the messages that is the same for all pairs of a dataset.
 
     Attributes:
         head: system message and few-shot examples.
-        mentions: whether the pair's inline mentions are sent.
+        mentions: whether the inline mentions of a pair are sent.
     """
 
     head: tuple[Message, ...]
@@ -176,22 +197,22 @@ class Prompt:
 
     @classmethod
     def build(cls, few_shots: Sequence[FewShot], *, mentions: bool) -> "Prompt":
-        """Figure 4's `messages` up to the query."""
+        """The `messages` of Figure 4 up to the query."""
         head: list[Message] = [{"role": "system", "content": system_prompt()}]
         for few_shot in few_shots:
             head += few_shot.messages(mentions=mentions)
         return cls(tuple(head), mentions)
 
     def messages(self, pair: Pair) -> list[Message]:
-        """The whole message list for `pair`."""
+        """All messages of the request for `pair`."""
         return [*self.head, {"role": "user", "content": pair_text(pair, mentions=self.mentions)}]
 
     @property
     def system_sha256(self) -> str:
-        """Hash of the system message."""
+        """SHA-256 of the system message."""
         return hashlib.sha256(self.head[0]["content"].encode()).hexdigest()
 
     @property
     def few_shots_sha256(self) -> str:
-        """Hash of the few-shot messages as they are sent."""
+        """SHA-256 of the few-shot messages as they are sent."""
         return hashlib.sha256(json.dumps(self.head[1:], ensure_ascii=False).encode()).hexdigest()

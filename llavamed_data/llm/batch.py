@@ -1,170 +1,149 @@
-"""The Batch API: half the price, up to 24 hours, and no batch lost to a kill."""
+"""Answers requests through the Batch API: at half the price, within 24 hours, and without losing a batch to a kill."""
 
 import contextlib
 import hashlib
+import itertools
 import json
 import pickle
-import random
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
 import openai
 from openai.types import Batch, FileObject
 
-from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.llm.budget import Gauge, Price, Purse
-from llavamed_data.llm.chat import FollowUp, Tally
-from llavamed_data.llm.errors import Retry, fault_of, line_fault
+from llavamed_data.errors import LlavaMedError
+from llavamed_data.io.backoff import backoff_seconds
+from llavamed_data.llm.answer import Answer, Outcome, UnusableAnswerError, outcome_of, read_answer
+from llavamed_data.llm.client import Endpoint, FollowUp, LlmClient, Tag
+from llavamed_data.llm.costs import Budget, Price
+from llavamed_data.llm.failures import TemporaryFailure, batch_failure_of, failure_of
 from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.request import Answer, JsonObject, Request
-from llavamed_data.llm.server import Model, Outcome, Server, UnusableAnswer, outcome_of, read_answer
+from llavamed_data.llm.request import ChatModel, JsonObject, Request
 from llavamed_data.reasons import Drop, Reason
 
-T = TypeVar("T")
-R = TypeVar("R")
+Result = TypeVar("Result")
 
 _ENDPOINT: Final = "/v1/chat/completions"
-_TAG = "llavamed_batch"
-_FINAL = frozenset({"completed", "failed", "expired", "cancelled"})
+_NAME_TAG = "llavamed_batch"
+"""The key of a batch's metadata on the server under which it carries the name that the journal has for it."""
+_ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _RECORDED_AT_ONCE = 500
-_FRUITLESS = 2
+_MOST_EMPTY_ROUNDS = 2
+_LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """What the API takes, and how patient a run is.
+    """What a batch may hold, and how often the server is asked.
 
     Attributes:
-        requests: the most requests in a batch.
-        size: the most bytes in a batch's file.
-        max_cost: dollars that this run may cost; it stops before passing them.
-        poll: seconds between looks at the batches.
-        attempts: how often a failing call or request is tried.
+        max_requests: most requests of a batch.
+        max_bytes: most bytes of a batch's file.
+        poll: seconds between two looks at open batches.
+        attempts: how often a failing call, or a request that fails within its batch, is sent before it is given up.
         backoff: seconds before the second attempt of a call, doubled with each further one up to a minute.
     """
 
-    requests: int = 50_000
-    size: int = 200_000_000
-    max_cost: float | None = None
+    max_requests: int = 50_000
+    max_bytes: int = 200_000_000
     poll: float = 30.0
     attempts: int = 5
     backoff: float = 1.0
 
 
-class BatchClient:
+class BatchClient(LlmClient):
     """Answers requests through Files and Batches.
 
-    Every batch is noted in the journal before and after it is submitted, under a name that it also carries on
-    the server: a run that was killed in between finds it there.
+    Every batch is noted in the journal before and after it is submitted, under a name that it also carries on the
+    server: if a run is killed in between, the next one finds it there.
 
     Args:
-        model: what is asked, for its name and longest answer.
-        server: who is asked.
+        model: the model that is asked.
+        endpoint: the server that is asked.
         journal: where answers and batches are kept; the caller closes it.
-        limits: of the API and of the run.
-        price: of the model in batches, where it is known.
-        on_progress: called with (batches still open, answers collected) after every look at them.
+        limits: size of the batches and patience.
+        price: the model's price in batches, if it is known.
+        budget: what the requests may cost; no limit by default.
 
     Raises:
-        UsageError: a cost limit without a price, or no key.
+        UsageError: there is no key, or a cost limit but no price.
     """
 
     def __init__(
         self,
-        model: Model,
-        server: Server,
+        model: ChatModel,
+        endpoint: Endpoint,
         journal: Journal,
         *,
         limits: BatchLimits | None = None,
         price: Price | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
+        budget: Budget | None = None,
     ) -> None:
-        self.model = model
-        self.journal = journal
+        super().__init__(model, endpoint, journal, price=price, budget=budget or Budget())
         self.limits = limits or BatchLimits()
-        self.purse = Purse(price, self.limits.max_cost)
-        self.tally = Tally()
-        self._on_progress = on_progress or (lambda _open, _collected: None)
-        self._gauge = Gauge(model.max_tokens)
+        self._connection = endpoint.connect_blocking()
+        self._reserved = 0.0
         self._failures: Counter[str] = Counter()
         self._dropped: dict[str, Drop] = {}
-        self._complaint = ""
-        if self.limits.max_cost is not None and price is None:
-            raise UsageError(f"--max-cost needs the price of {model.name}: name a table with --prices FILE")
-        self._api = server.connect_blocking()
+        self._last_error = ""
 
     def complete(
-        self, jobs: Iterable[tuple[T, Request]], follow_up: FollowUp | None = None
-    ) -> Iterator[tuple[T, Outcome]]:
-        """The outcome of each job, in order, once all of them are known.
+        self, requests: Iterable[tuple[Tag, Request]], follow_up: FollowUp | None = None
+    ) -> Iterator[tuple[Tag, Outcome]]:
+        """Yields the outcome of each request, in order, once all are known; see `LlmClient.complete`.
 
-        Batches that an earlier run left open are waited for first. Then what has no answer is submitted, until
-        everything has one or was given up. Jobs wait on disk beside the journal, not in memory.
-
-        Raises:
-            LlavaMedError: the run cannot go on; what was answered, and which batches are open, is on file.
+        Batches that an earlier run left open are waited for first. Then requests without an answer are submitted until
+        each has one or is given up. Requests wait in a temporary file beside the journal, not in memory.
         """
-        with tempfile.TemporaryFile(dir=self.journal.path.parent) as spool:
-            for tag, request in jobs:
-                pickle.dump((tag, request), spool)
-                self.tally.from_journal += request.key in self.journal
+        with tempfile.TemporaryFile(dir=self.journal.path.parent) as stored:
+            for tag, request in requests:
+                pickle.dump((tag, request), stored)
+                self.counts.from_journal += request.key in self.journal
             self._find_unsubmitted()
             self._collect_open()
-            fruitless = 0
-            while requests := self._submit(self._missing(spool, follow_up)):
-                held = len(self.journal) + len(self._dropped)
+            empty_rounds = 0
+            while submitted := self._submit(self._unanswered(stored, follow_up)):
+                settled = len(self.journal) + len(self._dropped)
                 self._collect_open()
-                fruitless = 0 if len(self.journal) + len(self._dropped) > held else fruitless + 1
-                if fruitless >= _FRUITLESS:
+                empty_rounds = 0 if len(self.journal) + len(self._dropped) > settled else empty_rounds + 1
+                if empty_rounds >= _MOST_EMPTY_ROUNDS:
                     raise LlavaMedError(
-                        f"batches of {requests} requests came back empty {fruitless} times"
-                        f"{': ' + self._complaint if self._complaint else ''}: run again later"
+                        f"batches of {submitted} requests came back empty {empty_rounds} times"
+                        f"{': ' + self._last_error if self._last_error else ''}; rerun the same command later"
                     )
-            for tag, request in _jobs(spool):
-                yield tag, self._outcome(request, follow_up)
+            for tag, request in _load(stored):
+                final, answer = self.recorded(request, follow_up)
+                yield tag, outcome_of(answer) if answer else self._dropped[final.key]
 
-    # what is still to be asked
-
-    def _missing(self, spool: IO[bytes], follow_up: FollowUp | None) -> Iterator[Request]:
-        """Requests without an answer, each once."""
+    def _unanswered(self, stored: IO[bytes], follow_up: FollowUp | None) -> Iterator[Request]:
+        """The requests that have neither an answer nor a drop, each once."""
         seen: set[str] = set()
-        for _, request in _jobs(spool):
-            last = self._last(request, follow_up)
-            if last.key in self.journal or last.key in self._dropped or last.key in seen:
-                continue
-            seen.add(last.key)
-            yield last
-
-    def _last(self, request: Request, follow_up: FollowUp | None) -> Request:
-        """The request whose answer counts: the follow-up, where there is one."""
-        answer = self.journal.answer(request.key)
-        return (follow_up(request, answer) if answer and follow_up else None) or request
-
-    def _outcome(self, request: Request, follow_up: FollowUp | None) -> Outcome:
-        last = self._last(request, follow_up)
-        answer = self.journal.answer(last.key)
-        return outcome_of(answer) if answer else self._dropped[last.key]
+        for _, request in _load(stored):
+            final, answer = self.recorded(request, follow_up)
+            if answer is None and final.key not in self._dropped and final.key not in seen:
+                seen.add(final.key)
+                yield final
 
     # submitting
 
     def _submit(self, requests: Iterable[Request]) -> int:
-        """Submits `requests` in as few batches as the limits allow; how many there were.
+        """Submits requests in as few batches as the limits allow, and returns how many requests there were.
 
         Raises:
-            LlavaMedError: none of them may be paid.
+            LlavaMedError: the budget does not cover any of them.
         """
-        lines, total = map(_line, self._affordable(requests)), 0
+        lines, total = map(_batch_line, self._affordable(requests)), 0
         line = next(lines, None)
         while line:
             count, size = 0, 0
             with tempfile.TemporaryFile(dir=self.journal.path.parent) as file:
-                while line and count < self.limits.requests and size + len(line) <= self.limits.size:
+                while line and count < self.limits.max_requests and size + len(line) <= self.limits.max_bytes:
                     file.write(line)
                     count, size = count + 1, size + len(line)
                     line = next(lines, None)
@@ -175,18 +154,15 @@ class BatchClient:
         return total
 
     def _affordable(self, requests: Iterable[Request]) -> Iterator[Request]:
-        sent = False
-        for request in requests:
-            worst = self._gauge.worst(request)
-            if not self.purse.covers(worst):
-                if not sent:
-                    raise LlavaMedError(
-                        f"stopped at {self.purse.spent:.4f} of --max-cost {self.purse.limit} dollars: "
-                        "what was answered is kept, run again with more to go on"
-                    )
+        """Requests as long as the budget covers them, reserving their cost."""
+        for position, request in enumerate(requests):
+            dollars = self.price.of(self.estimator.upper_bound(request))
+            if not self.budget.covers(dollars):
+                if not position:
+                    raise self.budget.used_up()
                 return
-            self.purse.put_aside(worst)
-            sent = True
+            self.budget.reserve(dollars)
+            self._reserved += dollars
             yield request
 
     def _submit_file(self, file: Any, count: int) -> None:
@@ -196,26 +172,26 @@ class BatchClient:
 
         def upload() -> FileObject:
             file.seek(0)
-            return self._api.files.create(file=("requests.jsonl", file), purpose="batch")
+            return self._connection.files.create(file=("requests.jsonl", file), purpose="batch")
 
         uploaded = self._call(upload)
         batch = self._call(
-            lambda: self._api.batches.create(
+            lambda: self._connection.batches.create(
                 input_file_id=uploaded.id,
                 endpoint=_ENDPOINT,
                 completion_window="24h",
-                metadata={_TAG: name},
+                metadata={_NAME_TAG: name},
             )
         )
         self.journal.note_batch(name, state="open", id=batch.id)
 
     def _find_unsubmitted(self) -> None:
-        """Finds on the server what a killed run meant to submit; what is not there never was submitted."""
+        """Looks on the server for batches that a killed run was about to submit, and notes which are there."""
         names = {name for name, facts in self.journal.batches().items() if facts["state"] == "intended"}
         if not names:
             return
-        for batch in self._call(lambda: list(self._api.batches.list(limit=100))):
-            name = (batch.metadata or {}).get(_TAG)
+        for batch in self._call(lambda: list(self._connection.batches.list(limit=100))):
+            name = (batch.metadata or {}).get(_NAME_TAG)
             if name in names:
                 self.journal.note_batch(name, state="open", id=batch.id)
                 names.discard(name)
@@ -225,19 +201,17 @@ class BatchClient:
     # collecting
 
     def _collect_open(self) -> None:
-        """Waits for every open batch and puts its answers on file."""
-        collected = 0
+        """Waits for every open batch and records its answers."""
         while waiting := self._open():
-            for name, number in waiting.items():
-                batch = self._call(lambda number=number: self._api.batches.retrieve(number))  # type: ignore[misc]
-                if batch.status in _FINAL:
-                    collected += self._collect(batch)
+            for name, batch_id in waiting.items():
+                batch = self._call(partial(self._connection.batches.retrieve, batch_id))
+                if batch.status in _ENDED:
+                    self._collect(batch)
                     self.journal.note_batch(name, state="collected", status=batch.status)
-            waiting = self._open()
-            self._on_progress(len(waiting), collected)
-            if waiting:
+            if self._open():
                 time.sleep(self.limits.poll)
-        self.purse.empty_aside()
+        self.budget.release(self._reserved)
+        self._reserved = 0.0
 
     def _open(self) -> dict[str, str]:
         return {
@@ -246,55 +220,52 @@ class BatchClient:
             if facts["state"] == "open"
         }
 
-    def _collect(self, batch: Batch) -> int:
+    def _collect(self, batch: Batch) -> None:
         if batch.errors and batch.errors.data:
-            self._complaint = str(batch.errors.data[0].message)
-        count = 0
+            self._last_error = str(batch.errors.data[0].message)
         if batch.output_file_id:
-            rows = self._rows(batch.output_file_id)
-            while entries := list(islice(self._answers(rows), _RECORDED_AT_ONCE)):
-                self.journal.record(entries)
-                count += len(entries)
+            answers = self._read_answers(self._rows(batch.output_file_id))
+            while some := list(itertools.islice(answers, _RECORDED_AT_ONCE)):
+                self.journal.record(some)
         if batch.error_file_id:
             for row in self._rows(batch.error_file_id):
-                self._failed(row)
-        return count
+                self._count_failure(row)
 
-    def _answers(self, rows: Iterator[JsonObject]) -> Iterator[tuple[str, Answer]]:
+    def _read_answers(self, rows: Iterable[JsonObject]) -> Iterator[tuple[str, Answer]]:
         for row in rows:
-            response = row.get("response") or {}
-            if response.get("status_code") != 200:
-                self._failed(row)
-                continue
-            try:
-                answer = read_answer(response.get("body") or {}, model=self.model.name)
-            except UnusableAnswer:
-                self._failed(row)
-                continue
-            if row["custom_id"] not in self.journal:
-                self.tally.add(answer.usage)
-                self.purse.book(answer.usage)
-                self.tally.dollars = self.purse.spent
+            response, answer = row.get("response") or {}, None
+            if response.get("status_code") == 200:
+                with contextlib.suppress(UnusableAnswerError):
+                    answer = read_answer(response.get("body") or {}, model=self.model.name)
+            if answer is None:
+                self._count_failure(row)
+            elif row["custom_id"] not in self.journal:
+                dollars = self.price.of(answer.usage)
+                self.budget.spend(dollars)
+                self.counts.add(answer.usage, dollars)
                 yield row["custom_id"], answer
 
-    def _failed(self, row: JsonObject) -> None:
-        """Counts a request that a batch could not answer; gives it up where trying again is of no use."""
+    def _count_failure(self, row: JsonObject) -> None:
+        """Counts a request that a batch did not answer, and drops it if another attempt is of no use.
+
+        Raises:
+            LlavaMedError: the run cannot go on.
+        """
         key = str(row["custom_id"])
-        fault = line_fault(row, model=self.model.name)
-        if isinstance(fault, LlavaMedError):
-            raise fault
-        if isinstance(fault, Drop):
-            self._dropped[key] = fault
-            return
-        if fault is None:
-            return
-        self._complaint = fault.why
-        self._failures[key] += 1
-        if self._failures[key] >= self.limits.attempts:
-            self._dropped[key] = Drop(Reason.REQUEST_FAILED, f"{fault.why}, {self._failures[key]} times")
+        failure = batch_failure_of(row, model=self.model.name)
+        if isinstance(failure, LlavaMedError):
+            raise failure
+        if isinstance(failure, Drop):
+            self._dropped[key] = failure
+        if isinstance(failure, TemporaryFailure):
+            self._last_error = failure.message
+            self._failures[key] += 1
+            if self._failures[key] >= self.limits.attempts:
+                message = f"{failure.message}, {self._failures[key]} times"
+                self._dropped[key] = Drop(Reason.REQUEST_FAILED, message)
 
     def _rows(self, file_id: str) -> Iterator[JsonObject]:
-        """The lines of a file of the server, by way of a file on disk: they may be many."""
+        """The lines of a file on the server, which is downloaded to the disk first: they may be many."""
         with tempfile.TemporaryDirectory(dir=self.journal.path.parent) as folder:
             path = Path(folder) / "rows.jsonl"
             self._call(lambda: self._download(file_id, path))
@@ -304,36 +275,46 @@ class BatchClient:
                         yield json.loads(line)
 
     def _download(self, file_id: str, path: Path) -> None:
-        with self._api.files.with_streaming_response.content(file_id) as response:
+        with self._connection.files.with_streaming_response.content(file_id) as response:
             response.stream_to_file(path)
 
-    def _call(self, call: Callable[[], R]) -> R:
-        """A call of the API with retries.
+    def _call(self, call: Callable[[], Result]) -> Result:
+        """Calls the API, and again where it fails and may succeed.
 
         Raises:
-            LlavaMedError: it fails for good.
+            LlavaMedError: all attempts failed, or another is of no use.
         """
-        for attempt in range(self.limits.attempts):
+        limits = self.limits
+        for attempt in itertools.count(1):
             try:
                 return call()
             except openai.APIError as error:
-                fault = fault_of(error, model=self.model.name)
-            if isinstance(fault, LlavaMedError):
-                raise fault
-            why = fault.why if isinstance(fault, Retry) else fault.detail
-            after = fault.after if isinstance(fault, Retry) else None
-            backoff = min(60.0, self.limits.backoff * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311
-            time.sleep(max(after or 0.0, backoff))
-        raise LlavaMedError(f"the server fails again and again ({why}): run again later")
+                failure = failure_of(error, model=self.model.name)
+            if isinstance(failure, LlavaMedError):
+                raise failure
+            if isinstance(failure, Drop):
+                raise LlavaMedError(f"the server refuses the batch: {failure.detail}")
+            if attempt == limits.attempts:
+                raise LlavaMedError(
+                    f"the server fails again and again ({failure.message}): rerun the same command later; answers "
+                    "are kept"
+                )
+            pause = backoff_seconds(
+                attempt, first=limits.backoff, longest=_LONGEST_PAUSE, asked=failure.retry_after
+            )
+            time.sleep(pause)
+        raise AssertionError("the attempts do not end by themselves")
 
 
-def _line(request: Request) -> bytes:
+def _batch_line(request: Request) -> bytes:
+    """A request as a line of a batch's file."""
     entry = {"custom_id": request.key, "method": "POST", "url": _ENDPOINT, "body": request.body}
     return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
 
 
-def _jobs(spool: IO[bytes]) -> Iterator[tuple[Any, Request]]:
-    spool.seek(0)
+def _load(stored: IO[bytes]) -> Iterator[tuple[Any, Request]]:
+    """The pairs of tag and request that `complete` has stored."""
+    stored.seek(0)
     with contextlib.suppress(EOFError):
         while True:
-            yield pickle.load(spool)  # noqa: S301  (written by this process a moment ago)
+            yield pickle.load(stored)  # noqa: S301  (written by this process a moment ago)

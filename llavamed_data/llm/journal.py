@@ -1,5 +1,6 @@
-"""The journal: what was answered stays answered, whatever happens to the process."""
+"""The journal: a file of all answers so far, so that no request is paid twice, however a run ends."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -8,28 +9,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.errors import LlavaMedError, UsageError, explain
 from llavamed_data.io.atomic import sync
 from llavamed_data.io.locks import exclusive_lock
-from llavamed_data.llm.request import Answer
+from llavamed_data.llm.answer import Answer
 
 
 class Journal:
-    r"""An append-only file of JSON lines: answers by the key of their request, and notes on batches.
+    """An append-only file of JSON lines: answers by the key of their request, and notes on batches.
 
-    A line counts once it is written and fsynced, newline included. A line that a kill left unfinished is
-    cut off when the journal is next opened; a line that cannot be read is counted in `damaged`, and its
-    request is as good as never made. Where two lines hold the same key, the first counts. In memory there
-    is an offset a key, about 150 bytes; the texts stay on disk.
+    A line counts once it is flushed to the disk with its line end. A line that a kill left unfinished is cut off when
+    the journal is next opened; a line that cannot be read is counted in `damaged`, and its request is sent again. If
+    two lines have the same key, the first counts. Memory holds the offset of each line, about 150 bytes a key; the
+    texts stay on the disk.
 
-    One process at a time may hold a journal: a lock file beside it, which the system lets go of when the
-    process ends, however it ends.
+    Only one process at a time may open a journal: it locks a file beside it.
 
     Args:
-        path: the file; its folder is made.
+        path: the file; it and its folder are made if missing.
 
     Raises:
-        LlavaMedError: another process holds the journal.
+        LlavaMedError: another process has opened the journal.
         UsageError: the file cannot be opened for writing.
     """
 
@@ -39,7 +39,7 @@ class Journal:
         self._offsets: dict[bytes, int] = {}
         self._batches: dict[str, dict[str, Any]] = {}
         self._held = contextlib.ExitStack()
-        busy = f"the journal {path} is in use by another run: wait for it, or name another --work folder"
+        busy = f"the journal {path} is in use by another run: wait for it, or choose another --work"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._held.enter_context(exclusive_lock(path.with_name(f"{path.name}.lock"), busy=busy))
@@ -47,7 +47,7 @@ class Journal:
             sync(path.parent)
         except OSError as error:
             self.close()
-            raise UsageError(f"the journal {path} cannot be opened: {error}") from error
+            raise UsageError(f"the journal cannot be opened: {explain(error, path)}") from error
         try:
             self._load()
         except BaseException:
@@ -73,7 +73,7 @@ class Journal:
         return bytes.fromhex(key) in self._offsets
 
     def answer(self, key: str) -> Answer | None:
-        """The answer on file, or None."""
+        """The recorded answer to the request with this key; None if there is none."""
         offset = self._offsets.get(bytes.fromhex(key))
         if offset is None:
             return None
@@ -82,19 +82,19 @@ class Journal:
             return Answer.from_json(json.loads(file.readline()))
 
     def record(self, answers: Iterable[tuple[str, Answer]]) -> None:
-        """Writes answers with their keys; they are on disk when this returns.
+        """Writes answers with the keys of their requests; they are on the disk when this returns.
 
         Raises:
-            LlavaMedError: the disk is full or gone; none of these answers counts.
+            LlavaMedError: they cannot be written; none of them counts.
         """
         self._append({"key": key, **answer.to_json()} for key, answer in answers)
 
     def note_batch(self, name: str, **facts: Any) -> None:
-        """Writes what is newly known of the batch called `name` (our own name of it)."""
+        """Writes what is newly known of the batch that this toolkit calls `name`."""
         self._append([{"batch": name, **facts}])
 
     def batches(self) -> Mapping[str, Mapping[str, Any]]:
-        """Every batch by name with all that was noted of it, later notes over earlier ones."""
+        """All that was noted of each batch, by its name; later notes replace earlier ones."""
         return self._batches
 
     def _append(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -108,12 +108,9 @@ class Journal:
                 rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError as error:
-            with contextlib.suppress(OSError):  # what cannot be cut off now is cut off at the next opening
+            with contextlib.suppress(OSError):  # what cannot be cut off now is cut off when next opened
                 self._file.truncate(start)
-            raise LlavaMedError(
-                f"the journal {self.path} cannot be written ({error.strerror}): make room and run again, "
-                "what was answered so far is kept"
-            ) from error
+            raise LlavaMedError(f"the journal cannot be written: {explain(error, self.path)}") from error
         for line in lines:
             self._index(json.loads(line), start)
             start += len(line)
@@ -140,3 +137,49 @@ class Journal:
                 except (ValueError, KeyError, TypeError):
                     self.damaged += 1
                 offset += len(line)
+
+
+class SharedJournalWriter:
+    """Records answers for many tasks of one event loop: answers that arrive during a write share the next one.
+
+    Args:
+        journal: the journal to write to.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._waiting: list[tuple[str, Answer, asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def record(self, key: str, answer: Answer) -> None:
+        """Returns once the answer is on the disk.
+
+        Raises:
+            LlavaMedError: it cannot be written.
+        """
+        recorded = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, answer, recorded))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        await recorded
+
+    async def finish(self) -> None:
+        """Waits until all answers are written, also those whose tasks were cancelled."""
+        if self._writing:
+            await self._writing
+
+    async def _write(self) -> None:
+        while self._waiting:
+            entries, self._waiting = self._waiting, []
+            failure: LlavaMedError | None = None
+            try:
+                await asyncio.to_thread(self._journal.record, [entry[:2] for entry in entries])
+            except LlavaMedError as error:
+                failure = error
+            for _, _, recorded in entries:
+                if recorded.cancelled():
+                    continue
+                if failure:
+                    recorded.set_exception(failure)
+                else:
+                    recorded.set_result(None)

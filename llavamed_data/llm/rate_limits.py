@@ -1,17 +1,20 @@
-"""Keeps requests under a server's limits without leaving any of its rate unused."""
+"""Keeps requests within a server's rate limits without leaving any of the rate unused."""
 
 import asyncio
 from collections.abc import Mapping
 
 _SHARE = 0.985
-_SLACK = 0.25
+_SLACK_SECONDS = 0.25
 
 
 class Pace:
-    """An even pace of so many units a second: what is due when, no bursts.
+    """Spreads units evenly over time, without bursts, at so many per minute.
 
-    A server may count over any window, so nothing is saved up beyond what a late wake-up of the event loop
-    costs (0.25 s); 1.5 % of the rate is left as a margin for the way that the server counts.
+    A server may count over a window of any length, so time that was not used is not saved up, except for the 0.25 s
+    that a late wake-up of the event loop costs. 1.5 % of the rate stays unused, as servers differ in how they count.
+
+    Args:
+        per_minute: units per minute.
     """
 
     def __init__(self, per_minute: float) -> None:
@@ -19,72 +22,70 @@ class Pace:
         self._due = 0.0
 
     def wait(self, now: float) -> float:
-        """Seconds until the next units may be taken."""
+        """Seconds from `now` until the next units may be taken."""
         return max(0.0, self._due - now)
 
     def take(self, now: float, units: float) -> None:
-        """Books `units`; the next are due when these are worked off."""
-        self._due = max(self._due, now - _SLACK) + units / self._per_second
+        """Takes `units` at the time `now`; the next may be taken when the pace allows for these."""
+        self._due = max(self._due, now - _SLACK_SECONDS) + units / self._per_second
 
-    def settle(self, units: float) -> None:
-        """Books `units` more (less where negative) than were taken."""
+    def adjust(self, units: float) -> None:
+        """Takes `units` more than were taken, or fewer if negative."""
         self._due += units / self._per_second
 
 
 class RateLimiter:
-    """Requests and tokens a minute, and pauses that the server asks for.
+    """Limits requests and tokens per minute, and holds all requests back if the server asks for it.
 
     Args:
-        rpm: requests a minute; None where no limit is known: then the server's headers tell it.
-        tpm: tokens a minute, likewise.
+        rpm: requests per minute; None takes the limit that the server's headers state, if any.
+        tpm: tokens per minute; None likewise.
     """
 
     def __init__(self, rpm: float | None, tpm: float | None) -> None:
-        self.requests = Pace(rpm) if rpm else None
-        self.tokens = Pace(tpm) if tpm else None
+        self._requests = Pace(rpm) if rpm else None
+        self._tokens = Pace(tpm) if tpm else None
         self._paused_until = 0.0
         self._turn = asyncio.Lock()
 
     @property
     def known(self) -> bool:
         """Whether any limit is known."""
-        return bool(self.requests or self.tokens)
+        return bool(self._requests or self._tokens)
 
     async def take(self, tokens: float) -> None:
-        """Waits for the turn of one request of `tokens` tokens; first come, first served."""
+        """Waits until a request of `tokens` tokens may be sent; requests go in the order in which they asked."""
         clock = asyncio.get_running_loop().time
         async with self._turn:
-            while True:  # a pause may have come while this slept
-                wait = max([self._paused_until - clock(), *(pace.wait(clock()) for pace in self._paces())])
+            while True:  # limits may become known, and a pause be asked for, during the sleep
+                paces = [pace for pace in (self._requests, self._tokens) if pace]
+                wait = max([self._paused_until - clock(), *(pace.wait(clock()) for pace in paces)])
                 if wait <= 0:
                     break
                 await asyncio.sleep(wait)
-            if self.requests:
-                self.requests.take(clock(), 1)
-            if self.tokens:
-                self.tokens.take(clock(), tokens)
+            if self._requests:
+                self._requests.take(clock(), 1)
+            if self._tokens:
+                self._tokens.take(clock(), tokens)
 
-    def settle(self, taken: float, used: float) -> None:
-        """Corrects what `take` booked once the server has counted."""
-        if self.tokens:
-            self.tokens.settle(used - taken)
+    def adjust_tokens(self, estimated: float, counted: float) -> None:
+        """Corrects an estimate given to `take` by what the server counted."""
+        if self._tokens:
+            self._tokens.adjust(counted - estimated)
 
     def pause(self, seconds: float) -> None:
-        """Lets no request go for `seconds`: the server said so."""
+        """Lets no request be sent for `seconds`."""
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
     def learn(self, headers: Mapping[str, str]) -> None:
-        """Takes the limits from a response's `x-ratelimit-limit-*`, where the user gave none."""
-        if not self.requests and (rpm := _number(headers.get("x-ratelimit-limit-requests"))):
-            self.requests = Pace(rpm)
-        if not self.tokens and (tpm := _number(headers.get("x-ratelimit-limit-tokens"))):
-            self.tokens = Pace(tpm)
-
-    def _paces(self) -> list[Pace]:
-        return [pace for pace in (self.requests, self.tokens) if pace]
+        """Takes the limits from a response's `x-ratelimit-limit-*` headers, where the user gave none."""
+        if not self._requests and (rpm := _positive(headers.get("x-ratelimit-limit-requests"))):
+            self._requests = Pace(rpm)
+        if not self._tokens and (tpm := _positive(headers.get("x-ratelimit-limit-tokens"))):
+            self._tokens = Pace(tpm)
 
 
-def _number(text: str | None) -> float | None:
+def _positive(text: str | None) -> float | None:
     try:
         return float(text) if text and float(text) > 0 else None
     except ValueError:

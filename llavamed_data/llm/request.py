@@ -1,4 +1,4 @@
-"""One request to a chat model and its answer, as the journal keeps them."""
+"""A request to a chat model: its messages, the model's settings, and the key of its answer in the journal."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ JsonObject = dict[str, Any]
 
 
 class Message(TypedDict):
-    """One message of a chat request."""
+    """One message of a chat request: its role (`system`, `user` or `assistant`) and its text."""
 
     role: str
     content: str
@@ -33,51 +33,40 @@ class Request:
         canonical = json.dumps(self.body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens of one answer as the server counted them; 0 where it does not say."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    def continued(self, answer: str, reply: str) -> "Request":
+        """The request that goes on with the chat: after its messages, the model's `answer` and the user's `reply`."""
+        more = [{"role": "assistant", "content": answer}, {"role": "user", "content": reply}]
+        return Request({**self.body, "messages": [*self.body["messages"], *more]})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered.
+class ChatModel:
+    """A chat model and how it is sampled; all of this is part of every request, and so of its key.
 
     Attributes:
-        text: the message; empty where the model wrote none.
-        model: as the server names it.
-        finish_reason: `stop`, `length`, `content_filter` or the server's own word.
-        usage: tokens.
+        name: the model's name on the server.
+        temperature: sampling temperature; None leaves it to the server, as some models take no other than their own.
+        seed: sampling seed; None leaves it to the server.
+        max_tokens: most tokens of an answer.
+        length_parameter: the request parameter that holds `max_tokens`; newer OpenAI models take
+            `max_completion_tokens`.
     """
 
-    text: str
-    model: str
-    finish_reason: str
-    usage: Usage = Usage()
+    name: str
+    temperature: float | None = 0.0
+    seed: int | None = 0
+    max_tokens: int = 1024
+    length_parameter: str = "max_tokens"
 
-    def to_json(self) -> JsonObject:
-        """As a line of the journal holds it."""
-        return {
-            "text": self.text,
-            "model": self.model,
-            "finish_reason": self.finish_reason,
-            "usage": [self.usage.prompt_tokens, self.usage.completion_tokens],
+    def request(self, messages: list[Message]) -> Request:
+        """The request that sends `messages` to this model."""
+        body: dict[str, Any] = {
+            "model": self.name,
+            "messages": messages,
+            self.length_parameter: self.max_tokens,
         }
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Answer":
-        """The answer that `to_json` wrote.
-
-        Raises:
-            KeyError, TypeError, ValueError: `value` is no answer.
-        """
-        prompt, completion = value["usage"]
-        return cls(
-            str(value["text"]),
-            str(value["model"]),
-            str(value["finish_reason"]),
-            Usage(int(prompt), int(completion)),
-        )
+        if self.temperature is not None:
+            body["temperature"] = self.temperature
+        if self.seed is not None:
+            body["seed"] = self.seed
+        return Request(body)

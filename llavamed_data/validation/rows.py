@@ -9,7 +9,7 @@ from jsonschema import ValidationError
 
 from llavamed_data.dataset.reader import Row
 from llavamed_data.dataset.schema import load_schema, validator
-from llavamed_data.instruct.cleaning import leaks
+from llavamed_data.instruct import find_leaks
 from llavamed_data.instruct.conversation import GENERATORS
 from llavamed_data.validation.images import image_fault
 from llavamed_data.validation.report import Check, DatasetFault
@@ -84,7 +84,7 @@ def leak_faults(row: Row) -> Iterator[DatasetFault]:
         return
     for index, turn in enumerate(row["messages"]):
         for part in turn["content"] if turn["role"] == "assistant" else ():
-            if found := leaks(part["text"] or ""):
+            if found := find_leaks(part["text"] or ""):
                 message = f"points to the text: {', '.join(found)}"
                 yield DatasetFault(Check.LEAKS, message, field=f"messages[{index}]")
 

@@ -62,7 +62,7 @@ def judge(
     """
     from rich.console import Console
 
-    from llavamed_data.llm.chat import Limits
+    from llavamed_data.llm import RunLimits
     from llavamed_trainer.evaluation.judge.report import show_judgement
     from llavamed_trainer.evaluation.judge.run import JudgeOptions
     from llavamed_trainer.evaluation.judge.run import judge as run
@@ -78,7 +78,7 @@ def judge(
         partial=partial,
         variant=parse_variant(variant).stated() if variant else {},
         work=work,
-        limits=Limits(rpm=rpm, tpm=tpm, max_cost=max_cost),
+        limits=RunLimits(rpm=rpm, tpm=tpm, max_cost=max_cost),
         timeout=timeout,
         prices=prices,
     )

@@ -107,7 +107,7 @@ def predict(
 
     from llavamed_data.console.progress import progress_bars
     from llavamed_data.errors import UsageError
-    from llavamed_data.llm.chat import Limits
+    from llavamed_data.llm import RunLimits
     from llavamed_trainer.evaluation.predict.options import PredictOptions
     from llavamed_trainer.evaluation.predict.report import show_predictions
     from llavamed_trainer.evaluation.predict.run import convert
@@ -132,7 +132,7 @@ def predict(
         form=form.value,
         replace=replace,
         work=work,
-        limits=Limits(rpm=rpm, tpm=tpm, max_cost=max_cost),
+        limits=RunLimits(rpm=rpm, tpm=tpm, max_cost=max_cost),
         timeout=timeout,
         prices=prices,
     )

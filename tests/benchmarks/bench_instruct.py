@@ -24,17 +24,13 @@ import openai
 from rich.console import Console
 from rich.table import Table
 
-from llavamed_data.instruct.conversation import Pair
-from llavamed_data.instruct.generate import LlmGenerator
-from llavamed_data.instruct.prompts import Prompt, load_few_shots
-from llavamed_data.llm.chat import ChatClient, Limits
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.request import Request
-from llavamed_data.llm.server import Model, Server
+from llavamed_data.instruct import LlmGenerator, Pair, Prompt, load_few_shots
+from llavamed_data.llm import ChatModel, Endpoint, Journal, Request, RunLimits
+from llavamed_data.llm.chat import ChatClient
 from tests.servers.openai import KEY, prompt_tokens
 
 RPM, TPM, LATENCY = 3000.0, 400_000.0, 0.3
-MODEL = Model("gpt-4o", max_tokens=300)
+MODEL = ChatModel("gpt-4o", max_tokens=300)
 Run = Callable[[str, list[Request]], None]
 
 
@@ -68,7 +64,7 @@ def requests(count: int, *, words: int) -> list[Request]:
 
 def ours(url: str, asked: list[Request]) -> None:
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "j.jsonl") as journal:
-        client = ChatClient(MODEL, Server(url), journal, limits=Limits(rpm=RPM, tpm=TPM))
+        client = ChatClient(MODEL, Endpoint(url), journal, limits=RunLimits(rpm=RPM, tpm=TPM))
         assert sum(1 for _ in client.complete(enumerate(asked))) == len(asked)
 
 
@@ -156,8 +152,8 @@ def memory(count: int) -> None:
         Journal(Path(folder) / "j.jsonl") as journal,
         serving() as url,
     ):
-        client = ChatClient(MODEL, Server(url), journal, limits=Limits())
-        generator = LlmGenerator("openai", client, MODEL, Prompt.build(load_few_shots(), mentions=False))
+        client = ChatClient(MODEL, Endpoint(url), journal, limits=RunLimits())
+        generator = LlmGenerator("openai", client, Prompt.build(load_few_shots(), mentions=False))
         cpu, start = time.process_time(), time.perf_counter()
         for number, _ in enumerate(generator.generate(pairs(count)), start=1):
             if number % (count // 6) == 0:

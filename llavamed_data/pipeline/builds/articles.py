@@ -9,7 +9,7 @@ from typing import Any
 
 from llavamed_data.dataset.messages import messages, provenance
 from llavamed_data.instruct.conversation import Generator
-from llavamed_data.instruct.generation import open_writer
+from llavamed_data.instruct.generation import open_generation
 from llavamed_data.io.parquet import read_rows
 from llavamed_data.pipeline.builds.ending import Build, finish, recipe_card
 from llavamed_data.pipeline.builds.history import remember
@@ -120,10 +120,10 @@ class ArticleWork:
         """Writes the conversations of a recipe's figures and assembles its dataset."""
         options, summary = self.build.options, self.build.summary
         folder = self.folder / recipe.name
-        with open_writer(recipe, options.writing, options.work, options.seed) as writer:
-            conversed = converse(recipe, acquired, writer, folder / "converse", seed=options.seed)
-        if account := writer.account():
-            summary.notes.append(f"{recipe.name}: {account}")
+        with open_generation(recipe, options.writing, options.work, options.seed) as generation:
+            conversed = converse(recipe, acquired, generation, folder / "converse", seed=options.seed)
+        if answers := generation.answers_summary():
+            summary.notes.append(f"{recipe.name}: {answers}")
         if rules := conversed.facts["rules"]:
             touched = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
             summary.notes.append(f"{recipe.name}: cleaning rules touched {touched}")
@@ -131,7 +131,7 @@ class ArticleWork:
             summary.record(name, output, dataset=recipe.name)
         figures = conversed.kept("figures")
         shortage = _shortage(recipe, selected, figures)
-        generator = writer.generator
+        generator = generation.generator
         card = recipe_card(
             self.build,
             recipe,
@@ -187,11 +187,6 @@ class ArticleWork:
         number: int,
     ) -> dict[str, Any]:
         columns = ("domain", "caption", "inline_mentions", "figure_label", "pmcid", "pmid", "license")
-        versions = {
-            "prompt_sha256": generator.prompt_sha256,
-            "few_shots_sha256": generator.few_shots_sha256,
-            "rules_version": generator.rules_version,
-        }
         row = {name: figure[name] for name in columns} | {
             "id": figure["pair_id"],
             "messages": messages((turn["question"], turn["answer"]) for turn in conversation["rounds"]),
@@ -201,7 +196,7 @@ class ArticleWork:
                 self.source.date,
                 conversation["generator"],
                 model=conversation["model"],
-                versions=versions if conversation["generator"] != CAPTION else None,
+                versions=generator.versions if conversation["generator"] != CAPTION else None,
             ),
         }
         if recipe.name == EVAL:

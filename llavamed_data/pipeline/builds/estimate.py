@@ -8,11 +8,9 @@ import numpy as np
 
 from llavamed_data.engine import Engine, LocalEngine
 from llavamed_data.errors import UsageError
-from llavamed_data.instruct.conversation import Pair
-from llavamed_data.instruct.cost import Estimate, estimate
-from llavamed_data.instruct.generation import prompt_of
+from llavamed_data.instruct import ConversationEstimate, Pair, estimate_conversations, prompt_for
 from llavamed_data.io.locks import lock_work_folder
-from llavamed_data.llm.completer import model_settings
+from llavamed_data.llm import chat_model
 from llavamed_data.llm.request import JsonObject
 from llavamed_data.pipeline.builds.articles import ArticleWork
 from llavamed_data.pipeline.builds.ending import Build
@@ -24,7 +22,7 @@ from llavamed_data.recipes import Recipe, Task, load_recipe
 from llavamed_data.sources.released import released_eval_pmids
 
 
-def estimate_recipe(name: str, options: BuildOptions, engine: Engine | None = None) -> Estimate:
+def estimate_recipe(name: str, options: BuildOptions, engine: Engine | None = None) -> ConversationEstimate:
     """Tokens, dollars and hours of a recipe's conversations, both ways of asking.
 
     Articles are read and ranked as `build` does, and no image is fetched: the figures counted are the first in rank,
@@ -41,8 +39,8 @@ def estimate_recipe(name: str, options: BuildOptions, engine: Engine | None = No
     """
     with _candidates(name, options, engine) as (recipe, pairs):
         writing = options.writing
-        prompt = prompt_of(recipe, writing)
-        return estimate(
+        prompt = prompt_for(recipe, writing)
+        return estimate_conversations(
             pairs, prompt, writing.model or "", rpm=writing.rpm, tpm=writing.tpm, prices=writing.prices
         )
 
@@ -50,8 +48,8 @@ def estimate_recipe(name: str, options: BuildOptions, engine: Engine | None = No
 def first_requests(name: str, options: BuildOptions, engine: Engine | None = None) -> list[JsonObject]:
     """The first three requests of a recipe, whole, as they would be sent; nothing is sent."""
     with _candidates(name, options, engine) as (recipe, pairs):
-        prompt = prompt_of(recipe, options.writing)
-        model = model_settings(options.writing.model or "", options.writing.prices)
+        prompt = prompt_for(recipe, options.writing)
+        model = chat_model(options.writing.model or "", options.writing.prices)
         return [dict(model.request(prompt.messages(pair)).body) for pair in itertools.islice(pairs, 3)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.instruct.generation import WritingOptions
+from llavamed_data.instruct import GenerationOptions
 from llavamed_data.io.atomic import atomic_path
 from llavamed_data.pipeline.builds.options import BuildOptions
 
@@ -64,7 +64,7 @@ def _stated(options: BuildOptions) -> dict[str, Any]:
 
 def _options(stated: dict[str, Any], work: Path) -> BuildOptions:
     try:
-        writing = WritingOptions(**_with_paths(stated.pop("writing")))
+        writing = GenerationOptions(**_with_paths(stated.pop("writing")))
         stated["licenses"] = tuple(stated["licenses"])
         return BuildOptions(**_with_paths(stated), work=work, writing=writing)
     except (KeyError, TypeError) as error:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llavamed_data.instruct.generation import WritingOptions
+from llavamed_data.instruct import GenerationOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class BuildOptions:
         all_phrases: keep the training rows of VQA-RAD that the paper leaves out.
         original: where a benchmark's original files lie, to join the answer types that a copy lost.
         update: read only articles that have changed since the last build, and search again where there is a query.
-        writing: who writes the conversations.
+        writing: how the conversations are generated.
     """
 
     source: str = "sample"
@@ -50,4 +50,4 @@ class BuildOptions:
     all_phrases: bool = False
     original: str | None = None
     update: bool = False
-    writing: WritingOptions = field(default_factory=WritingOptions)
+    writing: GenerationOptions = field(default_factory=GenerationOptions)

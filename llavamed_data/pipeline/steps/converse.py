@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 
 from llavamed_data.instruct.conversation import Conversation, Pair
-from llavamed_data.instruct.generation import Writer
-from llavamed_data.instruct.instructions import caption_instruction, instructions, pick
-from llavamed_data.instruct.judge import best
-from llavamed_data.instruct.references import Reference
+from llavamed_data.instruct.generation import Generation
+from llavamed_data.instruct.judge import drop_all_but_best
+from llavamed_data.instruct.prompts import caption_instruction, instructions, pick
+from llavamed_data.instruct.references import ReferenceAnswer
 from llavamed_data.io.dropped import DROPPED
 from llavamed_data.io.parquet import read_rows, row_writer
 from llavamed_data.pipeline.steps.acquire import Acquired
@@ -65,13 +65,15 @@ class Conversed(StepOutput):
             yield dict(figure), conversation
 
 
-def converse(recipe: Recipe, acquired: Acquired, writer: Writer, folder: Path, *, seed: int) -> Conversed:
+def converse(
+    recipe: Recipe, acquired: Acquired, generation: Generation, folder: Path, *, seed: int
+) -> Conversed:
     """Writes what is said about each acquired figure.
 
     Args:
         recipe: what is wanted.
         acquired: the figures.
-        writer: what writes the conversations; not asked for alignment sets.
+        generation: what generates the conversations; not asked for alignment sets.
         folder: the step's folder: `conversations.parquet` (schema `CONVERSED`), `dropped.parquet`.
         seed: chooses instructions.
 
@@ -81,7 +83,7 @@ def converse(recipe: Recipe, acquired: Acquired, writer: Writer, folder: Path, *
     Raises:
         LlavaMedError: an LLM's run cannot go on; what it answered is in the journal.
     """
-    settings = _generator_settings(writer)
+    settings = _generator_settings(generation)
     step = Step(
         folder,
         fingerprint("converse", recipe.name, repr(recipe.converse), acquired.digest(), settings, seed),
@@ -93,7 +95,7 @@ def converse(recipe: Recipe, acquired: Acquired, writer: Writer, folder: Path, *
             row_writer(unfinished / "conversations.parquet", CONVERSED) as add_conversation,
             row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,
         ):
-            for rows, failed in _conversations(recipe, acquired, writer, seed, rules):
+            for rows, failed in _conversations(recipe, acquired, generation, seed, rules):
                 for row in rows:
                     add_conversation(row)
                 for pair_id, drop in failed:
@@ -107,16 +109,16 @@ def converse(recipe: Recipe, acquired: Acquired, writer: Writer, folder: Path, *
     return Conversed(folder, step.run(work), acquired)
 
 
-def _generator_settings(writer: Writer) -> list[object]:
-    """All settings of what writes the conversations: other settings make another output."""
-    by = writer.generator
+def _generator_settings(generation: Generation) -> list[object]:
+    """All settings of what generates the conversations: other settings make another output."""
+    by = generation.generator
     quality = repr(getattr(by, "quality", None))
-    hashes = [by.prompt_sha256, by.few_shots_sha256, by.rules_version]
-    return [by.name, by.model, *hashes, quality, writer.judge_model, writer.best]
+    judge = generation.judge.client.model.name if generation.judge else None
+    return [by.name, by.model, dict(by.versions), quality, judge, generation.best]
 
 
 def _conversations(
-    recipe: Recipe, acquired: Acquired, writer: Writer, seed: int, rules: Counter[str]
+    recipe: Recipe, acquired: Acquired, generation: Generation, seed: int, rules: Counter[str]
 ) -> Iterator[tuple[Sequence[Row], Sequence[Failed]]]:
     """Yields the rows of each figure in order, and what was dropped of it."""
     if recipe.converse.task is Task.CAPTION:
@@ -124,19 +126,20 @@ def _conversations(
             question = caption_instruction(figure["pair_id"], figure["caption"], seed)
             yield [_row(figure["pair_id"], [(question, figure["caption"])], generator=CAPTION)], []
         return
-    generated = _generated(recipe, acquired, writer, rules)
-    for pair, conversation in _best(generated, writer) if writer.judge else generated:
+    generated = _generated(recipe, acquired, generation, rules)
+    if recipe.converse.task is Task.EVALUATION:
+        yield from _questions(generated, generation, seed)
+        return
+    name = generation.generator.name
+    for pair, conversation in _best(generated, generation) if generation.judge else generated:
         if isinstance(conversation, tuple):
             yield [], [conversation]
-        elif recipe.converse.task is Task.EVALUATION:
-            yield _questions(pair, conversation, writer, seed)
         else:
-            name, model = writer.generator.name, conversation.model
-            yield [_row(pair.pair_id, conversation.turns, generator=name, model=model)], []
+            yield [_row(pair.pair_id, conversation.rounds, generator=name, model=conversation.model)], []
 
 
 def _generated(
-    recipe: Recipe, acquired: Acquired, writer: Writer, rules: Counter[str]
+    recipe: Recipe, acquired: Acquired, generation: Generation, rules: Counter[str]
 ) -> Iterator[tuple[Pair, Conversation | Failed]]:
     """Yields each figure's text with the conversation that the generator makes of it, in order."""
     waiting: dict[str, Pair] = {}
@@ -147,11 +150,11 @@ def _generated(
             waiting[pair.pair_id] = pair
             yield pair
 
-    for conversation in writer.generator.generate(pairs()):
+    for conversation in generation.generator.generate(pairs()):
         if isinstance(conversation, tuple):
             yield waiting.pop(conversation[0]), conversation
         else:
-            rules.update(conversation.rules)
+            rules.update(conversation.rule_counts)
             yield waiting.pop(conversation.pair_id), conversation
 
 
@@ -161,41 +164,55 @@ def pair_of(row: Mapping[str, Any], *, mentions: bool) -> Pair:
 
 
 def _best(
-    generated: Iterable[tuple[Pair, Conversation | Failed]], writer: Writer
+    generated: Iterable[tuple[Pair, Conversation | Failed]], generation: Generation
 ) -> Iterator[tuple[Pair, Conversation | Failed]]:
     """Drops all but the conversations that the judge scores best."""
     held = list(generated)
-    conversations = [(pair, said) for pair, said in held if isinstance(said, Conversation)]
-    verdicts = writer.judge().verdicts(conversations) if writer.judge else ()
-    _, dropped = best(verdicts, writer.best or len(conversations))
-    for pair, said in held:
+    conversations = [(pair, made) for pair, made in held if isinstance(made, Conversation)]
+    scores = generation.judge.scores(conversations) if generation.judge else ()
+    dropped = drop_all_but_best(scores, generation.best or len(conversations))
+    for pair, made in held:
         drop = dropped.get(pair.pair_id)
-        yield pair, (pair.pair_id, drop) if drop and isinstance(said, Conversation) else said
+        yield pair, (pair.pair_id, drop) if drop and isinstance(made, Conversation) else made
 
 
 def _questions(
-    pair: Pair, conversation: Conversation, writer: Writer, seed: int
-) -> tuple[list[Row], list[Failed]]:
-    """The rows of a figure of the evaluation set, one a question; a question without an answer is left out."""
+    generated: Iterable[tuple[Pair, Conversation | Failed]], generation: Generation, seed: int
+) -> Iterator[tuple[list[Row], list[Failed]]]:
+    """Yields the rows of each figure of the evaluation set, one a question; one without an answer is left out."""
+    held = [(pair, made, _asked(pair, made, generation, seed)) for pair, made in generated]
+    references = generation.references
+    jobs = ((pair, question) for pair, _, asked in held for (question, _), _, _ in asked)
+    answers = iter(references.answers(jobs)) if references else None
+    for pair, made, asked in held:
+        if isinstance(made, tuple):
+            yield [], [made]
+            continue
+        rows, failed = list[Row](), list[Failed]()
+        for turn, kind, name in asked:
+            if answers is None:
+                rows.append(_row(pair.pair_id, [turn], generator=name, model=made.model, question_type=kind))
+            elif isinstance(answer := next(answers), ReferenceAnswer):
+                turn, name = (answer.question, answer.answer), generation.generator.name
+                rows.append(
+                    _row(pair.pair_id, [turn], generator=name, model=answer.model, question_type=kind)
+                )
+            else:
+                failed.append(answer)
+        yield rows, failed
+
+
+def _asked(
+    pair: Pair, made: Conversation | Failed, generation: Generation, seed: int
+) -> list[tuple[tuple[str, str], str, str]]:
+    """The questions about a figure, each with the generator's own answer, its type, and what wrote that answer."""
+    if isinstance(made, tuple):
+        return []
     description = pick(instructions("detailed"), f"description:{pair.pair_id}", seed)
-    asked = [
-        *((turn, "conversation", writer.generator.name) for turn in conversation.turns),
+    return [
+        *((turn, "conversation", generation.generator.name) for turn in made.rounds),
         ((description, pair.caption), "detailed_description", CAPTION),
     ]
-    if writer.references is None:
-        return [
-            _row(pair.pair_id, [turn], generator=name, model=conversation.model, question_type=kind)
-            for turn, kind, name in asked
-        ], []
-    rows, failed = list[Row](), list[Failed]()
-    answers = writer.references.answer((pair, question) for (question, _), _, _ in asked)
-    for answer, (_, kind, _) in zip(answers, asked, strict=True):
-        if isinstance(answer, Reference):
-            turn, name = (answer.question, answer.answer), writer.generator.name
-            rows.append(_row(pair.pair_id, [turn], generator=name, model=answer.model, question_type=kind))
-        else:
-            failed.append(answer)
-    return rows, failed
 
 
 def _row(

@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.instruct.conversation import Pair
-from llavamed_data.instruct.references import References
+from llavamed_data.instruct import Pair, ReferenceWriter
 from llavamed_data.io.atomic import write_text
-from llavamed_data.llm.chat import Limits, Tally
-from llavamed_data.llm.completer import Completer, model_settings, open_completer
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.server import Server
+from llavamed_data.llm import (
+    AnswerCounts,
+    Endpoint,
+    Journal,
+    LlmClient,
+    RunLimits,
+    chat_model,
+    open_client,
+)
 from llavamed_data.reasons import Drop
 from llavamed_trainer.evaluation.judge.relative import (
     Judged,
@@ -58,7 +62,7 @@ class JudgeOptions:
     partial: bool = False
     variant: Mapping[str, str | int] = field(default_factory=dict)
     work: Path = Path(".llavamed")
-    limits: Limits = field(default_factory=Limits)
+    limits: RunLimits = field(default_factory=RunLimits)
     timeout: float = 120.0
     prices: Path | None = None
 
@@ -85,7 +89,7 @@ class Judgement:
     groups: Mapping[str, Relative]
     bias: PositionBias | None
     unjudged: Sequence[Unanswered]
-    tally: Tally
+    tally: AnswerCounts
 
     def to_dict(self) -> dict[str, Any]:
         """For machines and for `tables`: the same answers and verdicts give the same bytes."""
@@ -126,18 +130,17 @@ def judge(answers: Path, out: Path, options: JudgeOptions) -> Judgement:
         for question in benchmark.questions
         if question.id not in candidates
     ]
-    model = model_settings(options.model, options.prices)
     with Journal(options.work / "journal.jsonl") as journal:
-        completer = _completer(options, journal)
+        client = _client(options, journal)
         references = {question.id: question.reference for question in questions}
         if options.reference:
-            references = _references(References(completer, model), questions, unjudged)
+            references = _references(ReferenceWriter(client), questions, unjudged)
         contests = [
             Contest(_pair(question), question.text, references[question.id], candidates[question.id].answer)
             for question in questions
             if question.id in references
         ]
-        found = list(_verdicts(ChatJudge(completer, model), contests, options, unjudged))
+        found = list(_verdicts(ChatJudge(client), contests, options, unjudged))
     judged = _together(questions, found, both_orders=options.both_orders)
     result = Judgement(
         judge=options.model,
@@ -147,7 +150,7 @@ def judge(answers: Path, out: Path, options: JudgeOptions) -> Judgement:
         groups=table(judged),
         bias=position_bias(judged),
         unjudged=unjudged,
-        tally=completer.tally,
+        tally=client.counts,
     )
     write_unanswered(unjudged_path(out), unjudged)
     if unjudged and not options.partial:
@@ -170,11 +173,11 @@ def unjudged_path(out: Path) -> Path:
     return out.with_suffix(".unjudged.jsonl")
 
 
-def _completer(options: JudgeOptions, journal: Journal) -> Completer:
-    model = model_settings(options.model, options.prices)
-    server = Server(options.base_url, options.timeout)
-    return open_completer(
-        "openai", model, journal, server=server, limits=options.limits, prices=options.prices
+def _client(options: JudgeOptions, journal: Journal) -> LlmClient:
+    model = chat_model(options.model, options.prices)
+    endpoint = Endpoint(options.base_url, options.timeout)
+    return open_client(
+        "openai", model, journal, endpoint=endpoint, limits=options.limits, prices=options.prices
     )
 
 
@@ -185,11 +188,11 @@ def _pair(question: Question) -> Pair:
 
 
 def _references(
-    writer: References, questions: Sequence[Question], unjudged: list[Unanswered]
+    writer: ReferenceWriter, questions: Sequence[Question], unjudged: list[Unanswered]
 ) -> dict[str, str]:
     asked = ((_pair(question), question.text) for question in questions)
     written = dict[str, str]()
-    for said in writer.answer(asked):
+    for said in writer.answers(asked):
         if isinstance(said, tuple):
             identity, drop = said
             unjudged.append(_without(identity, drop, "reference"))

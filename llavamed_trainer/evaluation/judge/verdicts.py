@@ -2,17 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 import yaml
 
-from llavamed_data.instruct.conversation import Pair
-from llavamed_data.instruct.prompts import pair_text
-from llavamed_data.llm.completer import Completer
-from llavamed_data.llm.request import Answer, Message, Request
-from llavamed_data.llm.server import Model
+from llavamed_data.instruct import Pair, pair_text
+from llavamed_data.llm import Answer, LlmClient, Request
 from llavamed_data.reasons import Drop, Reason
 
 _LABEL = re.compile(r"assistant\s*\d\s*[:=\-]?|[*_`#]", re.IGNORECASE)
@@ -61,12 +58,10 @@ class ChatJudge:
     """Scores answers with a chat model.
 
     Attributes:
-        completer: answers the requests; its journal keeps the verdicts.
-        model: the judge.
+        client: answers the requests; its journal keeps the verdicts.
     """
 
-    completer: Completer
-    model: Model
+    client: LlmClient
 
     def request(self, contest: Contest, *, swapped: bool) -> Request:
         """The request for a verdict on `contest`."""
@@ -77,7 +72,7 @@ class ChatJudge:
             f"{pair_text(contest.pair, mentions=True)}\n\nQuestion:\n{contest.question}\n\n"
             f"[Assistant 1]\n{first}\n[End of Assistant 1]\n\n[Assistant 2]\n{second}\n[End of Assistant 2]"
         )
-        return self.model.request(
+        return self.client.model.request(
             [{"role": "system", "content": instruction("system")}, {"role": "user", "content": text}]
         )
 
@@ -97,7 +92,7 @@ class ChatJudge:
             for contest in contests
             for swapped in ((False, True) if both_orders else (False,))
         )
-        for (identity, swapped), outcome in self.completer.complete(jobs, follow_up=_remind):
+        for (identity, swapped), outcome in self.client.complete(jobs, follow_up=_remind):
             if isinstance(outcome, Drop):
                 yield identity, outcome
                 continue
@@ -140,9 +135,4 @@ def instruction(name: str) -> str:
 def _remind(request: Request, answer: Answer) -> Request | None:
     if answer.finish_reason == "content_filter" or scores_of(answer.text):
         return None
-    messages: list[Message] = [
-        *request.body["messages"],
-        {"role": "assistant", "content": answer.text},
-        {"role": "user", "content": instruction("reminder")},
-    ]
-    return replace(request, body={**request.body, "messages": messages})
+    return request.continued(answer.text, instruction("reminder"))

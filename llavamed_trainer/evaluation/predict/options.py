@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from llavamed_data.llm.chat import Limits, Tally
+from llavamed_data.llm import AnswerCounts, RunLimits
 from llavamed_trainer.evaluation.answers import PromptForm
 from llavamed_trainer.evaluation.predict.answer_file import FileForm, Unanswered
 from llavamed_trainer.evaluation.predict.questions import Question
@@ -48,7 +48,7 @@ class PredictOptions:
     form: FileForm = "ours"
     replace: bool = False
     work: Path = Path(".llavamed")
-    limits: Limits = field(default_factory=Limits)
+    limits: RunLimits = field(default_factory=RunLimits)
     timeout: float = 120.0
     prices: Path | None = None
 
@@ -73,7 +73,7 @@ class PredictReport:
     cut: int
     unanswered: Mapping[str, int]
     taken_over: int = 0
-    tally: Tally | None = None
+    tally: AnswerCounts | None = None
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Found:
     cut: set[str] = field(default_factory=set)
     unanswered: dict[str, Unanswered] = field(default_factory=dict)
     taken_over: int = 0
-    tally: Tally | None = None
+    tally: AnswerCounts | None = None
 
 
 Prompted: TypeAlias = list[tuple[Question, str, PromptForm]]

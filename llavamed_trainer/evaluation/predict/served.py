@@ -10,10 +10,16 @@ from PIL import Image
 
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.llm.completer import Completer, model_settings, open_completer
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.request import Answer, Request
-from llavamed_data.llm.server import Model, Server
+from llavamed_data.llm import (
+    Answer,
+    ChatModel,
+    Endpoint,
+    Journal,
+    LlmClient,
+    Request,
+    chat_model,
+    open_client,
+)
 from llavamed_data.reasons import Drop, Reason
 from llavamed_trainer.evaluation.predict.answer_file import Unanswered
 from llavamed_trainer.evaluation.predict.options import Found, PredictOptions, Prompted
@@ -33,19 +39,19 @@ def answer_served(
     on_progress: ProgressCallback | None,
 ) -> Found:
     """Answers through a server; what is in the journal of `options.work` is not asked again."""
-    model = replace(model_settings(options.model, options.prices), max_tokens=options.max_new_tokens)
+    model = replace(chat_model(options.model, options.prices), max_tokens=options.max_new_tokens)
     found = Found()
     with Journal(options.work / "journal.jsonl") as journal:
-        completer = open_completer(
+        client = open_client(
             "openai",
             model,
             journal,
-            server=Server(options.base_url, options.timeout),
+            endpoint=Endpoint(options.base_url, options.timeout),
             limits=options.limits,
             prices=options.prices,
         )
         sent = [(question, prompt) for question, prompt, _ in prompted]
-        for done, (question, outcome) in enumerate(ask(completer, model, sent, benchmark.image), 1):
+        for done, (question, outcome) in enumerate(ask(client, model, sent, benchmark.image), 1):
             if isinstance(outcome, Drop):
                 found.unanswered[question.id] = Unanswered(question.id, outcome.reason.value, outcome.detail)
             else:
@@ -54,20 +60,20 @@ def answer_served(
                     found.cut.add(question.id)
             if on_progress:
                 on_progress("answer", done, len(sent))
-    found.tally, found.taken_over = completer.tally, completer.tally.from_journal
+    found.tally, found.taken_over = client.counts, client.counts.from_journal
     return found
 
 
 def ask(
-    completer: Completer,
-    model: Model,
+    client: LlmClient,
+    model: ChatModel,
     prompted: Sequence[Sent],
     image_bytes: Callable[[Question], bytes],
 ) -> Iterator[tuple[Question, Answer | Drop]]:
     """One outcome a question, in order.
 
     Args:
-        completer: answers the requests; its journal keeps the answers.
+        client: answers the requests; its journal keeps the answers.
         model: what is asked.
         prompted: question and prompt; a question whose image is lost is sent without one.
         image_bytes: the image of a question.
@@ -79,7 +85,7 @@ def ask(
     jobs = _jobs(model, prompted, image_bytes, unreadable)
     answered = refused = 0
     waiting = iter(prompted)
-    for question, outcome in completer.complete(jobs):
+    for question, outcome in client.complete(jobs):
         yield from _skipped(waiting, question, unreadable)
         if isinstance(outcome, Answer):
             answered += 1
@@ -117,7 +123,7 @@ def data_url(stored: bytes) -> str:
 
 
 def _jobs(
-    model: Model,
+    model: ChatModel,
     prompted: Sequence[Sent],
     image_bytes: Callable[[Question], bytes],
     unreadable: dict[str, Drop],

@@ -1,8 +1,6 @@
 """Pairs, a generator that asks the local server, and the fixtures of the LLM client."""
 
-from llavamed_data.instruct.conversation import Pair
-from llavamed_data.instruct.generate import LlmGenerator
-from llavamed_data.instruct.prompts import Prompt, load_few_shots
+from llavamed_data.instruct import LlmGenerator, Pair, Prompt, load_few_shots
 from llavamed_data.llm.chat import ChatClient
 from tests.llavamed_data.llm.conftest import _key, journal, make_client, server  # noqa: F401  (fixtures)
 
@@ -22,5 +20,4 @@ def make_pairs(count: int) -> list[Pair]:
 
 
 def make_generator(client: ChatClient, *, mentions: bool = False) -> LlmGenerator:
-    prompt = Prompt.build(load_few_shots(), mentions=mentions)
-    return LlmGenerator("openai", client, client.model, prompt)
+    return LlmGenerator("openai", client, Prompt.build(load_few_shots(), mentions=mentions))

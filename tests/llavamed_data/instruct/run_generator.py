@@ -1,24 +1,25 @@
-"""A run of the generator as a process of its own, to be killed: `run_generator URL FOLDER PAIRS`."""
+"""Runs the LLM generator as a process that tests can kill: `run_generator URL FOLDER PAIRS`."""
 
 import json
 import sys
 from pathlib import Path
 
 from llavamed_data.instruct.conversation import Conversation
-from llavamed_data.llm.chat import ChatClient, Limits
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.server import Model, Server
+from llavamed_data.llm import ChatModel, Endpoint, Journal, RunLimits
+from llavamed_data.llm.chat import ChatClient
 from tests.llavamed_data.instruct.conftest import make_generator, make_pairs
 
 
 def main(url: str, folder: Path, count: int) -> None:
-    """Leaves `journal.jsonl` and `set.jsonl`, one line a pair."""
-    limits = Limits(backoff=0.01, attempts=12, concurrency=32)
+    """Writes `journal.jsonl` and `set.jsonl`, one line per pair, into a folder."""
+    limits = RunLimits(backoff=0.01, attempts=12, concurrency=32)
     with Journal(folder / "journal.jsonl") as journal, (folder / "set.jsonl").open("w") as out:
-        client = ChatClient(Model("gpt-4o", max_tokens=200), Server(url, timeout=0.5), journal, limits=limits)
+        client = ChatClient(
+            ChatModel("gpt-4o", max_tokens=200), Endpoint(url, timeout=0.5), journal, limits=limits
+        )
         for outcome in make_generator(client).generate(make_pairs(count)):
             if isinstance(outcome, Conversation):
-                row = [outcome.pair_id, outcome.turns, outcome.model, dict(outcome.rules)]
+                row = [outcome.pair_id, outcome.rounds, outcome.model, dict(outcome.rule_counts)]
             else:
                 row = [outcome[0], str(outcome[1])]
             out.write(json.dumps(row) + "\n")

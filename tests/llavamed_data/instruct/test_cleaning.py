@@ -1,4 +1,4 @@
-"""Cleaning leaves nothing that betrays the text, and leaves sentences whole."""
+"""Cleaning leaves nothing that points to the text, and leaves sentences whole."""
 
 import json
 import re
@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llavamed_data.instruct.cleaning import Rule, clean, leaks, rules
+from llavamed_data.instruct.cleaning import CleaningRule, clean, find_leaks, rules
 
 QUESTION = "What is seen?"
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
-def test_each_rule_does_what_its_example_says(rule: Rule) -> None:
+def test_each_rule_does_what_its_example_says(rule: CleaningRule) -> None:
     side = "answer" if "answer" in rule.sides else "question"
     before = rule.example.before
     turn = (QUESTION, before) if side == "answer" else (before, "A lung.")
     cleaned = clean([turn])
-    assert [(touch.rule, touch.side) for touch in cleaned.touches] == [(rule.name, side)]
+    assert [(edit.rule, edit.side) for edit in cleaned.edits] == [(rule.name, side)]
     if rule.example.after is None:
-        assert rule.kind == "drop_turn"
-        assert cleaned.turns == ()
+        assert rule.kind == "drop_round"
+        assert cleaned.rounds == ()
     else:
-        assert cleaned.turns[0][side == "answer"] == rule.example.after
+        assert cleaned.rounds[0][side == "answer"] == rule.example.after
 
 
 def test_rule_names_are_unique() -> None:
@@ -60,8 +60,8 @@ def test_rule_names_are_unique() -> None:
         ("Based on the context and caption, the cells are pale.", "The cells are pale."),
     ],
 )
-def test_sentences_are_mended(before: str, after: str | None) -> None:
-    assert clean([(QUESTION, before)]).turns == (((QUESTION, after),) if after else ())
+def test_sentences_stay_whole(before: str, after: str | None) -> None:
+    assert clean([(QUESTION, before)]).rounds == (((QUESTION, after),) if after else ())
 
 
 @pytest.mark.parametrize(
@@ -78,30 +78,30 @@ def test_sentences_are_mended(before: str, after: str | None) -> None:
         "Unfortunately, the tumour has spread.",
     ],
 )
-def test_honest_sentences_are_left_alone(text: str) -> None:
+def test_sentences_about_the_image_are_not_changed(text: str) -> None:
     cleaned = clean([(QUESTION, text)])
-    assert cleaned.turns == ((QUESTION, text),)
-    assert not cleaned.touches
+    assert cleaned.rounds == ((QUESTION, text),)
+    assert not cleaned.edits
 
 
 def test_questions_are_cleaned_too() -> None:
-    assert clean([("What type of tumor is mentioned in the context?", "A carcinoma.")]).turns == (
+    assert clean([("What type of tumor is mentioned in the context?", "A carcinoma.")]).rounds == (
         ("What type of tumor is seen in the image?", "A carcinoma."),
     )
     turns = [
         ("According to the caption, where is the mass?", "In the liver."),
         ("Is a caption given?", "Yes."),
     ]
-    assert clean(turns).turns == (("Where is the mass?", "In the liver."),)
+    assert clean(turns).rounds == (("Where is the mass?", "In the liver."),)
 
 
-def test_touches_tell_what_happened_where() -> None:
+def test_edits_tell_which_rule_changed_what_and_where() -> None:
     cleaned = clean([(QUESTION, "Fine."), (QUESTION, "As mentioned in the caption, it is a cyst.")])
-    (touch,) = cleaned.touches
-    assert (touch.turn, touch.side, touch.rule) == (1, "answer", "as_said_in_text")
-    assert touch.before == "As mentioned in the caption, it is a cyst."
-    assert touch.after == "It is a cyst."
-    assert cleaned.rules == {"as_said_in_text": 1}
+    (edit,) = cleaned.edits
+    assert (edit.round_index, edit.side, edit.rule) == (1, "answer", "as_said_in_text")
+    assert edit.before == "As mentioned in the caption, it is a cyst."
+    assert edit.after == "It is a cyst."
+    assert cleaned.rule_counts == {"as_said_in_text": 1}
 
 
 PHRASES = st.sampled_from(
@@ -132,14 +132,14 @@ PHRASES = st.sampled_from(
 @given(st.lists(PHRASES, min_size=1, max_size=12).map(" ".join), st.lists(PHRASES, max_size=12).map(" ".join))
 def test_nothing_leaks_and_cleaning_twice_is_cleaning_once(question: str, answer: str) -> None:
     once = clean([(question, answer)])
-    for turn in once.turns:
-        assert not any(leaks(side) for side in turn)
-    assert clean(once.turns).turns == once.turns
+    for turn in once.rounds:
+        assert not any(find_leaks(side) for side in turn)
+    assert clean(once.rounds).rounds == once.rounds
 
 
 @given(st.text())
 def test_no_text_leaks_once_it_is_cleaned(text: str) -> None:
-    assert not any(leaks(answer) for _, answer in clean([(text, text)]).turns)
+    assert not any(find_leaks(answer) for _, answer in clean([(text, text)]).rounds)
 
 
 def test_released_answers_are_clean_afterwards(shared_data: Path) -> None:
@@ -147,8 +147,8 @@ def test_released_answers_are_clean_afterwards(shared_data: Path) -> None:
     rows = [json.loads(line) for line in lines.splitlines()]
     turns = [(row["text"].removesuffix("\n<image>"), row["gpt4_answer"]) for row in rows]
     cleaned = clean(turns)
-    assert len(cleaned.turns) >= len(turns) - 8
-    for _, answer in cleaned.turns:
+    assert len(cleaned.rounds) >= len(turns) - 8
+    for _, answer in cleaned.rounds:
         assert not re.search(r"caption|\bcontext\b|figure text", answer, re.IGNORECASE)
         assert answer[0].isupper() or not answer[0].isalpha()
         assert not re.search(r" [,.;]|,,|,\.|\( *\)|  ", answer)

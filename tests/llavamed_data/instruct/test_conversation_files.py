@@ -1,4 +1,4 @@
-"""Files are cleaned in the form in which they came, and every touch can be shown."""
+"""Files are cleaned in the form that they have, and every change can be shown."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from llavamed_data.cli.clean import clean, summary_table
 from llavamed_data.errors import UsageError
-from llavamed_data.instruct.conversation_files import clean_file, explain, show
+from llavamed_data.instruct import clean_file
 
 IMAGE = {"type": "image"}
 
@@ -64,13 +65,13 @@ def test_rows_keep_their_form_and_their_image(tmp_path: Path) -> None:
     summary = clean_file(write(tmp_path / "dirty.jsonl", DIRTY), out)
     assert [json.loads(line) for line in out.read_text().splitlines()] == CLEAN
     assert (summary.read, summary.kept, summary.dropped) == (5, 4, 1)
-    assert (summary.turns_read, summary.turns_kept) == (7, 4)
+    assert (summary.rounds_read, summary.rounds_kept) == (7, 4)
     assert summary.rules == {
         "according_to_text": 1, "question_about_text": 1, "apology": 1, "no_access_to_image": 1,
     }  # fmt: skip
     console = Console(record=True, width=100)
-    console.print(summary.table())
-    assert "5 conversations: 4 kept, 1 dropped; 4 of 7 rounds" in " ".join(console.export_text().split())
+    console.print(summary_table(summary))
+    assert "5 conversations: 4 kept, 1 dropped; 4 of 7 rounds kept" in " ".join(console.export_text().split())
 
 
 def test_cleaning_a_clean_file_changes_nothing(tmp_path: Path) -> None:
@@ -79,20 +80,47 @@ def test_cleaning_a_clean_file_changes_nothing(tmp_path: Path) -> None:
     assert out.read_bytes() == source.read_bytes()
 
 
-def test_explain_shows_each_touch_with_before_and_after(tmp_path: Path) -> None:
-    touches = list(explain(write(tmp_path / "dirty.jsonl", DIRTY)))
-    assert [(name, touch.turn, touch.rule) for name, touch in touches] == [
+def test_each_change_is_reported_with_its_conversation_and_rule(tmp_path: Path) -> None:
+    edits: list[tuple[str, int, str]] = []
+    clean_file(
+        write(tmp_path / "dirty.jsonl", DIRTY),
+        on_edit=lambda name, edit: edits.append((name, edit.round_index, edit.rule)),
+    )
+    assert edits == [
         ("a", 0, "according_to_text"),
         ("c", 0, "question_about_text"),
         ("d", 0, "apology"),
         ("e", 0, "no_access_to_image"),
     ]
-    console = Console(record=True, width=100)
-    console.print(show(*touches[0]))
-    shown = console.export_text()
+
+
+def test_the_command_shows_each_change_before_and_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clean(write(tmp_path / "dirty.jsonl", DIRTY), explain=True)
+    shown = capsys.readouterr().out
     assert "a, round 1, answer: according_to_text" in shown
     assert "- According to the caption, it is a cyst." in shown
     assert "+ It is a cyst." in shown
+    assert "(the round is dropped)" in shown
+
+
+def test_a_file_that_cannot_be_cleaned_leaves_the_older_output_as_it_was(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("older\n")
+    (tmp_path / "x.jsonl").write_text(json.dumps(CLEAN[0]) + "\n{")
+    with pytest.raises(UsageError, match="line 2"):
+        clean_file(tmp_path / "x.jsonl", out)
+    assert out.read_text() == "older\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl", "x.jsonl"]
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    source = write(tmp_path / "x.jsonl", CLEAN)
+    with pytest.raises(UsageError, match="is a folder"):
+        clean_file(source, tmp_path)
+    with pytest.raises(UsageError, match="cannot be written"):
+        clean_file(source, tmp_path / "none" / "out.jsonl")
 
 
 @pytest.mark.parametrize(

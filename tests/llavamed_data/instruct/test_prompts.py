@@ -1,12 +1,12 @@
-"""The messages that a model receives are Figure 4's, with Figure 5's layout."""
+"""Messages are those of Figure 4, with the layout of Figure 5; instructions are those of Tables 6 and 7."""
 
 from pathlib import Path
 
 import pytest
 
 from llavamed_data.errors import UsageError
-from llavamed_data.instruct.conversation import Pair
-from llavamed_data.instruct.prompts import Prompt, load_few_shots, pair_text, system_prompt
+from llavamed_data.instruct import Pair, Prompt, caption_instruction, instructions, load_few_shots, pair_text
+from llavamed_data.instruct.prompts import system_prompt
 from llavamed_data.recipes import DOMAINS
 
 PAIR = Pair(
@@ -81,7 +81,7 @@ def test_caption_only_examples_hold_nothing_of_the_mentions() -> None:
     assert "intubation" not in " ".join(message["content"] for message in head)
     with_mentions = Prompt.build(load_few_shots(), mentions=True).head[1:]
     for few_shot, lean, full in zip(load_few_shots(), head[1::2], with_mentions[1::2], strict=True):
-        dropped = len(few_shot.resting_on_mentions)
+        dropped = len(few_shot.needing_mentions)
         assert lean["content"].count("User: ") == full["content"].count("User: ") - dropped
         assert lean["content"].count("User: ") >= 2
 
@@ -125,3 +125,19 @@ def test_own_few_shot_file_replaces_ours(tmp_path: Path) -> None:
         "Figure Caption:\nA knee.",
         "User: What?\nAssistant: A knee.",
     ]
+
+
+def test_tables_6_and_7_stand_whole() -> None:
+    assert (len(instructions("brief")), len(instructions("detailed"))) == (11, 16)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"), [(29, "brief"), (30, "detailed"), (1, "brief"), (200, "detailed")]
+)
+def test_thirty_words_decide_between_brief_and_detailed(words: int, kind: str) -> None:
+    assert caption_instruction("1_F1", " ".join(["word"] * words), seed=0) in instructions(kind)
+
+
+def test_instructions_are_drawn_evenly() -> None:
+    drawn = [caption_instruction(f"{n}_F1", "short", seed=0) for n in range(2200)]
+    assert all(150 < drawn.count(each) < 250 for each in instructions("brief"))

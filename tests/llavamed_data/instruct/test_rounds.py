@@ -1,4 +1,4 @@
-"""Rounds are found in whatever form a model writes them."""
+"""Rounds are found in every form in which models write them."""
 
 import pytest
 from hypothesis import given

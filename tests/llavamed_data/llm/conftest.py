@@ -1,18 +1,16 @@
-"""A local server of the OpenAI API, and everything to talk to it."""
+"""A local server of the OpenAI API, a journal, and clients that ask the server."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from llavamed_data.llm.budget import Price
-from llavamed_data.llm.chat import ChatClient, Limits
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.server import Model
-from llavamed_data.llm.server import Server as Address
+from llavamed_data.llm import ChatModel, Endpoint, Journal, RunLimits
+from llavamed_data.llm.chat import ChatClient
+from llavamed_data.llm.costs import Price
 from tests.servers.openai import KEY, Server, running
 
-QUICK = Limits(backoff=0.01, attempts=6)
+QUICK = RunLimits(backoff=0.01, attempts=6)
 MakeClient = Callable[..., ChatClient]
 
 
@@ -37,10 +35,10 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 @pytest.fixture
 def make_client(server: Server, journal: Journal) -> MakeClient:
     def make(
-        limits: Limits = QUICK, *, model: str = "gpt-4o", timeout: float = 5.0, price: Price | None = None
+        limits: RunLimits = QUICK, *, model: str = "gpt-4o", timeout: float = 5.0, price: Price | None = None
     ) -> ChatClient:
         return ChatClient(
-            Model(model, max_tokens=200), Address(server.url, timeout=timeout), journal,
+            ChatModel(model, max_tokens=200), Endpoint(server.url, timeout=timeout), journal,
             limits=limits, price=price,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Batches are split, found again, and made anew for what is missing alone."""
+"""Batches are split at the limits, found again after a kill, and submitted again only for what is missing."""
 
 import json
 import os
@@ -12,14 +12,11 @@ from pathlib import Path
 import pytest
 
 from llavamed_data.errors import LlavaMedError
+from llavamed_data.instruct import LlmGenerator, Prompt, load_few_shots
 from llavamed_data.instruct.conversation import Conversation
-from llavamed_data.instruct.generate import LlmGenerator
-from llavamed_data.instruct.prompts import Prompt, load_few_shots
+from llavamed_data.llm import Budget, ChatModel, Endpoint, Journal
 from llavamed_data.llm.batch import BatchClient, BatchLimits
-from llavamed_data.llm.budget import Price
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.server import Model
-from llavamed_data.llm.server import Server as Address
+from llavamed_data.llm.costs import Price
 from llavamed_data.reasons import Reason
 from tests.llavamed_data.instruct.conftest import make_generator, make_pairs
 from tests.llavamed_data.llm.conftest import MakeClient
@@ -31,11 +28,14 @@ MakeBatch = Callable[..., LlmGenerator]
 
 @pytest.fixture
 def make_batch(server: Server, journal: Journal) -> MakeBatch:
-    def make(limits: BatchLimits | None = None, *, price: Price | None = None) -> LlmGenerator:
-        model = Model("gpt-4o", max_tokens=200)
-        limits = limits or BatchLimits(**QUICK)
-        client = BatchClient(model, Address(server.url), journal, limits=limits, price=price)
-        return LlmGenerator("openai-batch", client, model, Prompt.build(load_few_shots(), mentions=False))
+    def make(
+        limits: BatchLimits | None = None, *, price: Price | None = None, max_cost: float | None = None
+    ) -> LlmGenerator:
+        client = BatchClient(
+            ChatModel("gpt-4o", max_tokens=200), Endpoint(server.url), journal,
+            limits=limits or BatchLimits(**QUICK), price=price, budget=Budget(max_cost),
+        )  # fmt: skip
+        return LlmGenerator("openai-batch", client, Prompt.build(load_few_shots(), mentions=False))
 
     return make
 
@@ -70,14 +70,14 @@ def test_a_second_run_submits_nothing(make_batch: MakeBatch, server: Server) -> 
 
 
 def test_files_are_split_at_the_limits(make_batch: MakeBatch, server: Server) -> None:
-    rows(make_batch(BatchLimits(requests=25, **QUICK)))
+    rows(make_batch(BatchLimits(max_requests=25, **QUICK)))
     assert [len(batch) for batch in inputs(server)][:3] == [25, 25, 10]
     assert len({key for batch in inputs(server) for key in batch}) == sum(map(len, inputs(server)))
 
 
 def test_files_are_split_by_bytes(make_batch: MakeBatch, server: Server) -> None:
     server.settings.batch_bytes = 100_000
-    rows(make_batch(BatchLimits(size=100_000, **QUICK)))
+    rows(make_batch(BatchLimits(max_bytes=100_000, **QUICK)))
     sizes = [len(server.files[batch["input_file_id"]]) for batch in server.batches.values()]
     assert len(sizes) > 4
     assert max(sizes) <= 100_000
@@ -140,27 +140,25 @@ def test_a_wrong_model_stops_the_run(make_batch: MakeBatch, server: Server) -> N
 
 
 def test_max_cost_submits_what_it_can_pay(make_batch: MakeBatch, server: Server, journal: Journal) -> None:
-    generator = make_batch(BatchLimits(max_cost=0.5, **QUICK), price=Price(10.0, 10.0))
+    generator = make_batch(price=Price(10.0, 10.0), max_cost=0.5)
     with pytest.raises(LlavaMedError, match="--max-cost"):
         rows(generator)
     assert 0 < len(journal) < 60
-    assert 0.4 < generator.completer.purse.spent <= 0.5  # type: ignore[attr-defined]
+    assert 0.4 < generator.client.budget.spent <= 0.5
 
 
 RUN = """
 import sys
 from pathlib import Path
+from llavamed_data.instruct import LlmGenerator, Prompt, load_few_shots
+from llavamed_data.llm import ChatModel, Endpoint, Journal
 from llavamed_data.llm.batch import BatchClient, BatchLimits
-from llavamed_data.instruct.generate import LlmGenerator
-from llavamed_data.llm.journal import Journal
-from llavamed_data.instruct.prompts import Prompt, load_few_shots
-from llavamed_data.llm.server import Model, Server
 from tests.llavamed_data.instruct.conftest import make_pairs
-model = Model("gpt-4o", max_tokens=200)
+model, limits = ChatModel("gpt-4o", max_tokens=200), BatchLimits(max_requests=25, poll=0.05)
 with Journal(Path(sys.argv[2])) as journal:
-    client = BatchClient(model, Server(sys.argv[1]), journal, limits=BatchLimits(requests=25, poll=0.05))
+    client = BatchClient(model, Endpoint(sys.argv[1]), journal, limits=limits)
     prompt = Prompt.build(load_few_shots(), mentions=False)
-    list(LlmGenerator("openai-batch", client, model, prompt).generate(make_pairs(60)))
+    list(LlmGenerator("openai-batch", client, prompt).generate(make_pairs(60)))
 """
 
 
@@ -178,7 +176,7 @@ def test_a_run_killed_after_submitting_finds_its_batches_again(
     server.settings.batch_polls = 1
     with Journal(journal.path) as reopened:
         generator = make_batch()
-        generator.completer.journal = reopened  # type: ignore[attr-defined]
+        generator.client.journal = reopened
         found = rows(generator)
     assert len(found) == 60
     assert len(server.answered) == len(set(server.answered))
@@ -196,7 +194,7 @@ def test_a_batch_submitted_just_before_a_kill_is_found_on_the_server(
     assert json.loads(lines[0])["state"] == "intended"
     with Journal(journal.path) as reopened:
         generator = make_batch()
-        generator.completer.journal = reopened  # type: ignore[attr-defined]
+        generator.client.journal = reopened
         rows(generator)
         states = [facts["state"] for facts in reopened.batches().values()]
     assert states[0] == "collected"

@@ -1,4 +1,4 @@
-"""Requests are answered in order, once, and through every fault that passes."""
+"""The chat client answers requests in order and once, in spite of every failure that passes."""
 
 import itertools
 import time
@@ -6,12 +6,9 @@ import time
 import pytest
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.llm.budget import Price
-from llavamed_data.llm.chat import ChatClient, Limits
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.request import Answer, Request
-from llavamed_data.llm.server import Model
-from llavamed_data.llm.server import Server as Address
+from llavamed_data.llm import Answer, ChatModel, Endpoint, Journal, Request, RunLimits
+from llavamed_data.llm.chat import ChatClient
+from llavamed_data.llm.costs import Price
 from llavamed_data.reasons import Drop, Reason
 from tests.llavamed_data.llm.conftest import MakeClient
 from tests.servers.openai import PASSING_FAULTS, Server
@@ -40,7 +37,7 @@ def test_outcomes_come_in_order_and_as_the_server_gave_them(
     assert [tag for tag, _ in outcomes] == list(range(100))
     assert {outcome.model for _, outcome in outcomes if isinstance(outcome, Answer)} == {"gpt-4o-2026-01-01"}
     assert len(server.asked) == len(journal) == 100
-    assert client.tally.answered == 100
+    assert client.counts.answered == 100
 
 
 def test_what_is_on_file_is_not_asked_again(make_client: MakeClient, server: Server) -> None:
@@ -48,8 +45,8 @@ def test_what_is_on_file_is_not_asked_again(make_client: MakeClient, server: Ser
     again = make_client()
     assert list(again.complete(jobs(again, 50))) == first
     assert len(server.asked) == 50
-    assert again.tally.from_journal == 50
-    assert again.tally.answered == 0
+    assert again.counts.from_journal == 50
+    assert again.counts.answered == 0
 
 
 def test_the_same_request_twice_is_asked_once(make_client: MakeClient, server: Server) -> None:
@@ -71,13 +68,13 @@ def test_a_fault_that_passes_costs_a_retry_and_nothing_else(
     client = make_client(timeout=0.3)
     found = list(client.complete(jobs(client, 3, mark="other ")))
     assert [tag for tag, outcome in found if isinstance(outcome, Answer)] == [tag for tag, _ in expected]
-    assert client.tally.retries == 2
-    assert client.tally.answered == 3
+    assert client.counts.retries == 2
+    assert client.counts.answered == 3
 
 
 def test_retry_after_is_obeyed_by_all(make_client: MakeClient, server: Server) -> None:
     server.settings.queue, server.settings.retry_after = ["429"], "0.6"
-    client = make_client(Limits(backoff=0.01, concurrency=1))
+    client = make_client(RunLimits(backoff=0.01, concurrency=1))
     start = time.monotonic()
     list(client.complete(jobs(client, 3)))
     assert time.monotonic() - start >= 0.6
@@ -95,7 +92,7 @@ def test_a_server_that_is_only_busy_is_not_waited_for_for_ever(
     make_client: MakeClient, server: Server
 ) -> None:
     server.settings.queue = ["429-bare"] * 1000
-    client = make_client(Limits(backoff=0.01, patience=0.3))
+    client = make_client(RunLimits(backoff=0.01, patience=0.3))
     with pytest.raises(LlavaMedError, match="too many requests"):
         list(client.complete(jobs(client, 3)))
 
@@ -113,7 +110,7 @@ def test_a_fault_that_stays_stops_the_run_at_once_in_one_line(
 ) -> None:
     server.settings.latency = 0.05
     server.settings.triggers = {"Figure 40:": fault}
-    client = make_client(Limits(concurrency=8))
+    client = make_client(RunLimits(concurrency=8))
     with pytest.raises(LlavaMedError, match=said) as caught:
         list(client.complete(jobs(client, 1000)))
     assert "\n" not in str(caught.value)
@@ -136,14 +133,17 @@ def test_a_wrong_key_is_told_without_showing_it(
 def test_no_key_is_told_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
-        ChatClient(Model("gpt-4o"), Address(), journal)
+        ChatClient(ChatModel("gpt-4o"), Endpoint(), journal)
     with pytest.raises(UsageError, match="no http address"):
-        ChatClient(Model("gpt-4o"), Address("localhost:80"), journal)
+        ChatClient(ChatModel("gpt-4o"), Endpoint("localhost:80"), journal)
 
 
 def test_a_server_that_is_not_there_is_told(journal: Journal) -> None:
     client = ChatClient(
-        Model("gpt-4o"), Address("http://127.0.0.1:9/v1"), journal, limits=Limits(backoff=0.001, attempts=3)
+        ChatModel("gpt-4o"),
+        Endpoint("http://127.0.0.1:9/v1"),
+        journal,
+        limits=RunLimits(backoff=0.001, attempts=3),
     )
     with pytest.raises(LlavaMedError, match="connection failed"):
         list(client.complete(jobs(client, 2)))
@@ -164,7 +164,7 @@ def test_a_request_that_the_server_cannot_take_is_dropped_alone(
 ) -> None:
     server.settings.triggers = {"Figure 3:": fault}
     server.settings.latency = 0.01
-    client = make_client(Limits(backoff=0.005, attempts=3, concurrency=2))
+    client = make_client(RunLimits(backoff=0.005, attempts=3, concurrency=2))
     outcomes = dict(client.complete(jobs(client, 20)))
     dropped = {tag: outcome.reason for tag, outcome in outcomes.items() if isinstance(outcome, Drop)}
     assert dropped == {3: reason}
@@ -184,27 +184,27 @@ def test_max_cost_stops_before_it_is_passed(
 ) -> None:
     price = Price(prompt=100.0, completion=1000.0)
     server.settings.latency = 0.01
-    client = make_client(Limits(max_cost=5.0), price=price)
+    client = make_client(RunLimits(max_cost=5.0), price=price)
     with pytest.raises(LlavaMedError, match="--max-cost 5.0"):
         list(client.complete(jobs(client, 10_000)))
-    assert 4.0 < client.purse.spent <= 5.0
-    assert len(journal) == server.answers == client.tally.answered
+    assert 4.0 < client.budget.spent <= 5.0
+    assert len(journal) == server.answers == client.counts.answered
     # a second run goes on where the first stopped
-    again = make_client(Limits(max_cost=1.0), price=price)
+    again = make_client(RunLimits(max_cost=1.0), price=price)
     with pytest.raises(LlavaMedError):
         list(again.complete(jobs(again, 10_000)))
-    assert again.tally.from_journal == client.tally.answered
-    assert 0.5 < again.purse.spent <= 1.0
+    assert again.counts.from_journal == client.counts.answered
+    assert 0.5 < again.budget.spent <= 1.0
 
 
 def test_max_cost_without_a_price_is_told(make_client: MakeClient) -> None:
     with pytest.raises(UsageError, match="needs the price"):
-        make_client(Limits(max_cost=1.0))
+        make_client(RunLimits(max_cost=1.0))
 
 
 def test_a_caller_who_stops_early_ends_the_run(make_client: MakeClient, server: Server) -> None:
     server.settings.latency = 0.02
-    client = make_client(Limits(concurrency=4))
+    client = make_client(RunLimits(concurrency=4))
     taken = list(itertools.islice(client.complete(jobs(client, 10_000)), 10))
     assert len(taken) == 10
     asked = len(server.asked)
@@ -214,7 +214,7 @@ def test_a_caller_who_stops_early_ends_the_run(make_client: MakeClient, server: 
 
 def test_rate_limits_are_kept_and_used(make_client: MakeClient, server: Server) -> None:
     server.settings.rpm, server.settings.window, server.settings.latency = 3000, 1.0, 0.05
-    client = make_client(Limits(rpm=3000))
+    client = make_client(RunLimits(rpm=3000))
     start = time.monotonic()
     list(client.complete(jobs(client, 150)))
     assert server.statuses[429] <= 15

@@ -1,4 +1,4 @@
-"""What the journal holds survives; what it does not hold was never said to count."""
+"""Answers in the journal survive kills, full disks and damaged lines; what it does not hold never counted."""
 
 import json
 import os
@@ -13,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.request import Answer, Request, Usage
+from llavamed_data.llm import Answer, Journal, Request, Usage
 
 ANSWERS = {
     Request({"n": n}).key: Answer(f"User: é{n}\nAssistant: {n}", "gpt-x-2026", "stop", Usage(n, 2 * n))
@@ -91,7 +90,7 @@ def test_batch_notes_add_up(tmp_path: Path) -> None:
         assert journal.batches() == {"b1": {"state": "submitted", "requests": 3, "id": "batch_1"}}
 
 
-HOLD = "import sys,time; from pathlib import Path; from llavamed_data.llm.journal import Journal; " + (
+HOLD = "import sys,time; from pathlib import Path; from llavamed_data.llm import Journal; " + (
     "j = Journal(Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
 )
 
@@ -119,8 +118,7 @@ FILL = """
 import resource, signal, sys
 from pathlib import Path
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.request import Answer
+from llavamed_data.llm import Answer, Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 with Journal(Path(sys.argv[1])) as journal:

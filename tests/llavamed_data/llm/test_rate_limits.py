@@ -5,7 +5,6 @@ from bisect import bisect_right
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llavamed_data.llm.errors import retry_after
 from llavamed_data.llm.rate_limits import Pace
 
 RPM = 600
@@ -38,13 +37,5 @@ def test_what_was_booked_too_much_is_given_back() -> None:
     pace = Pace(60)
     pace.take(100.0, 10)
     assert 9 < pace.wait(100.0) < 11
-    pace.settle(-9)
+    pace.adjust(-9)
     assert pace.wait(100.0) < 1.1
-
-
-def test_retry_after_is_read_in_all_its_forms() -> None:
-    assert retry_after({"retry-after": "2.5"}) == 2.5
-    assert retry_after({"retry-after-ms": "40", "retry-after": "9"}) == 0.04
-    assert retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}) == 0.0
-    assert retry_after({"retry-after": "soon"}) is None
-    assert retry_after({}) is None

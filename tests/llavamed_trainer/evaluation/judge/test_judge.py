@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.llm.chat import Limits
+from llavamed_data.llm import RunLimits
 from llavamed_data.pipeline.builds.build import build
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_trainer.evaluation.judge import JudgeOptions, judge
 from tests.llavamed_trainer.evaluation.predict.sets import make_row, make_set, write_lines
 from tests.servers.openai import Server
 
-QUICK = Limits(backoff=0.01, attempts=6)
+QUICK = RunLimits(backoff=0.01, attempts=6)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.llm.chat import Limits
+from llavamed_data.llm import RunLimits
 from llavamed_data.reasons import Drop
 from llavamed_trainer.evaluation.predict import PredictOptions, predict
 from llavamed_trainer.evaluation.predict.served import data_url
@@ -42,7 +42,7 @@ def options(server: Server, benchmark: Path, tmp_path: Path) -> PredictOptions:
         benchmark=str(benchmark),
         base_url=server.url,
         work=tmp_path / "work",
-        limits=Limits(backoff=0.01, attempts=6),
+        limits=RunLimits(backoff=0.01, attempts=6),
         timeout=2.0,
     )
 
@@ -65,7 +65,7 @@ def test_a_rerun_asks_only_what_is_not_in_the_journal(
 ) -> None:
     server.settings.triggers = {CLOSED: "wrong-model"}  # stops the run at the third question
     with pytest.raises(LlavaMedError, match="no model gpt-4o"):
-        predict(tmp_path / "out.jsonl", replace(options, limits=Limits(concurrency=1)))
+        predict(tmp_path / "out.jsonl", replace(options, limits=RunLimits(concurrency=1)))
     assert server.answers == 2
     server.settings.triggers = {}
     report = predict(tmp_path / "out.jsonl", options)
@@ -93,7 +93,7 @@ def test_a_server_that_takes_no_images_ends_the_run_at_once(
 ) -> None:
     server.settings.queue = ["no-images"] * 40
     with pytest.raises(LlavaMedError, match="does not support image input.*does it take images"):
-        predict(tmp_path / "out.jsonl", replace(options, limits=Limits(concurrency=1)))
+        predict(tmp_path / "out.jsonl", replace(options, limits=RunLimits(concurrency=1)))
     assert server.answers == 0
     assert len(server.asked) < 28
 

@@ -1,4 +1,4 @@
-"""The embedded back end: two to four rounds, deterministic, nothing that points to a text."""
+"""The offline generator writes two to four rounds, the same for the same seed, and never points to the text."""
 
 import re
 
@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llavamed_data.instruct.conversation import Conversation, Pair
-from llavamed_data.instruct.instructions import caption_instruction, instructions
-from llavamed_data.instruct.offline import Offline, mend
+from llavamed_data.instruct import OfflineGenerator, Pair
+from llavamed_data.instruct.conversation import Conversation
+from llavamed_data.instruct.offline_generator import without_references
 
 
 def converse(caption: str, mentions: tuple[str, ...] = (), domain: str | None = "ct_scan") -> Conversation:
-    said = next(Offline(seed=0).generate([Pair("1_F1", "Figure 1", caption, mentions, domain)]))
+    said = next(OfflineGenerator(seed=0).generate([Pair("1_F1", "Figure 1", caption, mentions, domain)]))
     assert isinstance(said, Conversation)
     return said
 
 
 def test_a_short_caption_gives_two_rounds() -> None:
-    answers = [answer for _, answer in converse("Axial CT of the chest").turns]
+    answers = [answer for _, answer in converse("Axial CT of the chest").rounds]
     assert answers == ["This is a computed tomography (CT) scan.", "Axial CT of the chest."]
 
 
@@ -27,7 +27,7 @@ def test_a_longer_caption_and_mentions_give_four() -> None:
         "Axial CT of the chest. A cavity lies in the right upper lobe. The pleura is thickened.",
         ("CT showed a cavity (Figure 1).", "Figure 1 shows that the wall is thick."),
     )
-    assert [answer for _, answer in said.turns] == [
+    assert [answer for _, answer in said.rounds] == [
         "This is a computed tomography (CT) scan.",
         "Axial CT of the chest.",
         "A cavity lies in the right upper lobe. The pleura is thickened.",
@@ -37,19 +37,21 @@ def test_a_longer_caption_and_mentions_give_four() -> None:
 
 def test_the_same_pair_and_seed_give_the_same_conversation_and_another_seed_other_phrasings() -> None:
     pairs = [Pair(f"{n}_F1", "", "Axial CT.", (), "ct_scan") for n in range(30)]
-    once, again, other = (list(Offline(seed).generate(pairs)) for seed in (0, 0, 1))
+    once, again, other = (list(OfflineGenerator(seed).generate(pairs)) for seed in (0, 0, 1))
     assert once == again
     assert once != other
 
 
 def test_nothing_to_say_is_a_drop_with_its_reason() -> None:
-    pair_id, drop = next(Offline(0).generate([Pair("1_F1", "", "See the caption of Figure 2.", (), None)]))
+    pair_id, drop = next(
+        OfflineGenerator(0).generate([Pair("1_F1", "", "See the caption of Figure 2.", (), None)])
+    )
     assert pair_id == "1_F1"
     assert drop.reason == "no conversation"
 
 
 @pytest.mark.parametrize(
-    ("sentence", "mended"),
+    ("sentence", "left"),
     [
         ("The lesion grew (Fig. 3).", "The lesion grew."),
         ("The lesion grew (see Figures 2–4), then shrank.", "The lesion grew, then shrank."),
@@ -62,26 +64,10 @@ def test_nothing_to_say_is_a_drop_with_its_reason() -> None:
         ("(Figure 1)", ""),
     ],
 )
-def test_a_sentence_stands_without_its_pointer_to_the_figure(sentence: str, mended: str) -> None:
-    assert mend(sentence) == mended
+def test_a_sentence_stands_without_its_pointer_to_the_figure(sentence: str, left: str) -> None:
+    assert without_references(sentence) == left
 
 
 @given(st.text(alphabet="aB .,()FigureT13–:", max_size=80))
 def test_no_answer_ever_points_to_a_figure_or_caption(text: str) -> None:
-    assert not re.search(r"\b(fig(ure)?s?|caption)\b", mend(text), re.IGNORECASE)
-
-
-def test_tables_6_and_7_stand_whole() -> None:
-    assert (len(instructions("brief")), len(instructions("detailed"))) == (11, 16)
-
-
-@pytest.mark.parametrize(
-    ("words", "kind"), [(29, "brief"), (30, "detailed"), (1, "brief"), (200, "detailed")]
-)
-def test_thirty_words_decide_between_brief_and_detailed(words: int, kind: str) -> None:
-    assert caption_instruction("1_F1", " ".join(["word"] * words), seed=0) in instructions(kind)
-
-
-def test_instructions_are_drawn_evenly() -> None:
-    drawn = [caption_instruction(f"{n}_F1", "short", seed=0) for n in range(2200)]
-    assert all(150 < drawn.count(each) < 250 for each in instructions("brief"))
+    assert not re.search(r"\b(fig(ure)?s?|caption)\b", without_references(text), re.IGNORECASE)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from llavamed_data.instruct.cleaning import leaks
+from llavamed_data.instruct import find_leaks
 from llavamed_data.instruct.conversation import Conversation
 from llavamed_data.reasons import Reason
 from tests.llavamed_data.instruct.conftest import make_generator, make_pairs
@@ -29,11 +29,11 @@ def test_each_pair_has_one_outcome_in_order(make_client: MakeClient) -> None:
     assert len(conversations) > 190
     for conversation in conversations:
         assert conversation.model == "gpt-4o-2026-01-01"
-        for question, answer in conversation.turns:
+        for question, answer in conversation.rounds:
             assert question
-            assert not leaks(answer)
+            assert not find_leaks(answer)
     # the server's answers do leak: cleaning did this
-    assert any(conversation.rules for conversation in conversations)
+    assert any(conversation.rule_counts for conversation in conversations)
 
 
 def test_an_unreadable_answer_is_asked_for_once_more_with_a_reminder(
@@ -80,8 +80,8 @@ def test_provenance_names_what_made_the_text(make_client: MakeClient) -> None:
     generator = make_generator(make_client())
     assert generator.name == "openai"
     assert generator.model == "gpt-4o"
-    assert len(generator.prompt_sha256) == len(generator.few_shots_sha256) == 64
-    assert generator.rules_version
+    assert set(generator.versions) == {"prompt_sha256", "few_shots_sha256", "rules_version"}
+    assert len(generator.versions["prompt_sha256"]) == len(generator.versions["few_shots_sha256"]) == 64
 
 
 def start(server: Server, folder: Path, count: int) -> "subprocess.Popen[bytes]":

@@ -1,0 +1,237 @@
+"""The client that answers requests to a chat model, whichever way it sends them.
+
+`open_client` opens one of two: `ChatClient` sends many single requests at a time, `BatchClient` sends them through the
+Batch API, at half the price and within a day. Both take (tag, request) pairs and return (tag, outcome) pairs in the
+same order, write every answer to the journal before they return it, and never send a request whose answer is there.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from llavamed_data.errors import UsageError
+from llavamed_data.llm.answer import Answer, Outcome, Usage
+from llavamed_data.llm.costs import Budget, Price, find_prices
+from llavamed_data.llm.journal import Journal
+from llavamed_data.llm.request import ChatModel, Request
+from llavamed_data.llm.tokens import TokenEstimator
+
+if TYPE_CHECKING:
+    import openai
+
+Tag = TypeVar("Tag")
+
+FollowUp = Callable[[Request, Answer], Request | None]
+"""Returns the request to send after an answer that is of no use, such as one with a reminder; else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An OpenAI-compatible address. The key comes from the environment (`OPENAI_API_KEY`) and is stored nowhere else.
+
+    Attributes:
+        base_url: such as `http://127.0.0.1:11434/v1`; by default `OPENAI_BASE_URL`, or OpenAI's own address.
+        timeout: seconds that one request may take.
+    """
+
+    base_url: str | None = None
+    timeout: float = 120.0
+
+    def check(self) -> None:
+        """Checks key and address without connecting.
+
+        Raises:
+            UsageError: there is no key for OpenAI's own address, or the address is not an HTTP address.
+        """
+        self._arguments()
+
+    def connect(self) -> "openai.AsyncOpenAI":
+        """A client of the openai package that does not retry by itself: our clients count attempts and pauses.
+
+        Raises:
+            UsageError: as `check`.
+        """
+        import openai
+
+        return openai.AsyncOpenAI(**self._arguments())
+
+    def connect_blocking(self) -> "openai.OpenAI":
+        """As `connect`, for code that does not use asyncio."""
+        import openai
+
+        return openai.OpenAI(**self._arguments())
+
+    def _arguments(self) -> dict[str, Any]:
+        base_url = self.base_url or os.environ.get("OPENAI_BASE_URL") or None
+        key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
+        if key is None:
+            raise UsageError("no key for OpenAI: set OPENAI_API_KEY, or name another server with --base-url")
+        if base_url and not base_url.startswith(("http://", "https://")):
+            raise UsageError(f"--base-url {base_url} is no http address: write it as http://HOST:PORT/v1")
+        return {"api_key": key, "base_url": base_url, "timeout": self.timeout, "max_retries": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class RunLimits:
+    """How fast a client sends, what it may cost, and when it gives up.
+
+    Attributes:
+        rpm: requests per minute; None takes what the server's headers state, or sends as fast as it answers.
+        tpm: tokens per minute; None likewise.
+        concurrency: requests in flight; None is 32, or 512 if a rate limit holds them back.
+        max_cost: US dollars that the run may cost; it stops before passing them.
+        attempts: how often a request is sent before it is given up.
+        backoff: seconds before the second attempt, doubled with each further one up to a minute, at random less.
+        patience: seconds without any answer after which a server that only answers "too many requests" is given up.
+    """
+
+    rpm: float | None = None
+    tpm: float | None = None
+    concurrency: int | None = None
+    max_cost: float | None = None
+    attempts: int = 10
+    backoff: float = 0.5
+    patience: float = 900.0
+
+
+@dataclass(slots=True)
+class AnswerCounts:
+    """Where a client's answers came from, and what they cost.
+
+    Attributes:
+        from_journal: answers that were in the journal.
+        answered: answers that the server gave.
+        retries: attempts beyond the first.
+        dollars: cost of the server's answers, by the price table.
+        usage: tokens of the server's answers.
+    """
+
+    from_journal: int = 0
+    answered: int = 0
+    retries: int = 0
+    dollars: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+
+    def add(self, usage: Usage, dollars: float) -> None:
+        """Counts one answer of the server."""
+        self.answered += 1
+        self.dollars += dollars
+        self.usage = Usage(
+            self.usage.prompt_tokens + usage.prompt_tokens,
+            self.usage.completion_tokens + usage.completion_tokens,
+        )
+
+
+class LlmClient(ABC):
+    """Answers requests to one model; `open_client` opens one.
+
+    Args:
+        model: the model that is asked.
+        endpoint: the server that is asked.
+        journal: where answers are kept; the caller closes it.
+        price: the model's price, if it is known.
+        budget: what the requests may cost.
+
+    Attributes:
+        counts: what the client has done so far.
+
+    Raises:
+        UsageError: there is no key, or a cost limit but no price.
+    """
+
+    def __init__(
+        self, model: ChatModel, endpoint: Endpoint, journal: Journal, *, price: Price | None, budget: Budget
+    ) -> None:
+        if budget.limit is not None and price is None:
+            raise UsageError(f"--max-cost needs the price of {model.name}: name a table with --prices FILE")
+        endpoint.check()
+        self.model = model
+        self.endpoint = endpoint
+        self.journal = journal
+        self.price = price or Price(0.0, 0.0)
+        self.budget = budget
+        self.counts = AnswerCounts()
+        self.estimator = TokenEstimator(model.max_tokens)
+
+    @abstractmethod
+    def complete(
+        self, requests: Iterable[tuple[Tag, Request]], follow_up: FollowUp | None = None
+    ) -> Iterator[tuple[Tag, Outcome]]:
+        """Yields the outcome of each request, in order; the same request is sent only once.
+
+        Args:
+            requests: pairs of a tag, which may be anything and is returned with the outcome, and a request.
+            follow_up: called with each answer; if it returns a request, that request's answer counts instead.
+
+        Raises:
+            LlavaMedError: the run cannot go on; all answers so far are in the journal.
+        """
+
+    def recorded(self, request: Request, follow_up: FollowUp | None) -> tuple[Request, Answer | None]:
+        """The request whose answer counts, by what is in the journal, and that answer, if it is there too."""
+        answer = self.journal.answer(request.key)
+        second = follow_up(request, answer) if answer and follow_up else None
+        return (second, self.journal.answer(second.key)) if second else (request, answer)
+
+
+def chat_model(name: str, prices: Path | None = None) -> ChatModel:
+    """A model with the sampling settings of this project: temperature 0 and seed 0, if it takes them.
+
+    Args:
+        name: the model's name on the server.
+        prices: a price table in place of the project's; it says which models are reasoning models.
+
+    Raises:
+        UsageError: the price table cannot be read.
+    """
+    known = find_prices(name, prices)
+    if known and known.reasons:
+        return ChatModel(name, temperature=None, seed=None, length_parameter="max_completion_tokens")
+    return ChatModel(name)
+
+
+def open_client(
+    back_end: str,
+    model: ChatModel,
+    journal: Journal,
+    *,
+    endpoint: Endpoint | None = None,
+    limits: RunLimits | None = None,
+    prices: Path | None = None,
+    budget: Budget | None = None,
+) -> LlmClient:
+    """The client for a back end.
+
+    Args:
+        back_end: `openai` (single requests) or `openai-batch` (the Batch API).
+        model: the model that is asked.
+        journal: where answers are kept; the caller opens and closes it.
+        endpoint: the server that is asked; OpenAI, or what `OPENAI_BASE_URL` names, by default.
+        limits: limits of the run; batches take only `max_cost` from it.
+        prices: a price table in place of the project's.
+        budget: a budget shared with other clients, in place of one of `limits.max_cost`.
+
+    Raises:
+        UsageError: there is no key, no price for a cost limit, or the price table cannot be read.
+    """
+    endpoint, limits = endpoint or Endpoint(), limits or RunLimits()
+    known = find_prices(model.name, prices)
+    budget = budget or Budget(limits.max_cost)
+    if back_end == "openai":
+        from llavamed_data.llm.chat import ChatClient  # here, as the openai package takes long to import
+
+        price = known.price if known else None
+        return ChatClient(model, endpoint, journal, limits=limits, price=price, budget=budget)
+    from llavamed_data.llm.batch import BatchClient, BatchLimits
+
+    return BatchClient(
+        model,
+        endpoint,
+        journal,
+        limits=BatchLimits(known.batch_requests, known.batch_bytes) if known else BatchLimits(),
+        price=known.batch_price if known else None,
+        budget=budget,
+    )
