@@ -1,12 +1,9 @@
-"""A server on 127.0.0.1 that speaks Chat Completions, Files and Batches, with faults on command.
+"""A server on 127.0.0.1 with OpenAI's API (Chat Completions, Files, Batches) that fails on request.
 
-By hand: `python -m tests.servers.openai --port 8001 --latency 0.3 --rpm 3000 --faults 0.3`, then
-`OPENAI_API_KEY=sk-test` and `--base-url http://127.0.0.1:8001/v1`.
+To use it from a shell, start `python -m tests.servers.openai --port 8001 --latency 0.3 --rpm 3000 --faults 0.3`, set
+`OPENAI_API_KEY=sk-test`, and pass `--base-url http://127.0.0.1:8001/v1` to a command.
 
-Answers depend on the request's content alone. Faults come in three ways: a share of all requests
-(`fault_share`, drawn from `fault_kinds` by a seeded generator), `queue` (the next requests in turn), and
-`triggers` (every request whose last message holds a string). `batch_faults` are those of whole batches in turn,
-`call_faults` those of the calls that upload, submit and look at them.
+An answer depends only on the content of its request.
 """
 
 import argparse
@@ -41,6 +38,7 @@ ERRORS = {
     "quota": (429, "You exceeded your current quota", "insufficient_quota"),
     "500": (500, "The server had an error", "server_error"),
     "503": (503, "The server is overloaded", "overloaded"),
+    "503-wait": (503, "The server is overloaded", "overloaded"),
     "content-filter-400": (400, "The response was filtered", "content_filter"),
     "too-long": (400, "This model's maximum context length is 10", "context_length_exceeded"),
     "no-images": (400, "This model does not support image input", "invalid_request_error"),
@@ -56,7 +54,28 @@ KEY = "sk-test"
 
 @dataclass
 class Settings:
-    """What the server does; may be changed while it runs."""
+    """What the server does; it may be changed while the server runs.
+
+    Attributes:
+        latency: seconds before an answer.
+        rpm, tpm: requests and tokens per minute; None sets no limit.
+        window: seconds of unused rate that are saved up.
+        filled: share of the window that is saved up at the start.
+        headers: state the limits in the headers of answers.
+        models: the models that there are.
+        fault_share: share of all requests that fail.
+        fault_kinds: the faults that these requests draw from.
+        seed: of the draw.
+        retry_after: the header that comes with the faults `429` and `503-wait`.
+        queue: faults of the next requests, in turn.
+        triggers: text → the fault of every request whose last message holds it.
+        hang: seconds that the fault `hang` takes.
+        batch_polls: how often a batch is looked at until it ends.
+        batch_requests, batch_bytes: most requests and bytes of a batch.
+        batch_faults: faults of the next batches, in turn.
+        call_faults: faults of the next calls that upload, submit or look at files and batches, in turn.
+        record: keep lists of the requests that were asked and answered.
+    """
 
     latency: float = 0.0
     rpm: float | None = None
@@ -82,7 +101,7 @@ class Settings:
 
 @dataclass
 class Reply:
-    """A response; `cut` sends that many bytes of the body and breaks the connection."""
+    """A response; with `cut`, the connection breaks after that many bytes of its body."""
 
     status: int
     body: bytes
@@ -91,13 +110,13 @@ class Reply:
 
 
 def body_key(body: dict[str, Any]) -> str:
-    """What tells requests apart in `Server.asked` and `Server.answered`."""
+    """The name of a request in `Server.asked` and `Server.answered`: equal requests have equal names."""
     text = json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Server:
-    """The state behind the sockets: what was asked, files and batches."""
+    """Requests that were asked and answered, files and batches."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -173,9 +192,9 @@ class Server:
         return next((kind for trigger, kind in self.settings.triggers.items() if trigger in text), None)
 
     async def _faulty(self, kind: str, body: dict[str, Any]) -> Reply | None:
-        """The faulty reply, or None where the fault leaves the reply to be made."""
+        """The faulty reply; None if the fault needs the reply of a sound request."""
         if kind in ERRORS:
-            after = {"retry-after": self.settings.retry_after} if kind == "429" else None
+            after = {"retry-after": self.settings.retry_after} if kind in ("429", "503-wait") else None
             return error(*ERRORS[kind], headers=after)
         if kind in ("hang", "slow"):
             await asyncio.sleep(self.settings.hang if kind == "hang" else 1.0)
@@ -184,7 +203,7 @@ class Server:
         return damaged(kind, json.dumps(completion(body, (body["model"],))).encode())
 
     def _over_limit(self, body: dict[str, Any]) -> Reply | None:
-        """Token buckets, as OpenAI describes its limits: they hold what `window` seconds bring."""
+        """Token buckets, as OpenAI describes its limits; each holds the units of `window` seconds."""
         wanted = {
             "requests": (self.settings.rpm, 1),
             "tokens": (self.settings.tpm, prompt_tokens(body) + 100),
@@ -345,7 +364,7 @@ def prompt_tokens(body: dict[str, Any]) -> int:
 
 
 def text_of(content: str | list[dict[str, Any]]) -> str:
-    """The words of a message; an image stands as the hash of its bytes, which a data URL must hold."""
+    """The text of a message, with the hash of an image's bytes in place of its data URL."""
     if isinstance(content, str):
         return content
     return "\n".join(part["text"] if part["type"] == "text" else seen(part) for part in content)
@@ -358,7 +377,7 @@ def seen(part: dict[str, Any]) -> str:
 
 
 def completion(body: dict[str, Any], models: tuple[str, ...]) -> dict[str, Any] | Reply:
-    """The answer to a body, by its content alone."""
+    """The answer to a request, which depends only on its content."""
     if body["model"] not in models:
         return error(404, f"The model `{body['model']}` does not exist", "model_not_found")
     text = answer_text(body["messages"])

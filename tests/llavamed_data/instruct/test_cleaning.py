@@ -14,7 +14,7 @@ QUESTION = "What is seen?"
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
-def test_each_rule_does_what_its_example_says(rule: CleaningRule) -> None:
+def test_each_rule_turns_its_example_into_what_it_states(rule: CleaningRule) -> None:
     side = "answer" if "answer" in rule.sides else "question"
     before = rule.example.before
     turn = (QUESTION, before) if side == "answer" else (before, "A lung.")

@@ -1,4 +1,4 @@
-"""From pairs to conversations, through everything that can go wrong."""
+"""The LLM generator turns each pair into a conversation or a drop, in spite of failures and kills."""
 
 import json
 import os
@@ -46,7 +46,9 @@ def test_an_unreadable_answer_is_asked_for_once_more_with_a_reminder(
     assert 200 < len(server.asked) < 230
 
 
-def test_what_stays_unreadable_is_dropped_with_its_text(make_client: MakeClient, server: Server) -> None:
+def test_an_answer_that_stays_unreadable_is_dropped_with_its_text(
+    make_client: MakeClient, server: Server
+) -> None:
     server.settings.triggers = {"view 5 ": "prose", "Please write the conversation again": "prose"}
     outcomes = list(make_generator(make_client()).generate(make_pairs(6)))
     dropped = outcomes[5]
@@ -57,7 +59,9 @@ def test_what_stays_unreadable_is_dropped_with_its_text(make_client: MakeClient,
     assert len(server.asked) == 7
 
 
-def test_a_conversation_left_empty_is_dropped(make_client: MakeClient, server: Server) -> None:
+def test_a_conversation_without_rounds_after_cleaning_is_dropped(
+    make_client: MakeClient, server: Server
+) -> None:
     server.settings.triggers = {"view 2 ": "apology"}
     outcomes = list(make_generator(make_client()).generate(make_pairs(3)))
     dropped = outcomes[2]
@@ -65,7 +69,7 @@ def test_a_conversation_left_empty_is_dropped(make_client: MakeClient, server: S
     assert dropped[1].reason == Reason.NO_CONVERSATION
 
 
-def test_a_request_is_whole_before_it_is_sent(make_client: MakeClient, server: Server) -> None:
+def test_requests_can_be_looked_at_before_they_are_sent(make_client: MakeClient, server: Server) -> None:
     generator = make_generator(make_client(), mentions=True)
     bodies = [dict(generator.request(pair).body) for pair in make_pairs(3)]
     assert bodies[0]["model"] == "gpt-4o"
@@ -76,7 +80,7 @@ def test_a_request_is_whole_before_it_is_sent(make_client: MakeClient, server: S
     assert server.asked == []
 
 
-def test_provenance_names_what_made_the_text(make_client: MakeClient) -> None:
+def test_a_generator_names_what_decides_its_text(make_client: MakeClient) -> None:
     generator = make_generator(make_client())
     assert generator.name == "openai"
     assert generator.model == "gpt-4o"
@@ -117,7 +121,7 @@ def on_file(folder: Path) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_faults_and_kills_lose_nothing_and_buy_nothing_twice(tmp_path: Path) -> None:
+def test_failures_and_kills_lose_no_answer_and_pay_none_twice(tmp_path: Path) -> None:
     """2,000 pairs, 30 % of requests failing, 20 kills: the set is that of an undisturbed run."""
     count, kills, chance = 2000, 20, random.Random(7)
     expected = undisturbed(tmp_path / "calm", count)

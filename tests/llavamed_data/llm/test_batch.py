@@ -98,9 +98,7 @@ def test_only_what_is_missing_is_submitted_again(
     assert len(journal) == len(server.answered)
 
 
-def test_batches_that_come_back_empty_again_and_again_stop_the_run(
-    make_batch: MakeBatch, server: Server
-) -> None:
+def test_batches_that_come_back_empty_twice_stop_the_run(make_batch: MakeBatch, server: Server) -> None:
     server.settings.batch_faults = ["failed"] * 9
     with pytest.raises(LlavaMedError, match="validation failed"):
         rows(make_batch())
@@ -122,7 +120,9 @@ def test_a_call_that_cannot_succeed_stops_the_run(make_batch: MakeBatch, server:
         rows(make_batch())
 
 
-def test_what_a_batch_cannot_answer_is_dropped_alone(make_batch: MakeBatch, server: Server) -> None:
+def test_only_the_request_that_a_batch_cannot_answer_is_dropped(
+    make_batch: MakeBatch, server: Server
+) -> None:
     server.settings.triggers = {"view 7 ": "content-filter-400", "view 9 ": "500"}
     found = rows(make_batch(BatchLimits(attempts=2, **QUICK)))
     dropped = [row for row in found if isinstance(row, tuple)]
@@ -139,7 +139,9 @@ def test_a_wrong_model_stops_the_run(make_batch: MakeBatch, server: Server) -> N
         rows(make_batch())
 
 
-def test_max_cost_submits_what_it_can_pay(make_batch: MakeBatch, server: Server, journal: Journal) -> None:
+def test_a_cost_limit_submits_only_what_it_covers(
+    make_batch: MakeBatch, server: Server, journal: Journal
+) -> None:
     generator = make_batch(price=Price(10.0, 10.0), max_cost=0.5)
     with pytest.raises(LlavaMedError, match="--max-cost"):
         rows(generator)

@@ -40,7 +40,7 @@ def test_outcomes_come_in_order_and_as_the_server_gave_them(
     assert client.counts.answered == 100
 
 
-def test_what_is_on_file_is_not_asked_again(make_client: MakeClient, server: Server) -> None:
+def test_what_is_in_the_journal_is_not_asked_again(make_client: MakeClient, server: Server) -> None:
     first = list(make_client().complete(jobs(make_client(), 50)))
     again = make_client()
     assert list(again.complete(jobs(again, 50))) == first
@@ -59,7 +59,7 @@ def test_the_same_request_twice_is_asked_once(make_client: MakeClient, server: S
 
 
 @pytest.mark.parametrize("fault", PASSING_FAULTS)
-def test_a_fault_that_passes_costs_a_retry_and_nothing_else(
+def test_a_failure_that_passes_costs_a_retry_and_nothing_else(
     fault: str, make_client: MakeClient, server: Server
 ) -> None:
     calm = make_client()
@@ -72,7 +72,7 @@ def test_a_fault_that_passes_costs_a_retry_and_nothing_else(
     assert client.counts.answered == 3
 
 
-def test_retry_after_is_obeyed_by_all(make_client: MakeClient, server: Server) -> None:
+def test_all_requests_wait_as_long_as_the_server_asks(make_client: MakeClient, server: Server) -> None:
     server.settings.queue, server.settings.retry_after = ["429"], "0.6"
     client = make_client(RunLimits(backoff=0.01, concurrency=1))
     start = time.monotonic()
@@ -81,14 +81,17 @@ def test_retry_after_is_obeyed_by_all(make_client: MakeClient, server: Server) -
     assert len(server.asked) == 4
 
 
-def test_a_server_that_wants_a_day_is_not_waited_for(make_client: MakeClient, server: Server) -> None:
-    server.settings.queue, server.settings.retry_after = ["429"], "86400"
+@pytest.mark.parametrize("fault", ["429", "503-wait"])
+def test_a_server_that_asks_to_wait_for_a_day_ends_the_run(
+    fault: str, make_client: MakeClient, server: Server
+) -> None:
+    server.settings.queue, server.settings.retry_after = [fault], "86400"
     client = make_client()
     with pytest.raises(LlavaMedError, match="86400 seconds"):
         list(client.complete(jobs(client, 3)))
 
 
-def test_a_server_that_is_only_busy_is_not_waited_for_for_ever(
+def test_a_server_that_answers_only_too_many_requests_ends_the_run(
     make_client: MakeClient, server: Server
 ) -> None:
     server.settings.queue = ["429-bare"] * 1000
@@ -105,7 +108,7 @@ def test_a_server_that_is_only_busy_is_not_waited_for_for_ever(
         ("bad-parameter", "does not support 0"),
     ],
 )
-def test_a_fault_that_stays_stops_the_run_at_once_in_one_line(
+def test_an_error_that_every_request_would_get_stops_the_run_in_one_line(
     fault: str, said: str, make_client: MakeClient, server: Server, journal: Journal
 ) -> None:
     server.settings.latency = 0.05
@@ -115,11 +118,11 @@ def test_a_fault_that_stays_stops_the_run_at_once_in_one_line(
         list(client.complete(jobs(client, 1000)))
     assert "\n" not in str(caught.value)
     assert len(server.asked) <= 41 + 8
-    # what the server was working on when it stopped is on file
+    # what the server was working on when the run stopped is in the journal
     assert len(journal) == len(server.answered) >= 33
 
 
-def test_a_wrong_key_is_told_without_showing_it(
+def test_a_wrong_key_is_reported_but_not_shown(
     make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, journal: Journal
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-and-wrong")
@@ -130,7 +133,9 @@ def test_a_wrong_key_is_told_without_showing_it(
     assert "sk-secret" not in journal.path.read_text()
 
 
-def test_no_key_is_told_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch, journal: Journal) -> None:
+def test_a_missing_key_is_reported_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, journal: Journal
+) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
     with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
         ChatClient(ChatModel("gpt-4o"), Endpoint(), journal)
@@ -159,7 +164,7 @@ def test_a_server_that_is_not_there_is_told(journal: Journal) -> None:
         ("malformed", Reason.REQUEST_FAILED),
     ],
 )
-def test_a_request_that_the_server_cannot_take_is_dropped_alone(
+def test_only_the_request_that_the_server_cannot_answer_is_dropped(
     fault: str, reason: Reason, make_client: MakeClient, server: Server
 ) -> None:
     server.settings.triggers = {"Figure 3:": fault}
@@ -171,7 +176,7 @@ def test_a_request_that_the_server_cannot_take_is_dropped_alone(
     assert len(outcomes) == 20
 
 
-def test_an_answer_cut_at_its_limit_says_so(make_client: MakeClient, server: Server) -> None:
+def test_an_answer_that_reached_its_limit_says_so(make_client: MakeClient, server: Server) -> None:
     server.settings.queue = ["length"]
     client = make_client()
     (outcome,) = dict(client.complete(jobs(client, 1))).values()
@@ -197,7 +202,7 @@ def test_max_cost_stops_before_it_is_passed(
     assert 0.5 < again.budget.spent <= 1.0
 
 
-def test_max_cost_without_a_price_is_told(make_client: MakeClient) -> None:
+def test_a_cost_limit_without_a_price_is_an_error(make_client: MakeClient) -> None:
     with pytest.raises(UsageError, match="needs the price"):
         make_client(RunLimits(max_cost=1.0))
 
@@ -212,7 +217,7 @@ def test_a_caller_who_stops_early_ends_the_run(make_client: MakeClient, server: 
     assert len(server.asked) == asked < 200
 
 
-def test_rate_limits_are_kept_and_used(make_client: MakeClient, server: Server) -> None:
+def test_rate_limits_are_neither_passed_nor_left_unused(make_client: MakeClient, server: Server) -> None:
     server.settings.rpm, server.settings.window, server.settings.latency = 3000, 1.0, 0.05
     client = make_client(RunLimits(rpm=3000))
     start = time.monotonic()
@@ -221,7 +226,7 @@ def test_rate_limits_are_kept_and_used(make_client: MakeClient, server: Server) 
     assert time.monotonic() - start > 2.7
 
 
-def test_limits_are_learned_from_the_headers(make_client: MakeClient, server: Server) -> None:
+def test_limits_are_taken_from_the_headers(make_client: MakeClient, server: Server) -> None:
     server.settings.rpm, server.settings.window = 3000, 1.0
     client = make_client()
     outcomes = list(client.complete(jobs(client, 130)))
@@ -229,7 +234,7 @@ def test_limits_are_learned_from_the_headers(make_client: MakeClient, server: Se
     assert server.statuses[429] < 40
 
 
-def test_a_fault_in_the_callers_jobs_reaches_the_caller(make_client: MakeClient) -> None:
+def test_an_error_in_the_callers_requests_reaches_the_caller(make_client: MakeClient) -> None:
     client = make_client()
 
     def faulty() -> "itertools.chain[tuple[int, Request]]":
@@ -240,7 +245,7 @@ def test_a_fault_in_the_callers_jobs_reaches_the_caller(make_client: MakeClient)
         list(client.complete(faulty()))
 
 
-def test_follow_up_is_asked_once_and_its_answer_counts(make_client: MakeClient, server: Server) -> None:
+def test_a_follow_up_is_sent_once_and_its_answer_counts(make_client: MakeClient, server: Server) -> None:
     def louder(request: Request, answer: Answer) -> Request | None:
         body = {**request.body, "messages": [*request.body["messages"], {"role": "user", "content": "Again"}]}
         return None if request.body["messages"][-1]["content"] == "Again" else Request(body)

@@ -34,11 +34,11 @@ def held(path: Path) -> dict[str, Answer]:
     return {key: answer for key, answer in found.items() if answer}
 
 
-def test_answers_come_back_as_they_went_in(tmp_path: Path) -> None:
+def test_answers_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert held(filled(tmp_path / "j.jsonl")) == ANSWERS
 
 
-def test_key_covers_the_whole_request_and_not_its_spelling() -> None:
+def test_a_key_depends_on_all_of_the_request_but_not_on_the_order_of_its_fields() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "é"}], "seed": 0}
     assert Request(body).key == Request(dict(reversed(body.items()))).key
     for changed in ({"model": "n"}, {"seed": 1}, {"temperature": 0}, {"messages": []}):
@@ -47,7 +47,7 @@ def test_key_covers_the_whole_request_and_not_its_spelling() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(cut=st.integers(min_value=0))
-def test_a_kill_at_any_byte_costs_the_torn_line_alone(
+def test_a_kill_at_any_byte_costs_only_the_unfinished_line(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:
     path = filled(tmp_path_factory.mktemp("j") / "j.jsonl")
@@ -62,7 +62,7 @@ def test_a_kill_at_any_byte_costs_the_torn_line_alone(
     assert path.read_bytes() == whole
 
 
-def test_duplicates_are_harmless_and_the_first_counts(tmp_path: Path) -> None:
+def test_of_two_answers_to_one_request_the_first_counts(tmp_path: Path) -> None:
     path = filled(tmp_path / "j.jsonl")
     key = next(iter(ANSWERS))
     with Journal(path) as journal:
@@ -70,7 +70,7 @@ def test_duplicates_are_harmless_and_the_first_counts(tmp_path: Path) -> None:
     assert held(path) == ANSWERS
 
 
-def test_damaged_line_is_counted_and_costs_its_own_request_alone(tmp_path: Path) -> None:
+def test_a_damaged_line_is_counted_and_costs_only_its_own_request(tmp_path: Path) -> None:
     path = filled(tmp_path / "j.jsonl")
     lines = path.read_bytes().splitlines(keepends=True)
     lines[1] = b"\0" * 20 + b"\n"
@@ -81,7 +81,7 @@ def test_damaged_line_is_counted_and_costs_its_own_request_alone(tmp_path: Path)
         assert len(journal) == 3
 
 
-def test_batch_notes_add_up(tmp_path: Path) -> None:
+def test_notes_on_a_batch_are_merged(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     with Journal(path) as journal:
         journal.note_batch("b1", state="intended", requests=3)
@@ -95,7 +95,7 @@ HOLD = "import sys,time; from pathlib import Path; from llavamed_data.llm import
 )
 
 
-def test_a_second_process_is_told_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_and_a_killed_one_leaves_no_lock(tmp_path: Path) -> None:
     path = filled(tmp_path / "j.jsonl")
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
@@ -108,7 +108,7 @@ def test_a_second_process_is_told_and_a_killed_one_leaves_no_lock(tmp_path: Path
     assert held(path) == ANSWERS
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be opened"):
         Journal(tmp_path / "file" / "j.jsonl")
@@ -131,7 +131,7 @@ with Journal(Path(sys.argv[1])) as journal:
 """
 
 
-def test_full_disk_keeps_what_was_answered(tmp_path: Path) -> None:
+def test_a_full_disk_keeps_all_earlier_answers(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     told = subprocess.run(
         [sys.executable, "-c", FILL, str(path)], capture_output=True, text=True, check=True
@@ -143,7 +143,7 @@ def test_full_disk_keeps_what_was_answered(tmp_path: Path) -> None:
         assert journal.damaged == 0
 
 
-def test_sixty_thousand_entries_are_offsets_in_memory(tmp_path: Path) -> None:
+def test_sixty_thousand_answers_take_less_than_15_megabytes_of_memory(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     answer = Answer("x" * 500, "m", "stop").to_json()
     with path.open("w", encoding="utf-8") as file:

@@ -28,12 +28,12 @@ def test_no_minute_holds_more_than_the_limit(delays: list[float]) -> None:
         assert bisect_right(times, time + 60) - number <= RPM
 
 
-def test_late_wake_ups_cost_next_to_nothing() -> None:
+def test_late_wake_ups_leave_almost_none_of_the_rate_unused() -> None:
     times = taken([0.0, 0.003, 0.05, 0.0, 0.02])
     assert len(times) / times[-1] * 60 > 0.97 * RPM
 
 
-def test_what_was_booked_too_much_is_given_back() -> None:
+def test_an_estimate_that_was_too_high_is_given_back() -> None:
     pace = Pace(60)
     pace.take(100.0, 10)
     assert 9 < pace.wait(100.0) < 11
