@@ -64,15 +64,11 @@ class BatchClient(LlmClient):
     server: if a run is killed in between, the next one finds it there.
 
     Args:
-        model: the model that is asked.
-        endpoint: the server that is asked.
-        journal: where answers and batches are kept; the caller closes it.
         limits: size of the batches and patience.
         price: the model's price in batches, if it is known.
         budget: what the requests may cost; no limit by default.
 
-    Raises:
-        UsageError: there is no key, or a cost limit but no price.
+    The other arguments, and what is raised, are those of `LlmClient`.
     """
 
     def __init__(
@@ -242,7 +238,8 @@ class BatchClient(LlmClient):
             elif row["custom_id"] not in self.journal:
                 dollars = self.price.of(answer.usage)
                 self.budget.spend(dollars)
-                self.counts.add(answer.usage, dollars)
+                self.counts.answered += 1
+                self.counts.dollars += dollars
                 yield row["custom_id"], answer
 
     def _count_failure(self, row: JsonObject) -> None:

@@ -36,15 +36,10 @@ class ChatClient(LlmClient):
     """Answers requests one by one, many at a time.
 
     Args:
-        model: the model that is asked.
-        endpoint: the server that is asked.
-        journal: where answers are kept; the caller closes it.
         limits: speed, cost and patience.
-        price: the model's price, if it is known.
         budget: a budget shared with other clients, in place of one of `limits.max_cost`.
 
-    Raises:
-        UsageError: there is no key, or a cost limit but no price.
+    The other arguments, and what is raised, are those of `LlmClient`.
     """
 
     def __init__(
@@ -323,7 +318,8 @@ class _Sender:
             self.last_success = self.loop.time()
             counted = bool(answer.usage.prompt_tokens)
             used = answer.usage if counted else bound
-            client.counts.add(answer.usage, client.price.of(used))
+            client.counts.answered += 1
+            client.counts.dollars += client.price.of(used)
             client.estimator.learn(request, answer.usage)
             if counted:
                 self.rate.adjust_tokens(expected, answer.usage.total_tokens)

@@ -8,12 +8,12 @@ same order, write every answer to the journal before they return it, and never s
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llavamed_data.errors import UsageError
-from llavamed_data.llm.answer import Answer, Outcome, Usage
+from llavamed_data.llm.answer import Answer, Outcome
 from llavamed_data.llm.costs import Budget, Price, find_prices
 from llavamed_data.llm.journal import Journal
 from llavamed_data.llm.request import ChatModel, Request
@@ -106,23 +106,12 @@ class AnswerCounts:
         answered: answers that the server gave.
         retries: attempts beyond the first.
         dollars: cost of the server's answers, by the price table.
-        usage: tokens of the server's answers.
     """
 
     from_journal: int = 0
     answered: int = 0
     retries: int = 0
     dollars: float = 0.0
-    usage: Usage = field(default_factory=Usage)
-
-    def add(self, usage: Usage, dollars: float) -> None:
-        """Counts one answer of the server."""
-        self.answered += 1
-        self.dollars += dollars
-        self.usage = Usage(
-            self.usage.prompt_tokens + usage.prompt_tokens,
-            self.usage.completion_tokens + usage.completion_tokens,
-        )
 
 
 class LlmClient(ABC):
