@@ -16,7 +16,7 @@ from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.messages import rounds_of, turns_of
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.llm.prices import encoding
+from llavamed_data.llm.tokens import load_encoding
 from llavamed_data.recipes import DOMAINS
 from llavamed_data.stats.verb_noun import VerbNoun, count_verb_nouns, first_sentence, load_parser
 
@@ -259,7 +259,7 @@ def spread(lengths: Mapping[int, int], digits: int) -> list[float]:
 
 def _tokeniser() -> tiktoken.Encoding | None:
     try:
-        return encoding(ENCODING)
+        return load_encoding(ENCODING)
     except LlavaMedError:
         return None
 

@@ -16,6 +16,7 @@ from tests.conftest import CHECKOUT
 ROOT = CHECKOUT
 
 PACKAGE_DATA = {
+    "llavamed_data/instruct/__init__.pyi",
     "llavamed_data/recipes/60k-im.yaml",
     "llavamed_data/dataset/schemas/instruct.json",
     "llavamed_data/figures/domains.yaml",
