@@ -76,7 +76,7 @@ def judge(
         reference=reference,
         both_orders=not one_order,
         partial=partial,
-        variant=parse_variant(variant).stated() if variant else {},
+        variant=parse_variant(variant).to_dict() if variant else {},
         work=work,
         limits=RunLimits(rpm=rpm, tpm=tpm, max_cost=max_cost),
         timeout=timeout,

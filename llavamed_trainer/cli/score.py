@@ -65,7 +65,7 @@ def score(
     if variant:
         from llavamed_trainer.evaluation.tables import parse_variant
 
-        trained = parse_variant(variant).stated()
+        trained = parse_variant(variant).to_dict()
     how = Resampling(draws=draws, seed=seed, by_image=by_image)
     chosen: dict[str, Any] = {"split": split, "language": language, "partial": partial, "resampling": how}
     scored = score_predictions(predictions, benchmark, **chosen)

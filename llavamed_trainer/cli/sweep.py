@@ -1,45 +1,51 @@
-"""`sweep`: the paper's grid of runs."""
+"""`sweep`: the paper's grid of training runs."""
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
 from llavamed_data.console.options import EngineName, RayAddress, Slurm
 
 if TYPE_CHECKING:
-    from llavamed_trainer.evaluation.sweep import Run
+    from llavamed_trainer.evaluation.sweep import SweepRun
 
 
 def sweep(
     grid: Annotated[
         str,
-        typer.Option(help="A grid's YAML, or a packaged one: table4 | table9 | table10.", show_default=False),
+        typer.Option(
+            help="YAML file of a grid, or a packaged one: table4 | table9 | table10.", show_default=False
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option(help="Folder of the runs.", show_default="runs/NAME of the grid")
+        Path | None, typer.Option(help="Folder of the runs.", show_default="runs/NAME-OF-GRID")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan as a tree and run nothing.")
+        bool, typer.Option("--dry-run", help="Show the runs as a tree and run nothing.")
     ] = False,
     launcher: Annotated[
         str,
-        typer.Option(help='Of training: "accelerate launch --config_file fsdp.yaml".', show_default="python"),
+        typer.Option(
+            help='Command that starts training, such as "accelerate launch --config_file fsdp.yaml".',
+            show_default="python",
+        ),
     ] = "",
     engine: Annotated[
-        EngineName, typer.Option(help="What runs them: here one after another, or one job each.")
+        EngineName,
+        typer.Option(help="Where to run: on this machine one after another, or as one job each."),
     ] = EngineName.LOCAL,
     slurm: Slurm = None,
     ray_address: RayAddress = None,
-    gpus: Annotated[int, typer.Option(min=0, help="With --engine ray: GPUs that each run takes.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="The plan or the outcome as JSON.")] = False,
+    gpus: Annotated[int, typer.Option(min=0, help="With --engine ray: GPUs for each run.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan or the outcome as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No tree and no summary.")] = False,
 ) -> None:
-    """Train and score a grid; what its rows have in common is trained once.
+    """Train and score a grid of configurations; what they have in common is trained once.
 
-    Run again after a failure or a kill, only the rest is run. Then: tables OUTPUT.
+    After a failure or a kill, rerun the same command: only the rest is run. Then: tables OUTPUT.
 
     Example: python -m llavamed_trainer sweep --grid table4.yaml --dry-run
     """
@@ -69,11 +75,11 @@ def sweep(
     reasons: dict[str, str] = {}
     if not dry_run:
 
-        def told(run: "Run", state: str, _: str) -> None:
+        def show_state(run: "SweepRun", state: str, _: str) -> None:
             if not (as_json or quiet):
                 typer.echo(f"{state}: {run.name}", err=True)
 
-        report = run_plan(plan, chosen, told)
+        report = run_plan(plan, chosen, show_state)
         states, reasons = dict(report.states), dict(report.reasons)
         if not (as_json or quiet):
             show_end(report, console)
@@ -98,6 +104,6 @@ def sweep(
         sys.stdout.write("\n")
     if reasons:
         raise LlavaMedError(
-            f"{len(reasons)} of {len(plan.runs)} runs failed: {', '.join(reasons)}; fix the cause and rerun the same "
+            f"{len(reasons)} of {len(plan.runs)} runs failed: {', '.join(reasons)}; fix this and rerun the same "
             "command, finished runs are kept"
         )

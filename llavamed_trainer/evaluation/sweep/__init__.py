@@ -1,16 +1,16 @@
-"""The paper's grid of runs: planned with shared beginnings, run so that nothing is trained twice."""
+"""The paper's grid of training runs: planned so that no run is trained twice, and run with any engine."""
 
-from llavamed_trainer.evaluation.sweep.grid import GRIDS, Base, Grid, load_grid
-from llavamed_trainer.evaluation.sweep.plan import Plan, Run, make_plan
+from llavamed_trainer.evaluation.sweep.grid import GRIDS, BaseCheckpoint, Grid, load_grid
+from llavamed_trainer.evaluation.sweep.plan import SweepPlan, SweepRun, make_plan
 from llavamed_trainer.evaluation.sweep.sweep import SweepReport, run_plan, states_of
 
 __all__ = [
     "GRIDS",
-    "Base",
+    "BaseCheckpoint",
     "Grid",
-    "Plan",
-    "Run",
+    "SweepPlan",
     "SweepReport",
+    "SweepRun",
     "load_grid",
     "make_plan",
     "run_plan",

@@ -1,4 +1,4 @@
-"""What is to be trained and scored, read from a grid's YAML."""
+"""The YAML file of a grid, which states what is to be trained and scored."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,12 +9,13 @@ from typing import Any
 
 import yaml
 
-from llavamed_data.errors import UsageError
-from llavamed_trainer.evaluation.tables.paper_tables import BENCHMARKS, NUMBERS, paper_table
+from llavamed_data.errors import UsageError, one_line
+from llavamed_data.recipes import BENCHMARKS
+from llavamed_trainer.evaluation.tables.paper_tables import NUMBERS, paper_table
 from llavamed_trainer.evaluation.tables.variant import Variant, make_variant
 
 GRIDS = ("table4", "table9", "table10")
-"""Packaged grids."""
+"""Names of the packaged grids."""
 
 STAGES = ("stage1", "stage2", "finetune")
 
@@ -24,8 +25,8 @@ _KEYS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
-    """What a model starts from: one of a checkpoint, or flags of `assemble` that make it."""
+class BaseCheckpoint:
+    """What a model starts from: a checkpoint, or flags of `assemble` that make one."""
 
     checkpoint: str | None = None
     assemble: Mapping[str, str] = field(default_factory=dict)
@@ -33,14 +34,14 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Configurations to train, and how.
+    """The configurations to train and score, and how.
 
     Attributes:
-        name: of the grid.
-        variants: configurations, each once, in the order stated.
-        benchmarks: what each is fine-tuned and scored on.
-        bases: `(vision, language_model, init)` → what it starts from.
-        datasets: `alignment`, an instruct set or a benchmark → dataset in place of the recipe's.
+        name: name of the grid.
+        variants: the configurations, each once, in the order in which they are stated.
+        benchmarks: benchmarks that each is fine-tuned and scored on.
+        bases: `(vision, language_model, init)` → what a model starts from.
+        datasets: `alignment`, an instruct set or a benchmark → the dataset to use instead of the recipe's.
         settings: stage, or `all` → flags of `train`.
         predict: flags of `predict`.
     """
@@ -48,17 +49,17 @@ class Grid:
     name: str
     variants: tuple[Variant, ...]
     benchmarks: tuple[str, ...]
-    bases: Mapping[tuple[str, str, str], Base]
+    bases: Mapping[tuple[str, str, str], BaseCheckpoint]
     datasets: Mapping[str, str]
     settings: Mapping[str, Mapping[str, Any]]
     predict: Mapping[str, Any]
 
 
 def load_grid(name: str) -> Grid:
-    """The grid of a file, or a packaged one: `table4`, `table9`, `table10`, with or without `.yaml`.
+    """Reads a grid from a file, or a packaged one: `table4`, `table9`, `table10`, with or without `.yaml`.
 
         tables: ["4a"]                        # the configurations of the paper's tables
-        grid:                                 # and products of values
+        grid:                                 # and all combinations of values
           - {instruct: [60k, 60k-im], stage1: [0, 1], stage2: 3, ft: [0, 9]}
         benchmarks: [vqa-rad]
         seeds: [1, 2, 3]                      # each configuration once a seed, Stage 1 once for all
@@ -66,7 +67,7 @@ def load_grid(name: str) -> Grid:
         settings: {all: {per_device_train_batch_size: 4}, stage1: {max_rows: 1000}}
 
     Raises:
-        UsageError: no such file, a key or value that is not known, a configuration without a base.
+        UsageError: there is no such file, a key or value is unknown, or a configuration has no base.
     """
     stated, where = _read(name)
     if unknown := sorted(stated.keys() - _KEYS):
@@ -107,13 +108,15 @@ def _read(name: str) -> tuple[dict[str, Any], str]:
         where = f"{path.name.removesuffix('.yaml')}.yaml"
         text = files(__package__).joinpath("grids", where).read_text(encoding="utf-8")
     else:
-        raise UsageError(f"there is no file {name}; packaged grids go by name: {', '.join(GRIDS)}")
+        raise UsageError(
+            f"there is no file {name}: name a file, or one of the packaged grids: {', '.join(GRIDS)}"
+        )
     try:
         stated = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"{where} cannot be read: {' '.join(str(error).split())}") from error
+        raise UsageError(f"{where} cannot be read: {one_line(error)}") from error
     if not isinstance(stated, dict):
-        raise UsageError(f"{where} must be a table with tables or grid, benchmarks and bases")
+        raise UsageError(f"{where} must be a mapping with tables or grid, benchmarks and bases")
     return stated, where
 
 
@@ -127,7 +130,7 @@ def _of_products(blocks: Iterable[Mapping[str, Any]], where: str) -> Iterator[Va
     for block in blocks:
         if not isinstance(block, dict):
             raise UsageError(
-                f"{where}: a block of grid must be a table such as {{instruct: [10k, 60k], ft: 3}}"
+                f"{where}: a block of grid must be a mapping such as {{instruct: [10k, 60k], ft: 3}}"
             )
         values = [_listed(value) for value in block.values()]
         for chosen in itertools.product(*values):
@@ -158,17 +161,19 @@ def _base_key(key: str, where: str) -> tuple[str, str, str]:
     return named.vision, named.language_model, named.init
 
 
-def _base(value: Any, key: str, where: str) -> Base:
+def _base(value: Any, key: str, where: str) -> BaseCheckpoint:
     if not isinstance(value, dict) or len(value.keys() & {"checkpoint", "assemble"}) != 1 or len(value) != 1:
         raise UsageError(f"{where}: the base {key!r} needs a checkpoint, or flags to assemble it")
     if "checkpoint" in value:
-        return Base(checkpoint=str(value["checkpoint"]))
-    return Base(assemble={str(flag): str(said) for flag, said in value["assemble"].items()})
+        return BaseCheckpoint(checkpoint=str(value["checkpoint"]))
+    return BaseCheckpoint(assemble={str(flag): str(setting) for flag, setting in value["assemble"].items()})
 
 
 def _settings(stated: Mapping[str, Any], where: str) -> dict[str, Mapping[str, Any]]:
     known = ("all", *STAGES)
     for stage, flags in stated.items():
         if stage not in known or not isinstance(flags, dict):
-            raise UsageError(f"{where}: settings go under {', '.join(known)}, each a table of flags of train")
+            raise UsageError(
+                f"{where}: settings go under {', '.join(known)}, each a mapping of flags of train"
+            )
     return dict(stated)

@@ -1,40 +1,42 @@
-"""From a grid to runs: each trained once, however many rows of a table start from it."""
+"""Turns a grid into runs; a run that several rows of a table start from is planned once."""
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from llavamed_trainer.evaluation.sweep.grid import Grid
 from llavamed_trainer.evaluation.tables.variant import Variant
 
-Kind: TypeAlias = Literal["assemble", "stage1", "stage2", "finetune", "evaluate"]
+RunKind: TypeAlias = Literal["assemble", "stage1", "stage2", "finetune", "evaluate"]
+
+RunState: TypeAlias = Literal["waiting", "running", "done", "failed"]
 
 PYTHON = "{python}"
-"""Stands for the interpreter of whoever runs a command."""
+"""Stands for the Python interpreter of the machine that runs a command."""
 
 _STAGE1 = {"projector": "stage1", "full": "stage1-full", "full-no-instruction": "stage1-no-instruction"}
 MODEL, PREDICTIONS, SCORES = "model", "predictions.jsonl", "predictions.scores.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One thing to do, which is done or not.
+class SweepRun:
+    """One run of a sweep: a model is assembled, trained for one stage, or scored on one benchmark.
 
     Attributes:
-        name: its folder below that of the sweep: the way from the base to it.
-        kind: of run.
-        label: in the tree.
-        commands: one after the other; `PYTHON` stands for the interpreter.
-        needs: the run that must be done before, if any.
-        facts: for the record: recipe, epochs and model of a training run.
+        name: the run's folder below that of the sweep; it names all runs from the base to this one.
+        kind: what the run does.
+        label: text in the tree.
+        commands: the commands, run one after another; `PYTHON` stands for the interpreter.
+        needs: name of the run that must be done before, if any.
+        facts: for the record of a training run: recipe, epochs and model.
     """
 
     name: str
-    kind: Kind
+    kind: RunKind
     label: str
     commands: tuple[tuple[str, ...], ...]
     needs: str | None
@@ -42,77 +44,80 @@ class Run:
 
     @property
     def fingerprint(self) -> str:
-        """Changes where a command does."""
+        """A hash of the commands."""
         return hashlib.sha256(json.dumps(self.commands).encode()).hexdigest()[:16]
 
 
+RunCallback: TypeAlias = Callable[[SweepRun, RunState, str], None]
+"""Called with a run, its new state, and the reason if it failed (else empty)."""
+
+
 @dataclass(frozen=True)
-class Plan:
-    """All runs of a sweep, each after what it needs.
+class SweepPlan:
+    """All runs of a sweep, each listed after the one that it needs.
 
     Attributes:
-        name: of the grid.
-        folder: of the sweep.
+        name: name of the grid.
+        folder: folder of the sweep.
         runs: name → run.
-        unshared: how many runs there would be if each row of the grid trained its own from the start.
+        unshared: number of runs if each row of the grid trained its own from the start.
     """
 
     name: str
     folder: Path
-    runs: Mapping[str, Run]
+    runs: Mapping[str, SweepRun]
     unshared: int
 
     @cached_property
-    def counts(self) -> dict[str, int]:
-        """Kind → how many runs, in the order of the curriculum."""
-        counts = dict[str, int]()
-        for kind in ("assemble", "stage1", "stage2", "finetune", "evaluate"):
-            if number := sum(run.kind == kind for run in self.runs.values()):
-                counts[kind] = number
-        return counts
+    def counts(self) -> dict[RunKind, int]:
+        """RunKind → number of runs, in the order of the curriculum."""
+        kinds = [run.kind for run in self.runs.values()]
+        return {kind: kinds.count(kind) for kind in get_args(RunKind) if kind in kinds}
 
-    def after(self, name: str | None) -> list[Run]:
-        """The runs that need this one; those that need none where `name` is None."""
+    def after(self, name: str | None) -> list[SweepRun]:
+        """The runs that need this one; those that need none if `name` is None."""
         return [run for run in self.runs.values() if run.needs == name]
 
 
-def make_plan(grid: Grid, folder: Path, launcher: Sequence[str] = ()) -> Plan:
-    """The runs of a grid.
+def make_plan(grid: Grid, folder: Path, launcher: Sequence[str] = ()) -> SweepPlan:
+    """Plans the runs of a grid.
 
-    Two rows share a run where everything up to it is the same: base, recipe, data, epochs, seed. One epoch and
-    three of a stage share nothing, for the learning rate falls over the length of a run: after one epoch of three
-    the model is not that of one epoch. All seeds start from one Stage 1, as section C.2 does.
+    Two rows share a run if everything up to it is the same: base, recipe, data, epochs, seed. One epoch and three of
+    a stage share nothing, because the learning rate falls over the length of a run: after one epoch of three the
+    model is not that of one epoch. All seeds start from one Stage 1, as in section C.2.
 
     Args:
         grid: what to train.
-        folder: where the runs' folders go.
-        launcher: of training in place of python, such as `accelerate launch --config_file fsdp.yaml`.
+        folder: folder of the sweep.
+        launcher: command that starts training instead of python, such as `accelerate launch --config_file fsdp.yaml`.
     """
     planner = _Planner(grid, folder, tuple(launcher) or (PYTHON,))
     for variant in grid.variants:
         planner.add(variant)
     ordered = sorted(planner.runs.values(), key=lambda run: run.name.count("/"))
-    return Plan(grid.name, folder, {run.name: run for run in ordered}, planner.unshared)
+    return SweepPlan(grid.name, folder, {run.name: run for run in ordered}, planner.unshared)
 
 
 class _Planner:
+    """Collects the runs of a grid, row by row."""
+
     def __init__(self, grid: Grid, folder: Path, launcher: tuple[str, ...]) -> None:
         self.grid, self.folder, self.launcher = grid, folder, launcher
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, SweepRun] = {}
         self.unshared = 0
         self._first_seed = grid.variants[0].seed
 
     def add(self, variant: Variant) -> None:
-        """A row of a table: the way to it, and its scores on each benchmark."""
-        shared = list(self._stages(variant))
+        """Adds a row: the runs that train its model, and those that score it on each benchmark."""
+        stages = list(self._stages(variant))
         for benchmark in self.grid.benchmarks:
-            way = [*shared]
+            runs = [*stages]
             if variant.ft:
-                way.append(self._finetune(way[-1] if way else None, variant, benchmark))
-            self._evaluate(way[-1] if way else None, variant, benchmark)
-            self.unshared += len(way) + 1
+                runs.append(self._finetune(runs[-1] if runs else None, variant, benchmark))
+            self._evaluate(runs[-1] if runs else None, variant, benchmark)
+            self.unshared += len(runs) + 1
 
-    def _stages(self, variant: Variant) -> Iterator[Run]:
+    def _stages(self, variant: Variant) -> Iterator[SweepRun]:
         before = self._assembled(variant)
         if before:
             yield before
@@ -129,19 +134,21 @@ class _Planner:
             )
             yield before
 
-    def _finetune(self, before: Run | None, variant: Variant, benchmark: str) -> Run:
+    def _finetune(self, before: SweepRun | None, variant: Variant, benchmark: str) -> SweepRun:
         return self._train(
             "finetune", f"finetune-{benchmark}", benchmark, variant.ft, before, variant, variant.seed
         )
 
-    def _assembled(self, variant: Variant) -> Run | None:
+    def _assembled(self, variant: Variant) -> SweepRun | None:
         base = self.grid.bases[variant.vision, variant.language_model, variant.init]
         if base.checkpoint:
             return None
         name = _base_name(variant)
         output = str(self.folder / name / MODEL)
         command = (PYTHON, "-m", "llavamed_trainer", "assemble", output, *_flags(base.assemble, "-"))
-        return self._put(Run(name, "assemble", f"{name.replace('-', ' ')}, assembled", (command,), None))
+        return self._add_run(
+            SweepRun(name, "assemble", f"{name.replace('-', ' ')}, assembled", (command,), None)
+        )
 
     def _train(
         self,
@@ -149,10 +156,10 @@ class _Planner:
         recipe: str,
         data: str,
         epochs: int,
-        before: Run | None,
+        before: SweepRun | None,
         variant: Variant,
         seed: int,
-    ) -> Run:
+    ) -> SweepRun:
         seeded = f"-seed{seed}" if seed != self._first_seed else ""
         name = f"{before.name if before else _base_name(variant)}/{recipe}-{epochs}ep{seeded}"
         settings: dict[str, Any] = {
@@ -174,33 +181,33 @@ class _Planner:
             "language_model": variant.language_model,
             "vision": variant.vision,
         }
-        return self._put(Run(name, stage, label, (command,), needs, facts))
+        return self._add_run(SweepRun(name, stage, label, (command,), needs, facts))
 
-    def _evaluate(self, before: Run | None, variant: Variant, benchmark: str) -> None:
+    def _evaluate(self, before: SweepRun | None, variant: Variant, benchmark: str) -> None:
         name = f"{before.name if before else _base_name(variant)}/eval-{benchmark}"
         answers = self.folder / name / PREDICTIONS
-        what = self.grid.datasets.get(benchmark, benchmark)
+        dataset = self.grid.datasets.get(benchmark, benchmark)
         predict = {
             "model": self._model(before, variant),
-            "benchmark": what,
+            "benchmark": dataset,
             "out": answers,
-            "prompt": "options",  # as the authors asked: without it the paper's closed accuracy is not met
+            "prompt": "options",  # as the authors asked; plain prompts do not give the paper's closed accuracy
             **self.grid.predict,
         }
-        stated = ",".join(f"{key}={value}" for key, value in variant.stated().items())
-        score = {"benchmark": what, "variant": stated, "output": self.folder / name / SCORES}
+        trained = ",".join(f"{key}={value}" for key, value in variant.to_dict().items())
+        score = {"benchmark": dataset, "variant": trained, "output": self.folder / name / SCORES}
         commands = (
             (PYTHON, "-m", "llavamed_trainer", "predict", *_flags(predict, "-")),
             (PYTHON, "-m", "llavamed_trainer", "score", str(answers), *_flags(score)),
         )
-        self._put(Run(name, "evaluate", benchmark, commands, before.name if before else None))
+        self._add_run(SweepRun(name, "evaluate", benchmark, commands, before.name if before else None))
 
-    def _model(self, before: Run | None, variant: Variant) -> str:
+    def _model(self, before: SweepRun | None, variant: Variant) -> str:
         if before:
             return str(self.folder / before.name / MODEL)
         return self.grid.bases[variant.vision, variant.language_model, variant.init].checkpoint or ""
 
-    def _put(self, run: Run) -> Run:
+    def _add_run(self, run: SweepRun) -> SweepRun:
         return self.runs.setdefault(run.name, run)
 
 
@@ -209,7 +216,7 @@ def _base_name(variant: Variant) -> str:
 
 
 def _flags(settings: Mapping[str, Any], joint: str = "_") -> list[str]:
-    """Settings as a command takes them: `train` joins words as TRL does, the other commands by hyphens."""
+    """Settings as flags of a command: `train` joins words with underscores, as TRL does, the others with hyphens."""
     flags = list[str]()
     for name, value in settings.items():
         flags.append(f"--{name.replace('_', joint).replace('-', joint)}")

@@ -1,4 +1,4 @@
-"""Scores for a model card: its results table and its `model-index`."""
+"""Scores for a model card: its table of results, and its `model-index` metadata."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,28 +12,32 @@ if TYPE_CHECKING:
     from hub_cards import Result
 
 CARD_METRICS = ("open_recall", "open_f1", "closed_accuracy", "open_multiset_recall", "closed_word_accuracy")
-"""What a card states of each benchmark."""
+"""The metrics that a card states of each benchmark."""
 
 
 def card_results(results: Results, model: str | None = None) -> "list[Result]":
-    """Complete scores as a card takes them.
+    """The scores of one model in the form that cards take; partial scores are left out.
 
     Args:
-        results: of a folder.
-        model: as the predictions name it; needed where the folder holds several.
+        results: the results in a folder.
+        model: name of the model in the files of answers; needed if the results are of several.
 
     Raises:
-        UsageError: there are no complete scores, none of that model, or several models and none named.
+        UsageError: there are no complete scores of the model, or scores of several models and none is named.
     """
     from hub_cards import Result
 
-    whole = [each for each in results.scored if not each.scores["partial"]]
-    models = sorted({each.scores["model"] for each in whole})
+    complete = [each for each in results.scored if not each.scores["partial"]]
+    models = sorted({each.scores["model"] for each in complete})
     if model is None and len(models) > 1:
-        raise UsageError(f"the results are of {len(models)} models: name one, such as --model {models[0]}")
-    chosen = [each for each in whole if model in (None, each.scores["model"])]
+        raise UsageError(
+            f"the results are of {len(models)} models: name one with --model, such as {models[0]}"
+        )
+    chosen = [each for each in complete if model in (None, each.scores["model"])]
     if not chosen:
-        raise UsageError(f"there are no complete scores of {model or 'any model'} among the results")
+        raise UsageError(
+            f"there are no complete scores of {model or 'any model'} among the results: score all of its answers first"
+        )
     return [
         Result(
             benchmark=each.scores["benchmark"],
@@ -49,7 +53,7 @@ def card_results(results: Results, model: str | None = None) -> "list[Result]":
 
 
 def update_card(path: Path, results: "Sequence[Result]") -> None:
-    """Puts scores into a model card's metadata as `model-index`, in place of what stood there.
+    """Puts scores into a model card's metadata as `model-index`; they replace those that stood there.
 
     Raises:
         UsageError: there is no such card.
@@ -73,5 +77,5 @@ def update_card(path: Path, results: "Sequence[Result]") -> None:
         )
         for each in results
     ]
-    with atomic_path(path) as aside:
-        card.save(aside)
+    with atomic_path(path) as temporary:
+        card.save(temporary)

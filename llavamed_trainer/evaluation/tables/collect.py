@@ -1,7 +1,5 @@
-"""The results in a folder: scores, judgements and hours of runs, each by what was trained."""
+"""The results in a folder: scores, judgements and hours of training runs, each by what was trained."""
 
-import json
-import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,28 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.evaluation.scoring.results import KIND as SCORES
-from llavamed_trainer.evaluation.tables.paper_tables import BENCHMARKS, Run
+from llavamed_data.recipes import BENCHMARKS
+from llavamed_trainer.evaluation.results import damaged, find_results
+from llavamed_trainer.evaluation.tables.paper_tables import TrainingRun
 from llavamed_trainer.evaluation.tables.variant import Variant, make_variant
-
-RUN = "llavamed-run"
-"""Kind of the record that `sweep` leaves of a training run: recipe, epochs, hours."""
-
-JUDGED = "llavamed-judgement"
-"""Kind of the results that `judge` writes."""
-
-_HEAD = 64
-_OURS = re.compile(rb'\s*\{\s*"kind": "llavamed-')
-"""How every results file of ours begins."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """One file's scores in one prompt form.
+class ScoredAnswers:
+    """The scores of one file of answers in one prompt form.
 
     Attributes:
-        path: of the results file.
-        variant: what was trained; None where the file does not say.
+        path: the results file.
+        variant: what was trained; None if the file does not say.
         scores: as `scores_to_dict` gives them.
     """
 
@@ -40,7 +29,7 @@ class Scored:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether the paper's tables have a place for it: a variant, on the test split of a benchmark."""
+        """Whether the paper's tables have a place for it: its variant is known, on the test split of a benchmark."""
         return (
             self.variant is not None
             and self.scores["benchmark"] in BENCHMARKS
@@ -48,21 +37,21 @@ class Scored:
         )
 
     def metrics(self, language: str = "en") -> Mapping[str, Any]:
-        """Metric → estimate over the questions of one language; empty where there are none."""
+        """Metric → estimate over the questions in one language; empty if there are none."""
         if self.scores["languages"] == [language]:
             return dict(self.scores["metrics"])
         return dict(self.scores["groups"].get("language", {}).get(language, {}))
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """A judge's relative scores, the reference read first, as in the paper.
+class JudgedAnswers:
+    """A judge's relative scores with the reference answer first, as in the paper.
 
     Attributes:
-        path: of the results file.
-        variant: what was trained; None where the file does not say.
-        relative: question type, domain or `overall` → percent of the reference's.
-        judged, asked: questions.
+        path: the results file.
+        variant: what was trained; None if the file does not say.
+        relative: question type, domain or `overall` → percent of the reference's score.
+        judged, asked: number of questions that have a verdict, and of all.
     """
 
     path: Path
@@ -74,36 +63,34 @@ class Judged:
 
 @dataclass(slots=True)
 class Results:
-    """Everything found in a folder.
+    """All results in a folder.
 
     Attributes:
-        scored, judged: results.
-        hours: run → hours of each time it was trained.
+        scored, judged: the results of `score` and `judge`.
+        hours: training run → hours of each time that it was trained.
     """
 
-    scored: list[Scored] = field(default_factory=list)
-    judged: list[Judged] = field(default_factory=list)
-    hours: dict[Run, list[float]] = field(default_factory=dict)
+    scored: list[ScoredAnswers] = field(default_factory=list)
+    judged: list[JudgedAnswers] = field(default_factory=list)
+    hours: dict[TrainingRun, list[float]] = field(default_factory=dict)
 
-    def hours_of(self, run: Run) -> float | None:
-        """Mean hours of a run."""
+    def mean_hours(self, run: TrainingRun) -> float | None:
+        """Mean hours of a training run; None if it was not trained."""
         return statistics.fmean(self.hours[run]) if run in self.hours else None
 
-    def of(self, variant: Variant, benchmark: str, language: str = "en") -> list[Scored]:
-        """Results of a configuration on a benchmark, one a seed; closed questions with options where both are."""
-        wanted = variant.unseeded()
-        found = dict[int, Scored]()
+    def scored_with(self, variant: Variant, benchmark: str) -> list[ScoredAnswers]:
+        """Scores of a configuration on a benchmark, one for each seed; with options if there are both prompt forms."""
+        found = dict[int, ScoredAnswers]()
         for each in self.scored:
             if (
                 each.is_comparable
                 and each.variant is not None
-                and each.variant.unseeded() == wanted
+                and each.variant.unseeded() == variant.unseeded()
                 and each.scores["benchmark"] == benchmark
-                and each.metrics(language)
+                and each.metrics()
+                and (each.variant.seed not in found or each.scores["prompt_form"] == "options")
             ):
-                held = found.get(each.variant.seed)
-                if held is None or each.scores["prompt_form"] == "options":
-                    found[each.variant.seed] = each
+                found[each.variant.seed] = each
         return [found[seed] for seed in sorted(found)]
 
 
@@ -112,68 +99,59 @@ def collect(folder: Path) -> Results:
 
     Raises:
         UsageError: there is no such folder.
-        LlavaMedError: a results file is damaged, or two state the same thing.
+        LlavaMedError: a results file is damaged, or two state the same result.
     """
     if not folder.is_dir():
-        raise UsageError(f"there is no folder {folder}: name the one with the results files of `score`")
+        raise UsageError(f"there is no folder {folder}: name the one with the results files of score")
     results = Results()
     seen = dict[object, Path]()
-    for path, stated in _files(folder):
+    for path, stated in find_results(folder):
         try:
-            for key in _take[stated["kind"]](results, path, stated):
-                if (earlier := seen.setdefault(key, path)) != path:
-                    raise LlavaMedError(f"{path} and {earlier} state the same result: remove one of them")
+            if add := _ADD.get(stated["kind"]):
+                for key in add(results, path, stated):
+                    if (earlier := seen.setdefault(key, path)) != path:
+                        raise LlavaMedError(f"{path} and {earlier} state the same result: remove one of them")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise LlavaMedError(
-                f"{path} is a damaged results file ({type(error).__name__}: {error}): score again"
-            ) from error
+            raise damaged(path, error) from error
     return results
 
 
-def _files(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    for path in sorted(folder.rglob("*.json")):
-        with path.open("rb") as file:
-            if not _OURS.match(file.read(_HEAD)):
-                continue  # a model's configuration, a tokenizer of many megabytes
-        try:
-            stated = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise LlavaMedError(f"{path} is a damaged results file ({error}): score again") from error
-        if stated["kind"] in _take:
-            yield path, stated
-
-
-def _take_scores(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
+def _add_scores(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
     variant = make_variant(stated["variant"]) if stated["variant"] else None
     for scores in stated["scores"]:
-        results.scored.append(Scored(path, variant, scores))
-        who = variant or scores["model"]
+        results.scored.append(ScoredAnswers(path, variant, scores))
         names = ("benchmark", "split", "prompt_form")
-        yield ("scores", who, *(scores[name] for name in names), tuple(scores["languages"]))
+        yield (
+            "scores",
+            variant or scores["model"],
+            *(scores[name] for name in names),
+            tuple(scores["languages"]),
+        )
 
 
-def _take_judged(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
+def _add_judgement(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
     variant = make_variant(stated["variant"]) if stated.get("variant") else None
     relative = {
-        group: float(said["reference_first"])
-        for group, said in stated["relative"].items()
-        if said["reference_first"] is not None
+        group: float(scores["reference_first"])
+        for group, scores in stated["relative"].items()
+        if scores["reference_first"] is not None
     }
-    results.judged.append(Judged(path, variant, relative, stated["judged"], stated["asked"]))
-    yield ("judged", variant or stated["candidate"], stated["judge"])
+    results.judged.append(JudgedAnswers(path, variant, relative, stated["judged"], stated["asked"]))
+    yield ("judgement", variant or stated["candidate"], stated["judge"])
 
 
-def _take_run(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
+def _add_run(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
     model = stated.get("language_model", "7b"), stated.get("vision", "clip")
-    # the tables' hours are of one model; a run that was taken up again does not know what came before
+    # the tables' hours are of one model; a run that was resumed does not know what came before
     if stated["hours"] is not None and model == ("7b", "clip"):
-        run = Run(str(stated["recipe"]), int(stated["epochs"]))
+        run = TrainingRun(str(stated["recipe"]), int(stated["epochs"]))
         results.hours.setdefault(run, []).append(float(stated["hours"]))
     yield ("run", path)
 
 
-_take: Mapping[str, Callable[[Results, Path, Mapping[str, Any]], Iterator[object]]] = {
-    SCORES: _take_scores,
-    JUDGED: _take_judged,
-    RUN: _take_run,
+_ADD: Mapping[str, Callable[[Results, Path, Mapping[str, Any]], Iterator[object]]] = {
+    "llavamed-scores": _add_scores,
+    "llavamed-judgement": _add_judgement,
+    "llavamed-run": _add_run,
 }
+"""Kind of results file → adds its results, and yields what each is a result of."""

@@ -1,105 +1,25 @@
-"""The paper's tables with our figures put beside: what every output format draws."""
+"""Puts our results into the paper's tables."""
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from string import ascii_lowercase
+from typing import TypeAlias
 
-from llavamed_trainer.evaluation.tables.collect import Results, Scored
-from llavamed_trainer.evaluation.tables.paper_tables import (
-    BENCHMARKS,
-    NUMBERS,
-    PaperRow,
-    PaperTable,
-    paper_table,
-)
+from llavamed_data.recipes import BENCHMARKS
+from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
+from llavamed_trainer.evaluation.tables.paper_tables import NUMBERS, PaperRow, PaperTable, paper_table
+from llavamed_trainer.evaluation.tables.table import Cell, Marks, Row, Table
 from llavamed_trainer.evaluation.tables.variant import Variant
 
 METRIC = {"open": "open_recall", "closed": "closed_accuracy"}
-"""The paper's column → the metric it is."""
+"""The paper's kind of question → the metric that it reports."""
 
-
-Marks = tuple[str, ...]
-"""Letters of notes below a table."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One figure of the paper and ours; `marks` are the letters of notes below the table."""
-
-    paper: float | None
-    ours: float | None
-    marks: Marks = ()
-    our_marks: Marks = ()
-
-    @property
-    def difference(self) -> float | None:
-        """Ours less the paper's."""
-        return None if self.paper is None or self.ours is None else self.ours - self.paper
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Head cells (a label, or the settings) and figures."""
-
-    head: tuple[str, ...]
-    cells: tuple[Cell, ...]
-
-    @property
-    def is_measured(self) -> bool:
-        """Whether there is a figure of ours."""
-        return any(cell.ours is not None for cell in self.cells)
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table to draw.
-
-    Attributes:
-        number, title: of the paper's table; no number for results that the paper has no row for.
-        head, columns: labels of the head cells and of the figures.
-        decimals: of the figures.
-        groups: title and rows.
-        marked: letter → note; errors of the paper and how our figures came about.
-        notes: without a letter.
-        examples: Table 12: who, question, answer, truth.
-    """
-
-    number: str
-    title: str
-    head: tuple[str, ...]
-    columns: tuple[str, ...]
-    decimals: int
-    groups: tuple[tuple[str, tuple[Row, ...]], ...]
-    marked: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-    examples: tuple[tuple[str, str, str, str], ...] = ()
-
-
-class _Notes:
-    """Letters for notes, each note once."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def mark(self, text: str) -> str:
-        if text not in self.texts:
-            self.texts.append(text)
-        return _label(self.texts.index(text))
-
-    @property
-    def marked(self) -> tuple[tuple[str, str], ...]:
-        return tuple((self.mark(text), text) for text in self.texts)
-
-
-def _label(index: int) -> str:
-    """a, b, … z, aa, ab, …"""
-    rest, last = divmod(index, len(ascii_lowercase))
-    return (_label(rest - 1) if rest else "") + ascii_lowercase[last]
+OurValue: TypeAlias = tuple[str, tuple[float, Marks]]
+"""A column of the table, and our value in it with its marks."""
 
 
 def fill(results: Results) -> list[Table]:
-    """Every table, with our figures where there are some, then results that the paper has no row for."""
+    """Every table, with our values where there are some; the last holds results that the paper has no row for."""
     tables = [_fill(paper_table(number), results) for number in NUMBERS]
     others = _others(results)
     return [*tables, others] if others else tables
@@ -138,10 +58,12 @@ def _head(row: PaperRow, head: Sequence[str]) -> tuple[str, ...]:
     return (*settings, variant.stage1_variant if variant.stage1 else "")[: len(head)]
 
 
-def _cells(paper: PaperTable, group: str, row: PaperRow, results: Results, notes: _Notes) -> tuple[Cell, ...]:
+def _cells(
+    paper: PaperTable, group: str, row: PaperRow, results: Results, notes: "_Notes"
+) -> tuple[Cell, ...]:
     marks = {
         column: tuple(
-            notes.mark(f"Paper: {each.note}")
+            notes.letter(f"Paper: {each.note}")
             for each in paper.errata
             if each.row == row.label and each.group in (None, group) and column in each.columns
         )
@@ -149,81 +71,76 @@ def _cells(paper: PaperTable, group: str, row: PaperRow, results: Results, notes
     }
     ours = dict(_ours(paper, row, results, notes))
     cells = []
-    for column, figure in zip(paper.columns, row.paper, strict=True):
-        own, how = ours.get(column, (None, ()))
-        cells.append(Cell(figure, own, marks=marks[column], our_marks=how))
+    for column, value in zip(paper.columns, row.paper, strict=True):
+        our_value, our_marks = ours.get(column, (None, ()))
+        cells.append(Cell(value, our_value, marks[column], our_marks))
     return tuple(cells)
 
 
-def _ours(
-    paper: PaperTable, row: PaperRow, results: Results, notes: _Notes
-) -> Iterator[tuple[str, tuple[float, Marks]]]:
-    """Column → our figure and its marks."""
+def _ours(paper: PaperTable, row: PaperRow, results: Results, notes: "_Notes") -> Iterator[OurValue]:
+    """Our values for a row of the paper."""
     if paper.kind == "chat" and row.variant:
         yield from _judged(row.variant, results, paper.columns, notes)
     elif row.variant:
-        figures = dict(_benchmarks(row.variant, results, notes, row.variant.seed if row.seeded else None))
-        if "average" in figures:
-            figures["performance"] = figures["average"]
-        yield from figures.items()
-    hours = [each for run in row.runs if (each := results.hours_of(run)) is not None]
+        values = dict(_benchmarks(row.variant, results, notes, row.variant.seed if row.seeded else None))
+        if "average" in values:
+            values["performance"] = values["average"]
+        yield from values.items()
+    hours = [each for run in row.runs if (each := results.mean_hours(run)) is not None]
     if row.runs and len(hours) == len(row.runs):
         yield "hours", (statistics.fmean(hours), ())
 
 
 def _judged(
-    variant: Variant, results: Results, columns: Iterable[str], notes: _Notes
-) -> Iterator[tuple[str, tuple[float, Marks]]]:
+    variant: Variant, results: Results, columns: Iterable[str], notes: "_Notes"
+) -> Iterator[OurValue]:
+    """Relative scores of Table 1, as means over the seeds."""
     runs = [each for each in results.judged if each.variant and each.variant.unseeded() == variant.unseeded()]
     marks = tuple(
-        notes.mark(f"Ours: PARTIAL, {run.judged} of {run.asked} questions have a verdict.")
+        notes.letter(f"Ours: PARTIAL, {run.judged} of {run.asked} questions have a verdict.")
         for run in runs
         if run.judged < run.asked
     )
     for column in columns:
-        if figures := [run.relative[column] for run in runs if column in run.relative]:
-            yield column, (statistics.fmean(figures), marks)
+        if values := [run.relative[column] for run in runs if column in run.relative]:
+            yield column, (statistics.fmean(values), marks)
 
 
-def _benchmarks(
-    variant: Variant, results: Results, notes: _Notes, seed: int | None
-) -> Iterator[tuple[str, tuple[float, Marks]]]:
-    """Means over the seeds, or the figures of one; the average where all six are there."""
-    figures = dict[str, tuple[float, Marks]]()
+def _benchmarks(variant: Variant, results: Results, notes: "_Notes", seed: int | None) -> Iterator[OurValue]:
+    """Scores as means over the seeds, or of one seed; and the average if all six are there."""
+    found = dict[str, tuple[float, Marks]]()
     for benchmark in BENCHMARKS:
         runs = [
             run
-            for run in results.of(variant, benchmark)
+            for run in results.scored_with(variant, benchmark)
             if seed is None or (run.variant is not None and run.variant.seed == seed)
         ]
         for kind, metric in METRIC.items():
-            values = [run.metrics()[metric]["value"] for run in runs if metric in run.metrics()]
-            if values:
-                marks = _how(runs, kind, values, notes)
-                figures[f"{benchmark}/{kind}"] = (statistics.fmean(values), marks)
-    yield from figures.items()
-    if len(figures) == len(BENCHMARKS) * len(METRIC):
-        yield "average", (statistics.fmean(value for value, _ in figures.values()), ())
+            if values := [run.metrics()[metric]["value"] for run in runs if metric in run.metrics()]:
+                marks = _marks(runs, kind, values, notes)
+                found[f"{benchmark}/{kind}"] = (statistics.fmean(values), marks)
+    yield from found.items()
+    if len(found) == len(BENCHMARKS) * len(METRIC):
+        yield "average", (statistics.fmean(value for value, _ in found.values()), ())
 
 
-def _how(runs: Sequence[Scored], kind: str, values: Sequence[float], notes: _Notes) -> Marks:
-    """Marks of what a reader must know of a figure of ours."""
-    marks: list[str] = []
+def _marks(runs: Sequence[ScoredAnswers], kind: str, values: Sequence[float], notes: "_Notes") -> Marks:
+    """The letters of notes that say how a value of ours came about."""
+    texts = list[str]()
     if len(values) > 1:
         spread = statistics.stdev(values)
-        marks.append(notes.mark(f"Ours: the mean of {len(values)} runs, standard deviation {spread:.2f}."))
+        texts.append(f"Ours: the mean of {len(values)} runs, standard deviation {spread:.2f}.")
     if kind == "closed" and any(run.scores["prompt_form"] == "plain" for run in runs):
-        marks.append(notes.mark("Ours: closed questions asked without their options."))
+        texts.append("Ours: closed questions asked without their options.")
     for run in runs:
         if run.scores["partial"]:
             scored, questions = run.scores["scored"], run.scores["questions"]
-            marks.append(
-                notes.mark(f"Ours: PARTIAL, {scored:,} of {questions:,} questions have a prediction.")
-            )
-    return tuple(dict.fromkeys(marks))
+            texts.append(f"Ours: PARTIAL, {scored:,} of {questions:,} questions have an answer.")
+    return tuple(dict.fromkeys(notes.letter(text) for text in texts))
 
 
 def _chinese(paper: PaperTable, results: Results) -> Table:
+    """Table 12: scores on the Chinese questions of SLAKE, and examples of answers."""
     found = [
         run
         for run in results.scored
@@ -231,7 +148,7 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
     ]
     notes = _Notes()
     for erratum in paper.errata:
-        notes.mark(f"Paper: {erratum.note}")
+        notes.letter(f"Paper: {erratum.note}")
     rows = tuple(
         Row(
             (_name(run), run.scores["prompt_form"]),
@@ -239,22 +156,15 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
                 Cell(
                     None,
                     run.metrics("zh").get(metric, {}).get("value"),
-                    our_marks=_how([run], kind, [0.0], notes),
+                    our_marks=_marks([run], kind, [0.0], notes),
                 )
                 for kind, metric in METRIC.items()
             ),
         )
         for run in found
     )
-    printed = [
-        (f"{each['model']} (paper)", each["question"], each["answer"], each["truth"])
-        for each in paper.examples
-    ]
-    own = [
-        (_name(run), each["question"], each["answer"], each["truth"])
-        for run in found
-        for each in run.scores["examples"]
-    ]
+    examples = [(f"{each['model']} (paper)", each) for each in paper.examples]
+    examples += [(_name(run), each) for run in found for each in run.scores["examples"]]
     return Table(
         number=paper.number,
         title=paper.title,
@@ -264,12 +174,12 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
         groups=(("", rows),) if rows else (),
         marked=notes.marked,
         notes=paper.notes,
-        examples=tuple(printed + own),
+        examples=tuple((name, each["question"], each["answer"], each["truth"]) for name, each in examples),
     )
 
 
 def _others(results: Results) -> Table | None:
-    """Results that no row of the paper's tables takes: of models without a variant, of other sets and splits."""
+    """Scores that no row of the paper's tables takes: of models without a variant, of other sets and splits."""
     known = {
         row.variant.unseeded()
         for number in NUMBERS
@@ -277,17 +187,18 @@ def _others(results: Results) -> Table | None:
         for row in rows
         if row.variant
     }
+    notes = _Notes()
     rows = [
         Row(
-            (_name(each), each.scores["benchmark"], each.scores["split"], each.scores["prompt_form"]),
+            (_name(run), run.scores["benchmark"], run.scores["split"], run.scores["prompt_form"]),
             tuple(
-                Cell(None, each.scores["metrics"].get(metric, {}).get("value"), our_marks=partial)
+                Cell(None, run.scores["metrics"].get(metric, {}).get("value"), our_marks=marks)
                 for metric in METRIC.values()
             ),
         )
-        for each in results.scored
-        if not (each.is_comparable and each.variant and each.variant.unseeded() in known)
-        for partial in [("a",) if each.scores["partial"] else ()]
+        for run in results.scored
+        if not (run.is_comparable and run.variant and run.variant.unseeded() in known)
+        for marks in [_partial_mark(run, notes)]
     ]
     if not rows:
         return None
@@ -298,11 +209,37 @@ def _others(results: Results) -> Table | None:
         columns=("Open", "Closed"),
         decimals=2,
         groups=(("", tuple(rows)),),
-        marked=(("a", "PARTIAL: not every question has a prediction."),)
-        if any(cell.our_marks for row in rows for cell in row.cells)
-        else (),
+        marked=notes.marked,
     )
 
 
-def _name(run: Scored) -> str:
+def _partial_mark(run: ScoredAnswers, notes: "_Notes") -> Marks:
+    return (notes.letter("PARTIAL: not every question has an answer."),) if run.scores["partial"] else ()
+
+
+def _name(run: ScoredAnswers) -> str:
     return run.variant.label if run.variant else str(run.scores["model"]).rstrip("/").rpartition("/")[2]
+
+
+class _Notes:
+    """Gives each note below a table a letter; the same text has one letter."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def letter(self, text: str) -> str:
+        """The letter of a note, which is added if it is new."""
+        if text not in self.texts:
+            self.texts.append(text)
+        return _label(self.texts.index(text))
+
+    @property
+    def marked(self) -> tuple[tuple[str, str], ...]:
+        """Letter and text of each note."""
+        return tuple((self.letter(text), text) for text in self.texts)
+
+
+def _label(index: int) -> str:
+    """a, b, … z, aa, ab, …"""
+    rest, last = divmod(index, len(ascii_lowercase))
+    return (_label(rest - 1) if rest else "") + ascii_lowercase[last]

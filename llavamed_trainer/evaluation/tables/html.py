@@ -8,10 +8,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llavamed_data.charts import page_colours, to_svg
-from llavamed_trainer.evaluation.tables.figures import lines_of, name_of
-from llavamed_trainer.evaluation.tables.fill import Marks, Row, Table
 from llavamed_trainer.evaluation.tables.paper_tables import other_errata
 from llavamed_trainer.evaluation.tables.plot import plots
+from llavamed_trainer.evaluation.tables.table import Marks, Row, Table
 
 _COST = "11"
 
@@ -32,7 +31,7 @@ def to_html(tables: Sequence[Table]) -> str:
 def _shown(table: Table) -> Mapping[str, Any]:
     specs = plots(table) if table.number == _COST else []
     return {
-        "name": name_of(table),
+        "name": table.heading,
         "head": table.head,
         "columns": table.columns,
         "groups": [(title, [_lines(row, table) for row in rows]) for title, rows in table.groups],
@@ -45,8 +44,8 @@ def _shown(table: Table) -> Mapping[str, Any]:
 
 def _lines(row: Row, table: Table) -> list[tuple[Sequence[str], str, list[tuple[str, Marks]]]]:
     return [
-        (row.head if place == 0 else [""] * len(row.head), who, figures)
-        for place, (who, figures) in enumerate(lines_of(row, table))
+        (row.head if place == 0 else [""] * len(row.head), whose, values)
+        for place, (whose, values) in enumerate(row.lines(table.decimals))
     ]
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from llavamed_trainer.evaluation.tables.figures import OURS, lines_of, name_of
-from llavamed_trainer.evaluation.tables.fill import Table
 from llavamed_trainer.evaluation.tables.paper_tables import other_errata
+from llavamed_trainer.evaluation.tables.table import OURS, Table
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -33,7 +32,7 @@ def _table(table: Table) -> Iterator[str]:
     width = len(table.head) + 1 + len(table.columns)
     yield r"\begin{table}"
     yield r"\centering\small"
-    yield rf"\caption{{{_text(name_of(table))}}}"
+    yield rf"\caption{{{_text(table.heading)}}}"
     if table.number:
         yield rf"\label{{tab:paper-{table.number}}}"
     if table.groups:
@@ -46,8 +45,8 @@ def _table(table: Table) -> Iterator[str]:
                 yield rf"\multicolumn{{{width}}}{{l}}{{\textit{{{_text(title)}}}}} \\"
             for row in rows:
                 head = [_text(each) for each in row.head]
-                for who, figures in lines_of(row, table):
-                    yield _line([*head, who, *(_cell(*figure, bold=who == OURS) for figure in figures)])
+                for whose, values in row.lines(table.decimals):
+                    yield _line([*head, whose, *(_cell(*value, bold=whose == OURS) for value in values)])
                     head = [""] * len(head)
         yield r"\bottomrule"
         yield r"\end{tabular}"
@@ -57,19 +56,19 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _below(table: Table) -> Iterator[str]:
-    for who, question, answer, truth in table.examples:
-        said = rf"\textit{{{_text(who)}:}} {_text(answer)} \textit{{Truth:}} {_text(truth)}"
-        yield rf"\par\noindent {_text(question)} {said}"
+    for name, question, answer, truth in table.examples:
+        answered = rf"\textit{{{_text(name)}:}} {_text(answer)} \textit{{Truth:}} {_text(truth)}"
+        yield rf"\par\noindent {_text(question)} {answered}"
     for letter, note in table.marked:
         yield rf"\par\noindent\textsuperscript{{{letter}}} {_text(note)}"
     for note in table.notes:
         yield rf"\par\noindent {_text(note)}"
 
 
-def _cell(figure: str, marks: Sequence[str], *, bold: bool) -> str:
-    if not figure:
+def _cell(value: str, marks: Sequence[str], *, bold: bool) -> str:
+    if not value:
         return ""
-    text = rf"\textbf{{{figure}}}" if bold else figure
+    text = rf"\textbf{{{value}}}" if bold else value
     return rf"{text}\textsuperscript{{{','.join(marks)}}}" if marks else text
 
 

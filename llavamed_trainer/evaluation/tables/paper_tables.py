@@ -1,4 +1,4 @@
-"""The paper's tables, as the YAML files beside this module hold them."""
+"""The paper's tables, read from the YAML files in `paper/`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,18 +8,16 @@ from typing import Any
 
 import yaml
 
+from llavamed_data.recipes import BENCHMARKS, load_benchmark
 from llavamed_trainer.evaluation.tables.variant import Variant, make_variant
 
 NUMBERS = ("1", "3", "4a", "4b", "5", "9", "10a", "10b", "11", "12")
-"""The tables there are, in their order."""
-
-BENCHMARKS: Mapping[str, str] = {"vqa-rad": "VQA-RAD", "slake": "SLAKE", "path-vqa": "PathVQA"}
-"""Benchmark → as the paper writes it, in the order of its columns."""
+"""Numbers of the tables, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """A training run whose hours a table states: recipe and epochs."""
+class TrainingRun:
+    """A training run whose hours a table states: its recipe and number of epochs."""
 
     recipe: str
     epochs: int
@@ -27,28 +25,28 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class PaperRow:
-    """One row.
+    """One row of a table of the paper.
 
     Attributes:
-        label: as printed; the variant's own where the paper prints its settings.
+        label: the label as printed; the variant's own if the paper prints its settings instead.
         labelled: whether the paper prints a label.
         variant: what was trained; None for methods of the literature and for hours.
-        runs: whose hours it states, as a mean.
-        seeded: whether it is one run of several, by the variant's seed.
-        paper: figures in the order of the table's columns; None where the paper has none.
+        runs: training runs whose mean hours the row states.
+        seeded: whether it is one run of several, told apart by the variant's seed.
+        paper: values in the order of the table's columns; None where the paper has none.
     """
 
     label: str
     labelled: bool
     variant: Variant | None
-    runs: tuple[Run, ...]
+    runs: tuple[TrainingRun, ...]
     seeded: bool
     paper: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Erratum:
-    """An error of the paper: the cells it is about (all groups, all columns where not stated) and what is wrong."""
+    """An error of the paper: which cells it is in (all groups if none is stated), and what is wrong."""
 
     row: str | None
     group: str | None
@@ -61,13 +59,13 @@ class PaperTable:
     """One table of the paper.
 
     Attributes:
-        number: such as `4a`.
+        number: number such as `4a`.
         title: what it shows.
-        kind: `chat`, `benchmarks`, `hours`, `cost` or `chinese`: what fills it.
-        columns: key → label of the figures' columns.
-        groups: title and rows.
-        errata, notes: to print below it.
-        examples: of Table 12.
+        kind: which results fill it: `chat`, `benchmarks`, `hours`, `cost` or `chinese`.
+        columns: key → label of each column of values.
+        groups: title and rows of each group.
+        errata, notes: texts to print below it.
+        examples: questions and answers of Table 12.
     """
 
     number: str
@@ -82,7 +80,7 @@ class PaperTable:
 
 @cache
 def paper_table(number: str) -> PaperTable:
-    """One of `NUMBERS`."""
+    """The table of that number, one of `NUMBERS`."""
     stated = _read(f"table{number}.yaml")
     return PaperTable(
         number=stated["table"],
@@ -103,7 +101,7 @@ def paper_table(number: str) -> PaperTable:
 
 @cache
 def other_errata() -> tuple[str, ...]:
-    """Errors of the paper in tables that are not among these."""
+    """Errors of the paper in tables that are not among `NUMBERS`."""
     return tuple(f"Table {each['table']}: {each['note']}" for each in _read("errata.yaml"))
 
 
@@ -119,8 +117,8 @@ def _columns(stated: Mapping[str, Any]) -> dict[str, str]:
     if stated["kind"] == "cost":
         return {"performance": "Performance", "hours": "Hours"}
     columns = {
-        f"{key}/{kind}": f"{name} {kind.capitalize()}"
-        for key, name in BENCHMARKS.items()
+        f"{name}/{kind}": f"{load_benchmark(name).title} {kind.capitalize()}"
+        for name in BENCHMARKS
         for kind in ("open", "closed")
     }
     return {**columns, "average": "Average"} if stated.get("average") else columns
@@ -133,7 +131,7 @@ def _row(stated: Mapping[str, Any]) -> PaperRow:
         label=stated.get("label") or (variant.label if variant else ""),
         labelled="label" in stated,
         variant=variant,
-        runs=tuple(Run(each["recipe"], each["epochs"]) for each in runs),
+        runs=tuple(TrainingRun(each["recipe"], each["epochs"]) for each in runs),
         seeded="seed" in stated.get("variant", {}),
         paper=tuple(stated["paper"]),
     )

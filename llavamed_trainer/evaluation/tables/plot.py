@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from llavamed_data.charts import Spec, as_spec, chart_of
 from llavamed_data.console.printable import printable_line
 from llavamed_trainer.evaluation.tables.fill import Row, Table
+from llavamed_data.charts import Drawing
+from llavamed_trainer.evaluation.tables.table import Row, Table
 
 
 def plots(table: Table) -> list[tuple[str, Spec]]:

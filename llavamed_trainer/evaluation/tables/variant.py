@@ -1,7 +1,8 @@
-"""What was trained, in the words of the paper's tables: the key by which a result finds its rows."""
+"""What was trained, in the words of the paper's tables; results are put into the rows of the same variant."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from llavamed_data.errors import UsageError
 
@@ -16,17 +17,17 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A row of Tables 4, 9 and 10; what a field does not say is the paper's default.
+    """The configuration of a row of Tables 4, 9 and 10; the defaults are the paper's.
 
     Attributes:
         instruct: instruct set of Stage 2; `none` without Stage 2.
-        stage1, stage2, ft: epochs of each stage; `ft` is fine-tuning on the benchmark's training split.
+        stage1, stage2, ft: epochs of each stage, 0 without it; `ft` is fine-tuning on the benchmark's training split.
         vision: vision tower.
         language_model: size of the language model.
         init: what the model starts from: LLaVA, or Vicuna with a new projector.
-        stage1_variant: recipe of Stage 1 (section C.2): the projector alone, the language model too, or that
-            without instruction text.
-        seed: tells runs of one configuration apart (Table 10 b).
+        stage1_variant: what Stage 1 trains (section C.2): the projector alone, the language model too, or both
+            without the instruction text.
+        seed: seed of training, which tells runs of one configuration apart (Table 10 b).
     """
 
     instruct: str = "none"
@@ -39,8 +40,8 @@ class Variant:
     stage1_variant: str = "projector"
     seed: int = 1
 
-    def normal(self) -> "Variant":
-        """The same without what has no effect: a stage of no epochs has no data and no variant."""
+    def normalised(self) -> "Variant":
+        """The same variant without settings that have no effect: a stage of no epochs has no data."""
         return replace(
             self,
             instruct=self.instruct if self.stage2 else "none",
@@ -48,16 +49,16 @@ class Variant:
         )
 
     def unseeded(self) -> "Variant":
-        """What all runs of this configuration share."""
-        return replace(self.normal(), seed=1)
+        """The configuration without the seed, equal for all of its runs."""
+        return replace(self.normalised(), seed=1)
 
-    def stated(self) -> dict[str, str | int]:
-        """Field → value, as results files have it."""
-        return asdict(self.normal())
+    def to_dict(self) -> dict[str, str | int]:
+        """Field → value, as results files have them."""
+        return asdict(self.normalised())
 
     @property
     def label(self) -> str:
-        """A short name: `60k-im 1/3/9`, and what differs from the paper's default."""
+        """A short name: `60k-im 1/3/9`, and the settings that differ from the paper's default."""
         other = [
             str(getattr(self, each.name))
             for each in fields(self)[4:8]
@@ -67,12 +68,12 @@ class Variant:
 
 
 def make_variant(stated: Mapping[str, object]) -> Variant:
-    """A variant from names and values.
+    """Makes a variant from names and values.
 
     Raises:
-        UsageError: an unknown name or value.
+        UsageError: a name or value is unknown.
     """
-    values = dict[str, str | int]()
+    values = dict[str, Any]()
     numbers = {each.name for each in fields(Variant)} - _CHOICES.keys()
     for name, value in stated.items():
         if name in numbers and str(value).isdigit():
@@ -86,17 +87,17 @@ def make_variant(stated: Mapping[str, object]) -> Variant:
         else:
             known = ", ".join(each.name for each in fields(Variant))
             raise UsageError(f"variant: there is no {name!r}: choose from {known}")
-    made = Variant(**values)  # type: ignore[arg-type]
+    made = replace(Variant(), **values)
     if made.stage2 and made.instruct == "none":
         raise UsageError("variant: stage2 epochs need an instruct set, such as instruct=60k-im")
-    return made.normal()
+    return made.normalised()
 
 
 def parse_variant(text: str) -> Variant:
-    """A variant from `instruct=60k-im,stage1=1,stage2=3,ft=9`.
+    """Reads a variant from text such as `instruct=60k-im,stage1=1,stage2=3,ft=9`.
 
     Raises:
-        UsageError: a part that is not NAME=VALUE, an unknown name or value.
+        UsageError: a part is not NAME=VALUE, or a name or value is unknown.
     """
     parts = [part.strip().partition("=") for part in text.split(",") if part.strip()]
     if wrong := [name for name, sign, _ in parts if not sign]:

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.cli.app import app
-from llavamed_trainer.evaluation.sweep import Plan, load_grid, make_plan
+from llavamed_trainer.evaluation.sweep import SweepPlan, load_grid, make_plan
 
 BASES = {"clip 7b llava": {"checkpoint": "org/llava"}}
 
@@ -21,7 +21,7 @@ def grid(folder: Path, **stated: Any) -> str:
     return str(path)
 
 
-def plan(folder: Path, **stated: Any) -> Plan:
+def plan(folder: Path, **stated: Any) -> SweepPlan:
     return make_plan(load_grid(grid(folder, **stated)), Path("out"))
 
 
@@ -147,5 +147,5 @@ def test_what_is_wrong_with_a_grid_is_named(tmp_path: Path, stated: dict[str, An
 
 
 def test_a_grid_that_is_not_there_is_named() -> None:
-    with pytest.raises(UsageError, match="packaged grids go by name: table4, table9, table10"):
+    with pytest.raises(UsageError, match="one of the packaged grids: table4, table9, table10"):
         load_grid("table5.yaml")

@@ -1,4 +1,4 @@
-"""The paper's figures as data: what they add up to, and that what does not is marked."""
+"""The paper's values as data: what they add up to, and that what does not is marked."""
 
 from statistics import fmean
 
@@ -9,7 +9,7 @@ from llavamed_trainer.evaluation.tables import NUMBERS, paper_table
 AVERAGED = ("4a", "4b", "9", "10a", "10b")
 
 
-def test_every_table_has_as_many_rows_and_figures_as_the_paper_prints() -> None:
+def test_every_table_has_as_many_rows_and_values_as_the_paper_prints() -> None:
     counts = {
         number: (sum(len(rows) for _, rows in table.groups), len(table.columns))
         for number in NUMBERS
@@ -34,16 +34,16 @@ def test_an_average_is_the_mean_of_its_row_or_marked_as_an_error(number: str) ->
     table = paper_table(number)
     for group, rows in table.groups:
         for row in rows:
-            *figures, average = (figure or 0.0 for figure in row.paper)
+            *values, average = (value or 0.0 for value in row.paper)
             marked = any(
                 each.row == row.label and each.group in (None, group) and "average" in each.columns
                 for each in table.errata
             )
-            assert abs(fmean(figures) - average) <= 0.0051 or marked, row.label
+            assert abs(fmean(values) - average) <= 0.0051 or marked, row.label
 
 
 @pytest.mark.parametrize("number", AVERAGED)
-def test_the_same_model_has_the_same_figures_in_every_table(number: str) -> None:
+def test_the_same_model_has_the_same_values_in_every_table(number: str) -> None:
     first = {row.variant: row.paper for _, rows in paper_table("4a").groups for row in rows}
     for _, rows in paper_table(number).groups:
         for row in rows:
@@ -73,8 +73,8 @@ def test_the_means_of_table_10_b_are_those_of_its_runs_but_for_what_is_marked() 
     differ = set()
     for group, rows in table.groups:
         *runs, mean = (row.paper for row in rows)
-        for column, printed, *figures in zip(table.columns, mean, *runs, strict=True):
-            if abs(fmean(each or 0.0 for each in figures) - (printed or 0.0)) > 0.0051:
+        for column, printed, *values in zip(table.columns, mean, *runs, strict=True):
+            if abs(fmean(each or 0.0 for each in values) - (printed or 0.0)) > 0.0051:
                 differ.add((group, column))
     first = table.errata[0]
     assert differ == {(first.group, column) for column in first.columns}

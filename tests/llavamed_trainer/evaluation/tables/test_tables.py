@@ -52,7 +52,7 @@ def scores(benchmark: str, opened: float, closed: float, **more: Any) -> dict[st
 
 
 def put(folder: Path, name: str, variant: str, *listed: dict[str, Any]) -> None:
-    stated = parse_variant(variant).stated() if variant else {}
+    stated = parse_variant(variant).to_dict() if variant else {}
     (folder / name).write_text(json.dumps({"kind": "llavamed-scores", "variant": stated, "scores": listed}))
 
 
@@ -67,8 +67,8 @@ def row(of: Table, *head: str) -> list[float | None]:
 
 
 def test_a_result_stands_in_every_table_that_has_its_row(tmp_path: Path) -> None:
-    for benchmark, figures in SIX.items():
-        put(tmp_path, f"{benchmark}.json", "instruct=60k-im,stage1=1,stage2=3", scores(benchmark, *figures))
+    for benchmark, values in SIX.items():
+        put(tmp_path, f"{benchmark}.json", "instruct=60k-im,stage1=1,stage2=3", scores(benchmark, *values))
     for number in ("4a", "9"):
         ours = row(table(tmp_path, number), "60k-im", "1", "3", "0")
         assert ours == [30, 60, 40, 50, 10, 50, 40]  # the average of the six
@@ -78,15 +78,15 @@ def test_a_result_stands_in_every_table_that_has_its_row(tmp_path: Path) -> None
     assert cell.difference == pytest.approx(1.77)
 
 
-def test_without_all_six_figures_there_is_no_average(tmp_path: Path) -> None:
+def test_without_all_six_values_there_is_no_average(tmp_path: Path) -> None:
     put(tmp_path, "a.json", "ft=3", scores("slake", 1, 2))
     assert row(table(tmp_path, "4a"), "none", "0", "0", "3") == [None, None, 1, 2, None, None, None]
 
 
 def test_runs_of_one_configuration_have_rows_of_their_own_and_a_mean(tmp_path: Path) -> None:
-    for seed, figure in ((1, 10.0), (2, 20.0), (3, 30.0)):
+    for seed, value in ((1, 10.0), (2, 20.0), (3, 30.0)):
         variant = f"instruct=10k,stage1=1,stage2=3,stage1_variant=full,seed={seed}"
-        put(tmp_path, f"{seed}.json", variant, scores("slake", figure, 50))
+        put(tmp_path, f"{seed}.json", variant, scores("slake", value, 50))
     runs = table(tmp_path, "10b")
     assert [line.cells[2].ours for line in runs.groups[0][1]] == [10, 20, 30, 20]
     assert "Ours: the mean of 3 runs, standard deviation 10.00." in dict(runs.marked).values()
@@ -109,8 +109,8 @@ def test_a_partial_score_is_marked_wherever_it_stands(tmp_path: Path) -> None:
     put(tmp_path, "a.json", "ft=3", scores("slake", 1, 2, **partial))
     put(tmp_path, "b.json", "", scores("slake", 3, 4, model="x/other", **partial))
     text = to_markdown(fill(collect(tmp_path)))
-    assert "Ours: PARTIAL, 150 of 200 questions have a prediction." in text
-    assert "PARTIAL: not every question has a prediction." in text
+    assert "Ours: PARTIAL, 150 of 200 questions have an answer." in text
+    assert "PARTIAL: not every question has an answer." in text
 
 
 def test_results_that_the_paper_has_no_row_for_are_not_lost(tmp_path: Path) -> None:
@@ -148,15 +148,15 @@ def test_hours_of_another_model_stand_in_no_table_of_7b_hours(tmp_path: Path) ->
 
 
 def test_there_are_letters_for_any_number_of_notes(tmp_path: Path) -> None:
-    """Six configurations by three seeds on six figures: more means with a spread of their own than letters."""
+    """Six configurations by three seeds on six values: more means with a spread of their own than letters."""
     for number, stage2 in enumerate((1, 3)):
         for at, instruct in enumerate(("10k", "60k", "60k-im")):
             for seed in (1, 2, 3):
                 for of, benchmark in enumerate(SIX):
                     spread = 1 + number + 2 * at + 6 * of
-                    figures = scores(benchmark, 10.0 + seed * spread, 20.0 + seed * (spread + 40))
+                    values = scores(benchmark, 10.0 + seed * spread, 20.0 + seed * (spread + 40))
                     variant = f"instruct={instruct},stage1=1,stage2={stage2},seed={seed}"
-                    put(tmp_path, f"{stage2}-{instruct}-{seed}-{benchmark}.json", variant, figures)
+                    put(tmp_path, f"{stage2}-{instruct}-{seed}-{benchmark}.json", variant, values)
     made = table(tmp_path, "4a")
     labels = [label for label, _ in made.marked]
     assert len(labels) == len(set(labels)) > 26
@@ -169,7 +169,7 @@ def test_judgements_fill_table_1(tmp_path: Path) -> None:
     said = {"questions": 9, "reference_first": 30.0, "swapped": 40.0, "both": 35.0}
     stated = {
         "kind": "llavamed-judgement",
-        "variant": parse_variant("stage1=1").stated(),
+        "variant": parse_variant("stage1=1").to_dict(),
         "judge": "gpt-4o",
         "candidate": "m",
         "relative": {"conversation": said, "overall": {**said, "reference_first": 31.0}},
@@ -245,8 +245,8 @@ def test_latex_has_balanced_environments_and_even_rows(tmp_path: Path) -> None:
 
 
 def test_the_page_loads_nothing_and_draws_both_series(tmp_path: Path) -> None:
-    for benchmark, figures in SIX.items():
-        put(tmp_path, f"{benchmark}.json", "instruct=60k,stage1=1,stage2=1", scores(benchmark, *figures))
+    for benchmark, values in SIX.items():
+        put(tmp_path, f"{benchmark}.json", "instruct=60k,stage1=1,stage2=1", scores(benchmark, *values))
     stated = {"kind": "llavamed-run", "recipe": "stage2-60k", "epochs": 1, "hours": 4}
     (tmp_path / "run.json").write_text(json.dumps(stated))
     put(tmp_path, "x.json", "", scores("slake", 1, 2, model="<img src=//x>"))

@@ -10,23 +10,25 @@ from pathlib import Path
 import pytest
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.evaluation.sweep import Plan, Ray, Run, Slurm, run_plan
+from llavamed_trainer.evaluation.sweep import Ray, Slurm, SweepPlan, SweepRun, run_plan
 from llavamed_trainer.evaluation.sweep.plan import PYTHON
 from llavamed_trainer.evaluation.tables import collect
 
 MARK = "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + '\\n'); sys.exit(int(sys.argv[3]))"
 
 
-def made(folder: Path, **codes: int) -> Plan:
+def made(folder: Path, **codes: int) -> SweepPlan:
     """base ─ a ─ (b ─ c, d): each notes its name in the file `ran` and ends with its code."""
 
-    def run(name: str, needs: str | None) -> Run:
+    def run(name: str, needs: str | None) -> SweepRun:
         letter = name[-1]
         command = (PYTHON, "-c", MARK, str(folder / "ran"), letter, str(codes.get(letter, 0)))
-        return Run(name, "stage2", letter, (command,), needs, {"recipe": f"recipe-{letter}", "epochs": 1})
+        return SweepRun(
+            name, "stage2", letter, (command,), needs, {"recipe": f"recipe-{letter}", "epochs": 1}
+        )
 
     runs = [run("a", None), run("a/b", "a"), run("a/d", "a"), run("a/b/c", "a/b")]
-    return Plan("test", folder / "out", {each.name: each for each in runs}, 8)
+    return SweepPlan("test", folder / "out", {each.name: each for each in runs}, 8)
 
 
 def ran(folder: Path) -> list[str]:
@@ -52,8 +54,10 @@ def test_after_the_cause_is_mended_only_the_rest_is_run(tmp_path: Path) -> None:
     script = tmp_path / "b.py"
     plan = made(tmp_path)
     before = plan.runs["a/b"]
-    broken = Run(before.name, before.kind, before.label, ((PYTHON, str(script)),), before.needs, before.facts)
-    plan = Plan(plan.name, plan.folder, {**plan.runs, "a/b": broken}, plan.unshared)
+    broken = SweepRun(
+        before.name, before.kind, before.label, ((PYTHON, str(script)),), before.needs, before.facts
+    )
+    plan = SweepPlan(plan.name, plan.folder, {**plan.runs, "a/b": broken}, plan.unshared)
     report = run_plan(plan)
     assert "can't open file" in report.reasons["a/b"]
     script.write_text("print('well')")
@@ -88,9 +92,11 @@ if not begun.exists():
 """
 
 
-def slow(folder: Path) -> Plan:
+def slow(folder: Path) -> SweepPlan:
     command = (PYTHON, "-c", SLOW_AT_FIRST, str(folder / "begun"))
-    return Plan("test", folder / "out", {"slow": Run("slow", "stage1", "slow", (command,), None)}, 1)
+    return SweepPlan(
+        "test", folder / "out", {"slow": SweepRun("slow", "stage1", "slow", (command,), None)}, 1
+    )
 
 
 def test_a_killed_sweep_goes_on_and_never_runs_beside_what_it_left(tmp_path: Path) -> None:
@@ -175,13 +181,13 @@ def test_two_sweeps_do_not_work_in_one_folder(tmp_path: Path) -> None:
     plan = made(tmp_path)
     second: list[str] = []
 
-    def told(run: Run, state: str, why: str) -> None:
+    def start_another(run: SweepRun, state: str, reason: str) -> None:
         if not second:
-            with pytest.raises(LlavaMedError, match="another sweep is at work"):
+            with pytest.raises(LlavaMedError, match="another sweep is running"):
                 run_plan(plan)
             second.append(run.name)
 
-    run_plan(plan, told=told)
+    run_plan(plan, on_state=start_another)
     assert second == ["a"]
 
 
