@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,35 +15,65 @@ from llavamed_data.console.options import (
     TokensPerMinute,
 )
 
+if TYPE_CHECKING:
+    from llavamed_trainer.evaluation.judge import Judgement
+
+_TITLES = {
+    "conversation": "Conversation",
+    "detailed_description": "Description",
+    "chest_xray": "CXR",
+    "mri": "MRI",
+    "histology": "Histology",
+    "gross": "Gross",
+    "ct_scan": "CT",
+    "overall": "Overall",
+}
+"""Groups of questions, as the columns of Table 1 call them."""
+
 
 def judge(
-    answers: Annotated[Path, typer.Argument(help="JSON Lines of answers, ours or the released code's.")],
-    model: Annotated[str, typer.Option(help="The judge, as its server names it.", show_default=False)],
+    answers: Annotated[
+        Path, typer.Argument(help="File of answers, as predict writes it or as the authors released them.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="The model that judges, by the server's name for it.", show_default=False)
+    ],
     benchmark: Annotated[str, typer.Option(help="The eval set: its name or folder.")] = "eval",
-    split: Annotated[str, typer.Option(help="Of the set.")] = "test",
+    split: Annotated[str, typer.Option(help="Dataset split.")] = "test",
+    prompt: Annotated[
+        Literal["plain", "options"] | None,
+        typer.Option(help="Answers to judge, if the file has two prompt forms.", show_default=False),
+    ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Any OpenAI-compatible address.", show_default="OpenAI's own")
+        str | None,
+        typer.Option(help="Address of an OpenAI-compatible server.", show_default="OpenAI's own"),
     ] = None,
     reference: Annotated[
         bool,
         typer.Option(
-            "--reference", help="The judge writes the reference answers, from caption and mentions."
+            "--reference", help="Let the judge write the reference answers, from caption and mentions."
         ),
     ] = False,
     one_order: Annotated[
-        bool, typer.Option("--one-order", help="Reference first alone, as the paper: half the requests.")
+        bool,
+        typer.Option(
+            "--one-order", help="Judge with the reference first only, as the paper: half the requests."
+        ),
     ] = False,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Score what is there where something is missing, and say so.")
+        bool,
+        typer.Option(
+            "--partial", help="Score the rest if answers or verdicts are missing; the result says so."
+        ),
     ] = False,
     variant: Annotated[
         str | None,
         typer.Option(
-            help="What was trained, for `tables`: instruct=60k-im,stage1=1,stage2=3", show_default=False
+            help="What was trained, for tables: instruct=60k-im,stage1=1,stage2=3", show_default=False
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Verdicts.", show_default="ANSWERS with .judged.jsonl")
+        Path | None, typer.Option(help="File of verdicts.", show_default="ANSWERS with .judged.jsonl")
     ] = None,
     work: Annotated[Path, typer.Option(help="Folder of the journal.")] = Path(".llavamed"),
     rpm: RequestsPerMinute = None,
@@ -51,27 +81,25 @@ def judge(
     max_cost: MaxCost = None,
     prices: PricesFile = None,
     timeout: RequestTimeout = 120.0,
-    as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON on standard output.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Write the files only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Write the files and print nothing.")] = False,
 ) -> None:
-    """Let an LLM score answers beside reference answers: Table 1. Run again after a failure, only the rest is asked.
+    """Let an LLM score answers beside reference answers, for Table 1. Rerun the same command after a failure.
 
     Reference answers are written from caption and mentions, which no candidate sees: an upper bound, not a competitor.
 
     Example: python -m llavamed_trainer judge answers.jsonl --model gpt-4o --max-cost 5
     """
-    from rich.console import Console
-
     from llavamed_data.llm import RunLimits
-    from llavamed_trainer.evaluation.judge.report import show_judgement
-    from llavamed_trainer.evaluation.judge.run import JudgeOptions
-    from llavamed_trainer.evaluation.judge.run import judge as run
+    from llavamed_trainer.evaluation.judge import JudgeOptions
+    from llavamed_trainer.evaluation.judge import judge as run
     from llavamed_trainer.evaluation.tables import parse_variant
 
     options = JudgeOptions(
         model=model,
         benchmark=benchmark,
         split=split,
+        prompt=prompt,
         base_url=base_url,
         reference=reference,
         both_orders=not one_order,
@@ -87,4 +115,31 @@ def judge(
         json.dump(result.to_dict(), sys.stdout, indent=1, ensure_ascii=False)
         sys.stdout.write("\n")
     elif not quiet:
-        show_judgement(result, Console())
+        _show(result)
+
+
+def _show(result: "Judgement") -> None:
+    """Prints the relative scores, the position bias and the cost."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(f"{result.candidate or 'the candidate'}, judged by {result.judge}", highlight=False)
+    table = Table(caption=f"percent of the score of the reference answers ({result.reference})")
+    for title in ("group", "questions", "reference first (Table 1)", "candidate first", "both"):
+        table.add_column(title, justify="left" if title == "group" else "right")
+    for name, group in result.groups.items():
+        values = (group.reference_first, group.swapped, group.both)
+        shown = ("-" if value is None else f"{value:.1f}" for value in values)
+        table.add_row(_TITLES[name], str(group.questions), *shown)
+    console.print(table)
+    if result.bias:
+        console.print(
+            f"position bias: an answer gains {result.bias.points:+.2f} points by standing first; the winner "
+            f"changes with the order in {result.bias.flipped:.0%} of the questions"
+        )
+    tally = result.tally
+    console.print(
+        f"{result.groups['overall'].questions} of {result.asked} questions judged; {tally.answered} requests answered, "
+        f"{tally.from_journal} from the journal, {tally.retries} retries, {tally.dollars:.4f} dollars"
+    )

@@ -2,9 +2,8 @@
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,27 +15,8 @@ from llavamed_data.console.options import (
     TokensPerMinute,
 )
 
-
-class PromptForm(StrEnum):
-    """How closed questions are asked."""
-
-    PLAIN = "plain"
-    OPTIONS = "options"
-
-
-class LostImages(StrEnum):
-    """What becomes of a question whose image is lost."""
-
-    ERROR = "error"
-    SKIP = "skip"
-    ASK = "ask"
-
-
-class FileForm(StrEnum):
-    """Of the file of answers."""
-
-    OURS = "ours"
-    RELEASED = "released"
+if TYPE_CHECKING:
+    from llavamed_trainer.evaluation.predict import PredictReport
 
 
 def predict(
@@ -49,49 +29,58 @@ def predict(
     model: Annotated[
         str,
         typer.Option(
-            help="A LLaVA checkpoint or LoRA adapter; with --base-url, the server's name.", show_default=False
+            help="A LLaVA checkpoint or LoRA adapter; with --base-url, the server's name for the model.",
+            show_default=False,
         ),
     ] = "",
     out: Annotated[
         Path | None,
-        typer.Option(help="The file of answers.", show_default="predictions/BENCHMARK-SPLIT-PROMPT.jsonl"),
+        typer.Option(help="File of answers.", show_default="predictions/BENCHMARK-SPLIT-PROMPT.jsonl"),
     ] = None,
-    split: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
-    language: Annotated[str, typer.Option(help="en | zh | all")] = "en",
+    split: Annotated[str, typer.Option(help="Dataset split.")] = "test",
+    language: Annotated[
+        str, typer.Option(help="Language of the questions: en | zh | all (SLAKE has both).")
+    ] = "en",
     prompt: Annotated[
-        PromptForm, typer.Option(help="options: closed questions end in the choices, as the authors asked.")
-    ] = PromptForm.PLAIN,
+        Literal["plain", "options"],
+        typer.Option(help="options: list the choices behind closed questions, as the authors did."),
+    ] = "plain",
     base_url: Annotated[
         str | None,
         typer.Option(
-            help="Any OpenAI-compatible address (vLLM and the like).", show_default="the devices here"
+            help="Address of an OpenAI-compatible server, such as vLLM.", show_default="run on this machine"
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Questions answered together.")] = 16,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="The longest answer.")] = 1024,
-    dtype: Annotated[str, typer.Option(help="auto | float32 | bfloat16 | float16")] = "auto",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 1024,
+    dtype: Annotated[
+        str, typer.Option(help="Data type of the weights: auto | float32 | bfloat16 | float16")
+    ] = "auto",
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="Processes that share the questions.", show_default="one a GPU"),
+        typer.Option(min=1, help="Processes that share the questions.", show_default="one for each GPU"),
     ] = None,
     lost_images: Annotated[
-        LostImages, typer.Option(help="Questions whose image is lost: stop, leave out by name, ask without.")
-    ] = LostImages.ERROR,
+        Literal["error", "skip", "ask"],
+        typer.Option(help="Questions whose image is lost: stop, leave them out, or ask without the image."),
+    ] = "error",
     partial: Annotated[
-        bool, typer.Option("--partial", help="Write what there is where an answer cannot be had, and say so.")
+        bool,
+        typer.Option("--partial", help="Write the file although some questions cannot be answered."),
     ] = False,
-    form: Annotated[
-        FileForm, typer.Option("--format", help="Of the file: ours, or the released code's.")
-    ] = FileForm.OURS,
+    file_format: Annotated[
+        Literal["ours", "released"],
+        typer.Option("--format", help="Format of the file of answers: ours, or the released code's."),
+    ] = "ours",
     answers: Annotated[
         Path | None,
         typer.Option(
-            help="No model: check this file of answers, ours or released, and write it in --format.",
+            help="Run no model: check this file of answers, ours or released, and write it in --format.",
             show_default=False,
         ),
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Write over answers of another run.")] = False,
-    work: Annotated[Path, typer.Option(help="Folder of the journal (--base-url).")] = Path(".llavamed"),
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the answers of another run.")] = False,
+    work: Annotated[Path, typer.Option(help="Folder of the journal (with --base-url).")] = Path(".llavamed"),
     rpm: RequestsPerMinute = None,
     tpm: TokensPerMinute = None,
     max_cost: MaxCost = None,
@@ -99,37 +88,35 @@ def predict(
     timeout: RequestTimeout = 120.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
 ) -> None:
-    """Answer a benchmark, greedily; run again after a kill, only the rest is answered.
+    """Answer the questions of a benchmark, greedily. After a kill, rerun the same command: it answers only the rest.
 
     Example: python -m llavamed_trainer predict --model llava-med-7b --benchmark vqa-rad
     """
-    from rich.console import Console
-
     from llavamed_data.console.progress import progress_bars
     from llavamed_data.errors import UsageError
     from llavamed_data.llm import RunLimits
-    from llavamed_trainer.evaluation.predict.options import PredictOptions
-    from llavamed_trainer.evaluation.predict.report import show_predictions
-    from llavamed_trainer.evaluation.predict.run import convert
-    from llavamed_trainer.evaluation.predict.run import predict as run
+    from llavamed_trainer.evaluation.predict import PredictOptions, convert
+    from llavamed_trainer.evaluation.predict import predict as run
 
     if bool(model) == (answers is not None):
-        raise UsageError("give a --model that answers, or a file of --answers to check and write again")
+        raise UsageError(
+            "give either a --model that answers, or a file of --answers to check and write again"
+        )
     if base_url is None and answers is None:
-        _launch(processes)
+        _launch_processes(processes)
     options = PredictOptions(
         model=model,
         benchmark=benchmark,
         split=split,
         language=language,
-        prompt=prompt.value,
+        prompt=prompt,
         base_url=base_url,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,
         dtype=dtype,
-        lost_images=lost_images.value,
+        lost_images=lost_images,
         partial=partial,
-        form=form.value,
+        file_format=file_format,
         replace=replace,
         work=work,
         limits=RunLimits(rpm=rpm, tpm=tpm, max_cost=max_cost),
@@ -137,15 +124,15 @@ def predict(
         prices=prices,
     )
     name = benchmark.rstrip("/").rpartition("/")[2]
-    path = out or Path("predictions") / f"{name}-{split}-{prompt.value}.jsonl"
+    path = out or Path("predictions") / f"{name}-{split}-{prompt}.jsonl"
     with progress_bars(quiet=quiet) as on_progress:
         report = convert(answers, path, options) if answers else run(path, options, on_progress)
     if report and not quiet:
-        show_predictions(report, str(path), Console())
+        _show(report, path)
 
 
-def _launch(processes: int | None) -> None:
-    """Becomes what `accelerate launch` starts, too, where several processes share the work."""
+def _launch_processes(processes: int | None) -> None:
+    """Replaces this process by torch's launcher, as `accelerate launch` would, if several are to share the work."""
     if "WORLD_SIZE" in os.environ:
         return
     import torch
@@ -158,4 +145,29 @@ def _launch(processes: int | None) -> None:
         *("-m", "llavamed_trainer", *sys.argv[1:]),
     )
     sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606
+    os.execv(command[0], command)  # noqa: S606  (our own interpreter and arguments)
+
+
+def _show(report: "PredictReport", out: Path) -> None:
+    from rich.console import Console
+
+    console = Console()
+    unanswered = sum(report.unanswered.values())
+    console.print(
+        f"{report.questions} questions = {report.answered} answered + {unanswered} without an answer"
+    )
+    if unanswered:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in report.unanswered.items())
+        console.print(f"  without an answer: {reasons}")
+    if report.without_image:
+        console.print(f"  asked without their lost image: {report.without_image}")
+    if report.truncated:
+        console.print(f"  cut off at the longest answer allowed: {report.truncated}")
+    if report.reused:
+        console.print(f"  answered by an earlier start: {report.reused}")
+    if report.tally:
+        tally = report.tally
+        console.print(
+            f"  {tally.answered} requests answered, {tally.retries} retries, {tally.dollars:.4f} dollars"
+        )
+    console.print(str(out), highlight=False)

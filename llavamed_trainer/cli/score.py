@@ -1,15 +1,17 @@
-"""`score`: predictions against a benchmark."""
+"""`score`: the scores of a file of answers."""
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help="JSON Lines of answers, ours or the released code's.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="File of answers, as predict writes it or as the authors released them.")
+    ],
     benchmark: Annotated[
         str,
         typer.Option(
@@ -17,35 +19,41 @@ def score(
             show_default=False,
         ),
     ],
-    split: Annotated[str, typer.Option(help="Of the dataset.")] = "test",
-    language: Annotated[str, typer.Option(help="Questions that count: en | zh | all (SLAKE).")] = "en",
+    split: Annotated[str, typer.Option(help="Dataset split.")] = "test",
+    language: Annotated[
+        str, typer.Option(help="Questions that count: en | zh | all (SLAKE has both).")
+    ] = "en",
     against: Annotated[
         Path | None,
-        typer.Option(help="Other answers to the same questions: compare the two.", show_default=False),
+        typer.Option(help="Other answers to the same questions, to compare with.", show_default=False),
     ] = None,
     partial: Annotated[
-        bool, typer.Option("--partial", help="Score what is there where predictions are missing, and say so.")
+        bool,
+        typer.Option("--partial", help="Score the rest if some answers are missing; the result says so."),
     ] = False,
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap samples of the intervals.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap samples.")] = 0,
     by_image: Annotated[
         bool,
-        typer.Option("--by-image", help="Draw whole images with their questions: honest, wider intervals."),
+        typer.Option(
+            "--by-image",
+            help="Draw whole images with their questions, which depend on each other: wider intervals.",
+        ),
     ] = False,
     variant: Annotated[
         str | None,
         typer.Option(
-            help="What was trained, for `tables`: instruct=60k-im,stage1=1,stage2=3,ft=9", show_default=False
+            help="What was trained, for tables: instruct=60k-im,stage1=1,stage2=3,ft=9", show_default=False
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(help="Results file.", show_default="PREDICTIONS with .scores.json"),
+        typer.Option(help="Results file, for tables.", show_default="PREDICTIONS with .scores.json"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The scores as JSON on standard output.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Write the results file only.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Write the results file and print nothing.")] = False,
 ) -> None:
-    """Score answers: the authors' definitions to the last digit, strict ones beside them, intervals for all.
+    """Score answers: the authors' metrics to the last digit, strict ones beside them, intervals for all.
 
     Example: python -m llavamed_trainer score answers.jsonl --benchmark vqa-rad
     """
@@ -57,20 +65,30 @@ def score(
         comparison_to_dict,
         score_predictions,
         scores_to_dict,
-        write_results,
+        write_scores,
     )
     from llavamed_trainer.evaluation.scoring.report import show_comparison, show_scores
+    from llavamed_trainer.evaluation.tables import parse_variant
 
-    trained = None
-    if variant:
-        from llavamed_trainer.evaluation.tables import parse_variant
-
-        trained = parse_variant(variant).to_dict()
-    how = Resampling(draws=draws, seed=seed, by_image=by_image)
-    chosen: dict[str, Any] = {"split": split, "language": language, "partial": partial, "resampling": how}
-    scored = score_predictions(predictions, benchmark, **chosen)
-    compared = compare_predictions(predictions, against, benchmark, **chosen) if against else []
-    write_results(output or predictions.with_suffix(".scores.json"), scored, trained)
+    trained = parse_variant(variant).to_dict() if variant else None
+    resampling = Resampling(draws=draws, seed=seed, by_image=by_image)
+    scored = score_predictions(
+        predictions, benchmark, split=split, language=language, partial=partial, resampling=resampling
+    )
+    compared = (
+        compare_predictions(
+            predictions,
+            against,
+            benchmark,
+            split=split,
+            language=language,
+            partial=partial,
+            resampling=resampling,
+        )
+        if against
+        else []
+    )
+    write_scores(output or predictions.with_suffix(".scores.json"), scored, trained)
     if as_json:
         stated = {
             "scores": [scores_to_dict(each) for each in scored],

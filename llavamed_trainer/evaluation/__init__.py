@@ -1,1 +1,1 @@
-"""Evaluation: predictions, their scores, the judge, the paper's tables and its grid of runs."""
+"""Evaluation: questions and answers, predictions, scores, the judge, the paper's tables and its grid of runs."""

@@ -16,11 +16,12 @@ from datasets import Image as Picture
 from datasets import List, load_dataset
 
 from llavamed_trainer.assembly import assemble_tiny
-from llavamed_trainer.evaluation.predict import Benchmark, Question
-from llavamed_trainer.evaluation.predict.checkpoint import load_checkpoint
-from llavamed_trainer.evaluation.predict.generation import Answerer, Asked
+from llavamed_trainer.evaluation.predict import Prompt
+from llavamed_trainer.evaluation.predict.generation import Answerer
+from llavamed_trainer.evaluation.predict.local import load_checkpoint
+from llavamed_trainer.evaluation.questions import QuestionSet, load_questions
 from tests.benchmarks.side_by_side import medians, show
-from tests.llavamed_trainer.evaluation.predict.sets import drawn, make_row, make_set
+from tests.llavamed_trainer.evaluation.benchmarks import drawn, make_row, make_set
 
 QUESTIONS, IMAGES = 451, 203
 WORDS = ("is", "there", "a", "fracture", "in", "the", "left", "lung", "or", "an", "effusion", "near", "heart")
@@ -35,77 +36,82 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        name = args.benchmark or str(draw(Path(folder) / "drawn"))
-        benchmark = Benchmark(name)
-        texts = [question.text for question in benchmark.questions]
-        model = assemble_tiny(Path(folder) / "tiny", texts)
-        checkpoint = load_checkpoint(str(model), torch.device("cpu"))
-        alone = load_dataset(name, split="test").cast_column("images", List(Picture(decode=True)))
-        said: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        name = args.benchmark or str(draw(Path(temporary) / "drawn"))
+        questions = load_questions(name)
+        texts = [question.text for question in questions.questions]
+        folder = assemble_tiny(Path(temporary) / "tiny", texts)
+        model, processor = load_checkpoint(str(folder), torch.device("cpu"))
+        rows = load_dataset(name, split="test").cast_column("images", List(Picture(decode=True)))
+        answers: dict[str, list[str]] = {}
 
         def keep(way: str, answer: Callable[[], list[str]]) -> Callable[[], None]:
             def run() -> None:
-                said[way] = answer()
+                answers[way] = answer()
 
             return run
 
         ways = {
-            "one by one": keep("one by one", lambda: one_by_one(checkpoint, alone, args.new_tokens)),
+            "one by one": keep("one by one", lambda: one_by_one(model, processor, rows, args.new_tokens)),
             **{
                 f"batches of {size}": keep(
                     f"batches of {size}",
-                    lambda size=size: in_batches(checkpoint, benchmark, size, args.new_tokens),  # type: ignore[misc]
+                    lambda size=size: in_batches(model, processor, questions, size, args.new_tokens),  # type: ignore[misc]
                 )
                 for size in args.batch_size
             },
         }
         times = medians(ways, rounds=args.rounds)
     show(
-        f"{len(benchmark.questions)} questions, {args.new_tokens} new tokens at most, one thread",
+        f"{len(questions.questions)} questions, {args.new_tokens} new tokens at most, one thread",
         times,
-        amount=len(benchmark.questions),
+        amount=len(questions.questions),
         unit="questions",
         ours=f"batches of {args.batch_size[0]}",
     )
     same = {
-        way: sum(ours == theirs for ours, theirs in zip(found, said["one by one"], strict=True))
-        for way, found in said.items()
+        way: sum(ours == theirs for ours, theirs in zip(found, answers["one by one"], strict=True))
+        for way, found in answers.items()
     }
     print(f"answers equal to one by one: {same}")
 
 
-def one_by_one(checkpoint: Any, rows: Any, new_tokens: int) -> list[str]:
-    """The documented way."""
+def one_by_one(model: Any, processor: Any, rows: Any, new_tokens: int) -> list[str]:
+    """The way of the libraries' documentation."""
     answers = []
     for row in rows:
         content = [{"type": "image"}, {"type": "text", "text": row["messages"][0]["content"][1]["text"]}]
-        text = checkpoint.processor.apply_chat_template(
+        text = processor.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True
         )
-        inputs = checkpoint.processor(
+        inputs = processor(
             text=text, images=[row["images"][0].convert("RGB")], return_tensors="pt", add_special_tokens=False
         )
         with torch.inference_mode():
-            tokens = checkpoint.model.generate(**inputs, do_sample=False, max_new_tokens=new_tokens)
+            tokens = model.generate(**inputs, do_sample=False, max_new_tokens=new_tokens)
         new = tokens[0, inputs["input_ids"].shape[1] :]
-        answers.append(checkpoint.processor.tokenizer.decode(new, skip_special_tokens=True).strip())
+        answers.append(processor.tokenizer.decode(new, skip_special_tokens=True).strip())
     return answers
 
 
-def in_batches(checkpoint: Any, benchmark: Benchmark, size: int, new_tokens: int) -> list[str]:
-    """Ours."""
-    places: dict[str | None, Question] = {question.image: question for question in benchmark.questions}
-    answerer = Answerer(checkpoint, lambda digest: benchmark.image(places[digest]), max_new_tokens=new_tokens)
-    asked = [Asked(question.id, question.text, question.image) for question in benchmark.questions]
+def in_batches(model: Any, processor: Any, questions: QuestionSet, size: int, new_tokens: int) -> list[str]:
+    """The way of `predict`."""
+    images = questions.images
+    assert images is not None
+    digests = images.digests()
+    ids = {digest: identity for identity, digest in digests.items()}
+    answerer = Answerer(model, processor, lambda digest: images.read(ids[digest]), max_new_tokens=new_tokens)
+    prompts = [
+        Prompt(question, question.text, "plain", digests[question.id]) for question in questions.questions
+    ]
     answers: dict[str, str] = {}
-    for _, said in answerer.answers(answerer.batches(asked, size)):
-        answers |= said.answers
-    return [answers[question.id] for question in benchmark.questions]
+    for _, batch in answerer.answers(answerer.batches(prompts, size)):
+        answers |= batch.answers
+    return [answers[question.id] for question in questions.questions]
 
 
 def draw(folder: Path) -> Path:
-    """As many questions and images as VQA-RAD's test split has."""
+    """Draws as many questions and images as VQA-RAD's test split has."""
     rows = [
         make_row(
             f"q{number}",

@@ -14,12 +14,9 @@ from collections import defaultdict
 
 from nltk.translate.bleu_score import sentence_bleu
 
-from llavamed_trainer.evaluation.answers import AnswerLine
-from llavamed_trainer.evaluation.scoring.metrics import score_closed, score_open
-from llavamed_trainer.evaluation.scoring.predictions import Answered
-from llavamed_trainer.evaluation.scoring.resample import Resampling
-from llavamed_trainer.evaluation.scoring.scores import score_answered
-from llavamed_trainer.evaluation.scoring.truth import Question, Truth
+from llavamed_trainer.evaluation.questions import AnswerSet, Prediction, Question, QuestionSet
+from llavamed_trainer.evaluation.scoring import Resampling, score_closed, score_open
+from llavamed_trainer.evaluation.scoring.scores import score_answers
 from tests.benchmarks.side_by_side import medians, show
 from tests.conftest import SHARED_DATA
 
@@ -116,15 +113,16 @@ def ours(data: list[tuple[str, str, str]]) -> None:
 
 
 def ours_with_intervals(data: list[tuple[str, str, str]]) -> None:
-    pairs = tuple(
-        (
-            Question(str(at), "?", truth, "OPEN" if kind == "OPEN" else "CLOSED", None, None, "en", None),
-            AnswerLine(str(at), None, answer, "plain", "model", at),
-        )
-        for at, (kind, answer, truth) in enumerate(data)
+    questions = tuple(
+        Question(str(number), "?", truth, "OPEN" if kind == "OPEN" else "CLOSED")
+        for number, (kind, _, truth) in enumerate(data)
     )
-    truth = Truth("path-vqa", "test", tuple(question for question, _ in pairs))
-    score_answered(Answered("plain", "model", pairs, 0), truth, Resampling())
+    predictions = tuple(
+        Prediction(question, "?", "plain", answer, "model")
+        for question, (_, answer, _) in zip(questions, data, strict=True)
+    )
+    answers = AnswerSet("plain", "model", predictions, ())
+    score_answers(answers, QuestionSet("path-vqa", "test", questions), Resampling())
 
 
 def main() -> None:

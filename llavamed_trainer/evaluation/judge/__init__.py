@@ -1,21 +1,31 @@
 """The chat evaluation of section 5.1: an LLM scores a model's answers beside reference answers."""
 
-from llavamed_trainer.evaluation.judge.relative import Judged, PositionBias, Relative, position_bias, table
-from llavamed_trainer.evaluation.judge.run import KIND, Judgement, JudgeOptions, judge
-from llavamed_trainer.evaluation.judge.verdicts import ChatJudge, Contest, Verdict, scores_of
+from llavamed_trainer.evaluation.judge.chat_judge import (
+    AnswerPair,
+    ChatJudge,
+    ChatVerdict,
+    parse_scores,
+)
+from llavamed_trainer.evaluation.judge.relative_scores import (
+    JudgedQuestion,
+    PositionBias,
+    RelativeScore,
+    position_bias,
+    relative_scores,
+)
+from llavamed_trainer.evaluation.judge.run import Judgement, JudgeOptions, judge
 
 __all__ = [
-    "KIND",
+    "AnswerPair",
     "ChatJudge",
-    "Contest",
+    "ChatVerdict",
     "JudgeOptions",
-    "Judged",
+    "JudgedQuestion",
     "Judgement",
     "PositionBias",
-    "Relative",
-    "Verdict",
+    "RelativeScore",
     "judge",
+    "parse_scores",
     "position_bias",
-    "scores_of",
-    "table",
+    "relative_scores",
 ]

@@ -1,4 +1,4 @@
-"""The chat evaluation from beginning to end: answers in, verdicts and relative scores out."""
+"""The chat evaluation from beginning to end: a file of answers becomes verdicts and relative scores."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,46 +9,44 @@ from typing import Any
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.instruct import Pair, ReferenceWriter
 from llavamed_data.io.atomic import write_text
-from llavamed_data.llm import (
-    AnswerCounts,
-    Endpoint,
-    Journal,
-    LlmClient,
-    RunLimits,
-    chat_model,
-    open_client,
-)
+from llavamed_data.llm import AnswerCounts, Endpoint, Journal, RunLimits, chat_model, open_client
 from llavamed_data.reasons import Drop
-from llavamed_trainer.evaluation.judge.relative import (
-    Judged,
+from llavamed_trainer.evaluation.judge.chat_judge import AnswerPair, ChatJudge, ChatVerdict
+from llavamed_trainer.evaluation.judge.relative_scores import (
+    JudgedQuestion,
     PositionBias,
-    Relative,
+    RelativeScore,
     position_bias,
-    table,
+    relative_scores,
 )
-from llavamed_trainer.evaluation.judge.verdicts import ChatJudge, Contest, Verdict
-from llavamed_trainer.evaluation.predict.answer_file import Unanswered, write_unanswered
-from llavamed_trainer.evaluation.predict.answers_in import read_answers
-from llavamed_trainer.evaluation.predict.questions import Benchmark, Question
-
-KIND = "llavamed-judgement"
-"""What tells a file of relative scores from other JSON."""
+from llavamed_trainer.evaluation.questions import (
+    AnswerSet,
+    PromptForm,
+    Question,
+    QuestionSet,
+    Unanswered,
+    load_questions,
+    read_answers,
+    write_unanswered,
+)
+from llavamed_trainer.evaluation.results import write_result
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeOptions:
-    """Who judges what, how fast and how dear.
+    """Which model judges which answers, and within which limits.
 
     Attributes:
         model: the judge, as its server names it.
         benchmark, split: the set that holds questions, captions and mentions.
-        base_url: any OpenAI-compatible address; OpenAI's own, or `OPENAI_BASE_URL`, by default.
-        reference: let the judge write the reference answers, from caption and mentions, in place of the set's.
+        prompt: the answers to judge, if the file has two prompt forms.
+        base_url: address of an OpenAI-compatible server; by default OpenAI's own, or `OPENAI_BASE_URL`.
+        reference: let the judge write the reference answers from caption and mentions, instead of taking the set's.
         both_orders: judge every question a second time with the answers swapped.
-        partial: go on where answers or verdicts are missing, and say so.
+        partial: score the rest if answers or verdicts are missing, and report them.
         variant: what was trained, in the words of the paper's tables, for `tables`.
-        work: the folder of the journal.
-        limits: speed, cost and patience.
+        work: folder of the journal of requests.
+        limits: rate limits and cost limit.
         timeout: seconds that one request may take.
         prices: a price table other than the project's.
     """
@@ -56,6 +54,7 @@ class JudgeOptions:
     model: str
     benchmark: str = "eval"
     split: str = "test"
+    prompt: PromptForm | None = None
     base_url: str | None = None
     reference: bool = False
     both_orders: bool = True
@@ -75,26 +74,26 @@ class Judgement:
         judge: the model that judged.
         candidate: the model that was judged.
         reference: whose answers it was measured against: `benchmark`, or the judge's name.
-        asked: questions of the benchmark.
+        asked: number of questions of the benchmark.
         groups: relative scores, in the order of Table 1's columns.
-        bias: what the order does; None where only one was asked for.
-        unjudged: questions that no score counts, each with its reason.
-        tally: what was asked and spent.
+        bias: how the order changes the scores; None if only one was asked for.
+        unjudged: questions that count in no score, each with its reason.
+        tally: counts and cost of the requests.
     """
 
     judge: str
     candidate: str
     reference: str
     asked: int
-    groups: Mapping[str, Relative]
+    groups: Mapping[str, RelativeScore]
     bias: PositionBias | None
     unjudged: Sequence[Unanswered]
     tally: AnswerCounts
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines and for `tables`: the same answers and verdicts give the same bytes."""
+        """The judgement as results files have it: the same answers and verdicts give the same bytes."""
         return {
-            "kind": KIND,
+            "kind": "llavamed-judgement",
             "judge": self.judge,
             "candidate": self.candidate,
             "reference": self.reference,
@@ -106,48 +105,54 @@ class Judgement:
 
 
 def judge(answers: Path, out: Path, options: JudgeOptions) -> Judgement:
-    """Judges a file of answers; an answer on file in the journal is not asked for again.
+    """Judges a file of answers; a verdict that is in the journal is not requested again.
 
-    Verdicts go to `out`, relative scores to `out` with `.scores.json`, what could not be judged to `out` with
-    `.unjudged.jsonl`.
+    Writes the verdicts into `out`, the relative scores into `out` with the suffix `.scores.json`, and the questions
+    that could not be judged into `out` with `.unjudged.jsonl`.
 
     Args:
-        answers: ours or the released code's.
-        out: JSON Lines: id, order, both scores, the judge's words.
-        options: who judges what.
+        answers: file of answers, ours or the released code's.
+        out: JSON Lines of id, order, both scores and the judge's words.
+        options: which model judges which answers.
 
     Raises:
-        UsageError: no such file or set, a set without captions, no key, a cost limit without a price.
-        LlavaMedError: an answer is missing, the run cannot go on, or questions stayed without a verdict.
+        UsageError: there is no such file or set, the set has no captions, the file has two prompt forms and `options`
+            does not choose one, there is no key, or a cost limit without a price.
+        LlavaMedError: an answer is missing, the run cannot go on, or some questions have no verdict.
     """
-    benchmark = Benchmark(options.benchmark, options.split)
-    if not any(question.caption for question in benchmark.questions):
-        raise UsageError(f"{options.benchmark} has no captions: the judge goes by them, so name the eval set")
-    candidates = read_answers(answers, benchmark.questions, partial=options.partial)
-    questions = [question for question in benchmark.questions if question.id in candidates]
-    unjudged = [
-        Unanswered(question.id, "no answer", "")
-        for question in benchmark.questions
-        if question.id not in candidates
-    ]
+    questions = load_questions(options.benchmark, options.split)
+    if not any(question.caption for question in questions.questions):
+        raise UsageError(
+            f"{options.benchmark} has no captions, from which the judge knows the images: name the eval set"
+        )
+    candidates = _chosen_form(answers, questions, options)
+    unjudged = [Unanswered(question.id, "no answer", "") for question in candidates.missing]
+    model = chat_model(options.model, options.prices)
     with Journal(options.work / "journal.jsonl") as journal:
-        client = _client(options, journal)
-        references = {question.id: question.reference for question in questions}
+        client = open_client(
+            "openai",
+            model,
+            journal,
+            endpoint=Endpoint(options.base_url, options.timeout),
+            limits=options.limits,
+            prices=options.prices,
+        )
+        asked = [prediction.question for prediction in candidates.predictions]
+        references = {question.id: question.reference for question in asked}
         if options.reference:
-            references = _references(ReferenceWriter(client), questions, unjudged)
-        contests = [
-            Contest(_pair(question), question.text, references[question.id], candidates[question.id].answer)
-            for question in questions
-            if question.id in references
+            references = _written_references(ReferenceWriter(client), asked, unjudged)
+        pairs = [
+            AnswerPair(_figure(question), question.text, references[question.id], prediction.answer)
+            for prediction in candidates.predictions
+            if (question := prediction.question).id in references
         ]
-        found = list(_verdicts(ChatJudge(client), contests, options, unjudged))
-    judged = _together(questions, found, both_orders=options.both_orders)
+        judged = _judged(asked, ChatJudge(client), pairs, options, unjudged)
     result = Judgement(
         judge=options.model,
-        candidate=next(iter(candidates.values())).model,
+        candidate=candidates.model,
         reference=options.model if options.reference else "benchmark",
-        asked=len(benchmark.questions),
-        groups=table(judged),
+        asked=len(questions.questions),
+        groups=relative_scores(judged),
         bias=position_bias(judged),
         unjudged=unjudged,
         tally=client.counts,
@@ -156,98 +161,108 @@ def judge(answers: Path, out: Path, options: JudgeOptions) -> Judgement:
     if unjudged and not options.partial:
         raise LlavaMedError(
             f"{result.asked - len(judged)} of {result.asked} questions have no verdict ({unjudged[0].id!r}: "
-            f"{unjudged[0].reason}; all are in {unjudged_path(out)}): run again for what failed, or "
-            "score the rest with --partial"
+            f"{unjudged[0].reason}; all are listed in {unjudged_path(out)}): rerun the same command to ask for them "
+            "again, or score the rest with --partial"
         )
     _write(out, result, judged, options, references)
     return result
 
 
 def scores_path(out: Path) -> Path:
-    """Where the relative scores go."""
+    """The file of relative scores, which `tables` reads."""
     return out.with_suffix(".scores.json")
 
 
 def unjudged_path(out: Path) -> Path:
-    """Where the questions without a verdict go."""
+    """The file that lists the questions without a verdict."""
     return out.with_suffix(".unjudged.jsonl")
 
 
-def _client(options: JudgeOptions, journal: Journal) -> LlmClient:
-    model = chat_model(options.model, options.prices)
-    endpoint = Endpoint(options.base_url, options.timeout)
-    return open_client(
-        "openai", model, journal, endpoint=endpoint, limits=options.limits, prices=options.prices
-    )
+def _chosen_form(answers: Path, questions: QuestionSet, options: JudgeOptions) -> AnswerSet:
+    sets = {each.form: each for each in read_answers(answers, questions, partial=options.partial)}
+    if options.prompt:
+        if options.prompt not in sets:
+            raise UsageError(
+                f"{answers} has no answers in the prompt form {options.prompt!r}, only: {', '.join(sets)}"
+            )
+        return sets[options.prompt]
+    if len(sets) > 1:
+        raise UsageError(
+            f"{answers} holds answers in the prompt forms {' and '.join(sets)}: choose one with --prompt"
+        )
+    return next(iter(sets.values()))
 
 
-def _pair(question: Question) -> Pair:
+def _figure(question: Question) -> Pair:
     return Pair(
         question.id, question.figure_label, question.caption, question.inline_mentions, question.domain
     )
 
 
-def _references(
+def _written_references(
     writer: ReferenceWriter, questions: Sequence[Question], unjudged: list[Unanswered]
 ) -> dict[str, str]:
-    asked = ((_pair(question), question.text) for question in questions)
+    """Question id → reference answer by the judge; adds to `unjudged` the questions that have none."""
     written = dict[str, str]()
-    for said in writer.answers(asked):
-        if isinstance(said, tuple):
-            identity, drop = said
-            unjudged.append(_without(identity, drop, "reference"))
+    for outcome in writer.answers((_figure(question), question.text) for question in questions):
+        if isinstance(outcome, tuple):
+            unjudged.append(_without("reference", *outcome))
         else:
-            written[said.pair_id] = said.answer
+            written[outcome.pair_id] = outcome.answer
     return written
 
 
-def _verdicts(
-    judge: ChatJudge, contests: Sequence[Contest], options: JudgeOptions, unjudged: list[Unanswered]
-) -> Iterator[Verdict]:
-    lost = set[str]()
-    for said in judge.verdicts(contests, both_orders=options.both_orders):
-        if isinstance(said, Verdict):
-            yield said
-        elif said[0] not in lost:
-            lost.add(said[0])
-            unjudged.append(_without(*said, "verdict"))
+def _judged(
+    questions: Sequence[Question],
+    judge: ChatJudge,
+    pairs: Sequence[AnswerPair],
+    options: JudgeOptions,
+    unjudged: list[Unanswered],
+) -> list[JudgedQuestion]:
+    """The questions that have all the verdicts that were asked for; adds the others to `unjudged`, each once.
 
-
-def _without(identity: str, drop: Drop, what: str) -> Unanswered:
-    return Unanswered(identity, f"{what}: {drop.reason.value}", drop.detail)
-
-
-def _together(questions: Sequence[Question], found: Sequence[Verdict], *, both_orders: bool) -> list[Judged]:
-    """Questions with all the verdicts that were asked for: one order without the other is not counted."""
-    by_order = {(verdict.id, verdict.swapped): verdict for verdict in found}
+    One order without the other is not counted.
+    """
+    verdicts = dict[tuple[str, bool], ChatVerdict]()
+    failed = dict[str, Drop]()
+    for outcome in judge.verdicts(pairs, both_orders=options.both_orders):
+        if isinstance(outcome, ChatVerdict):
+            verdicts[outcome.id, outcome.swapped] = outcome
+        else:
+            failed.setdefault(*outcome)
+    unjudged.extend(_without("verdict", *each) for each in failed.items())
     return [
-        Judged(question, first, by_order.get((question.id, True)))
+        JudgedQuestion(question, verdicts[question.id, False], verdicts.get((question.id, True)))
         for question in questions
-        if (first := by_order.get((question.id, False)))
-        and (not both_orders or (question.id, True) in by_order)
+        if (question.id, False) in verdicts and question.id not in failed
     ]
+
+
+def _without(what: str, identity: str, drop: Drop) -> Unanswered:
+    return Unanswered(identity, f"{what}: {drop.reason.value}", drop.detail)
 
 
 def _write(
     out: Path,
     result: Judgement,
-    judged: Sequence[Judged],
+    judged: Sequence[JudgedQuestion],
     options: JudgeOptions,
     references: Mapping[str, str],
 ) -> None:
-    rows = (
-        {
-            "id": verdict.id,
-            "order": "candidate first" if verdict.swapped else "reference first",
-            "reference_score": verdict.reference,
-            "candidate_score": verdict.candidate,
-            "reference": references[verdict.id],
-            "said": verdict.said,
-        }
-        for each in judged
-        for verdict in (each.first, each.second)
-        if verdict
+    def rows() -> Iterator[dict[str, str | float]]:
+        for each in judged:
+            for verdict in (each.reference_first, each.candidate_first):
+                if verdict:
+                    yield {
+                        "id": verdict.id,
+                        "order": "candidate first" if verdict.swapped else "reference first",
+                        "reference_score": verdict.reference,
+                        "candidate_score": verdict.candidate,
+                        "reference": references[verdict.id],
+                        "said": verdict.reply,
+                    }
+
+    write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows()))
+    write_result(
+        scores_path(out), "llavamed-judgement", {**result.to_dict(), "variant": dict(options.variant)}
     )
-    write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    stated = result.to_dict() | {"variant": dict(options.variant)}
-    write_text(scores_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")

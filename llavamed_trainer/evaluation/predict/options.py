@@ -1,4 +1,4 @@
-"""What a prediction run is told, and what it tells."""
+"""What a prediction run is given, what it asks, and what it reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,32 +6,30 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from llavamed_data.llm import AnswerCounts, RunLimits
-from llavamed_trainer.evaluation.answers import PromptForm
-from llavamed_trainer.evaluation.predict.answer_file import FileForm, Unanswered
-from llavamed_trainer.evaluation.predict.questions import Question
+from llavamed_trainer.evaluation.questions import AnswerFormat, PromptForm, Question, Unanswered
 
 LostImages: TypeAlias = Literal["error", "skip", "ask"]
-"""What becomes of a question whose image is lost: it stops the run, is skipped by name, or is asked without one."""
+"""What becomes of a question whose image is lost: the run stops, the question is left out, or it is asked without."""
 
 
 @dataclass(frozen=True, slots=True)
 class PredictOptions:
-    """What answers which questions, and how.
+    """Which model answers which questions, and how.
 
     Attributes:
-        model: a LLaVA checkpoint or adapter, a folder or a name on the Hub; with `base_url`, the server's name.
-        benchmark, split, language: the questions, as `Benchmark` takes them.
-        prompt: `options` puts the choices behind closed questions, as the authors did.
-        base_url: any OpenAI-compatible address; None answers here, on the devices there are.
-        batch_size: prompts answered together.
-        max_new_tokens: the longest answer.
-        dtype: of the weights: `auto`, or torch's name.
+        model: a LLaVA checkpoint or adapter, a folder or a name on the Hub; with `base_url`, the server's name for it.
+        benchmark, split, language: the questions, as `load_questions` takes them.
+        prompt: form of the prompts; `options` lists the choices behind closed questions, as the authors did.
+        base_url: address of an OpenAI-compatible server; None runs the model on this machine.
+        batch_size: questions answered together.
+        max_new_tokens: longest answer, in tokens.
+        dtype: data type of the weights: `auto` (bfloat16 on a GPU, float32 elsewhere), or a name of torch's.
         lost_images: what becomes of questions whose image is lost.
-        partial: write what there is where a question could not be answered, and say so.
-        form: of the file: `ours`, or `released`.
-        replace: write over a file and parts of another run.
-        work: the folder of the journal.
-        limits, timeout, prices: of requests to a server.
+        partial: write the file although some questions could not be answered, and report them.
+        file_format: format of the file of answers: `ours`, or the released code's.
+        replace: overwrite the answers of another run.
+        work: folder of the journal of requests to a server.
+        limits, timeout, prices: rate and cost limits, seconds a request, and price table of requests to a server.
     """
 
     model: str
@@ -45,7 +43,7 @@ class PredictOptions:
     dtype: str = "auto"
     lost_images: LostImages = "error"
     partial: bool = False
-    form: FileForm = "ours"
+    file_format: AnswerFormat = "ours"
     replace: bool = False
     work: Path = Path(".llavamed")
     limits: RunLimits = field(default_factory=RunLimits)
@@ -54,37 +52,59 @@ class PredictOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class PredictReport:
-    """What a run did; questions = answered + unanswered, always.
+class Prompt:
+    """One question as it is sent to a model.
 
     Attributes:
-        questions: of the benchmark.
-        answered: lines of the file.
+        question: the question.
+        text: text of the user turn.
+        form: form of the text.
+        image: SHA-256 of the image's bytes; None asks without an image.
+    """
+
+    question: Question
+    text: str
+    form: PromptForm
+    image: str | None
+
+
+@dataclass(slots=True)
+class PredictedAnswers:
+    """The answers to the prompts of a run.
+
+    Attributes:
+        answers: question id → answer.
+        truncated: ids of answers that were cut off at the longest answer allowed.
+        unanswered: question id → why it has no answer.
+        reused: number of answers that an earlier start of the run had given.
+        tally: counts and cost of the requests to a server; None if the model ran on this machine.
+    """
+
+    answers: dict[str, str] = field(default_factory=dict)
+    truncated: set[str] = field(default_factory=set)
+    unanswered: dict[str, Unanswered] = field(default_factory=dict)
+    reused: int = 0
+    tally: AnswerCounts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictReport:
+    """Counts of a run; questions = answered + unanswered, always.
+
+    Attributes:
+        questions: questions of the benchmark.
+        answered: questions with an answer in the file.
         without_image: answers given without the image, which is lost.
-        cut: answers that reached the longest one allowed.
-        unanswered: reason → how many questions have no answer.
-        taken_over: answers that an earlier run had given.
-        tally: of the requests to a server; None where the model ran here.
+        truncated: answers that were cut off at the longest answer allowed.
+        unanswered: reason → number of questions without an answer.
+        reused: answers that an earlier start of the run had given.
+        tally: counts and cost of the requests to a server; None if the model ran on this machine.
     """
 
     questions: int
     answered: int
-    without_image: int
-    cut: int
-    unanswered: Mapping[str, int]
-    taken_over: int = 0
+    without_image: int = 0
+    truncated: int = 0
+    unanswered: Mapping[str, int] = field(default_factory=dict)
+    reused: int = 0
     tally: AnswerCounts | None = None
-
-
-@dataclass(slots=True)
-class Found:
-    """Answers by id, and what there is to say about them."""
-
-    answers: dict[str, str] = field(default_factory=dict)
-    cut: set[str] = field(default_factory=set)
-    unanswered: dict[str, Unanswered] = field(default_factory=dict)
-    taken_over: int = 0
-    tally: AnswerCounts | None = None
-
-
-Prompted: TypeAlias = list[tuple[Question, str, PromptForm]]

@@ -1,219 +1,229 @@
-"""A benchmark answered from beginning to end: resumable to the batch, in the benchmark's order."""
+"""A benchmark answered from beginning to end; a run that was stopped goes on where it was."""
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.io.atomic import write_text
-from llavamed_trainer.evaluation.predict.answer_file import (
-    Parts,
+from llavamed_trainer.evaluation.predict.options import (
+    PredictedAnswers,
+    PredictOptions,
+    PredictReport,
+    Prompt,
+)
+from llavamed_trainer.evaluation.predict.parts import AnswerParts
+from llavamed_trainer.evaluation.questions import (
     Prediction,
+    QuestionSet,
     Unanswered,
+    load_questions,
+    prompt_of,
+    read_answers,
     write_answers,
     write_unanswered,
 )
-from llavamed_trainer.evaluation.predict.answers_in import read_answers
-from llavamed_trainer.evaluation.predict.options import Found, PredictOptions, PredictReport, Prompted
-from llavamed_trainer.evaluation.predict.prompts import prompt_of
-from llavamed_trainer.evaluation.predict.questions import Benchmark
+
+_IMAGE_LOST = "image lost"
+_STATED_COUNTS = ("questions", "answered", "without_image", "truncated", "unanswered")
 
 
 def predict(
     out: Path, options: PredictOptions, on_progress: ProgressCallback | None = None
 ) -> PredictReport | None:
-    """Answers a benchmark into `out`, one line a question in the benchmark's order.
+    """Answers a benchmark into the file `out`, one line a question in the order of the benchmark.
 
-    What is answered is kept as the run goes on (beside `out`, or in the journal), so a run that was killed goes
-    on when it is started again and leaves the same bytes. Questions without an answer are listed in `out` with
-    `.unanswered.jsonl`; the counts are in `out` with `.run.json`, which is written last. Under `accelerate
-    launch` each process answers its share and the first one writes.
+    Answers are kept as the run goes on (beside `out`, or in the journal), so a run that was killed goes on when it is
+    started again, and leaves the same bytes. Questions without an answer are listed in `out` with the suffix
+    `.unanswered.jsonl`; the counts are in `out` with `.run.json`, which is written last. Under `accelerate launch`
+    each process answers its share and the first one writes.
 
     Args:
-        out: the file to be.
-        options: what answers which questions.
-        on_progress: called with what is being done, how much of it is done, and of how much.
+        out: the file of answers.
+        options: which model answers which questions, and how.
+        on_progress: called with the name of the work, how much of it is done, and of how much.
 
     Returns:
-        The report; None in processes other than the first.
+        The counts; None in processes other than the first.
 
     Raises:
-        UsageError: no such model or benchmark, a file of another run in the way, lost images without a word what
-            to do about them.
-        LlavaMedError: the run cannot go on, or a question stayed without an answer.
+        UsageError: there is no such model or benchmark, a file of another run is in the way, or images are lost and
+            `options` does not say what to do about it.
+        LlavaMedError: the run cannot go on, or some questions have no answer.
     """
-    benchmark = Benchmark(options.benchmark, options.split, options.language)
-    lost = [question for question in benchmark.questions if question.image is None]
-    if lost and options.lost_images == "error":
+    questions = load_questions(options.benchmark, options.split, options.language)
+    if questions.images is None:
         raise UsageError(
-            f"{len(lost)} of {len(benchmark.questions)} questions have lost their image, the first is "
-            f"{lost[0].id!r}: leave them out by name with --lost-images skip, or ask without with --lost-images ask"
+            f"{options.benchmark} is an original test file, which holds no images: build the set with "
+            f"python -m llavamed_data build {questions.name}, and name that"
         )
-    skipped = (
-        {question.id: Unanswered(question.id, "image lost", "") for question in lost}
-        if options.lost_images == "skip"
-        else {}
-    )
-    prompted: Prompted = [
-        (question, *prompt_of(question, options.prompt))
-        for question in benchmark.questions
-        if question.id not in skipped
-    ]
-    run = _run_key(options, prompted)
-    if report := _whole_already(out, run, options):
+    prompts, skipped = _prompts(questions, options)
+    run_key = _run_key(options, prompts)
+    if report := _finished_report(out, run_key, options):
         return report
-    found = _answer(out, options, benchmark, prompted, run, on_progress)
-    if found is None:
-        return None
-    found.unanswered.update(skipped)
-    return _finish(out, options, benchmark, prompted, found, run)
-
-
-def _answer(
-    out: Path,
-    options: PredictOptions,
-    benchmark: Benchmark,
-    prompted: Prompted,
-    run: str,
-    on_progress: ProgressCallback | None,
-) -> Found | None:
-    """Here or through a server; each loads only what it needs."""
+    # each way imports only what it needs: no torch for a server, no client for this machine
     if options.base_url:
         from llavamed_trainer.evaluation.predict.served import answer_served
 
-        return answer_served(options, benchmark, prompted, on_progress)
-    from llavamed_trainer.evaluation.predict.here import answer_here
+        found: PredictedAnswers | None = answer_served(options, prompts, questions.images, on_progress)
+    else:
+        from llavamed_trainer.evaluation.predict.local import answer_locally
 
-    return answer_here(out, options, benchmark, prompted, run, on_progress)
+        found = answer_locally(out, options, prompts, questions.images, run_key, on_progress)
+    if found is None:
+        return None
+    found.unanswered.update(skipped)
+    return _write(out, options, questions, prompts, found, run_key)
 
 
 def convert(answers: Path, out: Path, options: PredictOptions) -> PredictReport:
-    """Checks a file of answers against its benchmark and writes it again, in `options.form`.
+    """Checks a file of answers against its benchmark and writes it again in `options.file_format`.
 
     Raises:
-        UsageError, LlavaMedError: as `read_answers`.
+        UsageError, LlavaMedError: as `load_questions` and `read_answers`; the answers are in two prompt forms, which
+            the released format has no place for.
     """
-    benchmark = Benchmark(options.benchmark, options.split, options.language)
-    found = read_answers(answers, benchmark.questions, partial=options.partial)
-    ordered = [found[question.id] for question in benchmark.questions if question.id in found]
-    write_answers(out, ordered, options.form)
-    missing = len(benchmark.questions) - len(ordered)
-    return PredictReport(
-        len(benchmark.questions), len(ordered), 0, 0, {"not in the file": missing} if missing else {}
-    )
-
-
-def _run_key(options: PredictOptions, prompted: Prompted) -> str:
-    """Everything that decides the answers; the batch size only decides how fast they come."""
-    if options.base_url:
-        who = options.model
-    else:
-        from llavamed_trainer.evaluation.predict.checkpoint import identity
-
-        who = identity(options.model)
-    digest = hashlib.sha256()
-    digest.update(
-        json.dumps([options.model, who, options.max_new_tokens, options.dtype, options.form]).encode()
-    )
-    for question, prompt, form in prompted:
-        digest.update(json.dumps([question.id, prompt, form, question.image]).encode())
-    return digest.hexdigest()
-
-
-def _whole_already(out: Path, run: str, options: PredictOptions) -> PredictReport | None:
-    if not out.exists() or options.replace:
-        return None
-    try:
-        stated = json.loads(_manifest_path(out).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        stated = {}
-    if stated.get("run") != run or stated.get("sha256") != hashlib.sha256(out.read_bytes()).hexdigest():
+    questions = load_questions(options.benchmark, options.split, options.language)
+    sets = read_answers(answers, questions, partial=options.partial)
+    if len(sets) > 1 and options.file_format == "released":
         raise UsageError(
-            f"{out} is there and of another run: name another --out, or write over it with --replace"
+            f"{answers} holds answers in the prompt forms {' and '.join(each.form for each in sets)}, and the released "
+            "format has one line a question: write it with --format ours, or remove one form"
         )
-    if stated["unanswered"] and not options.partial:
-        return None
-    return PredictReport(**{**stated["report"], "taken_over": stated["report"]["answered"]})
-
-
-def _finish(
-    out: Path,
-    options: PredictOptions,
-    benchmark: Benchmark,
-    prompted: Prompted,
-    found: Found,
-    run: str,
-) -> PredictReport:
-    predictions = [
-        Prediction(question.id, prompt, found.answers[question.id], form, options.model)
-        for question, prompt, form in prompted
-        if question.id in found.answers
-    ]
-    listed = [
-        found.unanswered[question.id] for question in benchmark.questions if question.id in found.unanswered
-    ]
-    write_unanswered(unanswered_path(out), listed)
-    failed = [each for each in listed if each.reason != "image lost"]
-    if failed and not options.partial:
-        raise LlavaMedError(
-            f"{len(failed)} of {len(benchmark.questions)} questions have no answer ({failed[0].id!r}: "
-            f"{failed[0].reason}; all are in {unanswered_path(out)}): run again for what may pass, or write the "
-            "rest with --partial"
-        )
-    report = PredictReport(
-        questions=len(benchmark.questions),
-        answered=len(predictions),
-        without_image=sum(question.image is None for question, _, _ in prompted),
-        cut=len(found.cut),
-        unanswered=_counted(listed),
-        taken_over=found.taken_over,
-        tally=found.tally,
+    predictions = list(dict.fromkeys(prediction for each in sets for prediction in each.predictions))
+    write_answers(out, predictions, options.file_format)
+    answered = len({prediction.question.id for prediction in predictions})
+    missing = len(questions.questions) - answered
+    return PredictReport(
+        len(questions.questions), answered, unanswered={"not in the file": missing} if missing else {}
     )
-    write_answers(out, predictions, options.form)
-    _write_manifest(out, options, benchmark, report, run, failed)
-    Parts(out, run).remove()
-    return report
 
 
 def unanswered_path(out: Path) -> Path:
-    """Where the questions without an answer are listed."""
+    """The file that lists the questions without an answer."""
     return out.with_suffix(".unanswered.jsonl")
 
 
-def _manifest_path(out: Path) -> Path:
-    return out.with_suffix(".run.json")
+def _prompts(
+    questions: QuestionSet, options: PredictOptions
+) -> tuple[list[Prompt], Mapping[str, Unanswered]]:
+    """The prompts of the run, and the questions that are skipped because their image is lost."""
+    digests = questions.images.digests() if questions.images else {}
+    lost = [question for question in questions.questions if question.id not in digests]
+    if lost and options.lost_images == "error":
+        raise UsageError(
+            f"{len(lost)} of {len(questions.questions)} questions have lost their image, the first is "
+            f"{lost[0].id!r}: leave them out with --lost-images skip, or ask without it with --lost-images ask"
+        )
+    skipped = {
+        question.id: Unanswered(question.id, _IMAGE_LOST, "")
+        for question in lost
+        if options.lost_images == "skip"
+    }
+    prompts = [
+        Prompt(question, *prompt_of(question, options.prompt), digests.get(question.id))
+        for question in questions.questions
+        if question.id not in skipped
+    ]
+    return prompts, skipped
 
 
-def _write_manifest(
+def _run_key(options: PredictOptions, prompts: Sequence[Prompt]) -> str:
+    """A hash of everything that decides the answers; the batch size only decides how fast they come."""
+    if options.base_url:
+        identity = options.model
+    else:
+        from llavamed_trainer.evaluation.predict.local import checkpoint_identity
+
+        identity = checkpoint_identity(options.model)
+    settings = [options.model, identity, options.max_new_tokens, options.dtype, options.file_format]
+    digest = hashlib.sha256(json.dumps(settings).encode())
+    for prompt in prompts:
+        asked = [prompt.question.id, prompt.text, prompt.form, prompt.image]
+        digest.update(json.dumps(asked).encode())
+    return digest.hexdigest()
+
+
+def _finished_report(out: Path, run_key: str, options: PredictOptions) -> PredictReport | None:
+    """The report of the run if `out` is complete already; None if there is something left to do.
+
+    Raises:
+        UsageError: `out` is the file of another run.
+    """
+    if not out.exists() or options.replace:
+        return None
+    try:
+        stated = json.loads(_report_path(out).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        stated = {}
+    if stated.get("run") != run_key or stated.get("sha256") != _sha256(out):
+        raise UsageError(f"{out} belongs to another run: name another --out, or overwrite it with --replace")
+    if stated["unanswered"] and not options.partial:
+        return None
+    counts = {name: stated["report"].get(name, 0) for name in _STATED_COUNTS}
+    return PredictReport(**counts, reused=counts["answered"])
+
+
+def _write(
     out: Path,
     options: PredictOptions,
-    benchmark: Benchmark,
-    report: PredictReport,
-    run: str,
-    failed: Sequence[Unanswered],
-) -> None:
-    counts = asdict(replace(report, taken_over=0, tally=None))
-    stated: dict[str, Any] = {
+    questions: QuestionSet,
+    prompts: Sequence[Prompt],
+    found: PredictedAnswers,
+    run_key: str,
+) -> PredictReport:
+    """Writes the file of answers, the list of unanswered questions and, last, the counts."""
+    unanswered = [
+        found.unanswered[question.id] for question in questions.questions if question.id in found.unanswered
+    ]
+    write_unanswered(unanswered_path(out), unanswered)
+    failed = [each for each in unanswered if each.reason != _IMAGE_LOST]
+    if failed and not options.partial:
+        raise LlavaMedError(
+            f"{len(failed)} of {len(questions.questions)} questions have no answer ({failed[0].id!r}: "
+            f"{failed[0].reason}; all are listed in {unanswered_path(out)}): rerun the same command to ask them again, "
+            "or write the rest with --partial"
+        )
+    predictions = [
+        Prediction(
+            prompt.question, prompt.text, prompt.form, found.answers[prompt.question.id], options.model
+        )
+        for prompt in prompts
+        if prompt.question.id in found.answers
+    ]
+    report = PredictReport(
+        questions=len(questions.questions),
+        answered=len(predictions),
+        without_image=sum(prompt.image is None for prompt in prompts),
+        truncated=len(found.truncated),
+        unanswered=dict(Counter(each.reason for each in unanswered)),
+        reused=found.reused,
+        tally=found.tally,
+    )
+    write_answers(out, predictions, options.file_format)
+    stated = {
         "model": options.model,
-        "benchmark": benchmark.name,
-        "split": benchmark.split,
+        "benchmark": questions.name,
+        "split": questions.split,
         "language": options.language,
         "prompt": options.prompt,
         "max_new_tokens": options.max_new_tokens,
-        "report": {name: value for name, value in counts.items() if name not in ("taken_over", "tally")},
+        "report": {name: getattr(report, name) for name in _STATED_COUNTS},
         "unanswered": len(failed),
-        "sha256": hashlib.sha256(out.read_bytes()).hexdigest(),
-        "run": run,
+        "sha256": _sha256(out),
+        "run": run_key,
     }
-    write_text(_manifest_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
+    write_text(_report_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
+    AnswerParts(out, run_key).remove()
+    return report
 
 
-def _counted(unanswered: Sequence[Unanswered]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for each in unanswered:
-        counts[each.reason] = counts.get(each.reason, 0) + 1
-    return counts
+def _report_path(out: Path) -> Path:
+    return out.with_suffix(".run.json")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,46 +1,52 @@
-"""Answers through an OpenAI-compatible server, with the client and the journal of data generation."""
+"""Answers through an OpenAI-compatible server, with the client and the journal that generate the datasets."""
 
 import base64
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from PIL import Image
 
 from llavamed_data.console.progress import ProgressCallback
-from llavamed_data.errors import LlavaMedError
-from llavamed_data.llm import (
-    Answer,
-    ChatModel,
-    Endpoint,
-    Journal,
-    LlmClient,
-    Request,
-    chat_model,
-    open_client,
-)
+from llavamed_data.errors import LlavaMedError, one_line
+from llavamed_data.llm import Endpoint, Journal, Request, chat_model, open_client
 from llavamed_data.reasons import Drop, Reason
-from llavamed_trainer.evaluation.predict.answer_file import Unanswered
-from llavamed_trainer.evaluation.predict.options import Found, PredictOptions, Prompted
-from llavamed_trainer.evaluation.predict.questions import Benchmark, Question
+from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, Prompt
+from llavamed_trainer.evaluation.questions import QuestionImages, Unanswered
 
 _SENT_AS_THEY_ARE = {"JPEG": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 _REFUSALS_THAT_TELL = 8
-
-Sent = tuple[Question, str]
-"""A question and the text that is sent."""
+"""Requests with an image that a server may refuse before its first answer; then it is taken to refuse all images."""
 
 
 def answer_served(
     options: PredictOptions,
-    benchmark: Benchmark,
-    prompted: Prompted,
+    prompts: Sequence[Prompt],
+    images: QuestionImages,
     on_progress: ProgressCallback | None,
-) -> Found:
-    """Answers through a server; what is in the journal of `options.work` is not asked again."""
+) -> PredictedAnswers:
+    """Answers the prompts through a server; what is in the journal of `options.work` is not requested again.
+
+    Raises:
+        LlavaMedError: the run cannot go on: among others, the server refuses every image.
+    """
     model = replace(chat_model(options.model, options.prices), max_tokens=options.max_new_tokens)
-    found = Found()
+    found = PredictedAnswers()
+
+    def requests() -> Iterator[tuple[Prompt, Request]]:
+        for prompt in prompts:
+            content: list[dict[str, Any]] = [{"type": "text", "text": prompt.text}]
+            if prompt.image:
+                try:
+                    url = data_url(images.read(prompt.question.id))
+                except Drop as drop:
+                    _leave_out(prompt, drop, found)
+                    continue
+                content.insert(0, {"type": "image_url", "image_url": {"url": url}})
+            messages: Any = [{"role": "user", "content": content}]  # a list of parts, not text alone
+            yield prompt, model.request(messages)
+
     with Journal(options.work / "journal.jsonl") as journal:
         client = open_client(
             "openai",
@@ -50,58 +56,28 @@ def answer_served(
             limits=options.limits,
             prices=options.prices,
         )
-        sent = [(question, prompt) for question, prompt, _ in prompted]
-        for done, (question, outcome) in enumerate(ask(client, model, sent, benchmark.image), 1):
+        refused = 0
+        for prompt, outcome in client.complete(requests()):
             if isinstance(outcome, Drop):
-                found.unanswered[question.id] = Unanswered(question.id, outcome.reason.value, outcome.detail)
+                _leave_out(prompt, outcome, found)
+                refused += outcome.reason is Reason.REQUEST_REFUSED and prompt.image is not None
+                if not found.answers and refused >= _REFUSALS_THAT_TELL:
+                    raise LlavaMedError(
+                        f"{model.name} answers none of the first {refused} requests with an image "
+                        f"({outcome.detail}): does it take images?"
+                    )
             else:
-                found.answers[question.id] = outcome.text.strip()
+                found.answers[prompt.question.id] = outcome.text.strip()
                 if outcome.finish_reason == "length":
-                    found.cut.add(question.id)
+                    found.truncated.add(prompt.question.id)
             if on_progress:
-                on_progress("answer", done, len(sent))
-    found.tally, found.taken_over = client.counts, client.counts.from_journal
+                on_progress("answer", len(found.answers) + len(found.unanswered), len(prompts))
+    found.tally, found.reused = client.counts, client.counts.from_journal
     return found
 
 
-def ask(
-    client: LlmClient,
-    model: ChatModel,
-    prompted: Sequence[Sent],
-    image_bytes: Callable[[Question], bytes],
-) -> Iterator[tuple[Question, Answer | Drop]]:
-    """One outcome a question, in order.
-
-    Args:
-        client: answers the requests; its journal keeps the answers.
-        model: what is asked.
-        prompted: question and prompt; a question whose image is lost is sent without one.
-        image_bytes: the image of a question.
-
-    Raises:
-        LlavaMedError: the run cannot go on: among others, a server that refuses every image.
-    """
-    unreadable = dict[str, Drop]()
-    jobs = _jobs(model, prompted, image_bytes, unreadable)
-    answered = refused = 0
-    waiting = iter(prompted)
-    for question, outcome in client.complete(jobs):
-        yield from _skipped(waiting, question, unreadable)
-        if isinstance(outcome, Answer):
-            answered += 1
-        elif outcome.reason is Reason.REQUEST_REFUSED and question.image:
-            refused += 1
-            if not answered and refused >= _REFUSALS_THAT_TELL:
-                raise LlavaMedError(
-                    f"{model.name} answers none of the first {refused} requests with an image ({outcome.detail}): "
-                    "does it take images?"
-                )
-        yield question, outcome
-    yield from _skipped(waiting, None, unreadable)
-
-
 def data_url(stored: bytes) -> str:
-    """An image as a data URL, its bytes as they are; formats that servers do not take become PNG.
+    """An image as a data URL: its bytes as they are; an image in a format that servers do not take becomes PNG.
 
     Raises:
         Drop: the image cannot be decoded.
@@ -110,41 +86,17 @@ def data_url(stored: bytes) -> str:
         with Image.open(io.BytesIO(stored)) as opened:
             kind = _SENT_AS_THEY_ARE.get(opened.format or "")
             if kind is None:
-                kind, again = "png", io.BytesIO()
-                opened.convert("RGB").save(again, "PNG")
-                stored = again.getvalue()
+                kind, converted = "png", io.BytesIO()
+                opened.convert("RGB").save(converted, "PNG")
+                stored = converted.getvalue()
             else:
                 opened.load()
     except (
         Exception
-    ) as error:  # Pillow's plugins raise anything on hostile bytes: struct, Key-, ValueError, …
-        raise Drop(Reason.IMAGE_UNREADABLE, " ".join(str(error).split())[:200]) from error
+    ) as error:  # hostile bytes make Pillow raise anything: struct.error, KeyError, ValueError, …
+        raise Drop(Reason.IMAGE_UNREADABLE, one_line(error)) from error
     return f"data:image/{kind};base64,{base64.b64encode(stored).decode()}"
 
 
-def _jobs(
-    model: ChatModel,
-    prompted: Sequence[Sent],
-    image_bytes: Callable[[Question], bytes],
-    unreadable: dict[str, Drop],
-) -> Iterator[tuple[Question, Request]]:
-    for question, prompt in prompted:
-        content: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
-        if question.image:
-            try:
-                url = data_url(image_bytes(question))
-            except Drop as drop:
-                unreadable[question.id] = drop
-                continue
-            content.insert(0, {"type": "image_url", "image_url": {"url": url}})
-        yield question, model.request([{"role": "user", "content": content}])  # type: ignore[typeddict-item]
-
-
-def _skipped(
-    waiting: Iterator[Sent], until: Question | None, unreadable: dict[str, Drop]
-) -> Iterator[tuple[Question, Drop]]:
-    """The questions before `until`, which were not sent."""
-    for question, _ in waiting:
-        if until is not None and question.id == until.id:
-            return
-        yield question, unreadable[question.id]
+def _leave_out(prompt: Prompt, drop: Drop, found: PredictedAnswers) -> None:
+    found.unanswered[prompt.question.id] = Unanswered(prompt.question.id, drop.reason.value, drop.detail)

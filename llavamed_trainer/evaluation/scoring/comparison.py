@@ -1,13 +1,12 @@
-"""Two files of predictions for the same questions, question by question."""
+"""Two files of answers to the same questions, compared question by question."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError
-from llavamed_trainer.evaluation.answers import PromptForm
-from llavamed_trainer.evaluation.scoring.predictions import Answered, join
+from llavamed_trainer.evaluation.questions import AnswerSet, PromptForm, QuestionSet, read_answers
 from llavamed_trainer.evaluation.scoring.resample import (
     Floats,
     Resampling,
@@ -18,28 +17,29 @@ from llavamed_trainer.evaluation.scoring.resample import (
 from llavamed_trainer.evaluation.scoring.scores import (
     FAMILIES,
     METRICS,
-    Estimate,
+    MetricEstimate,
     columns_of,
-    stated_rows,
-    values_of,
+    load_questions_to_score,
+    metric_matrix,
+    rows_with_value,
 )
-from llavamed_trainer.evaluation.scoring.truth import Truth, load_truth
 
 _BINARY = frozenset({"CLOSED", "ALL"})
+"""Families whose metrics are right or wrong for each question."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One metric's difference, first less second, in points of percent.
+    """One metric's difference, first less second, in percentage points.
 
     Attributes:
-        estimate: with the interval of the paired bootstrap.
-        p: that there is none: exact McNemar for right-or-wrong metrics (permutation where whole images are
+        estimate: the difference with its interval by the paired bootstrap.
+        p: p value of no difference: exact McNemar for right-or-wrong metrics (a permutation test if whole images are
             drawn), a permutation test of signs for the others.
         test: `mcnemar` or `permutation`.
     """
 
-    estimate: Estimate
+    estimate: MetricEstimate
     p: float
     test: str
 
@@ -49,11 +49,11 @@ class Comparison:
     """Two models' answers to the same questions.
 
     Attributes:
-        benchmark, split: that both answered.
+        benchmark, split: which questions both answered.
         forms: prompt form of the first and of the second.
-        models: first and second.
-        questions: in the split.
-        missing: questions that one or both did not answer; above 0 only where that was allowed.
+        models: name of the first and of the second.
+        questions: number of questions in the split.
+        missing: number of questions that one or both did not answer; above 0 only if that was allowed.
         differences: metric → difference.
         resampling: how the intervals were made.
     """
@@ -78,75 +78,30 @@ def compare_predictions(
     partial: bool = False,
     resampling: Resampling | None = None,
 ) -> list[Comparison]:
-    """Compares two files of predictions: once for each prompt form that both hold.
+    """Compares two files of answers: once for each prompt form that both have.
 
-    Files that hold one form each are compared whatever the forms are: that is how plain and options compare.
+    Files that have one form each are compared whatever the forms are: that is how plain and options compare.
 
     Raises:
-        UsageError, LlavaMedError: as `load_truth` and `join`; the files hold no prompt form in common.
+        UsageError, LlavaMedError: as `load_questions_to_score` and `read_answers`; the files have no prompt form, or
+            no answered question, in common.
     """
-    truth = load_truth(benchmark, split, language)
-    ours, theirs = (join(path, truth, partial=partial) for path in (first, second))
+    questions = load_questions_to_score(benchmark, split, language)
+    ours, theirs = (read_answers(path, questions, partial=partial) for path in (first, second))
     if len(ours) == len(theirs) == 1:
         pairs = [(ours[0], theirs[0])]
     else:
         pairs = [(one, other) for one in ours for other in theirs if one.form == other.form]
     if not pairs:
-        raise LlavaMedError(f"{first} and {second} were asked in different forms: nothing to compare")
-    return [_compare(one, other, truth, resampling or Resampling()) for one, other in pairs]
-
-
-def _compare(first: Answered, second: Answered, truth: Truth, how: Resampling) -> Comparison:
-    both = {question.id for question, _ in first.pairs} & {question.id for question, _ in second.pairs}
-    if not both:
-        raise LlavaMedError("the two files answer no question in common")
-    kept = [[pair for pair in each.pairs if pair[0].id in both] for each in (first, second)]
-    difference = values_of(kept[0]) - values_of(kept[1])
-    images = [question.image for question, _ in kept[0]]
-    differences = dict[str, Difference]()
-    for family in FAMILIES:
-        columns = columns_of(family)
-        rows = stated_rows(difference[:, columns[0]])
-        if rows:
-            part = difference[rows][:, columns]
-            found = _differences(part, [images[row] for row in rows], how, binary=family in _BINARY)
-            differences |= {METRICS[column].name: each for column, each in zip(columns, found, strict=True)}
-    return Comparison(
-        benchmark=truth.benchmark,
-        split=truth.split,
-        forms=(first.form, second.form),
-        models=(first.model, second.model),
-        questions=len(truth.questions),
-        missing=len(truth.questions) - len(both),
-        differences={
-            metric.name: differences[metric.name] for metric in METRICS if metric.name in differences
-        },
-        resampling=how,
-    )
-
-
-def _differences(
-    part: Floats, images: list[str | None], how: Resampling, *, binary: bool
-) -> list[Difference]:
-    exact = binary and not how.by_image
-    ends = 100 * intervals(part, images, how)
-    chances = (
-        [mcnemar_p(int((column > 0).sum()), int((column < 0).sum())) for column in part.T]
-        if exact
-        else permutation_p(part, images, how).tolist()
-    )
-    return [
-        Difference(
-            Estimate(100 * float(column.mean()), float(low), float(high), len(part)),
-            chance,
-            "mcnemar" if exact else "permutation",
+        raise LlavaMedError(
+            f"{first} and {second} were asked in different prompt forms: compare files that share one"
         )
-        for column, low, high, chance in zip(part.T, ends[0], ends[1], chances, strict=True)
-    ]
+    resampling = resampling or Resampling()
+    return [_compare(one, other, questions, resampling) for one, other in pairs]
 
 
 def comparison_to_dict(comparison: Comparison) -> dict[str, Any]:
-    """As JSON has it."""
+    """The comparison as `score --json` prints it."""
     return {
         "benchmark": comparison.benchmark,
         "split": comparison.split,
@@ -156,14 +111,65 @@ def comparison_to_dict(comparison: Comparison) -> dict[str, Any]:
         "missing": comparison.missing,
         "partial": comparison.missing > 0,
         "differences": {
-            name: {
-                "value": each.estimate.value,
-                "low": each.estimate.low,
-                "high": each.estimate.high,
-                "count": each.estimate.count,
-                "p": each.p,
-                "test": each.test,
-            }
+            name: {**asdict(each.estimate), "p": each.p, "test": each.test}
             for name, each in comparison.differences.items()
         },
     }
+
+
+def _compare(
+    first: AnswerSet, second: AnswerSet, questions: QuestionSet, resampling: Resampling
+) -> Comparison:
+    both = {each.question.id for each in first.predictions} & {
+        each.question.id for each in second.predictions
+    }
+    if not both:
+        raise LlavaMedError(
+            "the two files answer no question in common: compare answers to the same questions"
+        )
+    kept = [[each for each in answers.predictions if each.question.id in both] for answers in (first, second)]
+    values = metric_matrix(kept[0]) - metric_matrix(kept[1])
+    images = [each.question.image for each in kept[0]]
+    differences = dict[str, Difference]()
+    for family in FAMILIES:
+        columns = columns_of(family)
+        if rows := rows_with_value(values[:, columns[0]]):
+            found = _differences(
+                values[rows][:, columns],
+                [images[row] for row in rows],
+                resampling,
+                binary=family in _BINARY,
+            )
+            differences |= {METRICS[column].name: each for column, each in zip(columns, found, strict=True)}
+    return Comparison(
+        benchmark=questions.name,
+        split=questions.split,
+        forms=(first.form, second.form),
+        models=(first.model, second.model),
+        questions=len(questions.questions),
+        missing=len(questions.questions) - len(both),
+        differences={
+            metric.name: differences[metric.name] for metric in METRICS if metric.name in differences
+        },
+        resampling=resampling,
+    )
+
+
+def _differences(
+    values: Floats, images: list[str | None], resampling: Resampling, *, binary: bool
+) -> list[Difference]:
+    exact = binary and not resampling.by_image
+    low, high = 100 * intervals(values, images, resampling)
+    p_values = (
+        [mcnemar_p(int((column > 0).sum()), int((column < 0).sum())) for column in values.T]
+        if exact
+        else permutation_p(values, images, resampling).tolist()
+    )
+    return [
+        Difference(
+            MetricEstimate(100 * float(column.mean()), float(start), float(end), len(values)),
+            p,
+            "mcnemar" if exact else "permutation",
+        )
+        for column, start, end, p in zip(values.T, low, high, p_values, strict=True)
+    ]

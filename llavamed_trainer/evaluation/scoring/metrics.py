@@ -1,22 +1,38 @@
-"""One prediction against one reference: the authors' metrics under their own names, and strict ones beside them."""
+"""One answer against one reference answer: the authors' metrics under their own names, and strict ones beside them."""
 
+import math
+import re
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 
-from llavamed_trainer.evaluation.scoring.bleu import sentence_bleu
+import yaml
+
 from llavamed_trainer.evaluation.scoring.normalise import normalise
 
 _YES_NO = frozenset({"yes", "no"})
 
+_BLEU_ORDERS = (1, 2, 3, 4)
+_BLEU_WEIGHT = 0.25
+_NO_MATCH = _BLEU_WEIGHT * math.log(sys.float_info.min)
+"""What an order of n-grams without a match adds: nltk takes the smallest float for its precision, not zero."""
+
+_REFUSALS: list[str] = yaml.safe_load(
+    files(__package__).joinpath("refusals.yaml").read_text(encoding="utf-8")
+)["phrases"]
+_REFUSAL = re.compile(rf"\b(?:{'|'.join(map(re.escape, _REFUSALS))})\b")
+
 
 @dataclass(frozen=True, slots=True)
 class OpenScore:
-    """An open question's scores, each 0 to 1.
+    """The scores of the answer to an open question, each from 0 to 1.
 
     Attributes:
-        recall, precision, f1: released code: a matched word counts as often as the *prediction* repeats it.
-        exact_match: released code: distinct reference words in the prediction, over its length in words.
+        recall, precision, f1: as the released code has them: a matched word counts as often as the *answer* repeats
+            it.
+        exact_match: as the released code has it: distinct reference words in the answer, over its length in words.
         bleu: nltk's sentence BLEU with its defaults.
         multiset_recall: a matched word counts at most as often as the reference has it (strict).
     """
@@ -31,54 +47,99 @@ class OpenScore:
 
 @dataclass(frozen=True, slots=True)
 class ClosedScore:
-    """Whether a closed question is answered right.
+    """Whether the answer to a closed question is right.
 
     Attributes:
-        accuracy: released code: normalised, the prediction holds "yes" or "no" and holds the reference, both as
-            parts of words too ("no" in "abnormal").
-        word_accuracy: strict: where the reference is yes or no, the first of these two *words* in the prediction
-            is it; else the reference stands in the prediction as whole words.
+        accuracy: as the released code has it: normalised, the answer contains "yes" or "no" and contains the
+            reference, both as parts of words too ("no" in "abnormal").
+        word_accuracy: strict: if the reference is yes or no, the first of these two *words* in the answer is the
+            same; else the answer contains the reference as whole words.
     """
 
     accuracy: bool
     word_accuracy: bool
 
 
-def score_open(prediction: str, reference: str) -> OpenScore:
-    """Scores the answer to an open question by its normalised, blank-separated words.
+def score_open(answer: str, reference: str) -> OpenScore:
+    """Scores the answer to an open question by its words, normalised and separated by blanks.
 
-    Every score is 0 where either side has no words or they share none.
+    Every score is 0 if either side has no words or they share none.
     """
-    words, wanted = normalise(prediction).split(), normalise(reference).split()
-    truth = Counter(wanted)
-    common = Counter(word for word in words if word in truth)
+    words, reference_words = normalise(answer).split(), normalise(reference).split()
+    wanted = Counter(reference_words)
+    common = Counter(word for word in words if word in wanted)
     if not common:
         return OpenScore(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     hits = common.total()
-    missed = sum(count for word, count in truth.items() if word not in common)
+    missed = sum(count for word, count in wanted.items() if word not in common)
     precision, recall = hits / len(words), hits / (hits + missed)
     return OpenScore(
         recall=recall,
         precision=precision,
         f1=2 * precision * recall / (precision + recall),
         exact_match=len(common) / len(words),
-        bleu=sentence_bleu(words, wanted),
-        multiset_recall=sum(min(count, truth[word]) for word, count in common.items()) / len(wanted),
+        bleu=sentence_bleu(words, reference_words),
+        multiset_recall=sum(min(count, wanted[word]) for word, count in common.items())
+        / len(reference_words),
     )
 
 
-def score_closed(prediction: str, reference: str) -> ClosedScore:
+def score_closed(answer: str, reference: str) -> ClosedScore:
     """Scores the answer to a closed question."""
-    answer, truth = normalise(prediction), normalise(reference)
+    answer, reference = normalise(answer), normalise(reference)
+    words, wanted = answer.split(), reference.split()
+    if len(wanted) == 1 and wanted[0] in _YES_NO:
+        by_words = next((word for word in words if word in _YES_NO), None) == wanted[0]
+    else:
+        starts = range(len(words)) if wanted else ()
+        by_words = any(words[start : start + len(wanted)] == wanted for start in starts)
     return ClosedScore(
-        accuracy=("yes" in answer or "no" in answer) and truth in answer,
-        word_accuracy=_says(answer.split(), truth.split()),
+        accuracy=("yes" in answer or "no" in answer) and reference in answer,
+        word_accuracy=by_words,
     )
 
 
-def _says(words: Sequence[str], truth: Sequence[str]) -> bool:
-    if not truth:
-        return False
-    if len(truth) == 1 and truth[0] in _YES_NO:
-        return next((word for word in words if word in _YES_NO), None) == truth[0]
-    return any(words[start : start + len(truth)] == truth for start in range(len(words)))
+def is_refusal(answer: str) -> bool:
+    """Whether an answer contains one of the phrases of `refusals.yaml`.
+
+    An empty answer is no refusal: it scores nothing, but it does not decline.
+    """
+    return _REFUSAL.search(" ".join(answer.lower().replace("’", "'").split())) is not None
+
+
+def sentence_bleu(words: Sequence[str], reference: Sequence[str]) -> float:
+    """BLEU-4 of one sentence as `nltk.translate.bleu_score.sentence_bleu` computes it by default.
+
+    Weights are uniform, nothing is smoothed, and there is one reference.
+
+    Args:
+        words: words of the answer.
+        reference: words of the reference.
+
+    Returns:
+        0 to 1. As in nltk, an answer that shares a word but no longer n-gram with the reference scores not exactly
+        zero but less than 1e-76.
+    """
+    precision = _ngram_precision(words, reference, 1)
+    if precision == 0:
+        return 0.0
+    terms = [_BLEU_WEIGHT * math.log(precision)]
+    for order in _BLEU_ORDERS[1:]:
+        precision = _ngram_precision(words, reference, order)
+        terms.append(_BLEU_WEIGHT * math.log(precision) if precision else _NO_MATCH)
+    brevity_penalty = 1.0 if len(words) > len(reference) else math.exp(1 - len(reference) / len(words))
+    return brevity_penalty * math.exp(math.fsum(terms))
+
+
+def _ngram_precision(words: Sequence[str], reference: Sequence[str], order: int) -> float:
+    """The share of the answer's n-grams that the reference has, each counted at most as often as there."""
+    possible = len(words) - order + 1
+    if possible < 1 or len(reference) < order:
+        return 0.0
+    wanted = Counter(_ngrams(reference, order))
+    found = Counter(ngram for ngram in _ngrams(words, order) if ngram in wanted)
+    return sum(min(count, wanted[ngram]) for ngram, count in found.items()) / possible
+
+
+def _ngrams(words: Sequence[str], order: int) -> Sequence[object]:
+    return words if order == 1 else list(zip(*(words[start:] for start in range(order)), strict=False))

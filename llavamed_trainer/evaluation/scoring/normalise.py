@@ -1,4 +1,4 @@
-"""Strings as the authors' scoring compares them."""
+"""Text as the authors' scoring normalises it before it compares words."""
 
 import re
 from importlib.resources import files
@@ -19,11 +19,13 @@ _PERIOD = re.compile(r"\.(?!\d)")
 
 
 def normalise(text: str) -> str:
-    """Lower-cased and normalised as the authors' scoring does it (rules and source: `normalise.yaml`).
+    """The text in lower case, normalised as the authors' scoring does it; rules and source are in `normalise.yaml`.
 
-    Every mark that touches a blank anywhere in `text` is deleted wherever it stands, and every other becomes a
-    blank: `normalise("T1-weighted, axial")` is "t1 weighted axial", `normalise("a - b T1-weighted")` is
-    "b t1weighted". The words of the result are separated by one blank each.
+    A mark that touches a blank anywhere in `text` is deleted everywhere in it, and every other mark becomes a blank.
+    The words of the result are separated by one blank each.
+
+    >>> normalise("T1-weighted, axial"), normalise("a - b T1-weighted")
+    ('t1 weighted axial', 'b t1weighted')
     """
     text = text.lower()
     if _ANY_MARK.search(text):
@@ -35,7 +37,7 @@ def normalise(text: str) -> str:
 
 
 def _without_marks(text: str) -> str:
-    """Each mark is judged by the text as it came, not as the marks before it left it."""
+    """Whether a mark touches a blank is seen in the original text, not in what earlier replacements left of it."""
     thousands = "," in text and _DIGIT_COMMA_DIGIT.search(text) is not None
     left = text
     for mark in _MARKS:

@@ -1,4 +1,4 @@
-"""Scores and comparisons as tables in the terminal."""
+"""Scores and comparisons as tables on the terminal."""
 
 from collections.abc import Mapping
 
@@ -7,15 +7,28 @@ from rich.table import Table
 from rich.text import Text
 
 from llavamed_trainer.evaluation.scoring.comparison import Comparison
-from llavamed_trainer.evaluation.scoring.scores import METRICS, Estimate, Estimates, Scores
+from llavamed_trainer.evaluation.scoring.scores import METRICS, Estimates, MetricEstimate, Scores
 
 _GROUP_COLUMNS = ("open", "recall", "strict", "closed", "accuracy", "strict")
 
 
 def show_scores(scores: Scores, console: Console) -> None:
-    """Every metric with its interval, then the groups."""
+    """Prints every metric with its interval, then the scores by group."""
     level = f"{scores.resampling.level:g} % interval"
-    table = Table(title=_title(scores), title_justify="left", caption=_notes(scores), caption_justify="left")
+    whose = _short(scores.model) or "answers"
+    title = f"{whose} on {scores.benchmark} ({scores.split}, {scores.prompt_form} prompt)"
+    notes = [_partial(scores.missing, scores.questions)]
+    if scores.untyped:
+        notes.append(
+            f"{scores.untyped:,} questions do not say whether they are open or closed, so they have no scores: build "
+            "the benchmark from its original file"
+        )
+    table = Table(
+        title=Text(title),
+        title_justify="left",
+        caption="\n".join(note for note in notes if note) or None,
+        caption_justify="left",
+    )
     for column in ("", "metric", "%", level, "questions"):
         table.add_column(column, justify="left" if column in ("", "metric") else "right")
     before = ""
@@ -37,10 +50,10 @@ def show_scores(scores: Scores, console: Console) -> None:
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
-    """Every metric's difference with its interval and p."""
+    """Prints every metric's difference with its interval and p value."""
     first, second = comparison.models
     forms = " against ".join(dict.fromkeys(comparison.forms))
-    who = f"{_short(first) or 'first'} less {_short(second) or 'second'}"
+    who = f"{_short(first) or 'first'} minus {_short(second) or 'second'}"
     table = Table(
         title=Text(f"{who}, {comparison.benchmark} ({comparison.split}, {forms})"),
         title_justify="left",
@@ -61,24 +74,8 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     console.print(table)
 
 
-def _title(scores: Scores) -> Text:
-    return Text(
-        f"{_short(scores.model) or 'predictions'} on {scores.benchmark} ({scores.split}, {scores.prompt_form} prompt)"
-    )
-
-
-def _notes(scores: Scores) -> str | None:
-    untyped = (
-        f"{scores.untyped:,} questions do not say whether they are open or closed: their scores are not to be had; "
-        "build the benchmark from its original file"
-        if scores.untyped
-        else ""
-    )
-    return "\n".join(note for note in (_partial(scores.missing, scores.questions), untyped) if note) or None
-
-
 def _partial(missing: int, questions: int) -> str:
-    return f"PARTIAL: {missing:,} of {questions:,} questions have no prediction" if missing else ""
+    return f"PARTIAL: {missing:,} of {questions:,} questions have no answer" if missing else ""
 
 
 def _groups(name: str, values: Mapping[str, Estimates]) -> Table:
@@ -100,14 +97,14 @@ def _groups(name: str, values: Mapping[str, Estimates]) -> Table:
     return table
 
 
-def _cell(found: Estimate | None) -> str:
+def _cell(found: MetricEstimate | None) -> str:
     return f"{found.value:.1f} ({found.low:.0f}–{found.high:.0f})" if found else ""
 
 
-def _plain(found: Estimate | None) -> str:
+def _plain(found: MetricEstimate | None) -> str:
     return f"{found.value:.1f}" if found else ""
 
 
 def _short(model: str) -> str:
-    """A model's name without the folders or the owner before it."""
+    """The last part of a model's name, without folders or owner."""
     return model.rstrip("/").rpartition("/")[2]

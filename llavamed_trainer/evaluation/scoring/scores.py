@@ -1,25 +1,39 @@
-"""A benchmark's scores: every metric with its interval, whole and by group."""
+"""A benchmark's scores: every metric with its interval, over all questions and by group."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from llavamed_trainer.evaluation.answers import AnswerLine, PromptForm
-from llavamed_trainer.evaluation.scoring.metrics import score_closed, score_open
-from llavamed_trainer.evaluation.scoring.predictions import Answered, join
-from llavamed_trainer.evaluation.scoring.refusals import is_refusal
+from llavamed_data.errors import UsageError
+from llavamed_trainer.evaluation.questions import (
+    AnswerSet,
+    Prediction,
+    PromptForm,
+    Question,
+    QuestionSet,
+    load_questions,
+    read_answers,
+)
+from llavamed_trainer.evaluation.results import write_result
+from llavamed_trainer.evaluation.scoring.metrics import is_refusal, score_closed, score_open
 from llavamed_trainer.evaluation.scoring.resample import Floats, Resampling, intervals
-from llavamed_trainer.evaluation.scoring.truth import Question, Truth, load_truth
 
 Family: TypeAlias = Literal["OPEN", "CLOSED", "ALL"]
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric of the results: over which questions it is a mean, and whose definition it follows."""
+    """A metric of the results.
+
+    Attributes:
+        name: name in results files.
+        label: name in tables.
+        family: the questions over which it is a mean.
+        released: whether it is the authors' definition; the others are strict ones of ours.
+    """
 
     name: str
     label: str
@@ -38,19 +52,20 @@ METRICS = (
     Metric("closed_word_accuracy", "word accuracy", "CLOSED", False),
     Metric("refusal_share", "refusals", "ALL", False),
 )
-"""Every metric, in percent. `released`: the authors' definition (the paper's "Open" is `open_recall`, its "Closed"
-`closed_accuracy`); the others are strict ones of ours."""
+"""Every metric, in percent. The paper's "Open" is `open_recall`, its "Closed" `closed_accuracy`. A further metric is a
+line here and a value in `metric_values`."""
 
 FAMILIES: tuple[Family, ...] = ("OPEN", "CLOSED", "ALL")
 
+_COLUMN = {metric.name: column for column, metric in enumerate(METRICS)}
 _GROUPS = ("question_type", "domain", "language")
 _UNSTATED = "(not stated)"
 _EXAMPLES = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over `count` questions in percent, and its interval."""
+class MetricEstimate:
+    """A metric's mean over `count` questions in percent, and the ends of its interval."""
 
     value: float
     low: float
@@ -58,26 +73,26 @@ class Estimate:
     count: int
 
 
-Estimates: TypeAlias = Mapping[str, Estimate]
-"""Metric → estimate; a metric that no question has is left out."""
+Estimates: TypeAlias = Mapping[str, MetricEstimate]
+"""Metric → estimate; a metric that applies to no question is left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a model scored on a benchmark, asked in one form.
+    """The scores of one model on a benchmark, asked in one prompt form.
 
     Attributes:
-        benchmark, split, model: of the answers.
+        benchmark, split, model: whose answers to which questions.
         prompt_form: how the closed questions were asked.
-        questions: in the split.
-        missing: those that have no prediction; above 0 only where that was allowed.
-        untyped: those of which the benchmark does not say whether they are open or closed; they count for
-            `refusal_share` alone.
-        overall: over all questions that have a prediction.
-        groups: question type, domain or language → its values → estimates. A question of several types counts
-            under each.
-        languages: of the questions.
-        examples: the first Chinese questions with answer and truth, for Table 12.
+        questions: number of questions in the split.
+        missing: number of questions without an answer; above 0 only if that was allowed.
+        untyped: number of questions of which the benchmark does not say whether they are open or closed; they count
+            for `refusal_share` alone.
+        overall: over all questions that have an answer.
+        groups: question type, domain or language → its values → estimates. A question of several types counts in
+            each.
+        languages: languages of the questions.
+        examples: the first Chinese questions with answer and right answer, for Table 12.
         resampling: how the intervals were made.
     """
 
@@ -104,129 +119,106 @@ def score_predictions(
     partial: bool = False,
     resampling: Resampling | None = None,
 ) -> list[Scores]:
-    """Scores a file of predictions: one result for each prompt form that it holds.
+    """Scores a file of answers: one result for each prompt form in it.
 
         score_predictions(Path("answers.jsonl"), "vqa-rad")[0].overall["open_recall"].value
 
     Args:
-        predictions: JSON Lines of `{id, answer, …}`, or the released code's answer file.
+        predictions: file of answers, ours or the released code's.
         benchmark: `vqa-rad`, `slake`, `path-vqa`, a dataset's folder or name, or an original test file.
-        split: of the dataset.
-        language: `en`, `zh` or `all`: which questions count.
-        partial: score what is there where predictions are missing; `Scores.missing` says how many.
-        resampling: of the intervals; 2,000 draws of questions by default.
+        split: split of the dataset.
+        language: which questions count: `en`, `zh` or `all`.
+        partial: score the answers that there are if some are missing; `Scores.missing` says how many.
+        resampling: how to make the intervals; by default 2,000 draws of questions.
 
     Raises:
-        UsageError, LlavaMedError: as `load_truth` and `join`.
+        UsageError, LlavaMedError: as `load_questions_to_score` and `read_answers`.
     """
-    truth = load_truth(benchmark, split, language)
-    how = resampling or Resampling()
-    return [score_answered(answered, truth, how) for answered in join(predictions, truth, partial=partial)]
+    questions = load_questions_to_score(benchmark, split, language)
+    resampling = resampling or Resampling()
+    return [
+        score_answers(answers, questions, resampling)
+        for answers in read_answers(predictions, questions, partial=partial)
+    ]
 
 
-def score_answered(answered: Answered, truth: Truth, how: Resampling) -> Scores:
-    """Scores predictions that lie beside their questions."""
-    questions = [question for question, _ in answered.pairs]
-    values = values_of(answered.pairs)
+def load_questions_to_score(benchmark: str, split: str, language: str) -> QuestionSet:
+    """The questions of a benchmark that says which are open and which closed.
+
+    Raises:
+        UsageError, LlavaMedError: as `load_questions`; the dataset has no column for it.
+    """
+    questions = load_questions(benchmark, split, language)
+    if questions.columns and "answer_type" not in questions.columns:
+        raise UsageError(
+            f"{benchmark} does not say which questions are open and which closed (it has no column 'answer_type'): "
+            "score takes the VQA sets, as build makes them, and judge the evaluation set"
+        )
+    return questions
+
+
+def score_answers(answers: AnswerSet, questions: QuestionSet, resampling: Resampling) -> Scores:
+    """Scores the answers in one prompt form."""
+    asked = [prediction.question for prediction in answers.predictions]
+    values = metric_matrix(answers.predictions)
+    groups = {name: _by_group(values, asked, name, resampling) for name in _GROUPS}
     return Scores(
-        benchmark=truth.benchmark,
-        split=truth.split,
-        model=answered.model,
-        prompt_form=answered.form,
-        questions=len(truth.questions),
-        missing=answered.missing,
-        untyped=sum(question.answer_type is None for question in questions),
-        overall=_estimates(values, questions, how),
-        languages=tuple(sorted({question.language for question in questions})),
-        examples=_examples(answered),
-        groups={name: of for name in _GROUPS if (of := _by_group(values, questions, name, how))},
-        resampling=how,
+        benchmark=questions.name,
+        split=questions.split,
+        model=answers.model,
+        prompt_form=answers.form,
+        questions=len(questions.questions),
+        missing=len(answers.missing),
+        untyped=sum(question.answer_type is None for question in asked),
+        overall=_estimates(values, asked, resampling),
+        groups={name: by_value for name, by_value in groups.items() if by_value},
+        languages=tuple(sorted({question.language for question in asked})),
+        examples=_examples(answers.predictions),
+        resampling=resampling,
     )
 
 
-def values_of(pairs: Sequence[tuple[Question, AnswerLine]]) -> Floats:
-    """[questions, metrics] in the order of `METRICS`, 0 to 1; NaN where a metric is not of a question's kind."""
-    values = np.full((len(pairs), len(METRICS)), np.nan)
-    columns = {family: columns_of(family) for family in FAMILIES}
-    for row, (question, prediction) in enumerate(pairs):
-        if question.answer_type == "OPEN":
-            score = score_open(prediction.answer, question.answer)
-            values[row, columns["OPEN"]] = (
-                score.recall,
-                score.precision,
-                score.f1,
-                score.exact_match,
-                score.bleu,
-                score.multiset_recall,
-            )
-        elif question.answer_type == "CLOSED":
-            closed = score_closed(prediction.answer, question.answer)
-            values[row, columns["CLOSED"]] = (closed.accuracy, closed.word_accuracy)
-        values[row, columns["ALL"]] = is_refusal(prediction.answer)
+def metric_values(prediction: Prediction) -> Mapping[str, float]:
+    """Metric → value of one answer, 0 to 1; metrics that do not apply to the question are left out."""
+    question, answer = prediction.question, prediction.answer
+    values: dict[str, float] = {"refusal_share": is_refusal(answer)}
+    if question.answer_type == "OPEN":
+        score = score_open(answer, question.reference)
+        values |= {
+            "open_recall": score.recall,
+            "open_precision": score.precision,
+            "open_f1": score.f1,
+            "open_exact_match": score.exact_match,
+            "open_bleu": score.bleu,
+            "open_multiset_recall": score.multiset_recall,
+        }
+    elif question.answer_type == "CLOSED":
+        closed = score_closed(answer, question.reference)
+        values |= {"closed_accuracy": closed.accuracy, "closed_word_accuracy": closed.word_accuracy}
+    return values
+
+
+def metric_matrix(predictions: Sequence[Prediction]) -> Floats:
+    """[predictions, metrics] in the order of `METRICS`, 0 to 1; NaN where a metric does not apply."""
+    values = np.full((len(predictions), len(METRICS)), np.nan)
+    for row, prediction in enumerate(predictions):
+        for name, value in metric_values(prediction).items():
+            values[row, _COLUMN[name]] = value
     return values
 
 
 def columns_of(family: Family) -> list[int]:
-    """Where the metrics of a family stand in `METRICS`."""
-    return [at for at, metric in enumerate(METRICS) if metric.family == family]
+    """The columns of a family's metrics in `metric_matrix`."""
+    return [column for column, metric in enumerate(METRICS) if metric.family == family]
 
 
-def stated_rows(column: Floats) -> list[int]:
+def rows_with_value(column: Floats) -> list[int]:
     """The rows in which a metric has a value."""
     return [int(row) for row in np.flatnonzero(~np.isnan(column))]
 
 
-def _estimates(values: Floats, questions: Sequence[Question], how: Resampling) -> dict[str, Estimate]:
-    estimates = dict[str, Estimate]()
-    for family in FAMILIES:
-        columns = columns_of(family)
-        rows = stated_rows(values[:, columns[0]])
-        if rows:
-            part = values[rows][:, columns]
-            low, high = 100 * intervals(part, [questions[row].image for row in rows], how)
-            for place, column in enumerate(columns):
-                estimates[METRICS[column].name] = Estimate(
-                    _percent(part[:, place]), float(low[place]), float(high[place]), len(rows)
-                )
-    return estimates
-
-
-def _percent(values: Floats) -> float:
-    """The mean in percent, added up from left to right as the authors' code does: equal to the last digit."""
-    return float(np.add.accumulate(values)[-1]) * 100 / len(values)
-
-
-def _by_group(
-    values: Floats, questions: Sequence[Question], name: str, how: Resampling
-) -> dict[str, dict[str, Estimate]]:
-    """Nothing where no question states that group, or all are of one language."""
-    rows = dict[str, list[int]]()
-    for row, question in enumerate(questions):
-        for value in _values_of_group(getattr(question, name)):
-            rows.setdefault(value, []).append(row)
-    if rows.keys() <= {_UNSTATED} or (name == "language" and len(rows) == 1):
-        return {}
-    return {
-        value: _estimates(values[rows[value]], [questions[row] for row in rows[value]], how)
-        for value in sorted(rows)
-    }
-
-
-def _values_of_group(stated: str | None) -> list[str]:
-    values = {each.strip() for each in (stated or "").split(",")} - {""}
-    return sorted(values) or [_UNSTATED]
-
-
-def _examples(answered: Answered) -> tuple[Mapping[str, str], ...]:
-    chinese = [pair for pair in answered.pairs if pair[0].language == "zh"][:_EXAMPLES]
-    return tuple(
-        {"question": question.text, "answer": prediction.answer, "truth": question.answer}
-        for question, prediction in chinese
-    )
-
-
 def scores_to_dict(scores: Scores) -> dict[str, Any]:
-    """As JSON has it: every estimate as value, low, high, count."""
+    """The scores as results files have them: every estimate as value, low, high, count."""
     return {
         "benchmark": scores.benchmark,
         "split": scores.split,
@@ -239,10 +231,13 @@ def scores_to_dict(scores: Scores) -> dict[str, Any]:
         "untyped": scores.untyped,
         "languages": list(scores.languages),
         "examples": [dict(each) for each in scores.examples],
-        "metrics": _to_dict(scores.overall),
+        "metrics": {name: asdict(each) for name, each in scores.overall.items()},
         "groups": {
-            name: {value: _to_dict(estimates) for value, estimates in values.items()}
-            for name, values in scores.groups.items()
+            group: {
+                value: {name: asdict(each) for name, each in estimates.items()}
+                for value, estimates in by_value.items()
+            }
+            for group, by_value in scores.groups.items()
         },
         "resampling": {
             "draws": scores.resampling.draws,
@@ -253,8 +248,60 @@ def scores_to_dict(scores: Scores) -> dict[str, Any]:
     }
 
 
-def _to_dict(estimates: Estimates) -> dict[str, dict[str, float | int]]:
+def write_scores(
+    path: Path, scores: Sequence[Scores], variant: Mapping[str, str | int] | None = None
+) -> None:
+    """Writes the results file that `tables` reads; it appears whole or not at all.
+
+    Args:
+        path: the file; missing folders are made.
+        scores: scores of one file of answers.
+        variant: what was trained, in the words of the paper's tables (see `llavamed_trainer.evaluation.tables`).
+    """
+    stated = {"variant": dict(variant or {}), "scores": [scores_to_dict(each) for each in scores]}
+    write_result(path, "llavamed-scores", stated)
+
+
+def _estimates(
+    values: Floats, questions: Sequence[Question], resampling: Resampling
+) -> dict[str, MetricEstimate]:
+    estimates = dict[str, MetricEstimate]()
+    for family in FAMILIES:
+        columns = columns_of(family)
+        rows = rows_with_value(values[:, columns[0]])
+        if rows:
+            part = values[rows][:, columns]
+            low, high = 100 * intervals(part, [questions[row].image for row in rows], resampling)
+            for place, column in enumerate(columns):
+                # added up from left to right, as the authors' code does: equal to the last digit
+                mean = float(np.add.accumulate(part[:, place])[-1]) * 100 / len(rows)
+                estimates[METRICS[column].name] = MetricEstimate(
+                    mean, float(low[place]), float(high[place]), len(rows)
+                )
+    return estimates
+
+
+def _by_group(
+    values: Floats, questions: Sequence[Question], group: str, resampling: Resampling
+) -> dict[str, dict[str, MetricEstimate]]:
+    """Value of the group → estimates; empty if no question states the group, or all are in one language."""
+    rows = dict[str, list[int]]()
+    for row, question in enumerate(questions):
+        stated: str = getattr(question, group) or ""
+        parts = {part.strip() for part in stated.split(",")} - {""}
+        for value in sorted(parts) or [_UNSTATED]:
+            rows.setdefault(value, []).append(row)
+    if rows.keys() <= {_UNSTATED} or (group == "language" and len(rows) == 1):
+        return {}
     return {
-        name: {"value": each.value, "low": each.low, "high": each.high, "count": each.count}
-        for name, each in estimates.items()
+        value: _estimates(values[rows[value]], [questions[row] for row in rows[value]], resampling)
+        for value in sorted(rows)
     }
+
+
+def _examples(predictions: Sequence[Prediction]) -> tuple[Mapping[str, str], ...]:
+    chinese = [prediction for prediction in predictions if prediction.question.language == "zh"]
+    return tuple(
+        {"question": each.question.text, "answer": each.answer, "truth": each.question.reference}
+        for each in chinese[:_EXAMPLES]
+    )

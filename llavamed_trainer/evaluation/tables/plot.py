@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from llavamed_data.charts import Spec, as_spec, chart_of
 from llavamed_data.console.printable import printable_line
-from llavamed_trainer.evaluation.tables.fill import Row, Table
-from llavamed_data.charts import Drawing
 from llavamed_trainer.evaluation.tables.table import Row, Table
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.llavamed_trainer.evaluation.predict.sets import make_row, make_set, write_lines
+from tests.llavamed_trainer.evaluation.benchmarks import make_row, make_set, write_lines
 from tests.servers.openai import KEY, Server, running
 
 DOMAINS = ("chest_xray", "mri", "histology", "gross", "ct_scan")

@@ -1,4 +1,4 @@
-"""The chat evaluation against a server that answers and fails."""
+"""The chat evaluation, against a server that answers and fails as real ones do."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ from llavamed_data.llm import RunLimits
 from llavamed_data.pipeline.builds.build import build
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_trainer.evaluation.judge import JudgeOptions, judge
-from tests.llavamed_trainer.evaluation.predict.sets import make_row, make_set, write_lines
+from tests.llavamed_trainer.evaluation.benchmarks import make_row, make_set, write_lines
 from tests.servers.openai import Server
 
 QUICK = RunLimits(backoff=0.01, attempts=6)

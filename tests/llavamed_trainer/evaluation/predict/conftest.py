@@ -1,4 +1,4 @@
-"""A small benchmark, and a tiny model whose answers differ with the image and end by themselves."""
+"""A small benchmark, and a tiny model whose answers differ from image to image and end by themselves."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
-from tests.llavamed_trainer.evaluation.predict.sets import drawn, make_row, make_set
+from tests.llavamed_trainer.evaluation.benchmarks import drawn, make_row, make_set
 
 OPEN = (
     "What does the image show?",
@@ -17,7 +17,7 @@ OPEN = (
 
 @pytest.fixture(scope="session")
 def lively(tiny_llava: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny LLaVA with wilder weights; a tenth of its tokens end an answer."""
+    """The tiny LLaVA with larger random weights, so that its answers differ; a tenth of its tokens end an answer."""
     folder = tmp_path_factory.mktemp("lively")
     model = LlavaForConditionalGeneration.from_pretrained(tiny_llava)
     processor = AutoProcessor.from_pretrained(tiny_llava)

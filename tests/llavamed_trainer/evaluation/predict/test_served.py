@@ -1,4 +1,4 @@
-"""Answers through an OpenAI-compatible server, and what it does wrong."""
+"""Answers through an OpenAI-compatible server, whatever the server does wrong."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from llavamed_data.llm import RunLimits
 from llavamed_data.reasons import Drop
 from llavamed_trainer.evaluation.predict import PredictOptions, predict
 from llavamed_trainer.evaluation.predict.served import data_url
-from tests.llavamed_trainer.evaluation.predict.sets import drawn, make_row, make_set
+from tests.llavamed_trainer.evaluation.benchmarks import drawn, make_row, make_set
 from tests.servers.openai import KEY, Server, answer_text, running
 
 CLOSED = "Is it 2?"
@@ -51,7 +51,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_image_goes_over_the_wire_as_its_bytes_are(tmp_path: Path, options: PredictOptions) -> None:
+def test_an_image_is_sent_with_its_bytes_unchanged(tmp_path: Path, options: PredictOptions) -> None:
     predict(tmp_path / "out.jsonl", options)
     rows = rows_of(tmp_path / "out.jsonl")
     assert [row["id"] for row in rows] == [f"q{number}" for number in range(28)]
@@ -70,7 +70,7 @@ def test_a_rerun_asks_only_what_is_not_in_the_journal(
     server.settings.triggers = {}
     report = predict(tmp_path / "out.jsonl", options)
     assert report is not None
-    assert report.taken_over == 2
+    assert report.reused == 2
     assert server.answers == 28
     predict(tmp_path / "again.jsonl", options)
     assert server.answers == 28
@@ -112,16 +112,16 @@ def test_a_refused_image_is_named_and_the_rest_is_answered(
     server.settings.triggers = {}
     whole = predict(tmp_path / "out.jsonl", options)
     assert whole is not None
-    assert (whole.answered, whole.taken_over) == (28, 27)
+    assert (whole.answered, whole.reused) == (28, 27)
 
 
-def test_answers_that_were_cut_are_kept_and_counted(
+def test_truncated_answers_are_kept_and_counted(
     tmp_path: Path, options: PredictOptions, server: Server
 ) -> None:
     server.settings.triggers = {CLOSED: "length"}
     report = predict(tmp_path / "out.jsonl", options)
     assert report is not None
-    assert (report.answered, report.cut) == (28, 1)
+    assert (report.answered, report.truncated) == (28, 1)
 
 
 def test_an_unreadable_image_is_not_sent_and_a_lost_one_only_if_wanted(
@@ -157,6 +157,6 @@ def test_formats_that_servers_do_not_take_become_png(form: str, kind: str) -> No
         assert opened.size == original.size
 
 
-def test_what_is_no_image_is_told() -> None:
+def test_bytes_that_are_no_image_are_refused() -> None:
     with pytest.raises(Drop, match="image unreadable"):
         data_url(b"<html>not found</html>")

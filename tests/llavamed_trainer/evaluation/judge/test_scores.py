@@ -1,13 +1,19 @@
-"""What counts as a verdict, and what becomes of verdicts."""
+"""Which replies of a judge are read as scores, and the relative scores that come of them."""
 
 import pytest
 
-from llavamed_trainer.evaluation.judge import Judged, Verdict, position_bias, scores_of, table
-from llavamed_trainer.evaluation.predict import Question
+from llavamed_trainer.evaluation.judge import (
+    ChatVerdict,
+    JudgedQuestion,
+    parse_scores,
+    position_bias,
+    relative_scores,
+)
+from llavamed_trainer.evaluation.questions import Question
 
 
 @pytest.mark.parametrize(
-    ("said", "scores"),
+    ("reply", "scores"),
     [
         ("8 6\nThe first is better.", (8, 6)),
         ("\n\n8, 6", (8, 6)),
@@ -28,25 +34,25 @@ from llavamed_trainer.evaluation.predict import Question
     ],
 )
 def test_scores_are_the_two_numbers_alone_on_the_first_line(
-    said: str, scores: tuple[float, float] | None
+    reply: str, scores: tuple[float, float] | None
 ) -> None:
-    assert scores_of(said) == scores
+    assert parse_scores(reply) == scores
 
 
 def judged(
     number: int, kind: str, domain: str | None, first: tuple[int, int], second: tuple[int, int]
-) -> Judged:
-    """Scores are (reference, candidate), whichever stood first."""
-    question = Question(str(number), number, "Q", "A", None, question_type=kind, domain=domain)
-    return Judged(
+) -> JudgedQuestion:
+    """A question judged in both orders; scores are (reference, candidate), whichever stood first."""
+    question = Question(str(number), "Q", "A", question_type=kind, domain=domain)
+    return JudgedQuestion(
         question,
-        Verdict(str(number), False, first[0], first[1], ""),
-        Verdict(str(number), True, second[0], second[1], ""),
+        ChatVerdict(str(number), False, first[0], first[1], ""),
+        ChatVerdict(str(number), True, second[0], second[1], ""),
     )
 
 
 def test_the_relative_score_is_the_mean_of_ratios_over_the_questions_of_a_group() -> None:
-    groups = table(
+    groups = relative_scores(
         [
             judged(0, "conversation", "mri", (10, 5), (8, 6)),  # 50 and 75
             judged(1, "conversation", "gross", (8, 2), (4, 3)),  # 25 and 75

@@ -1,4 +1,4 @@
-"""Answers by `generate` on the devices here."""
+"""Answers by a model on this machine."""
 
 import io
 import json
@@ -18,8 +18,9 @@ from PIL import Image
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.evaluation.predict import OPTIONS, PredictOptions, convert, predict
-from tests.llavamed_trainer.evaluation.predict.sets import drawn, make_row, make_set
+from llavamed_trainer.evaluation.predict import PredictOptions, convert, predict
+from llavamed_trainer.evaluation.questions import OPTIONS
+from tests.llavamed_trainer.evaluation.benchmarks import drawn, make_row, make_set
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def one_by_one(folder: Path, benchmark: Path, *, limit: int = 12) -> list[str]:
-    """As the libraries' own documentation has it: processor, generate, decode, one row at a time."""
+    """The way of the libraries' documentation: processor, generate, decode, one row at a time."""
     model = LlavaForConditionalGeneration.from_pretrained(folder)
     processor = AutoProcessor.from_pretrained(folder)
     said = []
@@ -58,13 +59,17 @@ def one_by_one(folder: Path, benchmark: Path, *, limit: int = 12) -> list[str]:
     return said
 
 
-def test_batches_give_the_answers_of_one_by_one(lively: Path, benchmark: Path, undisturbed: Path) -> None:
+def test_batches_give_the_same_answers_as_rows_one_by_one(
+    lively: Path, benchmark: Path, undisturbed: Path
+) -> None:
     answers = [row["answer"] for row in rows_of(undisturbed)]
     assert answers == one_by_one(lively, benchmark)
-    assert len(set(answers)) > 15, "the model says the same of every image: the test would see nothing"
+    assert len(set(answers)) > 15, (
+        "the model gives the same answer to every image: the test would see nothing"
+    )
 
 
-def test_lines_go_in_the_order_of_the_benchmark(undisturbed: Path) -> None:
+def test_lines_are_in_the_order_of_the_benchmark(undisturbed: Path) -> None:
     rows = rows_of(undisturbed)
     assert [row["id"] for row in rows] == [f"q{number}" for number in range(28)]
     assert rows[2] == {
@@ -99,7 +104,7 @@ def test_a_stopped_run_goes_on_and_leaves_the_same_bytes(
     seen: list[int] = []
     report = predict(out, options, lambda _, done, total: seen.append(done))
     assert report is not None
-    assert report.taken_over == 10
+    assert report.reused == 10
     assert out.read_bytes() == undisturbed.read_bytes()
     assert not part.exists()
 
@@ -121,10 +126,11 @@ def test_a_killed_process_costs_at_most_the_batch_in_flight(
     kept = part.read_bytes().count(b"\n") - 1 if part.exists() else 6
     report = predict(out, options)
     assert report is not None
-    assert report.taken_over >= min(5 * kept, 28)
+    assert report.reused >= min(5 * kept, 28)
     assert out.read_bytes() == undisturbed.read_bytes()
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_questions(
     tmp_path: Path, options: PredictOptions, undisturbed: Path
 ) -> None:
@@ -146,16 +152,16 @@ def test_a_finished_run_is_not_done_again(tmp_path: Path, options: PredictOption
     before = out.stat().st_mtime_ns
     report = predict(out, options)
     assert report is not None
-    assert report.taken_over == 28
+    assert report.reused == 28
     assert out.stat().st_mtime_ns == before
-    with pytest.raises(UsageError, match="of another run"):
+    with pytest.raises(UsageError, match="belongs to another run"):
         predict(out, replace(options, max_new_tokens=3))
     again = predict(out, replace(options, max_new_tokens=3, replace=True))
     assert again is not None
-    assert again.taken_over == 0
+    assert again.reused == 0
 
 
-def test_parts_of_another_run_are_not_taken_over(tmp_path: Path, options: PredictOptions) -> None:
+def test_answers_of_another_run_are_not_reused(tmp_path: Path, options: PredictOptions) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -173,18 +179,18 @@ def test_closed_questions_can_be_asked_with_their_options(tmp_path: Path, option
     assert not any(row["question"].endswith(OPTIONS) for row in rows if row["prompt_form"] == "plain")
 
 
-def test_the_released_form_goes_out_and_comes_back(
+def test_the_released_format_is_written_and_read_back(
     tmp_path: Path, options: PredictOptions, undisturbed: Path
 ) -> None:
     released, again = tmp_path / "released.jsonl", tmp_path / "again.jsonl"
-    convert(undisturbed, released, replace(options, form="released"))
+    convert(undisturbed, released, replace(options, file_format="released"))
     first = rows_of(released)[0]
     assert list(first) == ["question_id", "prompt", "text", "answer_id", "model_id", "metadata"]
     convert(released, again, options)
     assert again.read_bytes() == undisturbed.read_bytes()
     lines = released.read_text().splitlines()
     released.write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(LlavaMedError, match="has no prediction for 1 question, the first is"):
+    with pytest.raises(LlavaMedError, match="has no answer to 1 question, the first is"):
         convert(released, again, options)
 
 
@@ -199,7 +205,7 @@ def test_questions_in_another_language_are_asked_when_named(tmp_path: Path, opti
 
 @pytest.fixture
 def damaged(tmp_path: Path) -> Path:
-    """Three questions: a sound image, a lost one, one that cannot be decoded."""
+    """Three questions: one with its image, one whose image is lost, one whose image cannot be decoded."""
     more: dict[str, Any] = {"question_type": "conversation"}
     rows = [
         make_row("sound", "What is it?", "A circle.", drawn(1), question_id=0, **more),
@@ -276,7 +282,7 @@ def test_a_checkpoint_that_lacks_weights_is_refused(
         predict(tmp_path / "out.jsonl", replace(options, model=str(folder)))
 
 
-def test_a_name_that_is_no_model_or_benchmark_is_told(tmp_path: Path, options: PredictOptions) -> None:
+def test_a_name_that_is_no_model_or_benchmark_is_an_error(tmp_path: Path, options: PredictOptions) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="there is no LLaVA checkpoint"):
         predict(tmp_path / "out.jsonl", replace(options, model=str(tmp_path / "empty")))

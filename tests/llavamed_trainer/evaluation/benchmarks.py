@@ -1,4 +1,4 @@
-"""Small benchmarks with the published columns, drawn."""
+"""Makes small benchmarks with the published columns and drawn images."""
 
 import io
 import json
@@ -15,7 +15,7 @@ SHADES = ("black", "white", "red", "navy", "olive", "teal", "gray", "maroon")
 
 
 def drawn(number: int, form: str = "JPEG") -> bytes:
-    """An image that differs with its number."""
+    """The bytes of a small image that differs with its number."""
     image = Image.new("RGB", (40 + number % 5, 36), SHADES[number % len(SHADES)])
     ImageDraw.Draw(image).ellipse((5, 5, 10 + number % 20, 30), fill=SHADES[(number // 3 + 1) % len(SHADES)])
     stored = io.BytesIO()
@@ -24,7 +24,7 @@ def drawn(number: int, form: str = "JPEG") -> bytes:
 
 
 def make_row(identity: str, question: str, answer: str, image: bytes | None, **more: Any) -> dict[str, Any]:
-    """A row as `build` writes it, with columns of one of the kinds in `more`."""
+    """A row as `build` writes it; `more` holds the columns of its kind of dataset."""
     return {
         "images": [] if image is None else [{"bytes": image, "path": f"{identity}.jpg"}],
         "messages": [
@@ -48,7 +48,7 @@ def make_row(identity: str, question: str, answer: str, image: bytes | None, **m
 
 
 def make_set(folder: Path, kind: str, rows: Sequence[Mapping[str, Any]], split: str = "test") -> Path:
-    """A dataset's folder that stock `load_dataset` opens."""
+    """Writes a dataset's folder that stock `load_dataset` opens."""
     (folder / "data").mkdir(parents=True, exist_ok=True)
     names = features(kind)
     stated = {"source_date", "model", "prompt_sha256", "few_shots_sha256", "rules_version"}
@@ -58,6 +58,6 @@ def make_set(folder: Path, kind: str, rows: Sequence[Mapping[str, Any]], split: 
 
 
 def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """JSON Lines."""
+    """Writes a JSON Lines file."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""Two answers before a judge, in one order and in the other (section 5.1 of the paper)."""
+"""A chat model compares a candidate's answer with a reference answer, in one order and in the other (section 5.1)."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,42 +20,42 @@ _WORDS_OF_SCORES = frozenset({"score", "scores", "and", "overall", "rating", "ra
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
-    """A question, what the judge may know, and the two answers.
+class AnswerPair:
+    """The reference answer and the candidate's answer to a question, and what the judge is told of the figure.
 
     Attributes:
-        pair: caption and inline mentions; its id is the question's.
-        question: as it was asked.
+        figure: caption and inline mentions; its id is the question's.
+        question: the question as it was asked.
         reference, candidate: the answers.
     """
 
-    pair: Pair
+    figure: Pair
     question: str
     reference: str
     candidate: str
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the judge says of one contest in one order.
+class ChatVerdict:
+    """The judge's scores of two answers, read in one order.
 
     Attributes:
-        id: of the question.
-        swapped: False: the reference stood first, as in the paper.
+        id: id of the question.
+        swapped: whether the candidate's answer stood first; False is the order of the paper.
         reference, candidate: scores from 1 to 10.
-        said: the judge's words.
+        reply: the judge's words.
     """
 
     id: str
     swapped: bool
     reference: float
     candidate: float
-    said: str
+    reply: str
 
 
 @dataclass(frozen=True)
 class ChatJudge:
-    """Scores answers with a chat model.
+    """Scores pairs of answers with a chat model.
 
     Attributes:
         client: answers the requests; its journal keeps the verdicts.
@@ -63,13 +63,13 @@ class ChatJudge:
 
     client: LlmClient
 
-    def request(self, contest: Contest, *, swapped: bool) -> Request:
-        """The request for a verdict on `contest`."""
-        first, second = contest.reference, contest.candidate
+    def request(self, pair: AnswerPair, *, swapped: bool) -> Request:
+        """The request for a verdict on a pair of answers."""
+        first, second = pair.reference, pair.candidate
         if swapped:
             first, second = second, first
         text = (
-            f"{pair_text(contest.pair, mentions=True)}\n\nQuestion:\n{contest.question}\n\n"
+            f"{pair_text(pair.figure, mentions=True)}\n\nQuestion:\n{pair.question}\n\n"
             f"[Assistant 1]\n{first}\n[End of Assistant 1]\n\n[Assistant 2]\n{second}\n[End of Assistant 2]"
         )
         return self.client.model.request(
@@ -77,40 +77,40 @@ class ChatJudge:
         )
 
     def verdicts(
-        self, contests: Iterable[Contest], *, both_orders: bool = True
-    ) -> Iterator[Verdict | tuple[str, Drop]]:
-        """The verdicts on each contest, in order, reference first and then swapped.
+        self, pairs: Iterable[AnswerPair], *, both_orders: bool = True
+    ) -> Iterator[ChatVerdict | tuple[str, Drop]]:
+        """The verdicts on each pair of answers, in order: reference first, then swapped.
 
         A verdict without two readable scores is asked for once more with a reminder; one that stays unreadable
-        is a drop with the judge's words as its detail.
+        becomes (id of the question, drop), with the judge's words as its detail.
 
         Raises:
             LlavaMedError: the run cannot go on; what was answered is in the journal.
         """
         jobs = (
-            ((contest.pair.pair_id, swapped), self.request(contest, swapped=swapped))
-            for contest in contests
+            ((pair.figure.pair_id, swapped), self.request(pair, swapped=swapped))
+            for pair in pairs
             for swapped in ((False, True) if both_orders else (False,))
         )
         for (identity, swapped), outcome in self.client.complete(jobs, follow_up=_remind):
             if isinstance(outcome, Drop):
                 yield identity, outcome
-                continue
-            scores = scores_of(outcome.text)
-            if scores is None:
+            elif scores := parse_scores(outcome.text):
+                reference, candidate = reversed(scores) if swapped else scores
+                yield ChatVerdict(identity, swapped, reference, candidate, outcome.text)
+            else:
                 yield identity, Drop(Reason.UNREADABLE_ANSWER, outcome.text)
-                continue
-            reference, candidate = reversed(scores) if swapped else scores
-            yield Verdict(identity, swapped, reference, candidate, outcome.text)
 
 
-def scores_of(said: str) -> tuple[float, float] | None:
-    """The two scores on the first line of a verdict, or None.
+def parse_scores(reply: str) -> tuple[float, float] | None:
+    """The two scores on the first line of a judge's reply; None if they are not there alone.
 
-    >>> scores_of("8 6.5"), scores_of("Assistant 1: 8/10, Assistant 2: 6/10"), scores_of("8 6 7"), scores_of("8 11")
-    ((8.0, 6.5), (8.0, 6.0), None, None)
+    >>> parse_scores("8 6.5"), parse_scores("Assistant 1: 8/10, Assistant 2: 6/10")
+    ((8.0, 6.5), (8.0, 6.0))
+    >>> parse_scores("8 6 7"), parse_scores("8 11")
+    (None, None)
     """
-    first = said.strip().split("\n", 1)[0]
+    first = reply.strip().split("\n", 1)[0]
     bare = _OUT_OF_TEN.sub("", _LABEL.sub(" ", first))
     if any(word.lower() not in _WORDS_OF_SCORES for word in _WORD.findall(bare)):
         return None
@@ -120,19 +120,20 @@ def scores_of(said: str) -> tuple[float, float] | None:
     return numbers[0], numbers[1]
 
 
+def instruction(name: str) -> str:
+    """The text called `name` in `instruction.yaml`: `system` or `reminder`."""
+    return _instructions()[name]
+
+
 @cache
-def _texts() -> Mapping[str, str]:
+def _instructions() -> Mapping[str, str]:
     source = resources.files("llavamed_trainer.evaluation.judge").joinpath("instruction.yaml")
     texts: Mapping[str, str] = yaml.safe_load(source.read_text(encoding="utf-8"))
     return texts
 
 
-def instruction(name: str) -> str:
-    """The text called `name` in `instruction.yaml`: `system` or `reminder`."""
-    return _texts()[name]
-
-
 def _remind(request: Request, answer: Answer) -> Request | None:
-    if answer.finish_reason == "content_filter" or scores_of(answer.text):
+    """Asks again with a reminder if a reply has no readable scores."""
+    if answer.finish_reason == "content_filter" or parse_scores(answer.text):
         return None
     return request.continued(answer.text, instruction("reminder"))

@@ -1,0 +1,39 @@
+"""The questions of a benchmark, the prompts that ask them, and the files that hold a model's answers.
+
+`predict`, `score` and `judge` read all three here, so that they agree on every file.
+"""
+
+from llavamed_trainer.evaluation.questions.answers import (
+    AnswerFormat,
+    AnswerSet,
+    Prediction,
+    Unanswered,
+    read_answers,
+    write_answers,
+    write_unanswered,
+)
+from llavamed_trainer.evaluation.questions.prompts import OPTIONS, PROMPT_FORMS, PromptForm, prompt_of
+from llavamed_trainer.evaluation.questions.question_set import (
+    Question,
+    QuestionImages,
+    QuestionSet,
+    load_questions,
+)
+
+__all__ = [
+    "OPTIONS",
+    "PROMPT_FORMS",
+    "AnswerFormat",
+    "AnswerSet",
+    "Prediction",
+    "PromptForm",
+    "Question",
+    "QuestionImages",
+    "QuestionSet",
+    "Unanswered",
+    "load_questions",
+    "prompt_of",
+    "read_answers",
+    "write_answers",
+    "write_unanswered",
+]

@@ -1,0 +1,256 @@
+"""The questions of a benchmark with their right answers: from a dataset, or from a benchmark's original file."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from llavamed_data.dataset.layout import open_shard
+
+from llavamed_data.dataset.messages import rounds_of
+from llavamed_data.dataset.reader import Dataset
+from llavamed_data.errors import UsageError
+from llavamed_data.recipes import BENCHMARKS, EVAL
+
+AnswerType: TypeAlias = Literal["OPEN", "CLOSED"]
+
+_NEEDED = ("id", "messages")
+_IMAGE_NAME = "images.list.element.path"
+_COLUMNS = (
+    *_NEEDED,
+    "answer_type",
+    "question_type",
+    "domain",
+    "language",
+    "caption",
+    "inline_mentions",
+    "figure_label",
+    _IMAGE_NAME,
+)
+_ANSWER_TYPES: Mapping[str, AnswerType] = {"OPEN": "OPEN", "CLOSED": "CLOSED"}
+_HASHED_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question of a benchmark and its right answer.
+
+    Attributes:
+        id: id of the row; `qid` in an original file.
+        text: what is asked.
+        reference: the right answer, or the reference answer of the evaluation set.
+        answer_type: None if the benchmark does not say (the Hub copies of some do not).
+        question_type: such as `conversation` or `MODALITY`; several are separated by commas.
+        domain: imaging modality, if stated; the first one flagged, in the evaluation set.
+        language: `en` or `zh`.
+        image: file name of the image; None if it is not known, or the image is lost.
+        caption, inline_mentions, figure_label: the text that belongs to the figure; empty in the VQA sets.
+    """
+
+    id: str
+    text: str
+    reference: str
+    answer_type: AnswerType | None = None
+    question_type: str | None = None
+    domain: str | None = None
+    language: str = "en"
+    image: str | None = None
+    caption: str = ""
+    inline_mentions: tuple[str, ...] = ()
+    figure_label: str = ""
+
+
+class QuestionImages:
+    """The images of a dataset's questions, read from its shards when they are asked for.
+
+    Args:
+        dataset: the dataset that holds them.
+        split: the split of the questions.
+        rows: question id → row number in the split, from 0.
+    """
+
+    def __init__(self, dataset: Dataset, split: str, rows: Mapping[str, int]) -> None:
+        self._dataset, self._split, self._rows = dataset, split, rows
+        self._first = _first_row(dataset, split)
+
+    def digests(self) -> dict[str, str]:
+        """Question id → SHA-256 of the image's bytes, in one pass; questions whose image is lost are left out."""
+        ids = {row: identity for identity, row in self._rows.items()}
+        found = dict[str, str]()
+        rows = self._dataset.rows(["images"], split=self._split, size=_HASHED_AT_ONCE)
+        for number, row in enumerate(rows):
+            if number in ids and (image := _image_bytes(row)):
+                found[ids[number]] = hashlib.sha256(image).hexdigest()
+        return found
+
+    def read(self, question_id: str) -> bytes:
+        """The bytes of a question's image as the dataset holds them.
+
+        Raises:
+            KeyError: there is no such question, or its image is lost.
+        """
+        image = _image_bytes(self._dataset.row(self._first + self._rows[question_id], ["images"]))
+        if image is None:
+            raise KeyError(question_id)
+        return image
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """The questions of one split of a benchmark, in the order of its rows.
+
+    Attributes:
+        name: how results call the benchmark.
+        split: name of the split.
+        questions: the questions in the language that was asked for.
+        columns: columns of the dataset; empty for an original file.
+        images: the images of the questions; None for an original file.
+    """
+
+    name: str
+    split: str
+    questions: tuple[Question, ...]
+    columns: frozenset[str] = frozenset()
+    images: QuestionImages | None = None
+
+
+def load_questions(benchmark: str, split: str = "test", language: str = "en") -> QuestionSet:
+    """Reads the questions of a benchmark; the bytes of the images stay on disk.
+
+    Args:
+        benchmark: `vqa-rad`, `slake`, `path-vqa` or `eval` (the dataset `llava-med/NAME`, which `build NAME` makes),
+            a dataset's folder or its name on the Hub, or the original `testset.json` of VQA-RAD or `test.json` of
+            SLAKE.
+        split: split of the dataset; an original file is one split, whatever it is called.
+        language: `en`, `zh` or `all`. Questions of sets that state no language are English.
+
+    Raises:
+        UsageError: there is no such dataset, split or column; no question is in that language; a row is not one
+            question and its answer, or two rows have the same id.
+        LlavaMedError: the Hub cannot be reached, or a shard cannot be read.
+    """
+    dataset = None
+    if Path(benchmark).is_file():
+        name = Path(benchmark).resolve().parent.name.replace("_", "-")
+        questions = _from_original(Path(benchmark))
+    else:
+        known = benchmark in (*BENCHMARKS, EVAL) and not Path(benchmark).is_dir()
+        source = f"llava-med/{benchmark}" if known else benchmark
+        name = benchmark.rstrip("/").rpartition("/")[2]
+        dataset = _open(source, split)
+        questions = [
+            _from_row(row, number, source) for number, row in enumerate(dataset.rows(_COLUMNS, split=split))
+        ]
+    _refuse_doubled(questions, benchmark)
+    chosen = {
+        row: question for row, question in enumerate(questions) if language in ("all", question.language)
+    }
+    if not chosen:
+        there = ", ".join(sorted({question.language for question in questions})) or "none"
+        raise UsageError(
+            f"{benchmark} has no question in the language {language!r}, only: {there}; choose another --language"
+        )
+    if dataset is None:
+        return QuestionSet(name, split, tuple(chosen.values()))
+    images = QuestionImages(dataset, split, {question.id: row for row, question in chosen.items()})
+    return QuestionSet(name, split, tuple(chosen.values()), frozenset(dataset.schema.names), images)
+
+
+def _open(source: str, split: str) -> Dataset:
+    dataset = Dataset(source)
+    if missing := [column for column in _NEEDED if column not in dataset.schema.names]:
+        raise UsageError(
+            f"{source} has no column {missing[0]!r}: build the set with python -m llavamed_data build"
+        )
+    if split not in dataset.splits:
+        raise UsageError(
+            f"{source} has no split {split!r}: choose from {', '.join(dataset.splits)} with --split"
+        )
+    return dataset
+
+
+def _from_row(row: Mapping[str, Any], number: int, source: str) -> Question:
+    rounds = rounds_of(row["messages"])
+    if len(rounds) != 1 or not row["id"]:
+        raise UsageError(
+            f"row {row['id'] or number!r} of {source} is not one question and its answer: "
+            f"check the set with python -m llavamed_data validate {source}"
+        )
+    return Question(
+        id=row["id"],
+        text=rounds[0][0],
+        reference=rounds[0][1],
+        answer_type=_answer_type(row.get("answer_type")),
+        question_type=row.get("question_type"),
+        domain=row.get("domain"),
+        language=row.get("language") or "en",
+        image=_first_image(row).get("path"),
+        caption=row.get("caption") or "",
+        inline_mentions=tuple(row.get("inline_mentions") or ()),
+        figure_label=row.get("figure_label") or "",
+    )
+
+
+def _from_original(path: Path) -> list[Question]:
+    try:
+        return [
+            Question(
+                id=str(row["qid"]),
+                text=str(row["question"]),
+                reference=str(row["answer"]),
+                answer_type=_answer_type(row["answer_type"]),
+                question_type=row.get("question_type") or row.get("content_type"),
+                language=row.get("q_lang") or "en",
+                image=row.get("image_name") or row.get("img_name"),
+            )
+            for row in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(
+            f"{path} is not an original test file: a JSON list of rows with qid, question, answer and answer_type "
+            f"was expected ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _answer_type(stated: str | None) -> AnswerType | None:
+    """The original files have stray blanks ("CLOSED ") and, in SLAKE, have them in either case."""
+    return _ANSWER_TYPES.get((stated or "").strip().upper())
+
+
+def _refuse_doubled(questions: Iterable[Question], source: str) -> None:
+    seen = set[str]()
+    for question in questions:
+        if question.id in seen:
+            raise UsageError(
+                f"{source} has the id {question.id!r} twice: "
+                f"check the set with python -m llavamed_data validate {source}"
+            )
+        seen.add(question.id)
+
+
+def _first_row(dataset: Dataset, split: str) -> int:
+    """The number that the dataset gives to the first row of a split."""
+    number = 0
+    for shard in dataset.layout:
+        if shard.split == split:
+            break
+        with open_shard(shard.path) as file:
+            number += file.metadata.num_rows
+    return number
+
+
+def _image_bytes(row: Mapping[str, Any]) -> bytes | None:
+    """The bytes of a row's first image, which may be a file that the row names; None if it is lost."""
+    image = _first_image(row)
+    data: bytes | None = image.get("bytes")
+    path = Path(image.get("path") or "")
+    if data is None and path.is_absolute() and path.is_file():
+        return path.read_bytes()
+    return data or None
+
+
+def _first_image(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    images = row.get("images") or [None]
+    return images[0] or {}
