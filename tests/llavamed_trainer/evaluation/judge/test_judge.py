@@ -76,13 +76,13 @@ def test_a_rerun_asks_nothing_and_writes_the_same(
 def test_a_server_that_fails_a_third_of_the_time_changes_nothing(
     answers: Path, tmp_path: Path, options: JudgeOptions, server: Server
 ) -> None:
-    judge(answers, tmp_path / "calm.jsonl", options)
+    judge(answers, tmp_path / "reliable.jsonl", options)
     server.settings.fault_share, server.settings.hang = 0.3, 3.0
     server.settings.fault_kinds = ("429", "500", "503", "reset", "malformed", "empty-choices")
     server.settings.queue = ["hang"]
-    stormy = replace(options, work=tmp_path / "other")
-    judge(answers, tmp_path / "stormy.jsonl", stormy)
-    assert (tmp_path / "calm.jsonl").read_bytes() == (tmp_path / "stormy.jsonl").read_bytes()
+    unreliable = replace(options, work=tmp_path / "other")
+    judge(answers, tmp_path / "unreliable.jsonl", unreliable)
+    assert (tmp_path / "reliable.jsonl").read_bytes() == (tmp_path / "unreliable.jsonl").read_bytes()
 
 
 def test_an_unreadable_verdict_is_asked_for_again(
@@ -95,7 +95,7 @@ def test_an_unreadable_verdict_is_asked_for_again(
     assert len(server.asked) == 41
 
 
-def test_a_question_without_a_verdict_is_named_and_never_left_out_unsaid(
+def test_a_question_without_a_verdict_is_an_error_unless_partial_scores_are_allowed(
     answers: Path, tmp_path: Path, options: JudgeOptions, server: Server
 ) -> None:
     server.settings.triggers = {"Candidate 7.": "content-filter-400"}
@@ -119,7 +119,7 @@ def test_the_judge_writes_its_own_references(
     assert server.answers == 60
 
 
-def test_the_released_form_is_judged_by_order(answers: Path, tmp_path: Path, options: JudgeOptions) -> None:
+def test_the_released_format_is_judged_by_order(answers: Path, tmp_path: Path, options: JudgeOptions) -> None:
     ours = [json.loads(line) for line in answers.read_text().splitlines()]
     rows = [
         {"question_id": 900 + place, "prompt": f"{row['question']}\n<image>", "text": row["answer"],
@@ -156,7 +156,7 @@ def test_a_set_without_captions_cannot_be_judged(
         judge(answers, tmp_path / "out.jsonl", replace(options, benchmark=str(vqa)))
 
 
-def test_the_released_answers_stand_in_the_groups_of_table_1(
+def test_the_released_answers_are_in_the_groups_of_table_1(
     shared_data: Path, tmp_path: Path, options: JudgeOptions
 ) -> None:
     released = shared_data / "llava_med_eval"
@@ -170,9 +170,9 @@ def test_the_released_answers_stand_in_the_groups_of_table_1(
             work=tmp_path / "build",
         ),
     )
-    said = released / "llava_med_qa50_instruct_caption_in_text_cleaned-60k-3epoch.json"
+    answers = released / "llava_med_qa50_instruct_caption_in_text_cleaned-60k-3epoch.json"
     whole = replace(options, benchmark=str(tmp_path / "llava-med/eval"))
-    result = judge(said, tmp_path / "out.jsonl", whole)
+    result = judge(answers, tmp_path / "out.jsonl", whole)
     assert {name: group.questions for name, group in result.groups.items()} == {
         "conversation": 143, "detailed_description": 50, "chest_xray": 37, "mri": 38, "histology": 44,
         "gross": 34, "ct_scan": 40, "overall": 193,

@@ -16,9 +16,9 @@ OPEN = (
 
 
 @pytest.fixture(scope="session")
-def lively(tiny_llava: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def varied_llava(tiny_llava: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny LLaVA with larger random weights, so that its answers differ; a tenth of its tokens end an answer."""
-    folder = tmp_path_factory.mktemp("lively")
+    folder = tmp_path_factory.mktemp("varied_llava")
     model = LlavaForConditionalGeneration.from_pretrained(tiny_llava)
     processor = AutoProcessor.from_pretrained(tiny_llava)
     chance = torch.Generator().manual_seed(3)

@@ -24,14 +24,17 @@ from tests.llavamed_trainer.evaluation.benchmarks import drawn, make_row, make_s
 
 
 @pytest.fixture
-def options(lively: Path, benchmark: Path) -> PredictOptions:
-    return PredictOptions(model=str(lively), benchmark=str(benchmark), batch_size=5, max_new_tokens=12)
+def options(varied_llava: Path, benchmark: Path) -> PredictOptions:
+    return PredictOptions(model=str(varied_llava), benchmark=str(benchmark), batch_size=5, max_new_tokens=12)
 
 
 @pytest.fixture(scope="session")
-def undisturbed(lively: Path, benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("undisturbed") / "answers.jsonl"
-    predict(out, PredictOptions(model=str(lively), benchmark=str(benchmark), batch_size=5, max_new_tokens=12))
+def uninterrupted(varied_llava: Path, benchmark: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("uninterrupted") / "answers.jsonl"
+    predict(
+        out,
+        PredictOptions(model=str(varied_llava), benchmark=str(benchmark), batch_size=5, max_new_tokens=12),
+    )
     return out
 
 
@@ -43,7 +46,7 @@ def one_by_one(folder: Path, benchmark: Path, *, limit: int = 12) -> list[str]:
     """The way of the libraries' documentation: processor, generate, decode, one row at a time."""
     model = LlavaForConditionalGeneration.from_pretrained(folder)
     processor = AutoProcessor.from_pretrained(folder)
-    said = []
+    answers = []
     for row in load_dataset(str(benchmark), split="test").filter(lambda row: row["language"] == "en"):
         content = [{"type": "image"}, {"type": "text", "text": row["messages"][0]["content"][1]["text"]}]
         text = processor.apply_chat_template(
@@ -55,22 +58,22 @@ def one_by_one(folder: Path, benchmark: Path, *, limit: int = 12) -> list[str]:
         with torch.inference_mode():
             tokens = model.generate(**inputs, do_sample=False, max_new_tokens=limit)
         new = tokens[0, inputs["input_ids"].shape[1] :]
-        said.append(processor.tokenizer.decode(new, skip_special_tokens=True).strip())
-    return said
+        answers.append(processor.tokenizer.decode(new, skip_special_tokens=True).strip())
+    return answers
 
 
 def test_batches_give_the_same_answers_as_rows_one_by_one(
-    lively: Path, benchmark: Path, undisturbed: Path
+    varied_llava: Path, benchmark: Path, uninterrupted: Path
 ) -> None:
-    answers = [row["answer"] for row in rows_of(undisturbed)]
-    assert answers == one_by_one(lively, benchmark)
+    answers = [row["answer"] for row in rows_of(uninterrupted)]
+    assert answers == one_by_one(varied_llava, benchmark)
     assert len(set(answers)) > 15, (
         "the model gives the same answer to every image: the test would see nothing"
     )
 
 
-def test_lines_are_in_the_order_of_the_benchmark(undisturbed: Path) -> None:
-    rows = rows_of(undisturbed)
+def test_lines_are_in_the_order_of_the_benchmark(uninterrupted: Path) -> None:
+    rows = rows_of(uninterrupted)
     assert [row["id"] for row in rows] == [f"q{number}" for number in range(28)]
     assert rows[2] == {
         "id": "q2", "question": "Is it 2?", "answer": rows[2]["answer"], "prompt_form": "plain",
@@ -80,14 +83,14 @@ def test_lines_are_in_the_order_of_the_benchmark(undisturbed: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 28])
 def test_the_batch_size_changes_nothing(
-    size: int, tmp_path: Path, options: PredictOptions, undisturbed: Path
+    size: int, tmp_path: Path, options: PredictOptions, uninterrupted: Path
 ) -> None:
     predict(tmp_path / "out.jsonl", replace(options, batch_size=size))
-    assert (tmp_path / "out.jsonl").read_bytes() == undisturbed.read_bytes()
+    assert (tmp_path / "out.jsonl").read_bytes() == uninterrupted.read_bytes()
 
 
 def test_a_stopped_run_goes_on_and_leaves_the_same_bytes(
-    tmp_path: Path, options: PredictOptions, undisturbed: Path
+    tmp_path: Path, options: PredictOptions, uninterrupted: Path
 ) -> None:
     out = tmp_path / "out.jsonl"
 
@@ -105,12 +108,12 @@ def test_a_stopped_run_goes_on_and_leaves_the_same_bytes(
     report = predict(out, options, lambda _, done, total: seen.append(done))
     assert report is not None
     assert report.reused == 10
-    assert out.read_bytes() == undisturbed.read_bytes()
+    assert out.read_bytes() == uninterrupted.read_bytes()
     assert not part.exists()
 
 
 def test_a_killed_process_costs_at_most_the_batch_in_flight(
-    tmp_path: Path, options: PredictOptions, undisturbed: Path
+    tmp_path: Path, options: PredictOptions, uninterrupted: Path
 ) -> None:
     out, part = tmp_path / "out.jsonl", tmp_path / "out.jsonl.part-0"
     command = [
@@ -127,12 +130,12 @@ def test_a_killed_process_costs_at_most_the_batch_in_flight(
     report = predict(out, options)
     assert report is not None
     assert report.reused >= min(5 * kept, 28)
-    assert out.read_bytes() == undisturbed.read_bytes()
+    assert out.read_bytes() == uninterrupted.read_bytes()
 
 
 @pytest.mark.slow
 def test_two_processes_share_the_questions(
-    tmp_path: Path, options: PredictOptions, undisturbed: Path
+    tmp_path: Path, options: PredictOptions, uninterrupted: Path
 ) -> None:
     out = tmp_path / "out.jsonl"
     command = [
@@ -143,7 +146,7 @@ def test_two_processes_share_the_questions(
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
     assert "28 questions = 28 answered + 0 without an answer" in done.stdout
-    assert out.read_bytes() == undisturbed.read_bytes()
+    assert out.read_bytes() == uninterrupted.read_bytes()
 
 
 def test_a_finished_run_is_not_done_again(tmp_path: Path, options: PredictOptions) -> None:
@@ -180,14 +183,14 @@ def test_closed_questions_can_be_asked_with_their_options(tmp_path: Path, option
 
 
 def test_the_released_format_is_written_and_read_back(
-    tmp_path: Path, options: PredictOptions, undisturbed: Path
+    tmp_path: Path, options: PredictOptions, uninterrupted: Path
 ) -> None:
     released, again = tmp_path / "released.jsonl", tmp_path / "again.jsonl"
-    convert(undisturbed, released, replace(options, file_format="released"))
+    convert(uninterrupted, released, replace(options, file_format="released"))
     first = rows_of(released)[0]
     assert list(first) == ["question_id", "prompt", "text", "answer_id", "model_id", "metadata"]
     convert(released, again, options)
-    assert again.read_bytes() == undisturbed.read_bytes()
+    assert again.read_bytes() == uninterrupted.read_bytes()
     lines = released.read_text().splitlines()
     released.write_text("\n".join(lines[:-1]) + "\n")
     with pytest.raises(LlavaMedError, match="has no answer to 1 question, the first is"):
@@ -240,11 +243,11 @@ def test_an_image_that_cannot_be_decoded_is_named(
 
 
 def test_an_adapter_answers_as_the_model_it_makes(
-    tmp_path: Path, options: PredictOptions, lively: Path
+    tmp_path: Path, options: PredictOptions, varied_llava: Path
 ) -> None:
     from peft import LoraConfig, get_peft_model
 
-    model = LlavaForConditionalGeneration.from_pretrained(lively)
+    model = LlavaForConditionalGeneration.from_pretrained(varied_llava)
     torch.manual_seed(0)
     config = LoraConfig(
         r=4, lora_alpha=64, target_modules=r".*language_model.*\.q_proj", init_lora_weights=False,
@@ -254,7 +257,7 @@ def test_an_adapter_answers_as_the_model_it_makes(
     adapted.save_pretrained(tmp_path / "adapter")
     merged = adapted.merge_and_unload()
     merged.save_pretrained(tmp_path / "merged")
-    AutoProcessor.from_pretrained(lively).save_pretrained(tmp_path / "merged")
+    AutoProcessor.from_pretrained(varied_llava).save_pretrained(tmp_path / "merged")
     answers = []
     for name in ("adapter", "merged"):
         predict(tmp_path / f"{name}.jsonl", replace(options, model=str(tmp_path / name)))
@@ -265,13 +268,13 @@ def test_an_adapter_answers_as_the_model_it_makes(
 
 
 def test_a_checkpoint_that_lacks_weights_is_refused(
-    tmp_path: Path, options: PredictOptions, lively: Path
+    tmp_path: Path, options: PredictOptions, varied_llava: Path
 ) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "projector-only"
     folder.mkdir()
-    for path in lively.iterdir():
+    for path in varied_llava.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     weights = load_file(folder / "model.safetensors")
     save_file(

@@ -80,12 +80,12 @@ def test_a_rerun_asks_only_what_is_not_in_the_journal(
 def test_a_server_that_fails_hangs_and_cuts_connections_changes_nothing(
     tmp_path: Path, options: PredictOptions, server: Server
 ) -> None:
-    predict(tmp_path / "calm.jsonl", options)
+    predict(tmp_path / "reliable.jsonl", options)
     server.settings.fault_share, server.settings.hang = 0.3, 3.0
     server.settings.fault_kinds = ("429", "500", "503", "reset", "malformed", "empty-choices")
     server.settings.queue = ["hang"]
-    predict(tmp_path / "stormy.jsonl", replace(options, work=tmp_path / "other"))
-    assert (tmp_path / "calm.jsonl").read_bytes() == (tmp_path / "stormy.jsonl").read_bytes()
+    predict(tmp_path / "unreliable.jsonl", replace(options, work=tmp_path / "other"))
+    assert (tmp_path / "reliable.jsonl").read_bytes() == (tmp_path / "unreliable.jsonl").read_bytes()
 
 
 def test_a_server_that_takes_no_images_ends_the_run_at_once(

@@ -38,7 +38,7 @@ def test_a_row_of_a_built_set_becomes_a_question(slake: Path) -> None:
     )
 
 
-def test_a_row_of_the_evaluation_set_brings_the_text_of_its_figure(tmp_path: Path) -> None:
+def test_a_question_of_the_evaluation_set_has_the_text_of_its_figure(tmp_path: Path) -> None:
     row = make_row(
         "f1-q0", "What is it?", "A nodule.", None, caption="A nodule in the lung.", figure_label="Figure 1",
         inline_mentions=["Figure 1 shows it."], domain="chest_xray", question_type="conversation", question_id=0,
@@ -49,7 +49,7 @@ def test_a_row_of_the_evaluation_set_brings_the_text_of_its_figure(tmp_path: Pat
     assert (question.domain, question.answer_type, question.image) == ("chest_xray", None, None)
 
 
-def test_a_benchmarks_name_is_the_set_that_a_build_leaves(
+def test_a_benchmarks_name_means_the_set_that_build_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_set(tmp_path / "llava-med" / "slake", "vqa", [make_row("1", "Q?", "A.", None, **SLAKE)])

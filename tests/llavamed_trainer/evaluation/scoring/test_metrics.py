@@ -45,7 +45,7 @@ def test_a_missed_word_counts_as_often_as_the_reference_has_it() -> None:
 @pytest.mark.parametrize(
     ("answer", "truth"), [("", "lung"), ("lung", ""), ("the", "lung"), ("heart", "lung")]
 )
-def test_nothing_said_nothing_asked_or_nothing_right_is_zero(answer: str, truth: str) -> None:
+def test_an_empty_side_or_no_word_in_common_scores_zero(answer: str, truth: str) -> None:
     assert astuple(score_open(answer, truth)) == (0, 0, 0, 0, 0, 0)
 
 

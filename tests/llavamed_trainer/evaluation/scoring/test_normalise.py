@@ -25,7 +25,7 @@ from llavamed_trainer.evaluation.scoring import normalise
         ("right?", "right"),
         ("-5", "5"),
         ("lung,\nleft", "lung left"),
-        # digit,comma,digit: every mark goes, wherever it stands.
+        # digit,comma,digit: every mark is deleted, wherever it stands.
         ("1,000 x-rays/day", "1000 xraysday"),
         ("1, 000 x-rays", "1 000 x rays"),
         # All twenty-one marks.
@@ -34,7 +34,7 @@ from llavamed_trainer.evaluation.scoring import normalise
         ("5% of 'it': #3 & *", "5% of 'it': #3 & *"),
     ],
 )
-def test_marks(text: str, normal: str) -> None:
+def test_punctuation_marks(text: str, normal: str) -> None:
     assert normalise(text) == normal
 
 
@@ -49,7 +49,7 @@ def test_marks(text: str, normal: str) -> None:
         ("...5", ".5"),
     ],
 )
-def test_a_period_goes_unless_a_digit_follows(text: str, normal: str) -> None:
+def test_a_period_is_deleted_unless_a_digit_follows(text: str, normal: str) -> None:
     assert normalise(text) == normal
 
 

@@ -104,7 +104,7 @@ def test_a_question_of_two_types_counts_under_both(tmp_path: Path, benchmark: st
     assert set(scores.groups) == {"question_type"}
 
 
-def test_both_prompt_forms_in_one_file_are_two_results(tmp_path: Path, benchmark: str) -> None:
+def test_a_file_with_both_prompt_forms_gives_two_results(tmp_path: Path, benchmark: str) -> None:
     closed = dict.fromkeys(("7", "9"), "yes")
     (plain, options) = score_predictions(
         predicted(tmp_path, ours() + ours(closed, prompt_form="options")), benchmark

@@ -66,8 +66,8 @@ def test_different_lengths_of_a_stage_share_nothing(tmp_path: Path) -> None:
 def test_seeds_start_from_one_stage_1(tmp_path: Path) -> None:
     made = plan(tmp_path, grid=[{"instruct": "10k", "stage1": 1, "stage2": 3, "ft": 1}], seeds=[1, 2, 3])
     assert made.counts == {"stage1": 1, "stage2": 3, "finetune": 3, "evaluate": 3}
-    said = [" ".join(run.commands[0]) for run in made.runs.values() if run.kind == "stage2"]
-    assert [f"--seed {seed} " in each for seed, each in zip((1, 2, 3), said, strict=True)] == [True] * 3
+    commands = [" ".join(run.commands[0]) for run in made.runs.values() if run.kind == "stage2"]
+    assert [f"--seed {seed} " in each for seed, each in zip((1, 2, 3), commands, strict=True)] == [True] * 3
 
 
 def test_each_run_comes_after_what_it_needs(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_flags_of_packaged_grids_are_those_of_the_commands(kind: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("stated", "said"),
+    ("stated", "message"),
     [
         ({"grids": []}, "there is no 'grids'"),
         ({"tables": ["7"]}, "there is no table '7'"),
@@ -141,8 +141,8 @@ def test_the_flags_of_packaged_grids_are_those_of_the_commands(kind: str) -> Non
         ({"grid": [{"ft": 1}], "bases": {"clip": {}}}, "must be VISION LANGUAGE-MODEL INIT"),
     ],
 )
-def test_what_is_wrong_with_a_grid_is_named(tmp_path: Path, stated: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_is_wrong_with_a_grid_is_named(tmp_path: Path, stated: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         load_grid(grid(tmp_path, **stated))
 
 

@@ -27,7 +27,13 @@ def vqa_rad(folder: Path, drawn: list[dict[str, Any]]) -> Path:
     """The drawn rows' first rounds as a benchmark: 8 to train on, 8 to test, half of them closed."""
     data = folder / "vqa-rad" / "data"
     data.mkdir(parents=True)
-    said = {"source": "drawn", "source_date": None, "recipe": "vqa-rad", "generator": "source", "model": None}
+    stated = {
+        "source": "drawn",
+        "source_date": None,
+        "recipe": "vqa-rad",
+        "generator": "source",
+        "model": None,
+    }
     hashes = {"prompt_sha256": None, "few_shots_sha256": None, "rules_version": None}
     for split, rows in (("train", drawn[:8]), ("test", drawn[8:16])):
         table = [
@@ -39,7 +45,7 @@ def vqa_rad(folder: Path, drawn: list[dict[str, Any]]) -> Path:
                 "inline_mentions": [],
                 "figure_label": "",
                 "license": "CC0",
-                "provenance": {**said, **hashes},
+                "provenance": {**stated, **hashes},
                 "answer_type": "CLOSED" if at % 2 else "OPEN",
                 "question_type": "COLOR",
                 "language": "en",
@@ -52,7 +58,7 @@ def vqa_rad(folder: Path, drawn: list[dict[str, Any]]) -> Path:
     return data.parent
 
 
-def test_a_grid_is_trained_scored_and_stands_in_the_tables(
+def test_a_grid_is_trained_scored_and_put_into_the_tables(
     tiny_llava: Path, drawn_rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     stated = {

@@ -50,7 +50,7 @@ def test_a_failure_is_named_its_dependents_wait_and_the_others_go_on(tmp_path: P
     assert ran(tmp_path) == ["a", "b", "d"]
 
 
-def test_after_the_cause_is_mended_only_the_rest_is_run(tmp_path: Path) -> None:
+def test_after_the_cause_is_fixed_only_the_rest_is_run(tmp_path: Path) -> None:
     script = tmp_path / "b.py"
     plan = made(tmp_path)
     before = plan.runs["a/b"]
@@ -60,7 +60,7 @@ def test_after_the_cause_is_mended_only_the_rest_is_run(tmp_path: Path) -> None:
     plan = SweepPlan(plan.name, plan.folder, {**plan.runs, "a/b": broken}, plan.unshared)
     report = run_plan(plan)
     assert "can't open file" in report.reasons["a/b"]
-    script.write_text("print('well')")
+    script.write_text("print('fixed')")
     assert run_plan(plan).count("done") == 4
     assert ran(tmp_path) == ["a", "d", "c"]
 
@@ -156,10 +156,10 @@ def test_slurm_runs_one_job_each_in_their_order_and_none_after_a_failure(slurm: 
     assert report.states == {"a": "done", "a/b": "failed", "a/d": "done", "a/b/c": "waiting"}
     assert "failed with exit code 3" in report.reasons["a/b"]
     assert sorted(ran(tmp_path)) == ["a", "b", "d"]
-    said = [path.read_text() for path in sorted(slurm.glob("*.options"))]
-    assert len(said) == 4
-    assert all("--partition=gpu\n--gres=gpu:8" in each for each in said)
-    assert "--dependency=afterok:100\n--kill-on-invalid-dep=yes" in said[1]
+    options = [path.read_text() for path in sorted(slurm.glob("*.options"))]
+    assert len(options) == 4
+    assert all("--partition=gpu\n--gres=gpu:8" in each for each in options)
+    assert "--dependency=afterok:100\n--kill-on-invalid-dep=yes" in options[1]
 
 
 def test_slurm_needs_sbatch_and_its_own_options(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:

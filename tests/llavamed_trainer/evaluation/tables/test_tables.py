@@ -66,7 +66,7 @@ def row(of: Table, *head: str) -> list[float | None]:
     )
 
 
-def test_a_result_stands_in_every_table_that_has_its_row(tmp_path: Path) -> None:
+def test_a_result_is_put_into_every_table_that_has_its_row(tmp_path: Path) -> None:
     for benchmark, values in SIX.items():
         put(tmp_path, f"{benchmark}.json", "instruct=60k-im,stage1=1,stage2=3", scores(benchmark, *values))
     for number in ("4a", "9"):
@@ -104,7 +104,7 @@ def test_options_count_where_both_forms_are_there_and_plain_is_marked(tmp_path: 
     assert "Ours: closed questions asked without their options." in dict(of.marked).values()
 
 
-def test_a_partial_score_is_marked_wherever_it_stands(tmp_path: Path) -> None:
+def test_a_partial_score_is_marked_in_every_table(tmp_path: Path) -> None:
     partial = {"partial": True, "scored": 150, "missing": 50}
     put(tmp_path, "a.json", "ft=3", scores("slake", 1, 2, **partial))
     put(tmp_path, "b.json", "", scores("slake", 3, 4, model="x/other", **partial))
@@ -138,7 +138,7 @@ def test_hours_of_runs_are_means_and_those_of_fine_tuning_over_the_benchmarks(tm
     assert row(table(tmp_path, "11"), "9 epochs") == [None, 2]
 
 
-def test_hours_of_another_model_stand_in_no_table_of_7b_hours(tmp_path: Path) -> None:
+def test_hours_of_another_model_are_not_put_into_the_tables(tmp_path: Path) -> None:
     for name, model, hours in (("a", "7b", 6.0), ("b", "13b", 12.0)):
         stated = {"kind": "llavamed-run", "recipe": "stage1", "epochs": 1, "hours": hours}
         (tmp_path / f"{name}.json").write_text(
@@ -166,13 +166,13 @@ def test_there_are_letters_for_any_number_of_notes(tmp_path: Path) -> None:
 
 
 def test_judgements_fill_table_1(tmp_path: Path) -> None:
-    said = {"questions": 9, "reference_first": 30.0, "swapped": 40.0, "both": 35.0}
+    group = {"questions": 9, "reference_first": 30.0, "swapped": 40.0, "both": 35.0}
     stated = {
         "kind": "llavamed-judgement",
         "variant": parse_variant("stage1=1").to_dict(),
         "judge": "gpt-4o",
         "candidate": "m",
-        "relative": {"conversation": said, "overall": {**said, "reference_first": 31.0}},
+        "relative": {"conversation": group, "overall": {**group, "reference_first": 31.0}},
         "judged": 9,
         "asked": 10,
     }
@@ -183,8 +183,8 @@ def test_judgements_fill_table_1(tmp_path: Path) -> None:
 
 
 def test_chinese_questions_fill_table_12_alone(tmp_path: Path) -> None:
-    said = [{"question": "左?", "answer": "是", "truth": "否"}]
-    put(tmp_path, "a.json", "ft=3", scores("slake", 5, 6, languages=["zh"], examples=said))
+    examples = [{"question": "左?", "answer": "是", "truth": "否"}]
+    put(tmp_path, "a.json", "ft=3", scores("slake", 5, 6, languages=["zh"], examples=examples))
     of = table(tmp_path, "12")
     assert [cell.ours for cell in of.groups[0][1][0].cells] == [5, 6]
     assert ("none 0/0/3", "左?", "是", "否") in of.examples
@@ -290,7 +290,7 @@ def test_a_card_gets_the_scores_as_model_index(tmp_path: Path) -> None:
     ]
 
 
-def test_a_card_needs_to_know_whose_scores(tmp_path: Path) -> None:
+def test_a_card_takes_the_scores_of_one_model_which_must_be_named(tmp_path: Path) -> None:
     put(tmp_path, "a.json", "", scores("vqa-rad", 30, 60), scores("slake", 1, 2, model="other"))
     with pytest.raises(UsageError, match="of 2 models"):
         card_results(collect(tmp_path))
@@ -300,7 +300,7 @@ def test_a_card_needs_to_know_whose_scores(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("instruct", "is not NAME=VALUE"),
         ("instruct=70k,stage2=1", "choose from none, 10k, 60k, 60k-im"),
@@ -309,8 +309,8 @@ def test_a_card_needs_to_know_whose_scores(tmp_path: Path) -> None:
         ("stage2=3", "need an instruct set"),
     ],
 )
-def test_a_variant_that_says_nothing_known_is_refused(text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_an_unknown_variant_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         parse_variant(text)
 
 
