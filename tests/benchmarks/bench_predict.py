@@ -16,7 +16,7 @@ from datasets import Image as Picture
 from datasets import List, load_dataset
 
 from llavamed_trainer.assembly import assemble_tiny
-from llavamed_trainer.evaluation.predict import Prompt
+from llavamed_trainer.evaluation.predict import QuestionPrompt
 from llavamed_trainer.evaluation.predict.generation import Answerer
 from llavamed_trainer.evaluation.predict.local import load_checkpoint
 from llavamed_trainer.evaluation.questions import QuestionSet, load_questions
@@ -102,7 +102,8 @@ def in_batches(model: Any, processor: Any, questions: QuestionSet, size: int, ne
     ids = {digest: identity for identity, digest in digests.items()}
     answerer = Answerer(model, processor, lambda digest: images.read(ids[digest]), max_new_tokens=new_tokens)
     prompts = [
-        Prompt(question, question.text, "plain", digests[question.id]) for question in questions.questions
+        QuestionPrompt(question, question.text, "plain", digests[question.id])
+        for question in questions.questions
     ]
     answers: dict[str, str] = {}
     for _, batch in answerer.answers(answerer.batches(prompts, size)):

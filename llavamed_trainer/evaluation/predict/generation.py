@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from llavamed_data.errors import LlavaMedError
 from llavamed_trainer.collate.pixels import PixelReader
 from llavamed_trainer.collate.refusals import Refusal
-from llavamed_trainer.evaluation.predict.options import Prompt
+from llavamed_trainer.evaluation.predict.options import QuestionPrompt
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -26,7 +26,7 @@ _MAX_FEATURE_BYTES = 1 << 30
 class TokenizedPrompt:
     """A prompt as the model reads it: token ids, with one image token where the image's features go."""
 
-    prompt: Prompt
+    prompt: QuestionPrompt
     ids: tuple[int, ...]
 
 
@@ -82,7 +82,7 @@ class Answerer:
         self._stops = sorted({*listed, tokenizer.eos_token_id} - {None})
         self._pad = next(each for each in (tokenizer.pad_token_id, *self._stops, 0) if each is not None)
 
-    def batches(self, prompts: Sequence[Prompt], size: int) -> list[PromptBatch]:
+    def batches(self, prompts: Sequence[QuestionPrompt], size: int) -> list[PromptBatch]:
         """All prompts in batches of similar length; the same prompts and size give the same batches.
 
         The longest come first, so that what does not fit into memory fails at once.
@@ -132,7 +132,7 @@ class Answerer:
                 answered.truncated.add(row.prompt.question.id)
         return answered
 
-    def _tokenized(self, prompts: Sequence[Prompt]) -> PromptBatch:
+    def _tokenized(self, prompts: Sequence[QuestionPrompt]) -> PromptBatch:
         if not prompts:
             return []
         rendered = [self._render(prompt) for prompt in prompts]
@@ -147,7 +147,7 @@ class Answerer:
                 )
         return [TokenizedPrompt(prompt, tuple(ids)) for prompt, ids in zip(prompts, found, strict=True)]
 
-    def _render(self, prompt: Prompt) -> str:
+    def _render(self, prompt: QuestionPrompt) -> str:
         content: list[dict[str, str]] = [{"type": "image"}] if prompt.image is not None else []
         content.append({"type": "text", "text": prompt.text})
         text: str = self._processor.apply_chat_template(

@@ -13,7 +13,7 @@ from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import UsageError
 from llavamed_trainer.assembly.loading import load_llava
 from llavamed_trainer.evaluation.predict.generation import Answerer
-from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, Prompt
+from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, QuestionPrompt
 from llavamed_trainer.evaluation.predict.parts import AnswerParts
 from llavamed_trainer.evaluation.questions import QuestionImages, Unanswered
 
@@ -24,7 +24,7 @@ _WEIGHTS = (".safetensors", ".bin")
 def answer_locally(
     out: Path,
     options: PredictOptions,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[QuestionPrompt],
     images: QuestionImages,
     run_key: str,
     on_progress: ProgressCallback | None,

@@ -52,7 +52,7 @@ class PredictOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class QuestionPrompt:
     """One question as it is sent to a model.
 
     Attributes:

@@ -13,7 +13,7 @@ from llavamed_trainer.evaluation.predict.options import (
     PredictedAnswers,
     PredictOptions,
     PredictReport,
-    Prompt,
+    QuestionPrompt,
 )
 from llavamed_trainer.evaluation.predict.parts import AnswerParts
 from llavamed_trainer.evaluation.questions import (
@@ -109,7 +109,7 @@ def unanswered_path(out: Path) -> Path:
 
 def _prompts(
     questions: QuestionSet, options: PredictOptions
-) -> tuple[list[Prompt], Mapping[str, Unanswered]]:
+) -> tuple[list[QuestionPrompt], Mapping[str, Unanswered]]:
     """The prompts of the run, and the questions that are skipped because their image is lost."""
     digests = questions.images.digests() if questions.images else {}
     lost = [question for question in questions.questions if question.id not in digests]
@@ -124,14 +124,14 @@ def _prompts(
         if options.lost_images == "skip"
     }
     prompts = [
-        Prompt(question, *prompt_of(question, options.prompt), digests.get(question.id))
+        QuestionPrompt(question, *prompt_of(question, options.prompt), digests.get(question.id))
         for question in questions.questions
         if question.id not in skipped
     ]
     return prompts, skipped
 
 
-def _run_key(options: PredictOptions, prompts: Sequence[Prompt]) -> str:
+def _run_key(options: PredictOptions, prompts: Sequence[QuestionPrompt]) -> str:
     """A hash of everything that decides the answers; the batch size only decides how fast they come."""
     if options.base_url:
         identity = options.model
@@ -171,7 +171,7 @@ def _write(
     out: Path,
     options: PredictOptions,
     questions: QuestionSet,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[QuestionPrompt],
     found: PredictedAnswers,
     run_key: str,
 ) -> PredictReport:

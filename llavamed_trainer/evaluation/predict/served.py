@@ -12,7 +12,7 @@ from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import LlavaMedError, one_line
 from llavamed_data.llm import Endpoint, Journal, Request, chat_model, open_client
 from llavamed_data.reasons import Drop, Reason
-from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, Prompt
+from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, QuestionPrompt
 from llavamed_trainer.evaluation.questions import QuestionImages, Unanswered
 
 _SENT_AS_THEY_ARE = {"JPEG": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
@@ -22,7 +22,7 @@ _REFUSALS_THAT_TELL = 8
 
 def answer_served(
     options: PredictOptions,
-    prompts: Sequence[Prompt],
+    prompts: Sequence[QuestionPrompt],
     images: QuestionImages,
     on_progress: ProgressCallback | None,
 ) -> PredictedAnswers:
@@ -34,7 +34,7 @@ def answer_served(
     model = replace(chat_model(options.model, options.prices), max_tokens=options.max_new_tokens)
     found = PredictedAnswers()
 
-    def requests() -> Iterator[tuple[Prompt, Request]]:
+    def requests() -> Iterator[tuple[QuestionPrompt, Request]]:
         for prompt in prompts:
             content: list[dict[str, Any]] = [{"type": "text", "text": prompt.text}]
             if prompt.image:
@@ -98,5 +98,5 @@ def data_url(stored: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(stored).decode()}"
 
 
-def _leave_out(prompt: Prompt, drop: Drop, found: PredictedAnswers) -> None:
+def _leave_out(prompt: QuestionPrompt, drop: Drop, found: PredictedAnswers) -> None:
     found.unanswered[prompt.question.id] = Unanswered(prompt.question.id, drop.reason.value, drop.detail)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from llavamed_data.dataset.layout import open_shard
-
 from llavamed_data.dataset.messages import rounds_of
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import UsageError
@@ -233,7 +232,7 @@ def _refuse_doubled(questions: Iterable[Question], source: str) -> None:
 def _first_row(dataset: Dataset, split: str) -> int:
     """The number that the dataset gives to the first row of a split."""
     number = 0
-    for shard in dataset.layout:
+    for shard in dataset.shards:
         if shard.split == split:
             break
         with open_shard(shard.path) as file:

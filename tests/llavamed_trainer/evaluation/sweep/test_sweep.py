@@ -1,7 +1,6 @@
 """Running a plan: small real commands in place of training, killed, failed and taken up again."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -9,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from llavamed_data.engine.ray import RayEngine
+from llavamed_data.engine.slurm import SlurmEngine
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.evaluation.sweep import Ray, Slurm, SweepPlan, SweepRun, run_plan
+from llavamed_trainer.evaluation.sweep import SweepPlan, SweepRun, run_plan
 from llavamed_trainer.evaluation.sweep.plan import PYTHON
 from llavamed_trainer.evaluation.tables import collect
+from tests.servers.slurm import scripts
 
 MARK = "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + '\\n'); sys.exit(int(sys.argv[3]))"
 
@@ -116,63 +118,21 @@ def test_a_killed_sweep_goes_on_and_never_runs_beside_what_it_left(tmp_path: Pat
     assert run_plan(slow(tmp_path)).states == {"slow": "done"}
 
 
-# A Slurm of one machine: a job is a process that first waits for the one it depends on; squeue knows those that live.
-SBATCH = """#!{python}
-import os, pathlib, subprocess, sys
-options = dict(arg[2:].partition("=")[::2] for arg in sys.argv[1:])
-home = pathlib.Path("{home}")
-job = str(100 + len(list(home.glob("*.sh"))))
-(home / (job + ".sh")).write_text(sys.stdin.read())
-(home / (job + ".options")).write_text("\\n".join(sys.argv[1:]))
-(home / (job + ".queued")).touch()
-after = options.get("dependency", "").removeprefix("afterok:")
-log = options["output"].replace("%j", job)
-wait = f"while [ -e {{home}}/{{after}}.queued ]; do sleep 0.05; done; [ -e {{home}}/{{after}}.ok ] &&" if after else ""
-line = f"{{wait}} sh {{home}}/{{job}}.sh > {{log}} 2>&1 && touch {{home}}/{{job}}.ok; rm {{home}}/{{job}}.queued"
-subprocess.Popen(["sh", "-c", line], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-print(job + ";cluster")
-"""
-SQUEUE = """#!/bin/sh
-for job in $(echo "$4" | tr , ' '); do [ -e {home}/$job.queued ] && echo $job; done
-exit 0
-"""
-
-
-@pytest.fixture
-def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand-ins for sbatch and squeue: our side of the protocol, not Slurm, is tried with them."""
-    home = tmp_path / "slurm"
-    home.mkdir()
-    for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE)):
-        (home / name).write_text(text.format(python=sys.executable, home=home))
-        (home / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{home}:{os.environ['PATH']}")
-    monkeypatch.setattr("llavamed_trainer.evaluation.sweep.engines._POLL_SECONDS", 0.1)
-    return home
-
-
 def test_slurm_runs_one_job_each_in_their_order_and_none_after_a_failure(slurm: Path, tmp_path: Path) -> None:
-    report = run_plan(made(tmp_path, b=3), Slurm({"partition": "gpu", "gres": "gpu:8"}))
+    engine = SlurmEngine(sbatch={"partition": "gpu", "gres": "gpu:8"}, defaults={})
+    report = run_plan(made(tmp_path, b=3), engine)
     assert report.states == {"a": "done", "a/b": "failed", "a/d": "done", "a/b/c": "waiting"}
     assert "failed with exit code 3" in report.reasons["a/b"]
     assert sorted(ran(tmp_path)) == ["a", "b", "d"]
-    options = [path.read_text() for path in sorted(slurm.glob("*.options"))]
-    assert len(options) == 4
-    assert all("--partition=gpu\n--gres=gpu:8" in each for each in options)
-    assert "--dependency=afterok:100\n--kill-on-invalid-dep=yes" in options[1]
-
-
-def test_slurm_needs_sbatch_and_its_own_options(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match="--slurm dependency cannot be set"):
-        Slurm({"dependency": "x"})
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(UsageError, match="needs sbatch on the PATH"):
-        Slurm()
+    first, second = scripts(slurm)  # a alone, then b and d as an array
+    assert "--array" not in first
+    assert "#SBATCH --array=0-1%" in second
+    assert all("#SBATCH --gres=gpu:8\n" in each and "--mem-per-cpu" not in each for each in (first, second))
 
 
 @pytest.mark.slow
 def test_ray_runs_one_task_each_and_none_after_a_failure(tmp_path: Path) -> None:
-    report = run_plan(made(tmp_path, b=3), Ray())
+    report = run_plan(made(tmp_path, b=3), RayEngine(retries=0))
     assert report.states == {"a": "done", "a/b": "failed", "a/d": "done", "a/b/c": "waiting"}
     assert "failed with exit code 3" in report.reasons["a/b"]
 
