@@ -141,9 +141,7 @@ class _SlurmJobs(Backend[T, "Job[Outcome]"]):
         }
         if jobs:
             SlurmJob.watcher.update()  # asks for all of them at once
-        return {
-            output: job for output, job in jobs.items() if not SlurmJob.watcher.is_done(job.job_id, "cache")
-        }
+        return {output: job for output, job in jobs.items() if _is_under_way(job)}
 
     def wait(self, running: Mapping["Job[Outcome]", T]) -> Iterable[tuple["Job[Outcome]", Outcome]]:
         while not (ended := [job for job in running if job.done()]):
