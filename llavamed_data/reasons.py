@@ -76,11 +76,11 @@ class Drop(Exception):  # noqa: N818  (not an error: a counted outcome)
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one unit at one station; `entered` is always `kept` plus all of `dropped`.
+    """The counts of one unit (articles, figures, rows) at one step; `entered` is `kept` plus all of `dropped`.
 
     Attributes:
-        kept: how many went on.
-        dropped: reason → how many fell.
+        kept: how many were kept.
+        dropped: reason → how many were dropped.
     """
 
     kept: int = 0
@@ -88,15 +88,15 @@ class Tally:
 
     @property
     def entered(self) -> int:
-        """How many came in."""
+        """How many the step was given."""
         return self.kept + sum(self.dropped.values())
 
     def keep(self, count: int = 1) -> None:
-        """Counts what goes on."""
+        """Counts what is kept."""
         self.kept += count
 
     def drop(self, reason: Reason, count: int = 1) -> None:
-        """Counts what falls for `reason`."""
+        """Counts what is dropped for `reason`."""
         if count:
             self.dropped[reason.value] = self.dropped.get(reason.value, 0) + count
 
@@ -108,7 +108,7 @@ class Tally:
 
 
 def total(tallies: Iterable[Tally]) -> Tally:
-    """One tally of many parts."""
+    """The sum of the tallies of several parts of the same work."""
     result = Tally()
     for tally in tallies:
         result.add(tally)
@@ -117,7 +117,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """One line of a `dropped` file: what fell, why, and a hint for who looks into it."""
+    """One row of a `dropped` file: the id of the dropped item, the reason, and a detail that helps to look into it."""
 
     id: str
     reason: str

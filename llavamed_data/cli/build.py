@@ -1,13 +1,12 @@
-"""`build`: from a source to datasets."""
+"""The command `build`: from a source to datasets."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from llavamed_data.console.command_line import print_json
 from llavamed_data.console.options import (
     EngineFlag,
     EngineName,
@@ -21,8 +20,10 @@ from llavamed_data.console.options import (
 )
 
 Quiet = Annotated[bool, option("--quiet", help="No progress and no tables.")]
-AsJson = Annotated[bool, option("--json", help="The summary as JSON on standard output.")]
-Work = Annotated[Path, option(help="Stations' outputs; a rerun uses what is whole.")]
+AsJson = Annotated[bool, option("--json", help="Print the summary as JSON.")]
+Work = Annotated[
+    Path, option(help="Folder for the outputs of the steps; a rerun uses those that are complete.")
+]
 Source = Annotated[
     str,
     option(
@@ -38,17 +39,18 @@ BuildSource = Annotated[
 ]
 Limit = Annotated[int | None, option(min=1, help="Read at most this many articles.", show_default=False)]
 Pmcids = Annotated[
-    Path | None, option(help="Read only the articles of this list, a PMCID a line.", show_default=False)
+    Path | None, option(help="File of PMCIDs, one a line: read only these articles.", show_default=False)
 ]
 Query = Annotated[
-    str | None, option(help="Read only the articles that this search of PMC finds.", show_default=False)
+    str | None, option(help="Search of PMC: read only the articles that it finds.", show_default=False)
 ]
-Workers = Annotated[int | None, option(min=1, help="Processes at a time.", show_default="one a core")]
+Workers = Annotated[int | None, option(min=1, help="Tasks that run at a time.", show_default="one a core")]
 Size = Annotated[
-    int | None, option(min=1, help="Figures wanted, in place of the recipe's.", show_default=False)
+    int | None, option(min=1, help="Number of figures, in place of the recipe's.", show_default=False)
 ]
 FewShots = Annotated[
-    Path | None, option(help="YAML of few-shot examples in place of the project's.", show_default=False)
+    Path | None,
+    option(help="YAML file of few-shot examples, in place of the built-in ones.", show_default=False),
 ]
 
 
@@ -71,46 +73,60 @@ def build(
     ] = None,
     image_urls: Annotated[
         str | None,
-        option(help="List of the released images' addresses.", show_default="the one beside the rows"),
+        option(
+            help="File with the addresses of the released images.", show_default="the one beside the rows"
+        ),
     ] = None,
-    out: Annotated[Path, option(help="Datasets go to OUT/RECIPE.")] = Path("llava-med"),
+    out: Annotated[Path, option(help="Folder for the datasets: OUT/RECIPE.")] = Path("llava-med"),
     work: Work = Path(".llavamed"),
-    seed: Annotated[int, option(help="Chooses the sample and the phrasings.")] = 0,
+    seed: Annotated[int, option(help="Seed of the sample of figures and of the phrasings.")] = 0,
     size: Size = None,
     limit: Limit = None,
     pmcids: Pmcids = None,
     query: Query = None,
     license: Annotated[  # noqa: A002  (the flag's name)
-        str, option(help="Only articles under these licences: cc0,cc-by,…", show_default="all")
+        str, option(help="Read only articles under these licences: cc0,cc-by,…", show_default="all")
     ] = "",
     keep_eval_articles: Annotated[
         bool,
-        option("--keep-eval-articles", help="Let training sets draw from the eval set's articles."),
+        option(
+            "--keep-eval-articles", help="Do not leave the articles of the eval set out of the training sets."
+        ),
     ] = False,
     keep_without_image: Annotated[
-        bool, option("--keep-without-image", help="Keep eval questions whose image is lost.")
+        bool, option("--keep-without-image", help="For eval: keep questions whose image is lost.")
     ] = False,
     language: Annotated[
         str | None,
-        option(help="Of a benchmark's questions: en | zh | all (zh: slake).", show_default="en"),
+        option(
+            help="Language of a benchmark's questions: en | zh | all (zh: slake alone).", show_default="en"
+        ),
     ] = None,
     all_phrases: Annotated[
         bool,
-        option("--all-phrases", help="For vqa-rad: keep the framed training rows that the paper leaves out."),
+        option(
+            "--all-phrases",
+            help="For vqa-rad: keep the training rows of the phrase type that the paper leaves out.",
+        ),
     ] = False,
     original: Annotated[
         str | None,
         option(
-            help="A benchmark's original files, to join the answer types that a Hub copy lost.",
+            help="A benchmark's original files, to add the answer types that its copy on the Hub lacks.",
             show_default=False,
         ),
     ] = None,
     generator: Annotated[
-        str, option(help="Who writes: offline | openai | openai-batch (half price, up to 24 h).")
+        str,
+        option(
+            help="What writes the conversations: offline | openai | openai-batch (half price, up to 24 h)."
+        ),
     ] = "offline",
-    model: Annotated[str | None, option(help="The LLM, as the server names it.", show_default=False)] = None,
+    model: Annotated[
+        str | None, option(help="The LLM, by its name on the server.", show_default=False)
+    ] = None,
     base_url: Annotated[
-        str | None, option(help="Any OpenAI-compatible address.", show_default="OpenAI's own")
+        str | None, option(help="Address of an OpenAI-compatible server.", show_default="OpenAI's own")
     ] = None,
     few_shots: FewShots = None,
     prices: PricesFile = None,
@@ -118,13 +134,18 @@ def build(
     tpm: TokensPerMinute = None,
     max_cost: MaxCost = None,
     drop_unseen_facts: Annotated[
-        bool, option("--drop-unseen-facts", help="Drop rounds that quote what no image shows.")
+        bool, option("--drop-unseen-facts", help="Drop rounds whose answer states what no image shows.")
     ] = False,
     judge: Annotated[
-        str | None, option(help="A second model that scores groundedness.", show_default=False)
+        str | None,
+        option(
+            help="Second model, which scores how well each conversation rests on its text.",
+            show_default=False,
+        ),
     ] = None,
     best: Annotated[
-        int | None, option(min=1, help="Keep the judge's best N conversations.", show_default=False)
+        int | None,
+        option(min=1, help="Keep only the N conversations that the judge scores best.", show_default=False),
     ] = None,
     engine: EngineFlag = EngineName.LOCAL,
     workers: Workers = None,
@@ -181,7 +202,6 @@ def build(
         )
         summary = run(recipes or (), options, opened)
     if as_json:
-        json.dump(summary.to_dict(), sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json(summary.to_dict())
     elif not quiet:
         show_build(summary, Console())

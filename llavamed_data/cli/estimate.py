@@ -1,7 +1,5 @@
 """`estimate`: what an LLM's conversations cost, and what would be sent, before anything is."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from llavamed_data.cli.build import AsJson, FewShots, Limit, Size, Source, Work
+from llavamed_data.console.command_line import print_json
 from llavamed_data.console.options import PricesFile, RequestsPerMinute, TokensPerMinute, option
 
 if TYPE_CHECKING:
@@ -76,5 +75,4 @@ def estimate_table(found: "ConversationEstimate") -> Table:
 
 
 def _print_json(value: object) -> None:
-    json.dump(value, sys.stdout, indent=1)
-    sys.stdout.write("\n")
+    print_json(value)

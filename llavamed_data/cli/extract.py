@@ -1,4 +1,4 @@
-"""`extract`: articles to one row a figure, and no further."""
+"""The command `extract`: reads articles and writes one row a figure."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,7 @@ def extract(
     slurm: Slurm = None,
     quiet: Quiet = False,
 ) -> None:
-    """Read articles and leave their figures, captions and inline mentions.
+    """Write the figures, captions and inline mentions of articles to a Parquet file.
 
     Example: python -m llavamed_data extract --source jats:articles --out pairs.parquet
     """

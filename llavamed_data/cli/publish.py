@@ -1,7 +1,5 @@
 """`publish`: publishes datasets on the Hub."""
 
-import json
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,6 +9,7 @@ import typer
 from rich.console import Console
 
 from llavamed_data.cli.build import AsJson
+from llavamed_data.console.command_line import print_json
 from llavamed_data.console.options import option
 
 
@@ -66,7 +65,6 @@ def publish(
             on_progress=on_progress,
         )
     if as_json:
-        json.dump(report.to_dict(), sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json(report.to_dict())
     elif not quiet:
         report.render(Console())

@@ -1,7 +1,5 @@
 """`stats`: counts of what a dataset holds, as a page and pictures."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from llavamed_data.cli.build import AsJson, Quiet
+from llavamed_data.console.command_line import print_json
 from llavamed_data.console.options import option
 
 
@@ -57,8 +56,7 @@ def stats(
             on_progress=on_progress,
         )
     if as_json:
-        json.dump([each.to_dict() for each in sets], sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json([each.to_dict() for each in sets])
         return
     page, *pictures = write_report(sets, out or _default_folder(datasets))
     if not quiet:

@@ -1,13 +1,12 @@
-"""`update`: the same datasets from what their source holds now."""
+"""The command `update`: builds datasets again from what their source holds now."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from rich.console import Console
 
 from llavamed_data.cli.build import AsJson, Quiet, Work, Workers
+from llavamed_data.console.command_line import print_json
 from llavamed_data.console.options import EngineFlag, EngineName, RayAddress, Slurm, option
 from llavamed_data.engine.open import open_engine
 
@@ -15,7 +14,7 @@ from llavamed_data.engine.open import open_engine
 def update(
     work: Work = Path(".llavamed"),
     source: Annotated[
-        str | None, option(help="Only what was built from this source.", show_default="all sources")
+        str | None, option(help="Rebuild only what was built from this source.", show_default="all sources")
     ] = None,
     engine: EngineFlag = EngineName.LOCAL,
     workers: Workers = None,
@@ -38,8 +37,7 @@ def update(
         )
         summaries = run(work, source=source, engine=opened)
     if as_json:
-        json.dump([summary.to_dict() for summary in summaries], sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json([summary.to_dict() for summary in summaries])
     elif not quiet:
         for summary in summaries:
             show_build(summary, Console())

@@ -1,13 +1,12 @@
 """`validate`: checks a dataset."""
 
-import json
-import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from llavamed_data.cli.build import AsJson
+from llavamed_data.console.command_line import print_json
 
 
 def validate(
@@ -24,8 +23,7 @@ def validate(
     with progress_bars(quiet=as_json) as on_progress:
         report = run(dataset, on_progress=on_progress)
     if as_json:
-        json.dump(report.to_dict(), sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json(report.to_dict())
     else:
         report.render(Console())
     if not report.ok:

@@ -1,5 +1,6 @@
 """Runs a command line so that it ends with a result or with one clear line of error, never with a traceback."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -42,6 +43,12 @@ def run_command_line(app: typer.Typer, *, prefix: str = "") -> NoReturn:
             f"{prefix}stopped: rerun the same command to go on; finished work is kept", _INTERRUPTED
         )
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def print_json(value: object) -> None:
+    """Prints a value as JSON on standard output, for machines."""
+    json.dump(value, sys.stdout, indent=1)
+    sys.stdout.write("\n")
 
 
 def _print_error(message: str, code: int) -> int:

@@ -1,12 +1,11 @@
 """`judge`: the chat evaluation of section 5.1."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from llavamed_data.console.command_line import print_json
 from llavamed_data.console.options import (
     MaxCost,
     PricesFile,
@@ -112,8 +111,7 @@ def judge(
     )
     result = run(answers, out or answers.with_suffix(".judged.jsonl"), options)
     if as_json:
-        json.dump(result.to_dict(), sys.stdout, indent=1, ensure_ascii=False)
-        sys.stdout.write("\n")
+        print_json(result.to_dict())
     elif not quiet:
         _show(result)
 

@@ -1,11 +1,11 @@
 """`plan`: what a recipe will cost."""
 
-import json
-import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from llavamed_data.console.command_line import print_json
 
 _UTILISATION = 0.35
 
@@ -56,7 +56,6 @@ def plan(
         utilisation=utilisation,
     )
     if as_json:
-        json.dump(made.to_dict(), sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json(made.to_dict())
     else:
         render(made, Console())

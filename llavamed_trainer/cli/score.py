@@ -1,11 +1,11 @@
 """`score`: the scores of a file of answers."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from llavamed_data.console.command_line import print_json
 
 
 def score(
@@ -94,8 +94,7 @@ def score(
             "scores": [scores_to_dict(each) for each in scored],
             "comparisons": [comparison_to_dict(each) for each in compared],
         }
-        json.dump(stated, sys.stdout, indent=1, ensure_ascii=False)
-        sys.stdout.write("\n")
+        print_json(stated)
     elif not quiet:
         console = Console()
         for each in scored:

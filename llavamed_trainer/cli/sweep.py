@@ -1,12 +1,11 @@
 """`sweep`: the paper's grid of training runs."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llavamed_data.console.command_line import print_json
 from llavamed_data.console.options import EngineName, RayAddress, Slurm
 
 if TYPE_CHECKING:
@@ -100,8 +99,7 @@ def sweep(
             ],
             "failed": reasons,
         }
-        json.dump(stated, sys.stdout, indent=1)
-        sys.stdout.write("\n")
+        print_json(stated)
     if reasons:
         raise LlavaMedError(
             f"{len(reasons)} of {len(plan.runs)} runs failed: {', '.join(reasons)}; fix this and rerun the same "

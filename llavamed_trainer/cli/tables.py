@@ -1,12 +1,12 @@
 """`tables`: the paper's tables with results of our own."""
 
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from llavamed_data.console.command_line import print_json
 
 if TYPE_CHECKING:
     from llavamed_trainer.evaluation.tables import Table
@@ -60,8 +60,7 @@ def tables(
     if card:
         update_card(card, card_results(found, model))
     if as_json:
-        json.dump([asdict(table) for table in filled], sys.stdout, indent=1, ensure_ascii=False)
-        sys.stdout.write("\n")
+        print_json([asdict(table) for table in filled])
     elif not quiet:
         _show(filled, [folder / name for name in written])
 

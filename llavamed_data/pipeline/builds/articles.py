@@ -12,7 +12,7 @@ from llavamed_data.instruct.conversation import Generator
 from llavamed_data.instruct.generation import open_generation
 from llavamed_data.io.parquet import read_rows
 from llavamed_data.pipeline.builds.ending import Build, finish, recipe_card
-from llavamed_data.pipeline.builds.history import remember
+from llavamed_data.pipeline.builds.history import record_build
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.summary import BuildSummary
 from llavamed_data.pipeline.steps.acquire import Acquired, acquire
@@ -59,7 +59,7 @@ def build_from_articles(recipes: Sequence[Recipe], build: Build) -> BuildSummary
         if recipe.name not in acquired:
             acquired[recipe.name] = source.acquire(recipe, selected[recipe.name])
         source.write(recipe, selected[recipe.name], acquired[recipe.name])
-    remember(options, [built.name for built in build.summary.datasets if built.folder])
+    record_build(options, [built.name for built in build.summary.datasets if built.folder])
     return build.summary
 
 

@@ -1,4 +1,4 @@
-"""How each dataset was built, kept in the work folder so that `update` can do the same again."""
+"""Records in the work folder how each dataset was built, so that `update` can build it again in the same way."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Any
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.instruct import GenerationOptions
-from llavamed_data.io.atomic import atomic_path
+from llavamed_data.io.atomic import write_text
 from llavamed_data.pipeline.builds.options import BuildOptions
 
 BUILDS = "builds.json"
@@ -17,10 +17,10 @@ _PATHS = ("out", "pmcids", "few_shots", "prices")
 _LOGIN = re.compile(r"://[^/]*@")
 
 
-def remember(options: BuildOptions, recipes: Sequence[str]) -> None:
-    """Notes how `recipes` were built, each by its output folder; the last build of a folder counts.
+def record_build(options: BuildOptions, recipes: Sequence[str]) -> None:
+    """Records how `recipes` were built, each by its output folder; the last build of a folder counts.
 
-    Addresses that hold a login are never written down: such a build is not noted.
+    A build whose addresses hold a login is not recorded: logins are never written to disk.
     """
     stated = _stated(options)
     if _LOGIN.search(json.dumps(stated)):
@@ -28,15 +28,14 @@ def remember(options: BuildOptions, recipes: Sequence[str]) -> None:
     builds = _read(options.work)
     for recipe in recipes:
         builds[str((options.out / recipe).absolute())] = {"recipe": recipe, "options": stated}
-    with atomic_path(options.work / BUILDS) as aside:
-        aside.write_text(json.dumps(builds, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    write_text(options.work / BUILDS, json.dumps(builds, indent=1, sort_keys=True) + "\n")
 
 
-def remembered(work: Path) -> list[tuple[BuildOptions, list[str]]]:
-    """The builds of a work folder: options, and the recipes built with them.
+def recorded_builds(work: Path) -> list[tuple[BuildOptions, list[str]]]:
+    """The recorded builds of a work folder: options, and the recipes that were built with them.
 
     Raises:
-        LlavaMedError: what is noted cannot be read.
+        LlavaMedError: the record cannot be read.
     """
     by_options: dict[str, list[str]] = {}
     for build in _read(work).values():

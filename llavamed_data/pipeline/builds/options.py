@@ -1,4 +1,4 @@
-"""How to build: every choice that the command line offers, with its default."""
+"""The options of a build, with their defaults: those that the command line has."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,28 +8,28 @@ from llavamed_data.instruct import GenerationOptions
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """How to build.
+    """The options of a build.
 
     Attributes:
         source: `sample`, a folder or URL in the bucket's layout, `jats:PATH`, `packages:PATH`, `released:PATH`; for a
             benchmark its folder, one of its files, a repository of the Hub, or `hub`.
         images: for `released:` sources: a folder of images, or a bucket in PMC's layout (`pmc-cloud`, folder, URL); for
-            a benchmark: a folder or ZIP archive of images, where they do not lie beside its files.
-        image_urls: file that says which PMC package held each image; the one beside the rows where None.
-        out: datasets go to `<out>/<recipe>`.
-        work: stations' outputs go here; a rerun uses what is whole.
-        seed: chooses the sample and the phrasings.
-        size: figures wanted, in place of the recipe's own number.
+            a benchmark: a folder or ZIP archive of images, if they are not beside its files.
+        image_urls: file that states which PMC package held each image; the one beside the rows if None.
+        out: folder for the datasets: `<out>/<recipe>`.
+        work: folder for the outputs of the steps; a rerun uses those that are complete.
+        seed: of the sample of figures and of the phrasings.
+        size: number of figures, in place of the recipe's own.
         limit: read at most this many articles.
         pmcids: a file of PMCIDs: read only these articles.
         query: a search of PMC: read only the articles that it finds.
-        licenses: draw only from articles under these licences (`cc0`, `cc-by`, …); all where empty.
+        licenses: read only articles under these licences (`cc0`, `cc-by`, …); all if empty.
         keep_eval_articles: do not leave the evaluation set's articles out of the training sets.
         keep_without_image: keep evaluation questions whose image is lost.
-        language: of a benchmark's questions: `en`, `zh` or `all`; the benchmark's first where None.
+        language: of a benchmark's questions: `en`, `zh` or `all`; the benchmark's first if None.
         all_phrases: keep the training rows of VQA-RAD that the paper leaves out.
-        original: where a benchmark's original files lie, to join the answer types that a copy lost.
-        update: read only articles that have changed since the last build, and search again where there is a query.
+        original: folder of a benchmark's original files, to add the answer types that a copy lacks.
+        update: read only articles that have changed since the last build, and repeat the search of `query`.
         writing: how the conversations are generated.
     """
 

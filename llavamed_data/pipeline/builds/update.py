@@ -6,7 +6,7 @@ from pathlib import Path
 from llavamed_data.engine import Engine
 from llavamed_data.errors import UsageError
 from llavamed_data.pipeline.builds.build import build
-from llavamed_data.pipeline.builds.history import absolute_source, remembered
+from llavamed_data.pipeline.builds.history import absolute_source, recorded_builds
 from llavamed_data.pipeline.builds.summary import BuildSummary
 
 
@@ -28,7 +28,7 @@ def update(work: Path, *, source: str | None = None, engine: Engine | None = Non
     Raises:
         UsageError: nothing was built there from articles, or not from `source`.
     """
-    builds = remembered(work)
+    builds = recorded_builds(work)
     if source is not None:
         builds = [known for known in builds if known[0].source == absolute_source(source)]
     if not builds:
