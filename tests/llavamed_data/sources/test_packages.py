@@ -207,6 +207,7 @@ def test_a_bomb_is_refused_in_bounded_time_and_memory(build: Callable[[], bytes]
             Reason.ARCHIVE_TRUNCATED,
         ),
     ],
+    ids=["empty", "HTML", "empty gzip", "text", "empty tar", "no XML", "cut off"],
 )
 def test_what_is_no_package_has_its_reason(content: bytes, reason: Reason, tmp_path: Path) -> None:
     got = read(package(tmp_path, content))
