@@ -1,7 +1,6 @@
-"""LLaVA checkpoints from parts: vision tower, language model, projector, chat template."""
+"""LLaVA checkpoints from parts (vision tower, language model, projector, chat template) or from the released layout."""
 
-from llavamed_trainer.assembly.checkpoint import Assembled, assemble, convert_legacy
-from llavamed_trainer.assembly.templates import TEMPLATES
+from llavamed_trainer.assembly.assemble import AssembledModel, assemble, convert_legacy
 from llavamed_trainer.assembly.tiny import assemble_tiny, assemble_tiny_of
 
-__all__ = ["TEMPLATES", "Assembled", "assemble", "assemble_tiny", "assemble_tiny_of", "convert_legacy"]
+__all__ = ["AssembledModel", "assemble", "assemble_tiny", "assemble_tiny_of", "convert_legacy"]

@@ -1,4 +1,4 @@
-"""A random LLaVA of some hundred thousand parameters, for smoke tests: real classes, real files, no knowledge."""
+"""Writes a random LLaVA of some hundred thousand parameters, for trying things out: real classes and files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,19 +17,17 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import UsageError, one_line
 from llavamed_data.io.atomic import atomic_folder, require_free
-from llavamed_trainer.assembly.joining import PROJECTORS
-from llavamed_trainer.assembly.projector import make_linear
-from llavamed_trainer.assembly.templates import TEMPLATES
-
-IMAGE_TOKEN = "<image>"  # noqa: S105  (a token of text)
+from llavamed_trainer.assembly.parts import PROJECTORS
+from llavamed_trainer.models.chat_templates import TEMPLATES
+from llavamed_trainer.models.llava import IMAGE_TOKEN, make_linear
 
 _SIDE, _PATCH = 56, 14
 _WIDTH, _LAYERS, _HEADS = 64, 2, 4
-_WORDS = 1024
-_ROWS_READ = 10_000
-"""Rows of a dataset whose texts the tokenizer is trained on, at most."""
+_VOCABULARY = 1024
+_MAX_ROWS = 10_000
+"""The number of rows of a dataset whose texts the tokenizer is trained on, at most."""
 
 
 def assemble_tiny(
@@ -42,11 +40,11 @@ def assemble_tiny(
 ) -> Path:
     """Writes a tiny random LLaVA that stock `from_pretrained` reads.
 
-    Vision: CLIP of 2 layers for images of 56 × 56 px in patches of 14, so 16 tokens an image. Language: Llama of 2
-    layers, width 64. The tokenizer is a byte-level BPE of at most 1,024 tokens.
+    The vision tower is a CLIP of 2 layers for images of 56 × 56 px in patches of 14, so that an image takes 16 tokens.
+    The language model is a Llama of 2 layers and width 64. The tokenizer is a byte-level BPE of at most 1,024 tokens.
 
     Args:
-        out: folder to write.
+        out: the folder to write.
         texts: what the tokenizer is trained on.
         projector: `linear` or `mlp2x_gelu`.
         template: one of `TEMPLATES`.
@@ -93,7 +91,7 @@ def assemble_tiny(
         vision_config=vision,
         text_config=text,
         image_token_index=tokenizer.get_vocab()[IMAGE_TOKEN],
-        projector_hidden_act="linear" if projector == "linear" else "gelu",
+        projector_hidden_act=PROJECTORS[projector],
         vision_feature_select_strategy="default",
         vision_feature_layer=-2,
         image_seq_length=(_SIDE // _PATCH) ** 2,
@@ -113,7 +111,17 @@ def assemble_tiny(
 def assemble_tiny_of(
     dataset: str, out: Path, *, projector: str = "linear", template: str = "vicuna_v1", seed: int = 0
 ) -> Path:
-    """`assemble_tiny` with the texts of a dataset, by folder or Hub name; `out` appears whole or not at all.
+    """Writes a tiny random LLaVA whose tokenizer is trained on the texts of a dataset.
+
+    Args:
+        dataset: a folder, or a name on the Hub.
+        out: the folder to write; it appears complete or not at all.
+        projector: `linear` or `mlp2x_gelu`.
+        template: one of `TEMPLATES`.
+        seed: of the weights.
+
+    Returns:
+        `out`.
 
     Raises:
         UsageError: there is no such dataset, projector or template, or `out` is not empty.
@@ -126,20 +134,21 @@ def assemble_tiny_of(
     try:
         sets = load_dataset(dataset)
     except (DatasetNotFoundError, FileNotFoundError, ConnectionError, ValueError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise UsageError(f"there is no dataset {dataset!r} to train a tokenizer on: {line}") from error
+        raise UsageError(
+            f"there is no dataset {dataset!r} to train a tokenizer on: {one_line(error)}"
+        ) from error
     rows = next(iter(sets.values()))
     if "messages" not in rows.column_names:
         raise UsageError(f"{dataset} has no column messages: build one with python -m llavamed_data build")
     texts = (
         part["text"]
-        for row in rows.select_columns(["messages"]).take(_ROWS_READ)
+        for row in rows.select_columns(["messages"]).take(_MAX_ROWS)
         for turn in row["messages"]
         for part in turn["content"]
         if part["text"]
     )
-    with atomic_folder(out) as partial:
-        assemble_tiny(partial, texts, projector=projector, template=template, seed=seed)
+    with atomic_folder(out) as temporary:
+        assemble_tiny(temporary, texts, projector=projector, template=template, seed=seed)
     return out
 
 
@@ -148,7 +157,7 @@ def _tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=_WORDS,
+        vocab_size=_VOCABULARY,
         special_tokens=["<s>", "</s>", "<pad>", IMAGE_TOKEN],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,

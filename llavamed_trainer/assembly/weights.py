@@ -1,24 +1,24 @@
-"""Weight files on disk: safetensors or PyTorch's, whole or in shards; nothing is ever unpickled but tensors."""
+"""Reads weight files: safetensors or PyTorch's, whole or in shards. Nothing but tensors is ever unpickled."""
 
 import json
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
 
-State = dict[str, torch.Tensor]
+State: TypeAlias = dict[str, torch.Tensor]
 
 _INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _WHOLE = ("model.safetensors", "pytorch_model.bin")
 
 
 def read_weights(folder: Path) -> State:
-    """All tensors of a checkpoint's folder.
+    """Reads all tensors of a checkpoint's folder.
 
     Raises:
         UsageError: the folder holds no weights, or a shard that its index names is missing.
@@ -28,9 +28,9 @@ def read_weights(folder: Path) -> State:
         index = folder / name
         if index.is_file():
             shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-            if lost := [shard for shard in shards if not (folder / shard).is_file()]:
+            if missing := [shard for shard in shards if not (folder / shard).is_file()]:
                 raise UsageError(
-                    f"{folder} lacks {', '.join(lost)}, which {name} names: the copy is not whole"
+                    f"{folder} lacks {', '.join(missing)}, which {name} names: the copy is incomplete"
                 )
             return {key: value for shard in shards for key, value in read_file(folder / shard).items()}
     for name in _WHOLE:
@@ -40,11 +40,11 @@ def read_weights(folder: Path) -> State:
 
 
 def read_file(path: Path) -> State:
-    """The tensors of one file.
+    """Reads the tensors of one file.
 
     Raises:
         UsageError: there is no such file.
-        LlavaMedError: it is damaged, or holds something else than tensors.
+        LlavaMedError: it is damaged, or holds something other than tensors.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
@@ -53,25 +53,10 @@ def read_file(path: Path) -> State:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        line = " ".join(str(error).split())[:160]
-        raise LlavaMedError(f"{path} is damaged, or holds something else than tensors: {line}") from error
+        raise LlavaMedError(
+            f"{path} is damaged, or holds something other than tensors: {one_line(error, 160)}"
+        ) from error
     tensors = state.get("state_dict", state) if isinstance(state, dict) else None
     if not isinstance(tensors, dict) or not all(isinstance(each, torch.Tensor) for each in tensors.values()):
-        raise LlavaMedError(f"{path} holds something else than tensors")
+        raise LlavaMedError(f"{path} holds something other than tensors")
     return tensors
-
-
-def refuse_gaps(loaded: dict[str, Any], name: str) -> None:
-    """Stock `from_pretrained` makes up what a checkpoint lacks, and warns; here it is an error.
-
-    Args:
-        loaded: what `from_pretrained(..., output_loading_info=True)` says beside the model.
-        name: of the checkpoint.
-
-    Raises:
-        UsageError: weights are missing.
-    """
-    if missing := sorted(loaded["missing_keys"]):
-        raise UsageError(
-            f"{name} lacks {len(missing)} weights: {', '.join(missing[:3])}: the copy is not whole"
-        )

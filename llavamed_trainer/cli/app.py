@@ -1,4 +1,4 @@
-"""The commands together."""
+"""The command line: all commands, and how the process ends."""
 
 import os
 from typing import Annotated
@@ -14,11 +14,11 @@ from llavamed_trainer.cli.predict import predict
 from llavamed_trainer.cli.score import score
 from llavamed_trainer.cli.sweep import sweep
 from llavamed_trainer.cli.tables import tables
-from llavamed_trainer.cli.train import FLAGS_OF_OTHERS, train
+from llavamed_trainer.cli.train import ANY_FLAG, train
 
 app = typer.Typer(
     name="llavamed_trainer",
-    help="LLaVA-Med's curriculum: assemble, plan, train, predict, score.",
+    help="Assemble, train and evaluate LLaVA-Med models.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 app.command()(assemble)
 app.command()(plan)
-app.command(context_settings=FLAGS_OF_OTHERS)(train)
+app.command(context_settings=ANY_FLAG)(train)
 app.command()(predict)
 app.command()(score)
 app.command()(judge)
@@ -34,8 +34,8 @@ app.command()(tables)
 app.command()(sweep)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _show_version(asked: bool) -> None:
+    if asked:
         typer.echo(__version__)
         raise typer.Exit
 
@@ -43,17 +43,13 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def settings(
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """LLaVA-Med's curriculum: assemble, plan, train, predict, score."""
+    """Assemble, train and evaluate LLaVA-Med models."""
 
 
 def main() -> None:
     """Runs the command line and ends the process: 0 done, 1 failed, 2 wrong call."""
-    run_command_line(app, prefix=_process_prefix())
-
-
-def _process_prefix() -> str:
-    """Says which process an error is of, where several run."""
-    return f"[process {os.environ['RANK']}] " if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    run_command_line(app, prefix=f"[process {os.environ['RANK']}] " if several else "")

@@ -1,4 +1,4 @@
-"""`assemble`: a checkpoint from parts."""
+"""`assemble`: makes a LLaVA checkpoint."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,18 +9,18 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from llavamed_trainer.assembly import Assembled
+    from llavamed_trainer.assembly import AssembledModel
 
 
 class Projector(StrEnum):
-    """Projectors, as flags name them."""
+    """The values of `--projector`."""
 
     LINEAR = "linear"
     MLP = "mlp2x_gelu"
 
 
 class Dtype(StrEnum):
-    """Precisions, as flags name them."""
+    """The values of `--dtype`."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -28,42 +28,51 @@ class Dtype(StrEnum):
 
 
 def assemble(
-    out: Annotated[Path, typer.Argument(help="New folder for the checkpoint.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the checkpoint, a new or an empty one.")],
     vision_tower: Annotated[
         str | None,
         typer.Option(
-            help="CLIP, SigLIP, ViT or DINOv2 (folder or Hub name), or BiomedCLIP's open_clip file."
+            help="CLIP, SigLIP, ViT or DINOv2 (folder or Hub name), or BiomedCLIP's open_clip file.",
+            show_default=False,
         ),
     ] = None,
     language_model: Annotated[
-        str | None, typer.Option(help="Vicuna, Llama, Mistral or another causal one (folder or Hub name).")
+        str | None,
+        typer.Option(
+            help="Vicuna, Llama, Mistral or another causal language model (folder or Hub name).",
+            show_default=False,
+        ),
     ] = None,
     projector: Annotated[
-        Projector, typer.Option(help="linear as in the paper; mlp2x_gelu as in LLaVA-1.5.")
+        Projector, typer.Option(help="linear as in the paper, or mlp2x_gelu as in LLaVA-1.5.")
     ] = Projector.LINEAR,
     projector_weights: Annotated[
-        Path | None, typer.Option(help="LLaVA's mm_projector.bin.", show_default="random")
+        Path | None,
+        typer.Option(help="Weights of the projector: LLaVA's mm_projector.bin.", show_default="random"),
     ] = None,
     template: Annotated[
         str | None,
         typer.Option(
-            help="Chat template: vicuna_v1, mistral, own (the language model's), or a Jinja file's path.",
+            help="Chat template: vicuna_v1, mistral, own (the language model's), or the path of a Jinja file.",
             show_default="vicuna_v1; with --from-legacy that of its language model",
         ),
     ] = None,
-    dtype: Annotated[Dtype, typer.Option(help="Of the weights.")] = Dtype.BFLOAT16,
+    dtype: Annotated[Dtype, typer.Option(help="Data type of the saved weights.")] = Dtype.BFLOAT16,
     from_legacy: Annotated[
-        Path | None, typer.Option(help="A checkpoint of the released LLaVA or LLaVA-Med v1.5 code.")
+        Path | None,
+        typer.Option(
+            help="Convert this checkpoint of the released LLaVA or LLaVA-Med v1.5 code.", show_default=False
+        ),
     ] = None,
     tiny: Annotated[
-        bool, typer.Option("--tiny", help="A random one of 0.3M parameters, for trying.")
+        bool, typer.Option("--tiny", help="Make a random model of 0.3M parameters, for trying things out.")
     ] = False,
     dataset: Annotated[
-        str, typer.Option(help="With --tiny: the tokenizer is trained on its texts.")
+        str, typer.Option(help="With --tiny: dataset on whose texts the tokenizer is trained.")
     ] = "llava-med/60k-im",
-    seed: Annotated[int, typer.Option(help="Of random weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random weights.")] = 0,
 ) -> None:
-    """Put a LLaVA together that stock transformers reads: from parts, from the released layout, or a tiny one.
+    """Make a LLaVA checkpoint for stock transformers: from parts, from the released layout, or a tiny random one.
 
     \b
     python -m llavamed_trainer assemble models/llava-med --vision-tower openai/clip-vit-large-patch14 \\
@@ -79,14 +88,13 @@ def assemble(
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
-    ways = [tiny, from_legacy is not None, language_model is not None]
-    if sum(ways) != 1:
+    if [tiny, from_legacy is not None, language_model is not None].count(True) != 1:
         raise UsageError("give --vision-tower and --language-model, or --from-legacy, or --tiny")
     if tiny:
         folder = assembly.assemble_tiny_of(
             dataset, out, projector=projector.value, template=template or "vicuna_v1", seed=seed
         )
-        Console().print(f"{folder}: a tiny random LLaVA, which knows nothing", soft_wrap=True, markup=False)
+        Console().print(f"{folder}: a tiny random LLaVA, for trying things out", soft_wrap=True, markup=False)
         return
     if from_legacy is not None:
         _show(
@@ -96,7 +104,7 @@ def assemble(
         )
         return
     if vision_tower is None or language_model is None:
-        raise UsageError("--language-model takes --vision-tower beside it")
+        raise UsageError("--language-model needs --vision-tower")
     _show(
         assembly.assemble(
             out,
@@ -111,7 +119,7 @@ def assemble(
     )
 
 
-def _show(made: "Assembled") -> None:
+def _show(made: "AssembledModel") -> None:
     table = Table("part", "parameters", title=str(made.folder))
     table.columns[1].justify = "right"
     for part, count in made.parameters.items():
@@ -119,7 +127,8 @@ def _show(made: "Assembled") -> None:
     console = Console()
     console.print(table)
     console.print(
-        f"{made.tokens_per_image} tokens an image of {made.image_side} px, {made.dtype}, template {made.template}",
+        f"{made.tokens_per_image} tokens per image of {made.image_side} px, weights in {made.dtype}, "
+        f"chat template {made.template}",
         markup=False,
     )
     console.print(

@@ -1,30 +1,36 @@
-"""`plan`: what a recipe will cost."""
+"""`plan`: shows what a recipe will cost."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from llavamed_data.console.command_line import print_json
 
+if TYPE_CHECKING:
+    from llavamed_trainer.planning import TrainingPlan
+
 _UTILISATION = 0.35
+_GIGABYTE = 1e9
 
 
 def plan(
-    config: Annotated[str, typer.Option(help="A recipe's name, or a file of settings.")],
-    gpus: Annotated[int, typer.Option(min=1, help="How many.")] = 8,
+    config: Annotated[str, typer.Option(help="Name of a recipe, or a file of settings.")],
+    gpus: Annotated[int, typer.Option(min=1, help="Number of GPUs.")] = 8,
     gpu: Annotated[
-        str, typer.Option(help="Which: a100-40g, a100-80g, h100-80g, … (a wrong name lists them).")
+        str, typer.Option(help="Kind of GPU: a100-40g, a100-80g, h100-80g, … (a wrong name lists them).")
     ] = "a100-40g",
     model: Annotated[
         str | None,
         typer.Option(
-            help="Another than the recipe's: a known name, or a folder with config.json.", show_default=False
+            help="Another model than the recipe's: a known name, or a folder with config.json.",
+            show_default=False,
         ),
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Rows of the dataset.", show_default=False)] = None,
     text_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens of a row's text.", show_default=False)
+        int | None, typer.Option(min=1, help="Tokens in the text of a row.", show_default=False)
     ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Rows on a GPU at once.", show_default="the recipe's")
@@ -33,15 +39,15 @@ def plan(
         int | None, typer.Option(min=1, help="Rank of LoRA adapters.", show_default=False)
     ] = None,
     utilisation: Annotated[
-        float, typer.Option(min=0.01, max=1.0, help="Share of the peak that is reached.")
+        float, typer.Option(min=0.01, max=1.0, help="Share of the GPUs' peak that training reaches.")
     ] = _UTILISATION,
-    as_json: Annotated[bool, typer.Option("--json", help="The numbers as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the values as JSON.")] = False,
 ) -> None:
-    """Say what a recipe will cost: steps, tokens, operations, memory a GPU, hours beside the paper's.
+    """Show what a recipe will cost: training steps, tokens, operations, memory, and hours beside the paper's.
 
     Example: python -m llavamed_trainer plan --config stage2-60k-im --gpus 8 --gpu a100-40g
     """
-    from llavamed_trainer.planning import find_gpu, make_plan, render
+    from llavamed_trainer.planning import find_gpu, make_plan
     from llavamed_trainer.recipes import find_recipe
 
     made = make_plan(
@@ -58,4 +64,57 @@ def plan(
     if as_json:
         print_json(made.to_dict())
     else:
-        render(made, Console())
+        _show(made, Console())
+
+
+def _show(plan: "TrainingPlan", console: Console) -> None:
+    """Shows a table of the cost, whether it fits, and what the paper took."""
+    table = Table(title=f"{plan.recipe} on {plan.gpus} × {plan.gpu.name}", show_header=False)
+    for name, value in _lines(plan):
+        table.add_row(name, value)
+    console.print(table)
+    console.print(
+        "It fits, sharded over all GPUs (FSDP); without sharding each GPU holds the whole model."
+        if plan.fits
+        else "It does not fit: use more GPUs, a smaller per_device_train_batch_size, or LoRA (--lora 64 here, "
+        "--use_peft for train).",
+        soft_wrap=True,
+    )
+    if plan.paper:
+        console.print(
+            f"{plan.paper.table}: {plan.paper.hours} h on eight A100 GPUs with a 7B model of 224 px and all rows, "
+            f"{plan.paper.utilisation:.0%} of their peak by the same count; at this share the plan would take "
+            f"{plan.hours * plan.utilisation / plan.paper.utilisation:.2g} h.",
+            soft_wrap=True,
+        )
+
+
+def _lines(plan: "TrainingPlan") -> list[tuple[str, str]]:
+    memory = plan.memory
+    parts = {
+        "weights": memory.weights,
+        "gradients": memory.gradients,
+        "AdamW": memory.optimizer,
+        "gathered": memory.gathered,
+        "activations": memory.activations,
+        "reserve": memory.reserve,
+    }
+    trained = (
+        f"{plan.trained / 1e9:.2f} billion" if plan.trained > 1e9 else f"{plan.trained / 1e6:.1f} million"
+    )
+    rows = plan.batch * plan.gpus * plan.accumulated
+    return [
+        ("model", f"{plan.model}: {plan.parameters / 1e9:.2f} billion parameters, {trained} trainable"),
+        ("rows", f"{plan.data.rows:,} × {plan.epochs:g} epochs ({plan.data.source})"),
+        ("tokens per row", f"{plan.row_tokens:,}, {plan.row_tokens - plan.data.text_tokens:,} of the image"),
+        (
+            "training step",
+            f"{plan.batch} rows × {plan.gpus} GPUs × {plan.accumulated} accumulated = {rows} rows",
+        ),
+        ("training steps", f"{plan.steps:,}"),
+        ("tokens", f"{plan.tokens:,}"),
+        ("operations", f"{plan.operations:.3g}"),
+        ("memory per GPU", f"{memory.total / _GIGABYTE:.1f} GB of {plan.gpu.gigabytes:g}"),
+        ("", ", ".join(f"{name} {size / _GIGABYTE:.1f}" for name, size in parts.items())),
+        ("hours", f"{plan.hours:.2f} at {plan.utilisation:.0%} of {plan.gpu.tflops:g} TFLOP/s per GPU"),
+    ]

@@ -1,11 +1,12 @@
-"""`train`: one stage of the curriculum."""
+"""`train`: runs one stage of the curriculum."""
 
+import os
 from typing import Annotated
 
 import typer
 
-FLAGS_OF_OTHERS = {"ignore_unknown_options": True}
-"""For the command line: every flag of TRL's is one of ours."""
+ANY_FLAG = {"ignore_unknown_options": True}
+"""Settings of the command: it takes every flag of TRL and transformers too."""
 
 
 def train(
@@ -17,9 +18,9 @@ def train(
         bool, typer.Option("--help-all", help="Show every flag, those of TRL and transformers too.")
     ] = False,
 ) -> None:
-    """Train a stage by a recipe, or by a file of settings that may say recipe: NAME.
+    """Train a model with a recipe, or with a file of settings that may build on one (recipe: NAME).
 
-    A run that was killed goes on when the same command is run again.
+    Rerun the same command after a kill: it resumes from the last checkpoint.
 
     \b
     Recipes: stage1, stage1-full, stage1-no-instruction,
@@ -27,33 +28,39 @@ def train(
       finetune-vqa-rad, finetune-slake, finetune-path-vqa
 
     \b
-    --model_name_or_path  checkpoint to start from: folder, or Hub name
+    --model_name_or_path  checkpoint to start from: folder or Hub name
     --dataset             what load_dataset takes: llava-med/60k-im, a folder
     --dataset_revision    branch, tag or commit of a dataset on the Hub
-    --split               rows to train on (train)
-    --eval_dataset        rows for --eval_strategy, if not the same dataset's
-    --eval_split          their split
-    --streaming           read rows as they come
-    --shuffle_buffer      rows among which a stream is shuffled (1000)
+    --split               split that is trained on (train)
+    --eval_dataset        dataset for --eval_strategy, if it is another one
+    --eval_split          split that is evaluated
+    --streaming           read rows while training, without a download first
+    --shuffle_buffer      number of rows among which a stream is shuffled (1000)
     --max_rows            train on the first rows only
     --stage               projector | projector+language-model
-    --text                all | answers (the image as the only input)
-    --template            chat template: vicuna_v1 | mistral
-    --global_batch_size   rows a step over all processes
-    --exact_images        decode images bit for bit as the stock processor
-    --max_bad_rows        end the run when more rows cannot be used
-    --output_dir          where the model goes (runs/RECIPE)
-    --use_peft            LoRA on the language model; the projector is trained
+    --text                all | answers (the image is the only input)
+    --template            chat template: vicuna_v1 | mistral | a Jinja file
+    --global_batch_size   rows in a training step, over all processes
+    --exact_images        decode images to the bit as the stock processor does
+    --max_bad_rows        end the run if more rows cannot be trained on
+    --output_dir          folder of the model (runs/RECIPE)
+    --use_peft            train LoRA on the language model, and the projector
     --load_in_4bit        with --use_peft, on a GPU
-    --push_to_hub         model and card; tried again where the Hub fails
-    --hub_model_id        ORG/NAME of it
+    --push_to_hub         push the model and its card; failures are retried
+    --hub_model_id        ORG/NAME of the model on the Hub
     --report_to           trackio | wandb | tensorboard | none
 
     Example: accelerate launch -m llavamed_trainer train --config stage1 --output_dir runs/mine
     """
-    from llavamed_trainer.running import make_parser, parse_call, run_training
+    from llavamed_trainer.recipes import find_recipe, split_config
+
+    config, _ = split_config(flags or [])
+    if config is not None:
+        os.environ.update(find_recipe(config).env)  # before the next line imports torch, which reads them
+
+    from llavamed_trainer.running import make_parser, parse_settings, run_training
 
     if help_all:
         typer.echo(make_parser().format_help())
         return
-    run_training(parse_call(flags or []))
+    run_training(parse_settings(flags or []))

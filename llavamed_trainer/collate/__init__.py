@@ -1,20 +1,19 @@
-"""From rows of messages and images to batches: what is learnt, what is cut, what is refused, what is packed."""
+"""From rows of messages and images to batches: what is learnt, cut, left out and packed."""
 
-from llavamed_trainer.collate.bad_rows import BadRow, BadRows, BadRowsError
+from llavamed_trainer.collate.bad_rows import BadRow, BadRowError, BadRowReason, BadRows, TooManyBadRowsError
 from llavamed_trainer.collate.batches import grouped_batches, pack_plan
 from llavamed_trainer.collate.collator import LlavaMedCollator
 from llavamed_trainer.collate.encoding import token_lengths
 from llavamed_trainer.collate.pixels import PixelReader
-from llavamed_trainer.collate.refusals import Fault, Refusal
 
 __all__ = [
     "BadRow",
+    "BadRowError",
+    "BadRowReason",
     "BadRows",
-    "BadRowsError",
-    "Fault",
     "LlavaMedCollator",
     "PixelReader",
-    "Refusal",
+    "TooManyBadRowsError",
     "grouped_batches",
     "pack_plan",
     "token_lengths",

@@ -1,33 +1,37 @@
-"""Token ids and labels of a row: answers are learnt, images take their places, only text is cut."""
+"""Turns the messages of a row into token ids and labels: only answers are learnt, and only text is cut."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from jinja2 import TemplateError
 from transformers import LlavaProcessor, ProcessorMixin
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.collate.messages import count_images, read_messages
-from llavamed_trainer.collate.pixels import pixel_shape
-from llavamed_trainer.collate.refusals import Fault, Refusal
-from llavamed_trainer.collate.templates import AnswersOnly, ChatTemplate, Span
+from llavamed_trainer.collate.bad_rows import BadRowError, BadRowReason
+from llavamed_trainer.collate.messages import RowMessage, count_images, read_messages, texts
+from llavamed_trainer.models.chat_templates import marks_answers
+from llavamed_trainer.models.llava import llava_processor, tokens_per_image
 
 TextChoice: TypeAlias = Literal["all", "answers"]
 Ids: TypeAlias = npt.NDArray[np.int64]
+Span: TypeAlias = tuple[int, int]
+"""The position of the first character and of the one after the last."""
 
 IGNORED = -100
-"""Label of a token that is not learnt (torch's cross-entropy skips it)."""
+"""The label of a token that is not learnt; torch's cross-entropy skips it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class EncodedRow:
     """A row ready for a batch.
 
     Attributes:
-        ids: token ids, each image's token as often as the model has features of it.
-        labels: the ids of the answers' tokens, `IGNORED` elsewhere; same length.
+        ids: token ids; an image's token is repeated once for each of its features.
+        labels: the ids of the answers' tokens, `IGNORED` elsewhere; of the same length.
     """
 
     ids: Ids
@@ -35,19 +39,19 @@ class Sample:
 
 
 class Encoder:
-    """Messages → token ids and labels.
+    """Turns messages into token ids and labels.
 
-    The text is rendered once and tokenized once, with one image token an image; the answers' tokens are those whose
-    characters lie in the template's generation marks; then the image tokens are repeated among the ids. Whether the
-    tokenizer adds its first token follows `ProcessorMixin.apply_chat_template`: unless the template has it already.
+    The text is rendered once and tokenized once, with one token for each image. The answers' tokens are those whose
+    characters lie within the generation marks of the template. Then the image tokens are repeated among the ids. As in
+    `ProcessorMixin.apply_chat_template`, the tokenizer adds its first token unless the template has written it.
 
     Args:
-        processor: see `llava_processor`.
-        max_length: tokens of a row at most, those of images included; None: any number.
-        text: `answers` leaves questions and template out.
+        processor: checked by `llava_processor`.
+        max_length: the greatest number of tokens in a row, image tokens included; None for any.
+        text: `answers` leaves out questions and the template.
 
     Raises:
-        UsageError: `max_length` has no room for an image, or the chat template no generation marks.
+        UsageError: `max_length` has no room for an image, or the chat template is missing or has no generation marks.
     """
 
     def __init__(
@@ -56,50 +60,31 @@ class Encoder:
         if text not in ("all", "answers"):
             raise UsageError(f"text is {text!r}: it can be all or answers")
         self.image_tokens = tokens_per_image(processor)
-        self.max_length = max_length
         if max_length is not None and max_length < self.image_tokens + 2:
             raise UsageError(
                 f"max_length {max_length} has no room for an image of {self.image_tokens} tokens and a word: "
                 f"give {self.image_tokens + 128} or more"
             )
+        self.max_length = max_length
         self.image_id: int = processor.image_token_id
         self._image_token: str = processor.image_token
         self._tokenizer = processor.tokenizer
-        self._template = ChatTemplate(processor) if text == "all" else AnswersOnly(processor)
+        self._special_tokens: dict[str, Any] = processor.tokenizer.special_tokens_map
+        self._template = _chat_template(processor) if text == "all" else None
 
-    def encode(self, messages: Any, images: int | None = None) -> Sample:
-        """Ids and labels of a row.
+    def encode(self, messages: Any, images: int | None = None) -> EncodedRow:
+        """Encodes a row.
 
         Args:
-            messages: the row's.
-            images: how many images it has; None where nobody knows.
+            messages: the `messages` of the row.
+            images: the number of its images; None if it is not known.
 
         Raises:
-            Refusal: see the table of `refusals`.
+            BadRowError: the row cannot be trained on; `bad_rows` has the table of reasons.
             LlavaMedError: the chat template leaves images out, or adds some.
         """
         read = read_messages(messages, self._image_token, images)
-        ids, starts, ends, spans = self._tokenize(read)
-        labels = np.where(_inside(starts, ends, spans), ids, IGNORED)
-        at = ids == self.image_id
-        if at.sum() != count_images(read):
-            raise LlavaMedError(
-                f"the chat template makes {at.sum()} image tokens of {count_images(read)} image parts: "
-                f"it must write {self._image_token} once for each"
-            )
-        labels[at] = IGNORED
-        times = np.where(at, self.image_tokens, 1)
-        return self._cut(Sample(np.repeat(ids, times), np.repeat(labels, times)))
-
-    def length(self, messages: Any) -> int:
-        """Tokens that a row takes; 0 if its messages are refused."""
-        try:
-            return len(self.encode(messages).ids)
-        except Refusal:
-            return 0
-
-    def _tokenize(self, messages: list[dict[str, Any]]) -> tuple[Ids, Ids, Ids, list[Span]]:
-        text, spans = self._template.render(messages)
+        text, answers = self._render(read) if self._template else self._answers_alone(read)
         first = self._tokenizer.bos_token
         encoding = self._tokenizer(
             text,
@@ -108,59 +93,69 @@ class Encoder:
             return_attention_mask=False,
             verbose=False,
         )
+        ids = np.array(encoding["input_ids"], dtype=np.int64)
         offsets = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-        return np.array(encoding["input_ids"], dtype=np.int64), offsets[:, 0], offsets[:, 1], spans
+        labels = np.where(_inside(offsets[:, 0], offsets[:, 1], answers), ids, IGNORED)
+        is_image = ids == self.image_id
+        if is_image.sum() != count_images(read):
+            raise LlavaMedError(
+                f"the chat template makes {is_image.sum()} image tokens of {count_images(read)} image parts: "
+                f"it must write {self._image_token} once for each"
+            )
+        labels[is_image] = IGNORED
+        times = np.where(is_image, self.image_tokens, 1)
+        return self._cut(EncodedRow(np.repeat(ids, times), np.repeat(labels, times)))
 
-    def _cut(self, sample: Sample) -> Sample:
-        ids, labels = sample.ids[: self.max_length], sample.labels[: self.max_length]
-        if len(ids) < len(sample.ids) and (sample.ids[len(ids) :] == self.image_id).any():
-            raise Refusal(
-                Fault.IMAGE_CUT_OFF, f"the text before an image fills the {self.max_length} tokens of a row"
+    def length(self, messages: Any) -> int:
+        """The number of tokens that a row takes; 0 if its messages cannot be trained on."""
+        try:
+            return len(self.encode(messages).ids)
+        except BadRowError:
+            return 0
+
+    def _render(self, messages: list[RowMessage]) -> tuple[str, list[Span]]:
+        """The text that the template makes, and the spans of the answers and their end tokens; empty ones have none."""
+        try:
+            rendered: Any = render_jinja_template(
+                [messages],
+                chat_template=self._template,
+                return_assistant_tokens_mask=True,
+                **self._special_tokens,
+            )
+        except TemplateError as error:
+            raise BadRowError(
+                BadRowReason.MALFORMED, f"the chat template does not take it: {error}"
+            ) from error
+        (text,), (spans,) = rendered
+        end = self._special_tokens.get("eos_token", "")
+        return text, [(start, stop) for start, stop in spans if text[start:stop].replace(end, "").strip()]
+
+    def _answers_alone(self, messages: list[RowMessage]) -> tuple[str, list[Span]]:
+        r"""The image as the only input (section C.2): `<s><image>\nanswer</s>`, more answers on lines of their own."""
+        images = count_images(messages)
+        if not images:
+            raise BadRowError(BadRowReason.NO_IMAGE, "the image is the only input, and there is none")
+        start = (self._tokenizer.bos_token or "") + self._image_token * images + "\n"
+        answers = "\n".join(text for text in texts(messages, "assistant") if text.strip())
+        text = start + answers + (self._tokenizer.eos_token or "")
+        return text, [(len(start), len(text))]
+
+    def _cut(self, row: EncodedRow) -> EncodedRow:
+        ids, labels = row.ids[: self.max_length], row.labels[: self.max_length]
+        is_cut = len(ids) < len(row.ids)
+        if is_cut and (row.ids[len(ids) :] == self.image_id).any():
+            raise BadRowError(
+                BadRowReason.IMAGE_CUT_OFF,
+                f"the text before an image fills the {self.max_length} tokens of a row",
             )
         if (labels[1:] == IGNORED).all():
-            raise Refusal(
-                Fault.ANSWER_CUT_OFF,
-                f"{len(sample.ids):,} tokens, and no answer is in the first {self.max_length:,}"
-                if len(ids) < len(sample.ids)
-                else "the chat template marks nothing to learn in it",
+            raise BadRowError(
+                BadRowReason.ANSWER_CUT_OFF,
+                f"it has {len(row.ids):,} tokens, and no answer is in the first {self.max_length:,}"
+                if is_cut
+                else "the chat template marks nothing in it as an answer",
             )
-        return Sample(ids, labels)
-
-
-def llava_processor(processor: ProcessorMixin) -> LlavaProcessor:
-    """The same processor, once it is sure that batches can be made with it.
-
-    Raises:
-        UsageError: it is no `LlavaProcessor`, lacks what the number of image tokens follows from, or has a tokenizer
-            that does not say where its tokens stand.
-    """
-    missing = [
-        name
-        for name in ("image_processor", "image_token_id", "patch_size", "vision_feature_select_strategy")
-        if getattr(processor, name, None) is None
-    ]
-    if missing:
-        raise UsageError(
-            f"a {type(processor).__name__} without {' and '.join(missing)} cannot make batches for LLaVA: it takes a "
-            "LlavaProcessor (python -m llavamed_trainer assemble writes one)"
-        )
-    if not getattr(processor.tokenizer, "is_fast", False):
-        raise UsageError(
-            "the tokenizer is a slow one, which does not say where its tokens stand: load it with use_fast=True"
-        )
-    return cast(LlavaProcessor, processor)
-
-
-def tokens_per_image(processor: LlavaProcessor) -> int:
-    """Tokens that an image takes: its patches, and what the vision tower adds and the model leaves out.
-
-    CLIP and ViT add one token (the class token) which the strategy `default` leaves out, SigLIP adds none and leaves
-    none out (`full`). The same rule as `LlavaProcessor.replace_image_token`.
-    """
-    _, height, width = pixel_shape(processor.image_processor)
-    patches = (height // processor.patch_size) * (width // processor.patch_size)
-    dropped = processor.vision_feature_select_strategy == "default"
-    return int(patches + processor.num_additional_image_tokens - dropped)
+        return EncodedRow(ids, labels)
 
 
 def token_lengths(
@@ -170,16 +165,16 @@ def token_lengths(
     *,
     text: TextChoice = "all",
 ) -> list[int]:
-    """Tokens of each row in a batch, those of its images included; no image is read.
+    """Counts the tokens of each row, image tokens included; no image is read.
 
     Args:
-        rows: with `messages`; image parts are counted, `images` is not needed.
+        rows: rows with `messages`; image parts are counted, the column `images` is not needed.
         processor: a `LlavaProcessor`.
-        max_length: as the collator's.
-        text: as the collator's.
+        max_length: as for the collator.
+        text: as for the collator.
 
     Returns:
-        One number a row, 0 for one whose messages the collator will refuse.
+        One number for each row, 0 for a row whose messages cannot be trained on.
 
     Raises:
         UsageError: the processor cannot be used, or `max_length` has no room for an image.
@@ -188,11 +183,24 @@ def token_lengths(
     return [encoder.length(row["messages"]) for row in rows]
 
 
+def _chat_template(processor: LlavaProcessor) -> str:
+    template = processor.chat_template or processor.tokenizer.chat_template
+    template = template.get("default") if isinstance(template, dict) else template
+    if not template or not marks_answers(template):
+        raise UsageError(
+            f"the chat template of {processor.tokenizer.name_or_path or 'this model'} "
+            f"{'has no {% generation %} marks' if template else 'is missing'}, so answers cannot be told from "
+            "questions: train with --template vicuna_v1 (or mistral), or set processor.chat_template to one of "
+            "llavamed_trainer.TEMPLATES"
+        )
+    return str(template)
+
+
 def _inside(starts: Ids, ends: Ids, spans: Sequence[Span]) -> npt.NDArray[np.bool_]:
-    """Which tokens share a character with a span; the spans are in order and apart."""
+    """Which tokens share a character with a span; the spans are in order and do not overlap."""
     if not spans:
         return np.zeros(len(starts), dtype=np.bool_)
     bounds = np.array(spans, dtype=np.int64)
-    following = np.searchsorted(bounds[:, 1], starts, side="right")
-    begins = np.append(bounds[:, 0], np.iinfo(np.int64).max)
-    return np.asarray((begins[following] < ends) & (starts < ends))
+    next_span = np.searchsorted(bounds[:, 1], starts, side="right")
+    span_starts = np.append(bounds[:, 0], np.iinfo(np.int64).max)
+    return np.asarray((span_starts[next_span] < ends) & (starts < ends))

@@ -1,11 +1,11 @@
-"""Pixel values of an image, as its image processor makes them, straight from the file's bytes.
+"""Reads images into pixel values as an image processor makes them, straight from the bytes of a file.
 
-A stock image processor resizes so that the shorter side fits (or both sides), cuts the middle out, scales to 0…1 and
-normalises. Much the same values come twice as fast when a JPEG is decoded at ½, ¼ or ⅛ of its size (Pillow's draft
-mode: the decoder leaves frequencies out that the resizing would drop), only the part that is kept is resized, grey
-stays one channel until the end, and scaling and normalising are one look-up per pixel, in a table that the processor
-itself computed. On the evaluation set's images the mean difference is 0.01 in normalised units at 224 pixels (0.06 for
-the one that differs most), nearly all of it from the draft mode.
+A stock image processor resizes the shorter side (or both sides), crops the centre, scales to 0…1 and normalises. Nearly
+the same values come twice as fast when a JPEG is decoded at ½, ¼ or ⅛ of its size (Pillow's draft mode: the decoder
+leaves out frequencies that resizing would drop), only the kept part is resized, grey stays one channel until the end,
+and scaling and normalising are one look-up in a table that the processor itself computed. On the images of the
+evaluation set the mean difference is 0.01 in normalised units at 224 pixels (0.06 for the one that differs most),
+nearly all of it from the draft mode.
 """
 
 import io
@@ -15,47 +15,49 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 from transformers import BaseImageProcessor
 
-from llavamed_data.errors import UsageError
-from llavamed_trainer.collate.refusals import Fault, Refusal
+from llavamed_trainer.collate.bad_rows import BadRowError, BadRowReason
+from llavamed_trainer.models.llava import Pixels, gradient, pixel_shape, process_image
 
-Pixels: TypeAlias = npt.NDArray[np.float32]
-Box: TypeAlias = tuple[float, float, float, float]
+_Box: TypeAlias = tuple[float, float, float, float]
 
 _log = logging.getLogger(__name__)
 
 SHORTEST_SIDE = 8
-"""Pixels; what is smaller is a spacer or a rule, and shows nothing."""
+"""The least width and height in pixels; what is smaller is a spacer or a rule, and shows nothing."""
 
 _ORIENTATION = 0x0112
-_DEEP = ("I", "F")
+"""The EXIF tag that says how an image is turned."""
+
+_DEEP_MODES = ("I", "F")
+"""What the names of Pillow's modes of 16 and 32 bits begin with."""
+
 _REDUCING_GAP = 2.0
-"""Pillow first averages whole blocks where the image is more than this times twice too large; nobody sees it."""
+"""Pillow first shrinks an image by whole blocks to at least this many times its final size; no difference shows."""
 
 _LEVELS = 3
-"""Steps of 256 that a probe may differ by before a processor's settings count as not understood."""
+"""How many of 256 levels a test image may differ before a processor's settings count as not understood."""
 
 
 class PixelReader:
-    """Images → pixel values.
+    """Reads images into pixel values.
 
     Args:
-        processor: any image processor that gives images of one size: CLIP's, SigLIP's, ViT's, BiT's (DINOv2), ….
-            One whose settings are not understood, or not followed by its results, is called itself for each image.
-        exact: always call the processor itself: its values to the bit.
+        processor: an image processor that makes images of one size (those of CLIP, SigLIP, ViT, BiT and DINOv2 do). If
+            its settings are not understood, or its results do not follow from them, it is called for each image.
+        exact: call the processor for each image, which gives its values to the bit.
 
     Attributes:
-        shape: channels, height, width of what comes out.
-        stock: the processor itself is called for each image.
+        shape: channels, height and width of the pixel values.
+        stock: whether the processor itself is called for each image.
     """
 
     def __init__(self, processor: BaseImageProcessor, *, exact: bool = False) -> None:
         self.shape = pixel_shape(processor)
         self._processor = processor
-        self._settings = None if exact else _Settings.of(processor)
+        self._settings = None if exact else _ProcessorSettings.of(processor)
         if self._settings and not self._agrees(self._settings):
             self._settings = None
         self.stock = self._settings is None
@@ -63,49 +65,59 @@ class PixelReader:
             _log.warning("images go through %s itself, which is slower", type(processor).__name__)
 
     def read(self, source: Any, out: Pixels) -> None:
-        """Writes the pixel values of an image.
+        """Writes the pixel values of an image into `out`.
 
         Args:
             source: `{"bytes", "path"}` as `datasets` gives undecoded images, a PIL image, bytes, or a path.
-            out: float32 of `shape`, contiguous.
+            out: a contiguous float32 array of `shape`.
 
         Raises:
-            Refusal: there is no image in it, or one with a side under `SHORTEST_SIDE` pixels.
+            BadRowError: there is no image in it, or one with a side under `SHORTEST_SIDE` pixels.
         """
         try:
-            image = _opened(source)
-            _check_size(image)
+            image = _open(source)
+            if min(image.size) < SHORTEST_SIDE:
+                width, height = image.size
+                raise BadRowError(
+                    BadRowReason.IMAGE_TOO_SMALL,
+                    f"{width} × {height} pixels, at least {SHORTEST_SIDE} a side are needed",
+                )
             if self._settings is None or not self._settings.fill(image, out):
-                out[:] = _call(self._processor, _to_rgb(_upright(image)))
-        except (Refusal, MemoryError):
+                out[:] = process_image(self._processor, _to_rgb(_upright(image)))
+        except (BadRowError, MemoryError):
             raise
-        except (
-            Exception
-        ) as error:  # Pillow's plugins raise anything on hostile bytes: struct, Key-, Value-, …
-            raise Refusal(Fault.IMAGE_UNREADABLE, _reason(error)) from error
+        except UnidentifiedImageError as error:  # its own message is an address in memory
+            raise BadRowError(
+                BadRowReason.IMAGE_UNREADABLE, "its bytes are of no image format that Pillow reads"
+            ) from error
+        except Exception as error:  # Pillow's plugins raise anything on hostile bytes
+            name = type(error).__name__
+            raise BadRowError(
+                BadRowReason.IMAGE_UNREADABLE, f"{name}: {error}" if str(error) else name
+            ) from error
 
-    def _agrees(self, settings: "_Settings") -> bool:
-        """Whether the short way gives what the processor gives, on three shapes."""
+    def _agrees(self, settings: "_ProcessorSettings") -> bool:
+        """Whether the fast way gives the processor's values, on test images of three shapes."""
         out = np.empty(self.shape, dtype=np.float32)
         for width, height in ((61, 97), (410, 300), (500, 500)):
-            image = _probe(width, height)
+            image = gradient(width, height)
             if not settings.fill(image, out):
                 continue
-            if np.abs(out - _call(self._processor, image)).max() > _LEVELS * settings.step:
+            if np.abs(out - process_image(self._processor, image)).max() > _LEVELS * settings.step:
                 return False
         return True
 
 
 @dataclass(frozen=True, slots=True)
-class _Settings:
+class _ProcessorSettings:
     """What a stock image processor does, in numbers.
 
     Attributes:
-        shortest: pixels of the shorter side after resizing; or
-        size: (width, height) after resizing.
-        crop: (width, height) of the middle that is kept; None keeps all.
+        shortest: the shorter side in pixels after resizing; None if `size` is given.
+        size: width and height after resizing; None if `shortest` is given.
+        crop: width and height of the centre that is kept; None keeps all.
         resample: Pillow's filter.
-        table: [3, 256], what becomes of each value of each channel.
+        table: [3, 256], the pixel value of each level of each channel.
     """
 
     shortest: int | None
@@ -115,50 +127,54 @@ class _Settings:
     table: Pixels
 
     @classmethod
-    def of(cls, processor: BaseImageProcessor) -> "_Settings | None":
-        """None where something is asked for that is not understood."""
+    def of(cls, processor: BaseImageProcessor) -> "_ProcessorSettings | None":
+        """Reads the settings of a processor; None if it does something that is not understood here."""
         size, crop = getattr(processor, "size", None), getattr(processor, "crop_size", None)
         if not getattr(processor, "do_resize", False) or getattr(processor, "do_pad", False) or not size:
             return None
-        named = {name: value for name, value in dict(size).items() if value}
+        sides = {name: value for name, value in dict(size).items() if value}
         resample = getattr(processor, "resample", None)
-        if not isinstance(resample, int):  # torchvision has names of its own
+        if not isinstance(resample, int):  # torchvision has filters of its own
             return None
         crops = bool(getattr(processor, "do_center_crop", False))
-        if set(named) not in ({"shortest_edge"}, {"height", "width"}) or (crops and not crop):
+        if set(sides) not in ({"shortest_edge"}, {"height", "width"}) or (crops and not crop):
             return None
         return cls(
-            shortest=named.get("shortest_edge"),
-            size=(named["width"], named["height"]) if "width" in named else None,
+            shortest=sides.get("shortest_edge"),
+            size=(sides["width"], sides["height"]) if "width" in sides else None,
             crop=(crop["width"], crop["height"]) if crops and crop else None,
             resample=Image.Resampling(resample),
-            table=_table(processor),
+            table=_pixel_table(processor),
         )
 
     @property
     def step(self) -> float:
-        """The largest difference that one level of a channel makes."""
+        """The largest difference that one level of a channel makes in a pixel value."""
         return float(np.abs(np.diff(self.table)).max())
 
     def fill(self, image: Image.Image, out: Pixels) -> bool:
-        """Writes the pixel values; False where the image must be padded, which is left to the processor."""
+        """Writes the pixel values into `out`; returns False if the image must be padded, which the processor does."""
         if image.getexif().get(_ORIENTATION, 1) != 1:
             image = _upright(image)
-        whole = self._resized(*image.size)
-        kept = self.crop or whole
-        if kept[0] > whole[0] or kept[1] > whole[1] or (kept[1], kept[0]) != out.shape[1:]:
+        resized = self._resized(*image.size)
+        kept = self.crop or resized
+        if kept[0] > resized[0] or kept[1] > resized[1] or (kept[1], kept[0]) != out.shape[1:]:
             return False
-        width, height = _draft(image, whole)
-        image = _to_channels(image)
-        left, top = (whole[0] - kept[0]) // 2, (whole[1] - kept[1]) // 2
-        across, down = width / whole[0], height / whole[1]
-        box: Box = (
+        width, height = _draft(image, resized)
+        if image.mode != "L" or "transparency" in image.info:  # grey stays one channel
+            image = _to_rgb(image)
+        left, top = (resized[0] - kept[0]) // 2, (resized[1] - kept[1]) // 2
+        across, down = width / resized[0], height / resized[1]
+        box: _Box = (
             left * across,
             top * down,
             min((left + kept[0]) * across, image.width),
             min((top + kept[1]) * down, image.height),
         )
-        self._look_up(image.resize(kept, self.resample, box=box, reducing_gap=_REDUCING_GAP), out)
+        levels = np.asarray(image.resize(kept, self.resample, box=box, reducing_gap=_REDUCING_GAP))
+        for channel, table in enumerate(self.table):
+            plane = levels if levels.ndim == 2 else levels[:, :, channel]
+            np.take(table, plane, out=out[channel], mode="clip")
         return True
 
     def _resized(self, width: int, height: int) -> tuple[int, int]:
@@ -169,70 +185,30 @@ class _Settings:
             return self.shortest, int(self.shortest * height / width)
         return int(self.shortest * width / height), self.shortest
 
-    def _look_up(self, image: Image.Image, out: Pixels) -> None:
-        values = np.asarray(image)
-        for channel, table in enumerate(self.table):
-            plane = values if values.ndim == 2 else values[:, :, channel]
-            np.take(table, plane, out=out[channel], mode="clip")
 
-
-def pixel_shape(processor: BaseImageProcessor) -> tuple[int, int, int]:
-    """Channels, height and width of what an image processor makes, found by calling it.
-
-    Raises:
-        UsageError: it makes images of different sizes, which do not fit one batch.
-    """
-    wide, high = (_call(processor, _probe(*size)).shape for size in ((64, 40), (40, 64)))
-    if wide != high or len(wide) != 3:
-        raise UsageError(
-            f"the {type(processor).__name__} makes images of different sizes ({wide} and {high}): set do_center_crop "
-            "and crop_size, or a size with height and width"
-        )
-    return int(wide[0]), int(wide[1]), int(wide[2])
-
-
-def _call(processor: BaseImageProcessor, image: Image.Image) -> Pixels:
-    values: Pixels = processor(images=[image], return_tensors="pt")["pixel_values"][0].numpy()
-    return values
-
-
-def _table(processor: BaseImageProcessor) -> Pixels:
-    """Every value of a channel through the processor's own arithmetic: [3, 256]."""
+def _pixel_table(processor: BaseImageProcessor) -> Pixels:
+    """Every level of a channel through the processor's own arithmetic: [3, 256]."""
     levels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)  # an RGB image, 256 × 1
-    only: dict[str, Any] = {"do_resize": False, "do_center_crop": False}
-    out = processor(images=[Image.fromarray(levels)], return_tensors="pt", **only)["pixel_values"][0]
-    return np.ascontiguousarray(out.numpy()[:, 0, :], dtype=np.float32)
+    unresized: dict[str, Any] = {"do_resize": False, "do_center_crop": False}
+    made = processor(images=[Image.fromarray(levels)], return_tensors="pt", **unresized)["pixel_values"][0]
+    return np.ascontiguousarray(made.numpy()[:, 0, :], dtype=np.float32)
 
 
-def _probe(width: int, height: int) -> Image.Image:
-    across, down = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    channels = [across, down, (np.sin(6 * across) * np.cos(5 * down) + 1) / 2]
-    return Image.fromarray((np.stack(channels, axis=-1) * 255).astype(np.uint8))
-
-
-def _opened(source: Any) -> Image.Image:
+def _open(source: Any) -> Image.Image:
     if isinstance(source, Image.Image):
-        source.load()  # in full: an image of the caller's must not change its size by draft mode
+        source.load()  # in full: draft mode would change the size of the caller's image
         return source
     data, path = (source.get("bytes"), source.get("path")) if isinstance(source, dict) else (source, None)
     if isinstance(data, bytes | bytearray | memoryview):
         return Image.open(io.BytesIO(data))
     path = path or data
     if not path:
-        raise Refusal(Fault.NO_IMAGE, "an image has neither bytes nor a path")
+        raise BadRowError(BadRowReason.NO_IMAGE, "an image has neither bytes nor a path")
     return Image.open(io.BytesIO(Path(path).read_bytes()))
 
 
-def _check_size(image: Image.Image) -> None:
-    if min(image.size) < SHORTEST_SIDE:
-        width, height = image.size
-        raise Refusal(
-            Fault.IMAGE_TOO_SMALL, f"{width} × {height} pixels, at least {SHORTEST_SIDE} a side are needed"
-        )
-
-
 def _draft(image: Image.Image, size: tuple[int, int]) -> tuple[float, float]:
-    """Has a JPEG decoded at the least size that is not under `size`; width and height then, in parts of a pixel."""
+    """Has a JPEG decoded at the least size not under `size`; returns its width and height, in fractions of a pixel."""
     drafted = image.draft(None, size) if image.format in ("JPEG", "MPO") else None
     return drafted[1][2:] if drafted else image.size
 
@@ -242,27 +218,12 @@ def _upright(image: Image.Image) -> Image.Image:
     return turned
 
 
-def _to_channels(image: Image.Image) -> Image.Image:
-    """Grey as one channel, all else as three."""
-    return image if image.mode == "L" and "transparency" not in image.info else _to_rgb(image)
-
-
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(_DEEP):
-        image = _to_eight_bits(image)
+    if image.mode.startswith(_DEEP_MODES):
+        values = np.nan_to_num(np.asarray(image).astype(np.float64))
+        values -= min(values.min(), 0)
+        image = Image.fromarray((values * (255 / max(values.max(), 1e-12))).round().astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    values -= min(values.min(), 0)
-    return Image.fromarray((values * (255 / max(values.max(), 1e-12))).round().astype(np.uint8))
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, UnidentifiedImageError):  # its own message is an address in memory
-        return "its bytes are of no image format that Pillow reads"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

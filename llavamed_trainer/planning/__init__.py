@@ -1,25 +1,29 @@
-"""What a training run will cost, from arithmetic: no weights, no data, no GPU."""
+"""What a training run will cost, by arithmetic: no weights, no data and no GPU are needed."""
 
-from llavamed_trainer.planning.arithmetic import Batch, Learning, Memory, Operations, memory, operations
-from llavamed_trainer.planning.plan import UTILISATION, Gpu, Plan, find_gpu, known_gpus, make_plan
-from llavamed_trainer.planning.report import render
-from llavamed_trainer.planning.shape import Shape, find_shape, known_shapes
+from llavamed_trainer.planning.arithmetic import (
+    BatchShape,
+    GpuMemory,
+    OperationCounts,
+    TrainedParts,
+    memory,
+    operations,
+)
+from llavamed_trainer.planning.plan import UTILISATION, Gpu, TrainingPlan, find_gpu, make_plan
+from llavamed_trainer.planning.shape import ModelShape, find_shape, known_shapes
 
 __all__ = [
     "UTILISATION",
-    "Batch",
+    "BatchShape",
     "Gpu",
-    "Learning",
-    "Memory",
-    "Operations",
-    "Plan",
-    "Shape",
+    "GpuMemory",
+    "ModelShape",
+    "OperationCounts",
+    "TrainedParts",
+    "TrainingPlan",
     "find_gpu",
     "find_shape",
-    "known_gpus",
     "known_shapes",
     "make_plan",
     "memory",
     "operations",
-    "render",
 ]

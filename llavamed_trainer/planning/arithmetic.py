@@ -1,25 +1,25 @@
-"""Operations and bytes of a training step, from a model's shape.
+"""Operations and bytes of a training step, computed from the shape of a model.
 
-A product of an m×k and a k×n matrix counts 2·m·k·n operations, backward through it as many again for its input and as
-many for its weights where they learn; attention is counted in full, not by half for the mask, as
-`torch.utils.flop_counter` counts both. Norms, activations and embeddings are left out, as there.
+The product of an m×k and a k×n matrix counts 2·m·k·n operations; the backward pass counts as many again for its input,
+and as many for its weights if they are trained. Attention is counted in full, not by half for the causal mask. Norms,
+activations and embeddings are left out. `torch.utils.flop_counter` counts the same way.
 """
 
 from dataclasses import dataclass
 
-from llavamed_trainer.planning.shape import Language, Shape, Tower
+from llavamed_trainer.planning.shape import LanguageShape, ModelShape, VisionShape
 
 GIGABYTE = 1e9
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What goes through the model at once.
+class BatchShape:
+    """What passes through the model at once.
 
     Attributes:
-        rows: one image each.
-        tokens: of a row, with those of the image, padding included.
-        labels: of a row, those with a loss: the vocabulary is computed for them alone.
+        rows: the number of rows, of one image each.
+        tokens: of a row, image tokens and padding included.
+        labels: of a row; logits are computed for them alone.
     """
 
     rows: int
@@ -28,13 +28,13 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Learning:
-    """What learns and how.
+class TrainedParts:
+    """What is trained, and how.
 
     Attributes:
-        language: the language model learns (else the projection alone).
-        checkpointing: blocks of the language model are computed again in the backward pass.
-        lora: rank of adapters in place of the language model's own weights; None without.
+        language: whether the language model is trained beside the projector.
+        checkpointing: whether blocks of the language model are computed again in the backward pass.
+        lora: the rank of adapters that are trained in place of the language model's weights; None without adapters.
     """
 
     language: bool
@@ -43,8 +43,17 @@ class Learning:
 
 
 @dataclass(frozen=True, slots=True)
-class Operations:
-    """Of one batch, by what they are spent on."""
+class OperationCounts:
+    """The operations of one batch.
+
+    Attributes:
+        tower: forward pass of the vision tower.
+        projector: forward pass of the projector.
+        blocks: forward pass of the language model's blocks.
+        head: forward pass of the output layer.
+        backward: the backward pass.
+        again: what gradient checkpointing computes again.
+    """
 
     tower: int
     projector: int
@@ -55,82 +64,27 @@ class Operations:
 
     @property
     def forward(self) -> int:
-        """Once through the model."""
+        """The operations of the forward pass."""
         return self.tower + self.projector + self.blocks + self.head
 
     @property
     def total(self) -> int:
-        """With backward and what is computed again."""
+        """The operations of forward and backward pass and of what is computed again."""
         return self.forward + self.backward + self.again
 
 
-def operations(shape: Shape, batch: Batch, learning: Learning) -> Operations:
-    """Operations of one batch, forward and backward."""
-    blocks = _matrices(shape.language, batch) + _attention(shape.language, batch)
-    head = 2 * batch.rows * batch.labels * shape.language.hidden * shape.language.vocabulary
-    adapters = _adapters(shape.language, batch, learning.lora) if learning.lora and learning.language else 0
-    return Operations(
-        tower=_tower(shape.vision, batch.rows),
-        projector=_projector(shape, batch),
-        blocks=blocks + adapters,
-        head=head,
-        backward=_backward(shape, batch, learning, adapters),
-        again=_again(shape.language, batch, blocks + adapters) if learning.checkpointing else 0,
-    )
-
-
-def _matrices(language: Language, batch: Batch) -> int:
-    return 2 * batch.rows * batch.tokens * language.layers * language.block
-
-
-def _attention(language: Language, batch: Batch) -> int:
-    return 4 * batch.rows * batch.tokens**2 * language.layers * language.heads * language.head
-
-
-def _tower(tower: Tower, rows: int) -> int:
-    tokens = tower.patches + tower.class_token
-    block = 4 * tower.hidden**2 + 2 * tower.hidden * tower.intermediate
-    attention = 4 * tokens**2 * tower.hidden
-    patches = 2 * 3 * tower.patch**2 * tower.hidden * tower.patches
-    return rows * (tower.layers * (2 * tokens * block + attention) + patches)
-
-
-def _projector(shape: Shape, batch: Batch) -> int:
-    hidden = shape.language.hidden
-    return 2 * batch.rows * shape.vision.patches * (shape.vision.hidden * hidden + hidden**2)
-
-
-def _backward(shape: Shape, batch: Batch, learning: Learning, adapters: int) -> int:
-    """Inputs' gradients everywhere behind the projection, weights' where they learn, attention's two each."""
-    hidden, images = shape.language.hidden, batch.rows * shape.vision.patches
-    whole = learning.language and not learning.lora
-    through = 2 if whole else 1
-    head = 2 * batch.rows * batch.labels * hidden * shape.language.vocabulary
-    language = through * (_matrices(shape.language, batch) + head) + 2 * _attention(shape.language, batch)
-    first = 2 * images * shape.vision.hidden * hidden  # no gradient goes to the frozen tower
-    second = (1 if shape.linear else 2) * 2 * images * hidden**2
-    return language + first + second + 2 * adapters
-
-
-def _again(language: Language, batch: Batch, blocks: int) -> int:
-    """All but each block's last product, whose result nothing in the backward pass asks for."""
-    return blocks - 2 * batch.rows * batch.tokens * language.layers * language.hidden * language.intermediate
-
-
-def _adapters(language: Language, batch: Batch, rank: int) -> int:
-    return 2 * batch.rows * batch.tokens * language.layers * adapter_weights(language, rank)
-
-
-def adapter_weights(language: Language, rank: int) -> int:
-    """Weights that LoRA of this rank adds to one block: two thin matrices for each of its seven."""
-    queries, keys = language.heads * language.head, language.kv_heads * language.head
-    attention = 2 * (language.hidden + queries) + 2 * (language.hidden + keys)
-    return rank * (attention + 3 * (language.hidden + language.intermediate))
-
-
 @dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes on one GPU, by what holds them."""
+class GpuMemory:
+    """The bytes that one GPU holds.
+
+    Attributes:
+        weights: its share of the weights.
+        gradients: its share of the gradients.
+        optimizer: its share of AdamW's two moments.
+        gathered: weights of other GPUs that it holds while it computes with them.
+        activations: kept for the backward pass.
+        reserve: of CUDA itself and of the allocator.
+    """
 
     weights: int
     gradients: int
@@ -141,44 +95,91 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum of all."""
         return (
             self.weights + self.gradients + self.optimizer + self.gathered + self.activations + self.reserve
         )
 
 
-def trained_parameters(shape: Shape, learning: Learning) -> int:
-    """How many weights learn."""
-    if not learning.language:
+def operations(shape: ModelShape, batch: BatchShape, trained: TrainedParts) -> OperationCounts:
+    """Counts the operations of one batch, forward and backward."""
+    language, vision, hidden = shape.language, shape.vision, shape.language.hidden
+    matrices = 2 * batch.rows * batch.tokens * language.layers * language.block
+    attention = 4 * batch.rows * batch.tokens**2 * language.layers * language.heads * language.head
+    head = 2 * batch.rows * batch.labels * hidden * language.vocabulary
+    images = batch.rows * vision.patches
+    adapters = 0
+    if trained.lora and trained.language:
+        per_token = language.layers * adapter_weights(language, trained.lora)
+        adapters = 2 * batch.rows * batch.tokens * per_token
+
+    # Backward: gradients of inputs everywhere behind the projector, of weights where they are trained.
+    times = 2 if trained.language and not trained.lora else 1
+    backward = times * (matrices + head) + 2 * attention + 2 * adapters
+    backward += 2 * images * vision.hidden * hidden  # no gradient reaches the frozen tower
+    backward += (1 if shape.linear else 2) * 2 * images * hidden**2
+
+    again = 0
+    if (
+        trained.checkpointing
+    ):  # all but each block's last product, whose result the backward pass does not need
+        last = 2 * batch.rows * batch.tokens * language.layers * hidden * language.intermediate
+        again = matrices + attention + adapters - last
+    return OperationCounts(
+        tower=_tower(vision, batch.rows),
+        projector=2 * images * (vision.hidden * hidden + hidden**2),
+        blocks=matrices + attention + adapters,
+        head=head,
+        backward=backward,
+        again=again,
+    )
+
+
+def adapter_weights(language: LanguageShape, rank: int) -> int:
+    """The weights that LoRA of this rank adds to one block: two thin matrices for each of its seven."""
+    queries, keys = language.heads * language.head, language.kv_heads * language.head
+    attention = 2 * (language.hidden + queries) + 2 * (language.hidden + keys)
+    return rank * (attention + 3 * (language.hidden + language.intermediate))
+
+
+def trained_parameters(shape: ModelShape, trained: TrainedParts) -> int:
+    """The number of weights that are trained."""
+    if not trained.language:
         return shape.projector_trained
-    if learning.lora:
-        return shape.projector_trained + shape.language.layers * adapter_weights(
-            shape.language, learning.lora
-        )
+    if trained.lora:
+        return shape.projector_trained + shape.language.layers * adapter_weights(shape.language, trained.lora)
     return shape.projector_trained + shape.language.parameters
 
 
-def memory(shape: Shape, batch: Batch, learning: Learning, gpus: int) -> Memory:
-    """Bytes on each of `gpus` under full sharding (FSDP), float32 weights, bf16 arithmetic, AdamW.
+def memory(shape: ModelShape, batch: BatchShape, trained: TrainedParts, gpus: int) -> GpuMemory:
+    """Estimates the bytes on each of `gpus` under full sharding (FSDP), float32 weights, bfloat16 arithmetic and AdamW.
 
-    Weights, gradients and the two moments of AdamW are 4 bytes each, divided among the GPUs. Gathered: two blocks of
-    the language model in bf16 at a time, one computed and one fetched, and the embeddings. Activations: with
-    checkpointing each block's input and one block's inside; logits in float32, with their gradient, for the labels.
-    Reserve: 1.5 GB of CUDA itself and 8 % for what the allocator cannot use.
+    Weights, gradients and the two moments of AdamW are 4 bytes each, divided among the GPUs. Gathered are two blocks of
+    the language model in bfloat16 at a time, one computed and one fetched, and the embeddings. Activations are, with
+    checkpointing, the input of each block and the inside of one; and the logits of the labels in float32 with their
+    gradient. The reserve is 1.5 GB for CUDA itself and 8 % for what the allocator cannot use.
     """
-    language, trained = shape.language, trained_parameters(shape, learning)
+    language, learnt = shape.language, trained_parameters(shape, trained)
     gathered = 2 * 2 * language.block + 2 * language.vocabulary * language.hidden if gpus > 1 else 0
     tokens = batch.rows * batch.tokens
     inside = 2 * tokens * (8 * language.hidden + 4 * language.intermediate)
     kept = 2 * tokens * language.hidden * language.layers + inside
-    activations = kept if learning.checkpointing else inside * language.layers
+    activations = kept if trained.checkpointing else inside * language.layers
     activations += 2 * 4 * batch.rows * batch.labels * language.vocabulary
-    held = 4 * shape.parameters // gpus + (4 + 8) * trained // gpus + gathered + activations
-    return Memory(
+    held = 4 * shape.parameters // gpus + (4 + 8) * learnt // gpus + gathered + activations
+    return GpuMemory(
         weights=4 * shape.parameters // gpus,
-        gradients=4 * trained // gpus,
-        optimizer=8 * trained // gpus,
+        gradients=4 * learnt // gpus,
+        optimizer=8 * learnt // gpus,
         gathered=gathered,
         activations=activations,
         reserve=int(1.5 * GIGABYTE) + held * 8 // 100,
     )
+
+
+def _tower(tower: VisionShape, rows: int) -> int:
+    tokens = tower.patches + tower.class_token
+    block = 4 * tower.hidden**2 + 2 * tower.hidden * tower.intermediate
+    attention = 4 * tokens**2 * tower.hidden
+    patches = 2 * 3 * tower.patch**2 * tower.hidden * tower.patches
+    return rows * (tower.layers * (2 * tokens * block + attention) + patches)

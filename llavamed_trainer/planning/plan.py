@@ -1,4 +1,4 @@
-"""What a recipe will cost on given GPUs: steps, tokens, operations, memory, hours beside the paper's."""
+"""The cost of a recipe on given GPUs: training steps, tokens, operations, memory, and hours beside the paper's."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,32 +6,46 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from llavamed_data.dataset.layout import find_shards
 from llavamed_data.errors import UsageError
 from llavamed_trainer.planning.arithmetic import (
     GIGABYTE,
-    Batch,
-    Learning,
-    Memory,
+    BatchShape,
+    GpuMemory,
+    TrainedParts,
     memory,
     operations,
     trained_parameters,
 )
-from llavamed_trainer.planning.data_facts import DataFacts, data_facts, rows_of_paper, table
-from llavamed_trainer.planning.shape import Shape, find_shape, known_shapes
-from llavamed_trainer.recipes import Recipe, accumulation
+from llavamed_trainer.planning.shape import ModelShape, find_shape, known_shapes, read_table
+from llavamed_trainer.recipes import TrainingRecipe, accumulation
 
 UTILISATION = 0.35
-"""Share of a GPU's peak that training reaches: ours, of the usual 0.3 to 0.5 for 7B models; measure and state yours."""
+"""The share of a GPU's peak that training reaches: an assumption of ours, from the usual 0.3 to 0.5 for 7B models.
+Measure and state your own."""
 
 _PAPER_MODEL = "llava-v1-7b"
 _PAPER_GPUS = 8
 _PAPER_GPU = "a100-40g"
 _TERA = 1e12
 
+_ASSUMED_TEXT_TOKENS = 300
+_ASSUMED_ANSWER_SHARE = 0.6
+"""The share of a row's text that has labels, where nothing is known about a dataset."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A kind of GPU: dense bf16 operations a second in units of 10¹², memory in GB (10⁹ bytes)."""
+    """A kind of GPU.
+
+    Attributes:
+        name: as `--gpu` takes it.
+        tflops: dense bfloat16 operations per second in units of 10¹².
+        gigabytes: memory in units of 10⁹ bytes.
+        source: the data sheet.
+    """
 
     name: str
     tflops: float
@@ -40,13 +54,30 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetSize:
+    """The numbers of a dataset that the cost depends on.
+
+    Attributes:
+        rows: their number, of one image each.
+        text_tokens: of a row, with the prompt and without the image.
+        answer_tokens: of a row; these have labels.
+        source: where the numbers are from.
+    """
+
+    rows: int
+    text_tokens: int
+    answer_tokens: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class PaperHours:
-    """What the paper took for the same data and epochs.
+    """The hours that the paper states for the same data and epochs.
 
     Attributes:
         table: of the paper.
         hours: on eight A100 GPUs.
-        utilisation: share of their peak that those hours come to, for the paper's model and our count.
+        utilisation: the share of their peak that these hours come to, for the paper's model and our count.
     """
 
     table: str
@@ -55,18 +86,29 @@ class PaperHours:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run will cost.
+class TrainingPlan:
+    """The cost of a run.
 
     Attributes:
-        recipe: its name.
-        parameters, trained: of the model.
-        data: rows and tokens of a row.
+        recipe: the name of the recipe.
+        model: the name of the model's shape.
+        note: a description of the model.
+        parameters: of the model.
+        trained: parameters that are trained.
+        data: the size of the dataset.
+        epochs: their number.
         row_tokens: of a row with its image, cut at the recipe's greatest length.
-        batch: rows on a GPU at once; accumulated: how often before a step.
-        steps, tokens, operations: of the whole run.
+        gpus: their number.
+        gpu: their kind.
+        batch: rows on a GPU at once.
+        accumulated: batches that are accumulated in a training step.
+        steps: training steps of the whole run.
+        tokens: of the whole run.
+        operations: of the whole run.
         memory: of one GPU under full sharding.
-        hours: at the utilisation given.
+        utilisation: the share of a GPU's peak that is assumed.
+        hours: at this utilisation.
+        paper: the hours of the paper, if it states any.
     """
 
     recipe: str
@@ -74,7 +116,7 @@ class Plan:
     note: str
     parameters: int
     trained: int
-    data: DataFacts
+    data: DatasetSize
     epochs: float
     row_tokens: int
     gpus: int
@@ -84,40 +126,35 @@ class Plan:
     steps: int
     tokens: int
     operations: int
-    memory: Memory
+    memory: GpuMemory
     utilisation: float
     hours: float
     paper: PaperHours | None
 
     @property
     def fits(self) -> bool:
-        """Whether a GPU's memory is enough."""
+        """Whether the memory of a GPU is enough."""
         return self.memory.total <= self.gpu.gigabytes * GIGABYTE
 
     def to_dict(self) -> dict[str, Any]:
-        """All numbers, for machines."""
+        """All values as a dictionary that can be written as JSON."""
         return {**asdict(self), "memory_total": self.memory.total, "fits": self.fits}
 
 
-def known_gpus() -> Mapping[str, Gpu]:
-    """GPUs whose figures are on file, by name."""
-    return {name: Gpu(name=name, **each) for name, each in table("gpus").items()}
-
-
 def find_gpu(name: str) -> Gpu:
-    """The GPU of that name.
+    """Finds a GPU by its name in `gpus.yaml`.
 
     Raises:
-        UsageError: its figures are not on file.
+        UsageError: it is not there.
     """
-    gpus = known_gpus()
+    gpus = read_table("gpus")
     if name not in gpus:
-        raise UsageError(f"the figures of {name!r} are not known: choose from {', '.join(gpus)}")
-    return gpus[name]
+        raise UsageError(f"the speed and memory of {name!r} are not known: choose from {', '.join(gpus)}")
+    return Gpu(name=name, **gpus[name])
 
 
 def make_plan(
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     gpus: int,
     gpu: Gpu,
     *,
@@ -127,89 +164,115 @@ def make_plan(
     batch: int | None = None,
     lora: int | None = None,
     utilisation: float = UTILISATION,
-) -> Plan:
-    """The cost of a recipe, from its settings alone: no weights and no data are read.
+) -> TrainingPlan:
+    """Works out the cost of a recipe from its settings; no weights and no rows are read.
 
     Args:
-        recipe: packaged, or of a user's file.
-        gpus: how many.
-        gpu: of which kind.
-        model: another than the recipe's; a known name, or a folder with a config.json.
-        rows: of the dataset, where it is neither here nor one of the paper's.
-        text_tokens: of a row, where known better.
+        recipe: a packaged one, or that of a user's file.
+        gpus: the number of GPUs.
+        gpu: their kind.
+        model: another model than the recipe's: a known name, or a folder with a config.json.
+        rows: rows of the dataset, if it is neither here nor one of the paper's.
+        text_tokens: tokens of a row's text, if they are known better.
         batch: rows on a GPU at once, in place of the recipe's.
-        lora: rank of adapters, in place of training the language model whole.
+        lora: rank of adapters that are trained in place of the language model.
         utilisation: share of the GPU's peak.
 
     Raises:
-        UsageError: a model or dataset of unknown size, a batch that does not divide.
+        UsageError: the size of the model or dataset is not known, or a batch does not divide.
     """
     settings = recipe.settings
     shape = _shape(model, str(settings.get("model_name_or_path", "")))
     dataset = str(settings.get("dataset", ""))
-    data = data_facts(dataset, str(settings.get("split", "train")), rows=rows, text_tokens=text_tokens)
-    at_once = batch or int(settings.get("per_device_train_batch_size", 8))
-    rows_a_step = int(settings.get("global_batch_size", 128))
-    accumulated = accumulation(rows_a_step, at_once, gpus)
-    learning = _learning(settings, lora)
+    data = dataset_size(dataset, str(settings.get("split", "train")), rows=rows, text_tokens=text_tokens)
+    batch = batch or int(settings.get("per_device_train_batch_size", 8))
+    accumulated = accumulation(int(settings.get("global_batch_size", 128)), batch, gpus)
+    if lora is None and settings.get("use_peft"):
+        lora = int(settings.get("lora_r", 16))
+    trained = TrainedParts(
+        language=settings.get("stage") != "projector",
+        checkpointing=bool(settings.get("gradient_checkpointing", True)),
+        lora=lora,
+    )
     tokens = shape.vision.patches + data.text_tokens
     if settings.get("max_length"):
         tokens = min(tokens, int(settings["max_length"]))
     epochs = float(settings.get("num_train_epochs", 3))
-    steps = ceil(epochs * ceil(ceil(data.rows / (at_once * gpus)) / accumulated))
-    each = operations(shape, Batch(1, tokens, data.answer_tokens), learning).total
-    seen = round(data.rows * epochs)
-    return Plan(
+    rows_seen = round(data.rows * epochs)
+    total = rows_seen * operations(shape, BatchShape(1, tokens, data.answer_tokens), trained).total
+    return TrainingPlan(
         recipe=recipe.name,
         model=shape.name,
         note=shape.note,
         parameters=shape.parameters,
-        trained=trained_parameters(shape, learning),
+        trained=trained_parameters(shape, trained),
         data=data,
         epochs=epochs,
         row_tokens=tokens,
         gpus=gpus,
         gpu=gpu,
-        batch=at_once,
+        batch=batch,
         accumulated=accumulated,
-        steps=steps,
-        tokens=seen * tokens,
-        operations=seen * each,
-        memory=memory(shape, Batch(at_once, tokens, data.answer_tokens), learning, gpus),
+        steps=ceil(epochs * ceil(ceil(data.rows / (batch * gpus)) / accumulated)),
+        tokens=rows_seen * tokens,
+        operations=total,
+        memory=memory(shape, BatchShape(batch, tokens, data.answer_tokens), trained, gpus),
         utilisation=utilisation,
-        hours=_hours(seen * each, gpus, gpu, utilisation),
-        paper=_paper(dataset, epochs, data, learning),
+        hours=_hours(total, gpus, gpu, utilisation),
+        paper=_paper_hours(dataset, epochs, data, trained),
     )
 
 
-def _shape(model: str | None, stated: str) -> Shape:
-    """A later stage starts from what an earlier one leaves: before that is there, as big as the recipes' base."""
+def dataset_size(
+    dataset: str, split: str, *, rows: int | None = None, text_tokens: int | None = None
+) -> DatasetSize:
+    """The size of a dataset: what is given, else what its folder holds, else what `datasets.yaml` states.
+
+    Raises:
+        UsageError: the number of rows is not known.
+    """
+    known = _known_datasets().get(Path(dataset).name)
+    source = known.source if known else "assumed"
+    if rows is None and (counted := _count_rows(Path(dataset), split)) is not None:
+        rows, source = counted, f"rows counted in {dataset}; text: {source}"
+    if rows is None and known is None:
+        raise UsageError(f"the number of rows of {dataset} is not known: give --rows")
+    text = text_tokens or (known.text_tokens if known else _ASSUMED_TEXT_TOKENS)
+    share = known.answer_tokens / known.text_tokens if known else _ASSUMED_ANSWER_SHARE
+    return DatasetSize(rows or (known.rows if known else 0), text, max(1, round(text * share)), source)
+
+
+def _known_datasets() -> Mapping[str, DatasetSize]:
+    return {name: DatasetSize(**stated) for name, stated in read_table("datasets").items()}
+
+
+def _count_rows(folder: Path, split: str) -> int | None:
+    shards = [shard.path for shard in find_shards(folder)[0] if shard.split == split]
+    return sum(pq.read_metadata(shard).num_rows for shard in shards) if shards else None
+
+
+def _shape(model: str | None, stated: str) -> ModelShape:
+    """The shape of a model; that of the recipes' base model for the output of a stage that has not been run yet."""
     if model is None and stated.startswith("runs/") and not Path(stated, "config.json").is_file():
         return known_shapes()["llava-1.5-7b-hf"]
     return find_shape(model or stated)
-
-
-def _learning(settings: Mapping[str, Any], lora: int | None) -> Learning:
-    if lora is None and settings.get("use_peft"):
-        lora = int(settings.get("lora_r", 16))
-    return Learning(
-        language=settings.get("stage") != "projector",
-        checkpointing=bool(settings.get("gradient_checkpointing", True)),
-        lora=lora,
-    )
 
 
 def _hours(total: int, gpus: int, gpu: Gpu, utilisation: float) -> float:
     return total / (gpus * gpu.tflops * _TERA * utilisation) / 3600
 
 
-def _paper(dataset: str, epochs: float, data: DataFacts, learning: Learning) -> PaperHours | None:
-    for name, sets in table("paper_hours").items():
-        hours = sets.get(Path(dataset).name, {}).get(epochs)
-        if hours is not None and learning.lora is None:
+def _paper_hours(dataset: str, epochs: float, data: DatasetSize, trained: TrainedParts) -> PaperHours | None:
+    if trained.lora is not None:
+        return None
+    name = Path(dataset).name
+    for table, datasets in read_table("paper_hours").items():
+        hours = datasets.get(name, {}).get(epochs)
+        if hours is not None:
             shape = find_shape(_PAPER_MODEL)
-            batch = Batch(1, shape.vision.patches + data.text_tokens, data.answer_tokens)
-            rows = rows_of_paper(dataset) or data.rows
-            total = round(rows * epochs) * operations(shape, batch, learning).total
-            return PaperHours(name, hours, _hours(total, _PAPER_GPUS, find_gpu(_PAPER_GPU), hours))
+            batch = BatchShape(1, shape.vision.patches + data.text_tokens, data.answer_tokens)
+            known = _known_datasets().get(name)
+            rows = known.rows if known else data.rows  # the paper's rows, however many of them are here
+            total = round(rows * epochs) * operations(shape, batch, trained).total
+            return PaperHours(table, hours, _hours(total, _PAPER_GPUS, find_gpu(_PAPER_GPU), hours))
     return None

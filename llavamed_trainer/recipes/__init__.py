@@ -1,6 +1,12 @@
-"""One YAML a training recipe: every number with the table of the paper, or "released code", that it is from."""
+"""One YAML for each training recipe: every number names the table of the paper, or "released code", that it is from."""
 
-from llavamed_trainer.recipes.batches import accumulation
-from llavamed_trainer.recipes.recipe import RECIPES, Recipe, find_recipe, load_recipe
+from llavamed_trainer.recipes.recipe import (
+    RECIPES,
+    TrainingRecipe,
+    accumulation,
+    find_recipe,
+    load_recipe,
+    split_config,
+)
 
-__all__ = ["RECIPES", "Recipe", "accumulation", "find_recipe", "load_recipe"]
+__all__ = ["RECIPES", "TrainingRecipe", "accumulation", "find_recipe", "load_recipe", "split_config"]

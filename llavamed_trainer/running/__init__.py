@@ -1,7 +1,13 @@
-"""`train` as a whole: arguments, data, run log, model card, push."""
+"""A training run as a whole: settings, data, log, record, model card, push to the Hub."""
 
-from llavamed_trainer.running.arguments import TrainArguments
-from llavamed_trainer.running.parsing import Call, make_parser, parse_call
+from llavamed_trainer.running.arguments import TrainArguments, TrainingSettings, make_parser, parse_settings
 from llavamed_trainer.running.run import TrainingReport, run_training
 
-__all__ = ["Call", "TrainArguments", "TrainingReport", "make_parser", "parse_call", "run_training"]
+__all__ = [
+    "TrainArguments",
+    "TrainingReport",
+    "TrainingSettings",
+    "make_parser",
+    "parse_settings",
+    "run_training",
+]

@@ -1,71 +1,237 @@
-"""What a training run takes beside TRL's own `SFTConfig` and `ModelConfig`."""
+"""From a recipe and flags to the settings of a training run. A wrong name or value is reported with the likely one."""
 
+import argparse
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from difflib import get_close_matches
+from typing import Any, Literal, NoReturn, TypeAlias
 
-StageName = Literal["projector", "projector+language-model"]
-TextName = Literal["all", "answers"]
+import torch
+from trl import ModelConfig, SFTConfig, TrlParser
+
+from llavamed_data.errors import UsageError, one_line
+from llavamed_trainer.recipes import TrainingRecipe, accumulation, find_recipe, split_config
+from llavamed_trainer.recipes.recipe import OWN_SETTINGS
+
+StageName: TypeAlias = Literal["projector", "projector+language-model"]
+TextName: TypeAlias = Literal["all", "answers"]
+
+_NO_RECIPE = TrainingRecipe(OWN_SETTINGS, OWN_SETTINGS, {})
+_LISTS = ("report_to", "lora_target_modules", "lora_modules_to_save", "lora_target_parameters")
+_KINDS = {"int": "a whole number", "float": "a number", "string_to_bool": "true or false"}
 
 
-def _about(text: str) -> dict[str, str]:
+def _help(text: str) -> dict[str, str]:
     return {"help": text}
 
 
 @dataclass
 class TrainArguments:
-    """Data, stage and batch of a run; every field is a flag and a key of the recipes' YAML.
+    """The settings of a run that TRL's `SFTConfig` and `ModelConfig` lack; each is a flag and a key of a recipe.
 
     Attributes:
         dataset: what `load_dataset` takes: a name (`llava-med/60k-im`) or a folder; columns `messages`, `images`.
         dataset_revision: branch, tag or commit of a dataset on the Hub.
-        split: the rows trained on.
-        eval_dataset: for `eval_strategy`; the same dataset if not given.
-        eval_split: the rows evaluated on.
-        streaming: read rows as they come, nothing is downloaded first.
-        shuffle_buffer: rows among which a stream is shuffled.
+        split: the split that is trained on.
+        eval_dataset: the dataset for `eval_strategy`, if it is another one.
+        eval_split: the split that is evaluated.
+        streaming: read rows while training, without downloading the dataset first.
+        shuffle_buffer: the number of rows among which a stream is shuffled.
         max_rows: train on the first rows only.
-        stage: what learns (section 4); the vision tower never does.
-        text: `answers`: the image is the only input (section C.2).
-        template: chat template to use in place of the model's own, by name.
-        global_batch_size: rows a step over all processes and accumulated batches (Table 5: 128).
-        exact_images: decode images bit for bit as the stock processor does, at half the speed.
-        max_bad_rows: end the run when more rows than this cannot be trained on; no limit if not given.
+        stage: the parts of the model that are trained (section 4); the vision tower never is.
+        text: with `answers` the image is the only input (section C.2).
+        template: a chat template in place of the model's own: a packaged one by name, or a file.
+        global_batch_size: rows in a training step, over all processes and accumulated batches (Table 5: 128).
+        exact_images: decode images to the bit as the stock processor does, at half the speed.
+        max_bad_rows: end the run if more rows than this cannot be trained on; None for no limit.
     """
 
     dataset: str | None = field(
-        default=None, metadata=_about("Name or folder of the dataset, as load_dataset takes it.")
+        default=None, metadata=_help("Name or folder of the dataset, as load_dataset takes it.")
     )
     dataset_revision: str | None = field(
-        default=None, metadata=_about("Branch, tag or commit of a dataset on the Hub.")
+        default=None, metadata=_help("Branch, tag or commit of a dataset on the Hub.")
     )
-    split: str = field(default="train", metadata=_about("Rows to train on."))
+    split: str = field(default="train", metadata=_help("Split that is trained on."))
     eval_dataset: str | None = field(
-        default=None, metadata=_about("Dataset for --eval_strategy, if not the same.")
+        default=None, metadata=_help("Dataset for --eval_strategy, if it is another one.")
     )
-    eval_split: str | None = field(default=None, metadata=_about("Rows to evaluate on."))
+    eval_split: str | None = field(default=None, metadata=_help("Split that is evaluated."))
     streaming: bool = field(
-        default=False, metadata=_about("Read rows as they come; nothing is downloaded first.")
+        default=False, metadata=_help("Read rows while training, without downloading the dataset first.")
     )
     shuffle_buffer: int = field(
-        default=1000, metadata=_about("Rows among which --streaming shuffles; 0: not at all.")
+        default=1000, metadata=_help("Number of rows among which --streaming shuffles; 0 does not shuffle.")
     )
-    max_rows: int | None = field(default=None, metadata=_about("Train on the first rows only."))
+    max_rows: int | None = field(default=None, metadata=_help("Train on the first rows only."))
     stage: StageName = field(
         default="projector+language-model",
-        metadata=_about("What learns; the vision tower never does (section 4)."),
+        metadata=_help("Parts of the model that are trained; the vision tower never is."),
     )
     text: TextName = field(
-        default="all", metadata=_about("answers: the image is the only input (section C.2).")
+        default="all", metadata=_help("answers: the image is the only input (section C.2).")
     )
     template: str | None = field(
-        default=None, metadata=_about("Chat template in place of the model's own: vicuna_v1, mistral.")
+        default=None,
+        metadata=_help("Chat template in place of the model's own: vicuna_v1, mistral, or a file."),
     )
     global_batch_size: int = field(
-        default=128, metadata=_about("Rows a step, over all processes and accumulated batches.")
+        default=128, metadata=_help("Rows in a training step, over all processes and accumulated batches.")
     )
     exact_images: bool = field(
-        default=False, metadata=_about("Decode images bit for bit as the stock processor does.")
+        default=False, metadata=_help("Decode images to the bit as the stock processor does.")
     )
     max_bad_rows: int | None = field(
-        default=None, metadata=_about("End the run when more rows than this cannot be used.")
+        default=None, metadata=_help("End the run if more rows than this cannot be trained on.")
     )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSettings:
+    """All settings of a training run.
+
+    Attributes:
+        recipe: the recipe or file that gave what no flag gave.
+        arguments: the settings of this package.
+        training: TRL's training arguments, with the number of accumulated batches worked out.
+        model: TRL's model arguments.
+        given: what the recipe and the flags gave, by argument; the defaults of libraries are not in it.
+        notes: what was decided differently from the recipe, and why.
+    """
+
+    recipe: TrainingRecipe
+    arguments: TrainArguments
+    training: SFTConfig
+    model: ModelConfig
+    given: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+class _Parser(TrlParser):
+    """TRL's parser, which raises an error of this package in place of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(one_line(message, 1000))
+
+    def actions_by_name(self) -> dict[str, argparse.Action]:
+        """Returns the actions by the names of their arguments."""
+        actions: dict[str, argparse.Action] = {}
+        for action in self._actions:
+            actions.setdefault(action.dest, action)  # a switch has a second action, --no_…
+        del actions["help"]
+        return actions
+
+
+def make_parser() -> _Parser:
+    """Makes the parser of `train`: the arguments of this package, then all of `SFTConfig` and of `ModelConfig`."""
+    return _Parser(
+        (TrainArguments, SFTConfig, ModelConfig),  # type: ignore[arg-type]
+        prog="python -m llavamed_trainer train",
+        allow_abbrev=False,
+    )
+
+
+def parse_settings(words: Sequence[str]) -> TrainingSettings:
+    """Reads the settings that a command line asks for, first from a recipe, then a file, then flags; the later wins.
+
+        parse_settings(["--config", "stage1", "--learning_rate", "1e-3"])
+
+    The environment variables of a file's `env` are in `recipe.env`. They are not set here: the command line sets them
+    before it imports torch.
+
+    Raises:
+        UsageError: an unknown setting, a value of the wrong kind, or a batch that does not divide.
+    """
+    config, words = split_config(words)
+    recipe = find_recipe(config) if config else _NO_RECIPE
+    parser = make_parser()
+    actions = parser.actions_by_name()
+    settings = {
+        name: _converted(actions, name, value, config or "") for name, value in recipe.settings.items()
+    }
+    parser.set_defaults_with_config(**settings)
+    flags = _given_by_flags(parser, words)
+    stated, others = parser.parse_known_args(words)
+    if others:
+        raise UsageError(
+            f"train takes only flags, not {others[0]!r}; give a recipe or a file of settings by --config"
+        )
+    given = settings | {name: getattr(stated, name) for name in flags}
+    accumulated = accumulation(
+        stated.global_batch_size,
+        stated.per_device_train_batch_size,
+        int(os.environ.get("WORLD_SIZE", "1")),
+        stated=given.get("gradient_accumulation_steps"),
+    )
+    parser.set_defaults(gradient_accumulation_steps=accumulated)
+    notes: tuple[str, ...] = ()
+    has_accelerator = torch.accelerator.is_available() and not stated.use_cpu
+    if not has_accelerator and "bf16" not in flags and not stated.fp16:
+        parser.set_defaults(bf16=False, use_cpu=True)
+        if stated.bf16 is not False:
+            notes = ("There is no accelerator here: training runs in float32 on the CPU.",)
+    arguments, training, model = _parse_dataclasses(parser, words)
+    return TrainingSettings(recipe, arguments, training, model, given, notes)
+
+
+def _converted(actions: Mapping[str, argparse.Action], name: str, value: Any, config: str) -> Any:
+    """Converts a value from a file to the type of its argument."""
+    action = actions.get(name)
+    if action is None:
+        raise UsageError(f"{config} names {name}, which train does not take{_suggestion(name, actions)}")
+    if value is None or (isinstance(value, dict) and name in SFTConfig._VALID_DICT_FIELDS):
+        return value
+    if isinstance(value, list) and (action.nargs or name in _LISTS):
+        return value
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    kind: Any = action.type or str
+    try:
+        if isinstance(value, list | dict):
+            raise TypeError
+        converted = kind(text)
+    except (ValueError, TypeError, argparse.ArgumentTypeError):
+        wanted = _KINDS.get(getattr(kind, "__name__", ""), "one value of the right kind")
+        raise UsageError(f"{config} sets {name} to {value!r}: it must be {wanted}") from None
+    if action.choices and converted not in action.choices:
+        raise UsageError(
+            f"{config} sets {name} to {value!r}: choose from {', '.join(map(str, action.choices))}"
+        )
+    return converted
+
+
+def _given_by_flags(parser: _Parser, words: Sequence[str]) -> set[str]:
+    """The names of the arguments that are given by flags."""
+    names = set()
+    for word in words:
+        if not word.startswith("--"):
+            continue
+        flag = word.split("=", 1)[0]
+        action = parser._option_string_actions.get(flag)
+        if action is None:
+            raise UsageError(f"train does not take {flag}{_suggestion(flag, parser._option_string_actions)}")
+        if action.dest == "hub_token":
+            raise UsageError(
+                "a token must not be a flag, which others can read: set HF_TOKEN, or run `hf auth login`"
+            )
+        names.add(action.dest)
+    return names
+
+
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), 1)
+    return f": did you mean {near[0]}?" if near else " (see train --help-all)"
+
+
+def _parse_dataclasses(
+    parser: _Parser, words: Sequence[str]
+) -> tuple[TrainArguments, SFTConfig, ModelConfig]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+        try:
+            parsed = parser.parse_args_into_dataclasses(list(words), look_for_args_file=False)
+        except (ValueError, ImportError) as error:
+            raise UsageError(one_line(error, 1000)) from error
+    arguments, training, model = parsed
+    return arguments, training, model

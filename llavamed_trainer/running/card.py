@@ -1,54 +1,86 @@
-"""The card of what a run leaves: recipe, settings, data with licences, loss curve, use and limits."""
+"""The model card of a run: recipe, settings, data with licences, loss curve, intended use and limits."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from hub_cards import ModelCard, TrainingData, render_model_card
+from llavamed_data.charts import as_spec, chart_of, integer_axis, to_png
 from llavamed_data.version import __version__
-from llavamed_trainer.running.curve import draw_curve, thin
-from llavamed_trainer.running.parsing import Call
-from llavamed_trainer.running.record import settings_of
+from llavamed_trainer.running.arguments import TrainingSettings
+from llavamed_trainer.running.record import settings_that_matter
 
 CARD = "README.md"
 PICTURE = "loss.png"
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-_ELSEWHERE = frozenset(("dataset", "dataset_revision", "model_name_or_path"))
-"""What the card states in places of their own."""
+_STATED_ELSEWHERE = frozenset(("dataset", "dataset_revision", "model_name_or_path"))
+"""Settings that the card states in places of their own."""
 
 
 def write_card(
-    folder: Path, call: Call, data: Sequence[TrainingData], losses: Sequence[tuple[int, float]]
+    folder: Path,
+    settings: TrainingSettings,
+    data: Sequence[TrainingData],
+    losses: Sequence[tuple[int, float]],
 ) -> None:
-    """Writes `README.md` and the picture of the curve into the folder.
+    """Writes `README.md` and the picture of the loss curve into the folder of a model.
 
     Args:
         folder: of the model.
-        call: the run.
-        data: what it was trained on.
-        losses: (step, loss) as logged.
+        settings: of the run.
+        data: the datasets that it was trained on.
+        losses: pairs of training step and loss, as logged.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    pictured = len(losses) > 1
-    if pictured:
+    has_picture = len(losses) > 1
+    if has_picture:
         draw_curve(losses, folder / PICTURE)
-    base = call.model.model_name_or_path or ""
+    base = settings.model.model_name_or_path or ""
     on_hub = bool(_HUB_NAME.fullmatch(base)) and not Path(base).exists()
-    settings = {name: value for name, value in settings_of(call).items() if name not in _ELSEWHERE}
+    stated = {
+        name: value for name, value in settings_that_matter(settings).items() if name not in _STATED_ELSEWHERE
+    }
     if not on_hub:
-        settings["starts from"] = Path(base).name
+        stated["starts from"] = Path(base).name
     card = ModelCard(
-        name=(call.training.hub_model_id or folder.resolve().name).split("/")[-1],
+        name=(settings.training.hub_model_id or folder.resolve().name).split("/")[-1],
         base_model=base if on_hub else None,
-        recipe=call.recipe.name,
-        source=call.recipe.source,
-        settings=settings,
+        recipe=settings.recipe.name,
+        source=settings.recipe.source,
+        settings=stated,
         data=data,
         results=[],
         losses=thin(losses),
         version=__version__,
-        picture=PICTURE if pictured else None,
-        library="peft" if call.model.use_peft else "transformers",
+        picture=PICTURE if has_picture else None,
+        library="peft" if settings.model.use_peft else "transformers",
     )
     (folder / CARD).write_text(render_model_card(card), encoding="utf-8")
+
+
+def draw_curve(losses: Sequence[tuple[int, float]], path: Path) -> None:
+    """Writes the loss curve as PNG; the same losses give the same bytes.
+
+    Args:
+        losses: two or more pairs of training step and loss, in the order of the steps.
+        path: of the picture.
+    """
+    import altair as alt
+
+    points = [{"step": step, "loss": loss} for step, loss in losses]
+    curve = chart_of(points).mark_line(aria=False)
+    first, last = losses[0][0], losses[-1][0]
+    steps = alt.Scale(domain=[first, last], nice=False)
+    curve = curve.encode(
+        x=alt.X("step:Q", title="training step", axis=integer_axis(first, last), scale=steps),
+        y=alt.Y("loss:Q", title="loss", axis=alt.Axis(tickCount=6)),
+    )
+    path.write_bytes(to_png(as_spec([curve], "Loss over the training steps of the run", height=280)))
+
+
+def thin(losses: Sequence[tuple[int, float]], most: int = 20) -> list[tuple[int, float]]:
+    """Returns at most `most` of the points, evenly spread, with the first and the last."""
+    if len(losses) <= most:
+        return list(losses)
+    return [losses[round(place * (len(losses) - 1) / (most - 1))] for place in range(most)]

@@ -1,8 +1,9 @@
-"""Rows to train on: loaded by name or folder, images left as bytes, each with its length in tokens."""
+"""The rows of a training run: loaded by name or folder, with images left as bytes, each with its length in tokens."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,36 +14,99 @@ from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.repocard import RepoCard
+from transformers import ProcessorMixin
 
 from hub_cards import TrainingData
-from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
+from llavamed_trainer.collate import token_lengths
+from llavamed_trainer.collate.batches import LENGTH
+from llavamed_trainer.models.llava import llava_processor, tokens_per_image
+from llavamed_trainer.running.arguments import TrainingSettings
 
 Rows: TypeAlias = Dataset | IterableDataset
 
-_COLUMNS = ("messages", "images")
-_KEPT = ("id", *_COLUMNS)
+_REQUIRED = ("messages", "images")
+_KEPT = ("id", *_REQUIRED)
 _TAIL_BYTES = 65536
-"""Of each data file, for its mark: a Parquet file's footer, which changes with the rows."""
+"""The bytes at the end of a data file that enter a folder's fingerprint: a Parquet footer changes with the rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
+class LengthSummary:
     """How long rows are, in tokens with those of their images.
 
     Attributes:
-        rows, tokens: how many.
-        refused: rows whose messages cannot be trained on; images are looked at when their turn comes.
-        median, high, longest: of a row; `high` is the 95th percentile.
-        full: rows that reach the greatest length, whose text is cut.
+        rows: the number of rows.
+        unusable: rows whose messages cannot be trained on; images are only read when their turn comes.
+        tokens: the sum over all rows.
+        median: of the usable rows.
+        high: the 95th percentile of the usable rows.
+        longest: of the usable rows.
+        cut: rows that reach the greatest length, whose text is cut.
     """
 
     rows: int
-    refused: int
+    unusable: int
     tokens: int
     median: int
     high: int
     longest: int
-    full: int
+    cut: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """The rows of a run.
+
+    Attributes:
+        train: rows to train on; with a column `length` unless they are a stream.
+        evaluation: rows to evaluate on; None if the run does not evaluate.
+        lengths: of the rows to train on; None for a stream.
+        max_steps: the number of training steps if it is not left to the number of epochs, else -1.
+    """
+
+    train: Rows
+    evaluation: Rows | None
+    lengths: LengthSummary | None
+    max_steps: int
+
+
+def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) -> TrainingRows:
+    """Loads the rows that a run trains on and evaluates on.
+
+    Raises:
+        UsageError: no dataset is given, there is no such dataset or split, or its columns are others.
+        LlavaMedError: none of the rows can be trained on.
+    """
+    arguments, training = settings.arguments, settings.training
+    name, revision = arguments.dataset, arguments.dataset_revision
+    if not name:
+        raise UsageError("give the dataset to train on: --dataset")
+    rows = load_rows(
+        name,
+        arguments.split,
+        revision=revision,
+        streaming=arguments.streaming,
+        max_rows=arguments.max_rows,
+    )
+    evaluation = _evaluation_rows(settings, name, processor)
+    if not arguments.streaming:
+        if not len(rows):
+            raise UsageError(f"{name} has no rows in {arguments.split!r}")
+        rows = _count_lengths(settings, rows, processor)
+        lengths = rows.with_format("numpy")[LENGTH][:]
+        return TrainingRows(
+            rows, evaluation, summarise_lengths(lengths, training.max_length), training.max_steps
+        )
+    max_steps = training.max_steps
+    if max_steps <= 0:
+        count = _stated_rows(name, arguments.split, revision)
+        if arguments.max_rows is not None:
+            count = min(arguments.max_rows, count or arguments.max_rows)
+        max_steps = steps_of_stream(count, training.num_train_epochs, arguments.global_batch_size, name)
+    if arguments.shuffle_buffer:
+        rows = rows.shuffle(seed=training.seed, buffer_size=arguments.shuffle_buffer)
+    return TrainingRows(rows, evaluation, None, max_steps)
 
 
 def load_rows(
@@ -53,80 +117,72 @@ def load_rows(
     streaming: bool = False,
     max_rows: int | None = None,
 ) -> Rows:
-    """The rows of a dataset in the published form, with images as bytes.
+    """Loads rows of a dataset in the published form, with images as bytes.
 
     Args:
-        name: what `load_dataset` takes: `llava-med/60k-im` (a folder here, or on the Hub), a path.
-        split: of the dataset.
+        name: what `load_dataset` takes: `llava-med/60k-im` (a folder here, or on the Hub), or a path.
+        split: the split of the dataset.
         revision: branch, tag or commit on the Hub.
-        streaming: read as they come.
-        max_rows: the first ones only.
+        streaming: read rows while they are used.
+        max_rows: load the first rows only.
 
     Raises:
         UsageError: there is no such dataset or split, or its columns are others.
     """
-    local = Path(name).is_dir()
-    if local and revision is not None:
+    if Path(name).is_dir() and revision is not None:
         raise UsageError(f"{name} is a folder here: --dataset_revision is for datasets on the Hub")
     try:
         rows = load_dataset(name, split=split, revision=revision, streaming=streaming)
     except (DatasetNotFoundError, FileNotFoundError, ConnectionError, HfHubHTTPError) as error:
         raise UsageError(
-            f"there is no dataset {name!r}{f' at {revision}' if revision else ''}, neither as a folder here nor on "
-            f"the Hub: build it with python -m llavamed_data build, or give --dataset ({_line(error)})"
+            f"there is no dataset {name!r}{f' at {revision}' if revision else ''}, neither as a folder here nor on the "
+            f"Hub: build it with python -m llavamed_data build, or give --dataset ({one_line(error, 300)})"
         ) from error
     except ValueError as error:
-        raise UsageError(f"the dataset {name} cannot be read as {split!r}: {_line(error)}") from error
-    rows = _with_bytes(rows, name)
+        raise UsageError(f"the dataset {name} cannot be read as {split!r}: {one_line(error, 300)}") from error
+    if rows.features is None:
+        rows = rows._resolve_features()
+    missing = [column for column in _REQUIRED if column not in rows.features]
+    if missing:
+        raise UsageError(
+            f"{name} has no column {' and '.join(missing)} (it has {', '.join(rows.features)}): "
+            "python -m llavamed_data import makes a dataset with these columns from the files of other trainers"
+        )
+    rows = rows.select_columns([column for column in _KEPT if column in rows.features])
+    rows = rows.cast_column("images", List(Image(decode=False)))
     return rows.take(max_rows) if max_rows is not None else rows
 
 
-def _with_bytes(rows: Rows, name: str) -> Rows:
-    if rows.features is None:
-        rows = rows._resolve_features()
-    missing = [column for column in _COLUMNS if column not in rows.features]
-    if missing:
-        raise UsageError(
-            f"{name} has no column {' and '.join(missing)} (it has {', '.join(rows.features)}): datasets of this "
-            "toolkit have them; python -m llavamed_data import reads other trainers' files"
-        )
-    rows = rows.select_columns([column for column in _KEPT if column in rows.features])
-    return rows.cast_column("images", List(Image(decode=False)))
-
-
-def count_rows(name: str, split: str, revision: str | None = None) -> int | None:
-    """Rows of a split as its card states them, without reading it; None where it does not say."""
-    stated = load_dataset_builder(name, revision=revision).info.splits or {}
-    return stated[split].num_examples if split in stated else None
-
-
 def steps_of_stream(rows: int | None, epochs: float, batch: int, name: str) -> int:
-    """Optimizer steps for a stream, which has no length of its own.
+    """The number of training steps for a stream, whose length the trainer cannot know.
 
     Raises:
-        UsageError: nobody says how many rows there are.
+        UsageError: the number of rows is not known.
     """
     if rows is None:
-        raise UsageError(f"{name} does not say how many rows it has: a stream of it takes --max_steps")
+        raise UsageError(f"{name} does not state how many rows it has: give --max_steps to stream it")
     return ceil(rows * epochs / batch)
 
 
 def with_lengths(
-    rows: Dataset, count: Callable[[list[dict[str, Any]]], Sequence[int]], mark: str, processes: int | None
+    rows: Dataset,
+    count: Callable[[list[dict[str, Any]]], Sequence[int]],
+    depends_on: str,
+    processes: int | None,
 ) -> Dataset:
-    """The rows with a column `length`; what was counted once is read from the cache of `datasets`.
+    """Adds a column `length`; lengths that were counted before are read from the cache of `datasets`.
 
     Args:
         rows: the dataset.
-        count: rows → tokens of each.
-        mark: of all that the lengths depend on beside the rows.
-        processes: how many count.
+        count: a function from rows to the number of tokens of each.
+        depends_on: a text that changes with everything but the rows that the lengths depend on.
+        processes: the number of processes that count.
     """
 
     def counted(batch: dict[str, list[Any]]) -> dict[str, Sequence[int]]:
-        return {"length": count([{"messages": messages} for messages in batch["messages"]])}
+        return {LENGTH: count([{"messages": messages} for messages in batch["messages"]])}
 
-    fingerprint = hashlib.sha256(f"{rows._fingerprint} {mark}".encode()).hexdigest()[:16]
+    fingerprint = hashlib.sha256(f"{rows._fingerprint} {depends_on}".encode()).hexdigest()[:16]
     lengths = rows.select_columns(["messages"]).map(
         counted,
         batched=True,
@@ -135,52 +191,79 @@ def with_lengths(
         new_fingerprint=fingerprint,
         desc="Counting tokens",
     )
-    return rows.add_column("length", lengths.with_format("numpy")["length"][:])
+    return rows.add_column(LENGTH, lengths.with_format("numpy")[LENGTH][:])
 
 
-def summarise_lengths(lengths: Sequence[int], max_length: int | None) -> Lengths:
-    """Their number, sum and quantiles; a length of 0 is a refused row.
+def summarise_lengths(lengths: Sequence[int], max_length: int | None) -> LengthSummary:
+    """Summarises the lengths of rows; a length of 0 is a row that cannot be trained on.
 
     Raises:
-        LlavaMedError: all rows are refused.
+        LlavaMedError: no row can be trained on.
     """
-    given = np.asarray(lengths)
-    counts = given[given > 0]
-    if not len(counts):
+    counted = np.asarray(lengths)
+    usable = counted[counted > 0]
+    if not len(usable):
         raise LlavaMedError(
-            f"none of the {len(given):,} rows can be trained on: is this a dataset of conversations?"
+            f"none of the {len(counted):,} rows can be trained on: is this a dataset of conversations?"
         )
-    median, high = np.quantile(counts, [0.5, 0.95])
-    return Lengths(
-        rows=len(given),
-        refused=len(given) - len(counts),
-        tokens=int(counts.sum()),
+    median, high = np.quantile(usable, [0.5, 0.95])
+    return LengthSummary(
+        rows=len(counted),
+        unusable=len(counted) - len(usable),
+        tokens=int(usable.sum()),
         median=int(median),
         high=int(high),
-        longest=int(counts.max()),
-        full=int((counts >= max_length).sum()) if max_length else 0,
+        longest=int(usable.max()),
+        cut=int((usable >= max_length).sum()) if max_length else 0,
     )
 
 
-def describe_data(name: str, revision: str | None) -> TrainingData:
-    """What a model card says of a dataset: its version and its licence, as its own card states it.
+def describe_dataset(name: str, revision: str | None) -> TrainingData:
+    """What a model card states of a dataset: its version, and the licence that its own card states.
 
-    The version is a commit on the Hub, or a mark of the files of a folder.
+    The version is the commit on the Hub, or a fingerprint of the files in a folder.
     """
     folder = Path(name)
     if folder.is_dir():
         shown = "/".join(folder.resolve().parts[-2:])
-        return TrainingData(shown, f"files {_mark(folder)}", _license(folder / "README.md"))
+        return TrainingData(shown, f"files {_fingerprint_of(folder)}", _license(folder / "README.md"))
     api = HfApi()
     try:
         commit = api.dataset_info(name, revision=revision).sha
         card = api.hf_hub_download(name, "README.md", repo_type="dataset", revision=commit)
-    except (HfHubHTTPError, OSError):  # its rows may come from the cache all the same
+    except (HfHubHTTPError, OSError):  # the rows may have come from the cache all the same
         return TrainingData(name, revision, "not stated")
     return TrainingData(name, commit, _license(Path(card)))
 
 
-def _mark(folder: Path) -> str:
+def _evaluation_rows(settings: TrainingSettings, name: str, processor: ProcessorMixin) -> Rows | None:
+    arguments = settings.arguments
+    if str(settings.training.eval_strategy) in ("no", "IntervalStrategy.NO"):
+        return None
+    if not arguments.eval_split:
+        raise UsageError("--eval_strategy needs --eval_split, the split to evaluate")
+    revision = arguments.dataset_revision if arguments.eval_dataset is None else None
+    rows = load_rows(arguments.eval_dataset or name, arguments.eval_split, revision=revision)
+    return _count_lengths(settings, rows, processor)
+
+
+def _count_lengths(settings: TrainingSettings, rows: Rows, processor: ProcessorMixin) -> Rows:
+    training, text = settings.training, settings.arguments.text
+    count = partial(token_lengths, processor=processor, max_length=training.max_length, text=text)
+    tokenizer = hashlib.sha256(processor.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    image_tokens = tokens_per_image(llava_processor(processor))
+    depends_on = f"{tokenizer} {image_tokens} {processor.chat_template} {training.max_length} {text}"
+    with training.distributed_state.local_main_process_first():  # the others find the lengths in the cache
+        return with_lengths(rows, count, depends_on, training.dataset_num_proc)
+
+
+def _stated_rows(name: str, split: str, revision: str | None) -> int | None:
+    """The number of rows that a dataset's card states for a split; None if it states none."""
+    splits = load_dataset_builder(name, revision=revision).info.splits or {}
+    return splits[split].num_examples if split in splits else None
+
+
+def _fingerprint_of(folder: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "README.md"):
         size = path.stat().st_size
@@ -193,14 +276,7 @@ def _mark(folder: Path) -> str:
 def _license(card: Path) -> str:
     if not card.is_file():
         return "not stated"
-    return _joined(RepoCard.load(card, ignore_metadata_errors=True).data.get("license"))
-
-
-def _joined(stated: object) -> str:
+    stated = RepoCard.load(card, ignore_metadata_errors=True).data.get("license")
     if isinstance(stated, list):
         return ", ".join(map(str, stated))
     return str(stated) if stated else "not stated"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -1,65 +1,90 @@
-"""The model and processor that a run starts from."""
+"""The model of a training run: loaded, in 4 or 8 bits if asked, and prepared for its stage or for LoRA adapters."""
 
 from importlib.util import find_spec
 from typing import Any
 
 import torch
-from transformers import LlavaForConditionalGeneration, ProcessorMixin
-from trl.trainer.model_config import ModelConfig
-from trl.trainer.utils import get_quantization_config
+from transformers import ProcessorMixin
+from trl import ModelConfig, get_quantization_config
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.assembly import TEMPLATES
-from llavamed_trainer.assembly.loading import adapter_base, load_llava, load_processor
+from llavamed_trainer.models import Stage, apply_stage, find_template, load_llava, lora_config
+from llavamed_trainer.models.loading import adapter_base, load_processor
 from llavamed_trainer.training import load_sharded
 from llavamed_trainer.training.sharding import wants_sharding
 
 
-def load_model(
-    stated: ModelConfig, template: str | None = None
-) -> tuple[LlavaForConditionalGeneration, ProcessorMixin]:
-    """The checkpoint that `--model_name_or_path` names; a LoRA adapter is merged into what it was trained on.
+def load_model(stated: ModelConfig, template: str | None = None) -> tuple[Any, ProcessorMixin]:
+    """Loads the checkpoint that `--model_name_or_path` names; a LoRA adapter is merged into its base.
+
+    Args:
+        stated: TRL's model arguments.
+        template: the name or file of a chat template that replaces the checkpoint's own.
+
+    Returns:
+        The model and its processor.
 
     Raises:
-        UsageError: there is none, or it is no LLaVA of transformers.
-        LlavaMedError: 4 or 8 bit are asked for where they cannot be had.
+        UsageError: there is no such checkpoint or template, or it is no LLaVA of transformers.
+        LlavaMedError: 4 or 8 bits are asked for where they cannot be used.
     """
     name = stated.model_name_or_path
     if not name:
-        raise UsageError("which model is to be trained: give --model_name_or_path")
-    _check_quantised(stated)
+        raise UsageError("give the model to train: --model_name_or_path")
+    _check_quantisation(stated)
     options: dict[str, Any] = {"dtype": stated.dtype, "attn_implementation": stated.attn_implementation}
     if (quantised := get_quantization_config(stated)) is not None:
         options["quantization_config"] = quantised
+    processor: ProcessorMixin
     if wants_sharding() and not torch.accelerator.is_available():
         if adapter_base(name) is not None:
             raise UsageError(
-                f"{name} is an adapter, which cannot be merged into a sharded model: merge it before"
+                f"{name} is an adapter, which cannot be merged into a sharded model: merge it first"
             )
-        model = load_sharded(name, revision=stated.model_revision, **options)
+        model: Any = load_sharded(name, revision=stated.model_revision, **options)
         processor = load_processor(name, revision=stated.model_revision)
     else:
         model, processor = load_llava(name, revision=stated.model_revision, **options)
     if template:
-        processor.chat_template = _template(template)
+        processor.chat_template = find_template(template)
     return model, processor
 
 
-def _check_quantised(stated: ModelConfig) -> None:
+def prepare_model(model: Any, stated: ModelConfig, stage: Stage) -> Any:
+    """Freezes what the stage does not train, or makes the `LoraConfig` that `--use_peft` asks for.
+
+    Adapters go on the language model and the projector is trained, unless the flags name other modules.
+
+    Returns:
+        The `LoraConfig`; None without `--use_peft`.
+    """
+    if not stated.use_peft:
+        apply_stage(model, stage)
+        return None
+    adapters = lora_config(
+        model,
+        r=stated.lora_r,
+        lora_alpha=stated.lora_alpha,
+        lora_dropout=stated.lora_dropout,
+        use_rslora=stated.use_rslora,
+        use_dora=stated.use_dora,
+    )
+    if stated.lora_target_modules is not None:
+        adapters.target_modules = stated.lora_target_modules
+    if stated.lora_modules_to_save is not None:
+        adapters.modules_to_save = stated.lora_modules_to_save
+    return adapters
+
+
+def _check_quantisation(stated: ModelConfig) -> None:
     if not (stated.load_in_4bit or stated.load_in_8bit):
         return
-    bits = "4 bit" if stated.load_in_4bit else "8 bit"
+    bits = "4" if stated.load_in_4bit else "8"
     if not stated.use_peft:
         raise UsageError(
-            f"weights in {bits} cannot be trained themselves: add --use_peft, which trains LoRA adapters"
+            f"weights in {bits} bit cannot be trained themselves: add --use_peft, which trains LoRA adapters"
         )
     if not torch.accelerator.is_available():
-        raise LlavaMedError(f"{bits} takes a GPU, and none is seen here: leave --load_in_{bits[0]}bit out")
+        raise LlavaMedError(f"{bits} bit needs a GPU, and there is none here: leave out --load_in_{bits}bit")
     if find_spec("bitsandbytes") is None:
-        raise LlavaMedError(f"{bits} takes the package bitsandbytes: pip install bitsandbytes")
-
-
-def _template(name: str) -> str:
-    if name not in TEMPLATES:
-        raise UsageError(f"no chat template is called {name!r}: choose from {', '.join(TEMPLATES)}")
-    return TEMPLATES[name]
+        raise LlavaMedError(f"{bits} bit needs the package bitsandbytes: pip install bitsandbytes")

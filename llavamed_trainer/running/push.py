@@ -1,4 +1,4 @@
-"""To the Hub while a run goes on and at its end; what fails is told, tried again, and never ends the training."""
+"""Pushes a model to the Hub during a run and at its end; a failure is reported, retried, and never ends the run."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,15 +8,15 @@ from pathlib import Path
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
 from transformers.trainer_utils import HubStrategy
-from trl.trainer.sft_config import SFTConfig
+from trl import SFTConfig
 
 from llavamed_data.console.printable import hide_token
-from llavamed_data.errors import LlavaMedError
+from llavamed_data.errors import LlavaMedError, one_line
 
 WAITS = (1.0, 4.0, 16.0)
-"""Seconds before each further try at the end."""
+"""Seconds before each retry at the end of a run."""
 
-_AT_HOME = (
+_NOT_PUSHED = (
     "checkpoint-*",
     "checkpoint-*/**",
     "bad_rows.jsonl",
@@ -24,9 +24,9 @@ _AT_HOME = (
     "trainer_state.json",
     "training_args.bin",
 )
-"""Of the run's folder, what no reader of the model needs."""
+"""Files of a run's folder that no reader of the model needs."""
 
-_STATE_FILES = (
+_TRAINING_STATE = (
     "optimizer*",
     "scheduler*",
     "scaler*",
@@ -35,19 +35,25 @@ _STATE_FILES = (
     "global_step*",
     "latest",
 )
-"""Of a checkpoint, what only resuming needs."""
+"""Files of a checkpoint that only resuming needs."""
 
 
 class HubPush:
-    """Where a run's model goes.
+    """Pushes the folder of a run to a model repository.
 
         push = HubPush(training, folder, say=print)
-        push.open()                              # makes the repository; a failure is told and tried again at the end
-        push.checkpoint(folder / "checkpoint-500", whole=True)  # in the background, as --hub_strategy wishes
-        push.finish()                            # all of it, with retries
+        push.open()                              # makes the repository; a failure is reported and retried at the end
+        push.checkpoint(folder / "checkpoint-500")   # in the background, as --hub_strategy says
+        push.finish()                            # pushes everything, with retries
+
+    Args:
+        training: TRL's training arguments, for the settings of the Hub.
+        folder: of the run.
+        say: prints one line.
+        waits: seconds before each retry at the end.
 
     Attributes:
-        repository: its name, with the user's once the Hub has said who that is.
+        repository: its name; with that of its owner once the Hub has been asked.
     """
 
     def __init__(
@@ -58,8 +64,8 @@ class HubPush:
         *,
         waits: Sequence[float] = WAITS,
     ) -> None:
-        self._waits = waits
         self.repository = training.hub_model_id or folder.resolve().name
+        self._waits = waits
         self._strategy = HubStrategy(training.hub_strategy)
         self._private = training.hub_private_repo
         self._revision = training.hub_revision
@@ -70,99 +76,98 @@ class HubPush:
 
     @property
     def address(self) -> str:
-        """The model's page."""
+        """The address of the model's page."""
         return f"{self._api.endpoint}/{self.repository}"
 
     def open(self) -> None:
-        """Makes the repository where it is not there."""
+        """Makes the repository unless it is there."""
         try:
-            self._make()
-        except Exception as error:  # whatever it is, training is worth more
-            self._say(f"push: {_line(error)}; training goes on, the push is tried again at the end")
+            self._make_repository()
+        except Exception as error:  # whatever it is, the training is worth more
+            self._report(error)
 
-    def checkpoint(self, checkpoint: Path, *, whole: bool) -> None:
-        """Sends a checkpoint in the background, unless the last one is still on its way.
+    def checkpoint(self, checkpoint: Path) -> None:
+        """Pushes a checkpoint in the background, unless the last one is still being pushed.
 
-        Args:
-            checkpoint: its folder.
-            whole: whether it holds all of the model, so that it may stand as the repository's.
+        A checkpoint that holds the whole model also replaces the model in the repository.
         """
         if self._strategy is HubStrategy.END or (self._running and not self._running.done()):
             return
-        self._tell_failure()
-        self._running = self._api.run_as_future(self._send_checkpoint, checkpoint, whole)
+        self._report_last()
+        self._running = self._api.run_as_future(self._push_checkpoint, checkpoint)
 
     def finish(self) -> str:
-        """Sends the folder, waiting longer after each failure.
+        """Pushes the folder, waiting longer after each failure.
 
         Returns:
-            The commit's address.
+            The address of the commit.
 
         Raises:
-            LlavaMedError: the last try failed too; the model is whole in its folder.
+            LlavaMedError: the last retry failed too; the model is complete in its folder.
         """
         if self._running:
-            self._running.exception()
-            self._tell_failure()
+            self._running.exception()  # waits for its end
+            self._report_last()
         for wait in self._waits:
             try:
-                return self._send_all()
+                return self._push_folder()
             except Exception as error:
-                self._say(f"push: {_line(error)}; tried again in {wait:g} s")
+                self._say(f"push: {_describe(error)}; retrying in {wait:g} s")
                 time.sleep(wait)
         try:
-            return self._send_all()
+            return self._push_folder()
         except Exception as error:
             raise LlavaMedError(
-                f"the model is whole in {self._folder}, but it could not be pushed: {_line(error)}; run the same "
-                f"command again, or: hf upload {self.repository} {self._folder}"
+                f"the model is complete in {self._folder}, but it could not be pushed: {_describe(error)}; rerun the "
+                f"same command, or run: hf upload {self.repository} {self._folder}"
             ) from None  # no chain: what the HTTP library says of a request could hold its headers
 
-    def _make(self) -> None:
+    def _make_repository(self) -> None:
         made = self._api.create_repo(self.repository, private=self._private, exist_ok=True)
         self.repository = made.repo_id
         if self._revision:
             self._api.create_branch(self.repository, branch=self._revision, exist_ok=True)
 
-    def _send_all(self) -> str:
-        self._make()
-        sent = self._send(self._folder, None, _AT_HOME, "Model")
-        return str(sent)
+    def _push_folder(self) -> str:
+        self._make_repository()
+        return str(self._upload(self._folder, None, _NOT_PUSHED, "Model"))
 
-    def _send_checkpoint(self, checkpoint: Path, whole: bool) -> None:
-        self._make()
+    def _push_checkpoint(self, checkpoint: Path) -> None:
+        self._make_repository()
         title = f"Training, {checkpoint.name}"
-        if whole:
-            self._send(checkpoint, None, _STATE_FILES, title)
+        if any(checkpoint.glob("model*.safetensors")):
+            self._upload(checkpoint, None, _TRAINING_STATE, title)
         if self._strategy is HubStrategy.CHECKPOINT:
-            self._send(checkpoint, "last-checkpoint", (), title)
+            self._upload(checkpoint, "last-checkpoint", (), title)
         elif self._strategy is HubStrategy.ALL_CHECKPOINTS:
-            self._send(checkpoint, checkpoint.name, (), title)
+            self._upload(checkpoint, checkpoint.name, (), title)
 
-    def _send(self, folder: Path, target: str | None, but: Sequence[str], title: str) -> object:
+    def _upload(self, folder: Path, target: str | None, without: Sequence[str], title: str) -> object:
         return self._api.upload_folder(
             repo_id=self.repository,
             folder_path=folder,
             path_in_repo=target,
-            ignore_patterns=list(but),
+            ignore_patterns=list(without),
             commit_message=title,
             revision=self._revision,
         )
 
-    def _tell_failure(self) -> None:
+    def _report_last(self) -> None:
         if self._running and (error := self._running.exception()):
-            self._say(f"push: {_line(error)}; training goes on, the push is tried again at the end")
+            self._report(error)
         self._running = None
 
+    def _report(self, error: BaseException) -> None:
+        self._say(f"push: {_describe(error)}; training continues, the push is retried at its end")
 
-def _line(error: BaseException) -> str:
-    """One line without the login's token."""
+
+def _describe(error: BaseException) -> str:
+    """Describes a failure in one line that does not hold the login's token."""
     if isinstance(error, HfHubHTTPError):
         code = error.response.status_code
-        said = error.server_message or type(error).__name__
-        text = f"the Hub answered {code} ({said})"
+        text = f"the Hub answered {code} ({error.server_message or type(error).__name__})"
         if code == 401:
-            text += ": set HF_TOKEN to a token with the right to write, or run `hf auth login`"
+            text += ": set HF_TOKEN to a token with write access, or run `hf auth login`"
     else:
         text = f"the Hub at {constants.ENDPOINT} could not be reached ({type(error).__name__}: {error})"
-    return hide_token(" ".join(text.split())[:400])
+    return one_line(hide_token(text), 400)

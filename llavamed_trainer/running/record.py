@@ -1,4 +1,4 @@
-"""What a folder of results says of its run, so that another run does not write over it and the same one goes on."""
+"""The record of a run in its output folder, by which the same run is resumed there and another one is refused."""
 
 import json
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from llavamed_data.errors import UsageError
-from llavamed_data.io.atomic import atomic_path
-from llavamed_trainer.running.parsing import Call
+from llavamed_data.io.atomic import write_text
+from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.training import newest_checkpoint
 
 RECORD = "run.json"
@@ -21,76 +21,72 @@ _RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How a run begins.
+class StartingPoint:
+    """Where a run begins.
 
     Attributes:
-        checkpoint: to go on from; None from the start.
-        done: whether there is nothing left to do.
+        checkpoint: the one that it resumes from; None if it begins from the start.
+        done: whether nothing is left to do.
     """
 
     checkpoint: Path | None
     done: bool = False
 
 
-def look_at(folder: Path, call: Call) -> Standing:
-    """Whether the run goes on, is done, or begins; nothing is written.
+def find_starting_point(folder: Path, settings: TrainingSettings) -> StartingPoint:
+    """Finds out whether a run begins, resumes or is done; nothing is written.
 
-    The same settings in the same folder go on from the last whole checkpoint. With `--resume_from_checkpoint true` (or
-    a checkpoint's folder) other settings may go on too, such as more epochs.
+    The same settings in the same folder resume from the last complete checkpoint. With `--resume_from_checkpoint true`
+    (or the folder of a checkpoint) other settings may resume too, such as more epochs.
 
     Raises:
-        UsageError: the folder holds another run's results, or there is no checkpoint where one was named.
+        UsageError: the folder holds the results of another run, or there is no checkpoint where one was named.
     """
-    asked = (call.training.resume_from_checkpoint or "").strip()
+    asked = (settings.training.resume_from_checkpoint or "").strip()
     if asked and asked.lower() not in ("true", "false"):
-        return Standing(_named(Path(asked)))
+        if not (Path(asked) / "trainer_state.json").is_file():  # it is written last
+            raise UsageError(
+                f"{asked} is no complete checkpoint: --resume_from_checkpoint takes true or the folder of one"
+            )
+        return StartingPoint(Path(asked))
     last = newest_checkpoint(folder)
     if asked.lower() == "true":
         if last is None:
-            raise UsageError(f"there is no whole checkpoint in {folder} to resume from")
-        return Standing(last)
-    found = _read(folder)
-    if found is None:
+            raise UsageError(f"there is no complete checkpoint in {folder} to resume from")
+        return StartingPoint(last)
+    record = _read(folder)
+    if record is None:
         _check_empty(folder)
-        return Standing(None)
-    if changed := _changes(found["settings"], settings_of(call)):
+        return StartingPoint(None)
+    if changed := _changes(record["settings"], settings_that_matter(settings)):
         raise UsageError(
-            f"{folder} holds another run ({found['recipe']}; {', '.join(changed)}): choose another --output_dir, or go "
-            "on from its last checkpoint with --resume_from_checkpoint true"
+            f"{folder} holds another run ({record['recipe']}; {', '.join(changed)}): choose another --output_dir, or "
+            "resume from its last checkpoint with --resume_from_checkpoint true"
         )
     if asked.lower() == "false" and last is not None:
         raise UsageError(f"{folder} holds checkpoints of this run: move it away to train from the start")
-    return Standing(last, done=found["state"] == _DONE)
+    return StartingPoint(last, done=record["state"] == _DONE)
 
 
-def begin(folder: Path, call: Call) -> None:
-    """Notes whose folder it is."""
-    _write(folder, call, _RUNNING)
+def record_start(folder: Path, settings: TrainingSettings) -> None:
+    """Records which run the folder belongs to."""
+    _write(folder, settings, _RUNNING)
 
 
-def finish(folder: Path, call: Call) -> None:
-    """Notes that all is there."""
-    _write(folder, call, _DONE)
+def record_end(folder: Path, settings: TrainingSettings) -> None:
+    """Records that the run is done."""
+    _write(folder, settings, _DONE)
 
 
-def settings_of(call: Call) -> dict[str, Any]:
-    """What a run is, apart from how it is run."""
-    return {name: value for name, value in sorted(call.given.items()) if name not in _free()}
+def settings_that_matter(settings: TrainingSettings) -> dict[str, Any]:
+    """The given settings without those that a resumed run may change (`free_settings.yaml`)."""
+    return {name: value for name, value in sorted(settings.given.items()) if name not in _free_settings()}
 
 
 @cache
-def _free() -> frozenset[str]:
+def _free_settings() -> frozenset[str]:
     text = files("llavamed_trainer.running").joinpath("free_settings.yaml").read_text(encoding="utf-8")
     return frozenset(name for names in yaml.safe_load(text).values() for name in names)
-
-
-def _named(checkpoint: Path) -> Path:
-    if not (checkpoint / "trainer_state.json").is_file():  # written last
-        raise UsageError(
-            f"{checkpoint} is no whole checkpoint: --resume_from_checkpoint takes true or its folder"
-        )
-    return checkpoint
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
@@ -98,33 +94,32 @@ def _read(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{path} is damaged: move {folder} away, or choose another --output_dir") from error
-    return found
+    return record
 
 
 def _check_empty(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: choose another --output_dir")
-    held = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
-    if held:
+    files_there = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    if files_there:
         raise UsageError(
-            f"{folder} holds what no run of train left there ({', '.join(held[:3])}): choose another --output_dir"
+            f"{folder} holds files that no training run wrote ({', '.join(files_there[:3])}): choose another "
+            "--output_dir"
         )
 
 
-def _changes(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    here = json.loads(json.dumps(here, default=str))
+def _changes(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    given = json.loads(json.dumps(given, default=str))
     return [
-        f"{name} {there.get(name, 'not set')} there, {here.get(name, 'not set')} here"
-        for name in sorted({*there, *here})
-        if there.get(name) != here.get(name)
+        f"{name} {recorded.get(name, 'not set')} there, {given.get(name, 'not set')} here"
+        for name in sorted({*recorded, *given})
+        if recorded.get(name) != given.get(name)
     ]
 
 
-def _write(folder: Path, call: Call, state: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    stated = {"recipe": call.recipe.name, "state": state, "settings": settings_of(call)}
-    with atomic_path(folder / RECORD) as aside:
-        aside.write_text(json.dumps(stated, indent=1, default=str) + "\n", encoding="utf-8")
+def _write(folder: Path, settings: TrainingSettings, state: str) -> None:
+    record = {"recipe": settings.recipe.name, "state": state, "settings": settings_that_matter(settings)}
+    write_text(folder / RECORD, json.dumps(record, indent=1, default=str) + "\n")

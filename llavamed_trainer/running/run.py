@@ -1,55 +1,47 @@
-"""A training run from its call to a model that stock transformers loads."""
+"""A training run from its settings to a model that stock transformers loads."""
 
-import hashlib
+import copy
 import json
 import sys
 import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import datasets
 import transformers
 from rich.console import Console
-from transformers import LlavaForConditionalGeneration, ProcessorMixin
+from transformers import ProcessorMixin
+from trl import SFTConfig
 
 from hub_cards import TrainingData
 from llavamed_data.errors import UsageError
-from llavamed_trainer.collate import BadRows, LlavaMedCollator, token_lengths
-from llavamed_trainer.collate.encoding import llava_processor, tokens_per_image
-from llavamed_trainer.running.adapters import make_adapters
+from llavamed_trainer.collate import BadRows, LlavaMedCollator
+from llavamed_trainer.models import Stage
+from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.card import write_card
-from llavamed_trainer.running.data import (
-    Lengths,
-    Rows,
-    count_rows,
-    describe_data,
-    load_rows,
-    steps_of_stream,
-    summarise_lengths,
-    with_lengths,
-)
-from llavamed_trainer.running.model import load_model
-from llavamed_trainer.running.parsing import Call
+from llavamed_trainer.running.data import TrainingRows, describe_dataset, load_training_rows
+from llavamed_trainer.running.model import load_model, prepare_model
+from llavamed_trainer.running.monitoring import MonitoredTrainer, OnCheckpoint, RunLog
 from llavamed_trainer.running.push import HubPush
-from llavamed_trainer.running.record import Standing, begin, finish, look_at
-from llavamed_trainer.running.run_log import RunLog
+from llavamed_trainer.running.record import StartingPoint, find_starting_point, record_end, record_start
 from llavamed_trainer.running.summary import show_end, show_start
-from llavamed_trainer.running.watched import OnSave, WatchedTrainer
-from llavamed_trainer.training import Stage, apply_stage
 
 BAD_ROWS = "bad_rows.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What a run did.
+    """The outcome of a run.
 
     Attributes:
         folder: where the model is.
-        steps: of the whole run; 0 with `first_loss` None if it was done before.
-        seconds: of this part of it.
-        bad_rows: rows that could not be trained on, by reason.
+        steps: training steps of the whole run.
+        first_loss: the first logged loss; None if there was no log.
+        last_loss: the last logged loss; None if there was no log.
+        seconds: duration of this part of the run; 0 if it was done before.
+        bad_rows: the number of rows that could not be trained on, by reason.
     """
 
     folder: Path
@@ -58,162 +50,112 @@ class TrainingReport:
     last_loss: float | None
     seconds: float
     bad_rows: dict[str, int]
-    pushed: str | None = None
 
 
-def run_training(call: Call, *, console: Console | None = None) -> TrainingReport:
-    """Trains as the call says, in this process or as one of those that `accelerate launch` started.
+def run_training(settings: TrainingSettings, *, console: Console | None = None) -> TrainingReport:
+    """Trains with the given settings, in this process or as one of those that `accelerate launch` started.
 
-        run_training(parse_call(["--config", "stage1", "--output_dir", "runs/mine"]))
+        run_training(parse_settings(["--config", "stage1", "--output_dir", "runs/mine"]))
 
-    A run that was killed goes on from its last whole checkpoint when it is called again.
+    A run that was killed resumes from its last complete checkpoint when this is called again with the same settings.
+    The settings are not changed.
+
+    Args:
+        settings: of the run.
+        console: where progress is shown; standard output if not given.
 
     Raises:
-        UsageError: no such model or dataset, or the folder holds another run's results.
-        LlavaMedError: too many bad rows; the model could not be pushed (it is whole in its folder then).
+        UsageError: there is no such model or dataset, or the folder holds the results of another run.
+        LlavaMedError: too many rows cannot be trained on, or the model could not be pushed (it is complete in its
+            folder then).
     """
-    state = call.training.distributed_state
-    console = (
-        console if console is not None and state.is_main_process else _console(main=state.is_main_process)
-    )
-    _quieten(console)
+    state = settings.training.distributed_state
+    if console is None or not state.is_main_process:
+        console = Console(file=sys.stdout, quiet=not state.is_main_process)
+    if not console.is_terminal:  # no bars of libraries where this run has none
+        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        datasets.disable_progress_bars()
     log = RunLog(console)
-    folder = Path(str(call.training.output_dir))
-    standing = look_at(folder, call)
-    state.wait_for_everyone()  # all have looked before one writes
-    push = (
-        HubPush(call.training, folder, log.say)
-        if call.training.push_to_hub and state.is_main_process
-        else None
-    )
-    call.training.push_to_hub = False  # the stock one ends the run when the Hub fails
-    if standing.done:
-        log.say(f"{folder} is done already: nothing to train")
-        return _done(folder, push, log)
-    try:
-        report = _train(call, standing, push, log, console)
-    finally:
-        log.close()
+    folder = Path(str(settings.training.output_dir))
+    start = find_starting_point(folder, settings)
+    state.wait_for_everyone()  # every process has looked at the folder before one writes to it
+    push = None
+    if settings.training.push_to_hub and state.is_main_process:
+        push = HubPush(settings.training, folder, log.say)
+    if start.done:
+        log.say(f"{folder} is done already: there is nothing to train")
+        report = _finished_report(folder)
+    else:
+        try:
+            report = _train(settings, start, push, log, console)
+        finally:
+            log.close()
+    if push:
+        log.say(f"pushed to {push.address}: {push.finish()}")
     state.wait_for_everyone()
     return report
 
 
 def _train(
-    call: Call, standing: Standing, push: HubPush | None, log: RunLog, console: Console
+    settings: TrainingSettings, start: StartingPoint, push: HubPush | None, log: RunLog, console: Console
 ) -> TrainingReport:
-    arguments, state, folder = (
-        call.arguments,
-        call.training.distributed_state,
-        Path(str(call.training.output_dir)),
-    )
+    arguments, state = settings.arguments, settings.training.distributed_state
+    folder = Path(str(settings.training.output_dir))
     started = time.monotonic()
-    model, processor = load_model(call.model, arguments.template)
-    rows, evaluated, lengths = _rows(call, processor)
-    data = [describe_data(arguments.dataset or "", arguments.dataset_revision)]
-    bad = BadRows(arguments.max_bad_rows, folder / BAD_ROWS)
+    model, processor = load_model(settings.model, arguments.template)
+    rows = load_training_rows(settings, processor)
+    data = [describe_dataset(arguments.dataset or "", arguments.dataset_revision)]
+    bad_rows = BadRows(arguments.max_bad_rows, folder / BAD_ROWS)
     if state.is_main_process:
-        begin(folder, call)
+        record_start(folder, settings)
     if push:
         push.open()
-    trainer = _trainer(call, model, processor, rows, evaluated, bad, data, log)
+    trainer = _make_trainer(settings, model, processor, rows, bad_rows, data, log)
     if push:
-        trainer.add_callback(OnSave(partial(_send, push)))
-    show_start(call, trainer, data, lengths, state.num_processes, standing.checkpoint, console)
-    trainer.train(resume_from_checkpoint=str(standing.checkpoint) if standing.checkpoint else None)
+        trainer.add_callback(OnCheckpoint(push.checkpoint))
+    show_start(settings, trainer, data, rows.lengths, state.num_processes, start.checkpoint, console)
+    trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
     trainer.save_model(str(folder))
     trainer.save_state()
     trainer.create_model_card()
     state.wait_for_everyone()
-    losses = trainer.losses
+    losses = [loss for _, loss in trainer.losses]
     report = TrainingReport(
         folder=folder,
         steps=trainer.state.global_step,
-        first_loss=losses[0][1] if losses else None,
-        last_loss=losses[-1][1] if losses else None,
+        first_loss=losses[0] if losses else None,
+        last_loss=losses[-1] if losses else None,
         seconds=time.monotonic() - started,
-        bad_rows=_by_reason(bad),
+        bad_rows={str(reason): count for reason, count in bad_rows.counts.items()},
     )
     if state.is_main_process:
-        finish(folder, call)
-        ends = (losses[0][1], losses[-1][1]) if losses else None
-        show_end(folder, report.steps, ends, report.seconds, report.bad_rows, call.model.use_peft, console)
-    if push:
-        log.say(f"pushed to {push.address}: {push.finish()}")
+        record_end(folder, settings)
+        ends = (losses[0], losses[-1]) if losses else None
+        adapter = settings.model.use_peft
+        show_end(folder, report.steps, ends, report.seconds, report.bad_rows, adapter, console)
     return report
 
 
-def _rows(call: Call, processor: ProcessorMixin) -> tuple[Rows, Rows | None, Lengths | None]:
-    """Rows to train on and to evaluate on; with lengths where they are all here."""
-    arguments, training = call.arguments, call.training
-    name = arguments.dataset
-    if not name:
-        raise UsageError("what is to be trained on: give --dataset")
-    load = partial(load_rows, streaming=arguments.streaming)
-    rows = load(name, arguments.split, revision=arguments.dataset_revision, max_rows=arguments.max_rows)
-    evaluated = _evaluated(call, name, processor)
-    if not arguments.streaming:
-        if not len(rows):
-            raise UsageError(f"{name} has no rows in {arguments.split!r}")
-        rows = _measured(call, rows, processor)
-        lengths = rows.with_format("numpy")["length"][:]
-        return rows, evaluated, summarise_lengths(lengths, training.max_length)
-    if training.max_steps <= 0:
-        count = count_rows(name, arguments.split, arguments.dataset_revision)
-        if arguments.max_rows is not None:
-            count = min(arguments.max_rows, count or arguments.max_rows)
-        batch = arguments.global_batch_size
-        training.max_steps = steps_of_stream(count, training.num_train_epochs, batch, name)
-    if arguments.shuffle_buffer:
-        rows = rows.shuffle(seed=training.seed, buffer_size=arguments.shuffle_buffer)
-    return rows, evaluated, None
-
-
-def _measured(call: Call, rows: Rows, processor: ProcessorMixin) -> Rows:
-    """With the column `length`, by which batches are grouped."""
-    training, text = call.training, call.arguments.text
-    count = partial(token_lengths, processor=processor, max_length=training.max_length, text=text)
-    words = processor.tokenizer
-    image = tokens_per_image(llava_processor(processor))
-    known = hashlib.sha256(words.backend_tokenizer.to_str().encode()).hexdigest()
-    mark = f"{known} {image} {processor.chat_template} {training.max_length} {text}"
-    with training.distributed_state.local_main_process_first():  # the others find the counts in the cache
-        return with_lengths(rows, count, mark, training.dataset_num_proc)
-
-
-def _evaluated(call: Call, name: str, processor: ProcessorMixin) -> Rows | None:
-    arguments = call.arguments
-    if str(call.training.eval_strategy) in ("no", "IntervalStrategy.NO"):
-        return None
-    if not arguments.eval_split:
-        raise UsageError("--eval_strategy takes --eval_split, the rows to evaluate on")
-    own = arguments.eval_dataset is None
-    revision = arguments.dataset_revision if own else None
-    rows = load_rows(arguments.eval_dataset or name, arguments.eval_split, revision=revision)
-    return _measured(call, rows, processor)
-
-
-def _trainer(
-    call: Call,
-    model: LlavaForConditionalGeneration,
+def _make_trainer(
+    settings: TrainingSettings,
+    model: Any,
     processor: ProcessorMixin,
-    rows: Rows,
-    evaluated: Rows | None,
-    bad: BadRows,
+    rows: TrainingRows,
+    bad_rows: BadRows,
     data: list[TrainingData],
     log: RunLog,
-) -> WatchedTrainer:
-    arguments, training = call.arguments, call.training
+) -> MonitoredTrainer:
+    arguments, training = settings.arguments, settings.training
     if training.n_gpu > 1:
         raise UsageError(
-            f"{training.n_gpu} GPUs are seen by one process: start one a GPU, accelerate launch --multi_gpu "
-            f"--num_processes {training.n_gpu} -m llavamed_trainer train …, or set CUDA_VISIBLE_DEVICES to one"
+            f"{training.n_gpu} GPUs are visible to one process: start one process for each (accelerate launch "
+            f"--multi_gpu --num_processes {training.n_gpu} -m llavamed_trainer train …), or set CUDA_VISIBLE_DEVICES "
+            "to one of them"
         )
-    adapters = make_adapters(call.model, model)
-    if adapters is not None and Stage(arguments.stage) is Stage.PROJECTOR:
+    stage = Stage(arguments.stage)
+    adapters = prepare_model(model, settings.model, stage)
+    if adapters is not None and stage is Stage.PROJECTOR:
         log.say("--use_peft: adapters of the language model are trained beside the projector of this stage")
-    if adapters is None:
-        apply_stage(model, Stage(arguments.stage))
-    training.remove_unused_columns = False
     multiple = training.pad_to_multiple_of
     collator = LlavaMedCollator(
         processor,
@@ -221,45 +163,32 @@ def _trainer(
         pad_to_multiple_of=multiple if isinstance(multiple, int) else None,
         packing=training.packing,
         exact_images=arguments.exact_images,
-        bad_rows=bad,
+        bad_rows=bad_rows,
         text=arguments.text,
     )
-    training.packing = False  # TRL's own, which takes no images; the collator packs
-    return WatchedTrainer(
+    return MonitoredTrainer(
         model=model,
-        args=training,
-        train_dataset=rows,
-        eval_dataset=evaluated,
+        args=_trainer_settings(training, rows.max_steps),
+        train_dataset=rows.train,
+        eval_dataset=rows.evaluation,
         processing_class=processor,
         data_collator=collator,
         peft_config=adapters,
         run_log=log,
-        write_card=partial(write_card, Path(str(training.output_dir)), call, data),
+        write_card=partial(write_card, Path(str(training.output_dir)), settings, data),
     )
 
 
-def _send(push: HubPush, checkpoint: Path) -> None:
-    push.checkpoint(checkpoint, whole=any(checkpoint.glob("model*.safetensors")))
+def _trainer_settings(training: SFTConfig, max_steps: int) -> SFTConfig:
+    """A copy of the training arguments without what this package does in the trainer's place."""
+    own = copy.copy(training)
+    own.max_steps = max_steps
+    own.push_to_hub = False  # the stock push ends the run when the Hub fails
+    own.packing = False  # TRL's packing takes no images; the collator packs
+    return own
 
 
-def _done(folder: Path, push: HubPush | None, log: RunLog) -> TrainingReport:
+def _finished_report(folder: Path) -> TrainingReport:
     state = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))
     losses = [entry["loss"] for entry in state["log_history"] if "loss" in entry] or [None]
-    if push:
-        log.say(f"pushed to {push.address}: {push.finish()}")
     return TrainingReport(folder, state["global_step"], losses[0], losses[-1], 0.0, {})
-
-
-def _by_reason(bad: BadRows) -> dict[str, int]:
-    return {str(reason): count for reason, count in bad.counts.items() if count}
-
-
-def _console(*, main: bool) -> Console:
-    return Console(file=sys.stdout, quiet=not main)
-
-
-def _quieten(console: Console) -> None:
-    """No bars of libraries where ours cannot move either."""
-    if not console.is_terminal:
-        transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        datasets.disable_progress_bars()

@@ -1,4 +1,4 @@
-"""What a run says before it begins and after it ends."""
+"""What a run prints before it begins and after it ends."""
 
 from collections.abc import Sequence
 from math import ceil
@@ -10,93 +10,43 @@ from rich.table import Table
 from transformers import SchedulerType, Trainer
 
 from hub_cards import TrainingData
-from llavamed_trainer.running.data import Lengths
-from llavamed_trainer.running.parsing import Call
-from llavamed_trainer.running.run_log import duration
+from llavamed_trainer.running.arguments import TrainingSettings
+from llavamed_trainer.running.data import LengthSummary
+from llavamed_trainer.running.monitoring import duration
 
 
 def show_start(
-    call: Call,
+    settings: TrainingSettings,
     trainer: Trainer,
     data: Sequence[TrainingData],
-    lengths: Lengths | None,
+    lengths: LengthSummary | None,
     processes: int,
     checkpoint: Path | None,
     console: Console,
 ) -> None:
-    """What learns on what, how a step is made up, and what was settled otherwise than the recipe says."""
-    table = Table(title=f"train {call.recipe.name}", show_header=False)
+    """Shows what is trained on what, how a training step is made up, and what was decided differently from the recipe.
+
+    Args:
+        settings: of the run.
+        trainer: ready to train.
+        data: the datasets as the card states them.
+        lengths: of the rows; None for a stream.
+        processes: the number of processes.
+        checkpoint: the one that the run resumes from, if any.
+        console: where it is shown.
+    """
+    table = Table(title=f"train {settings.recipe.name}", show_header=False)
     for name, value in (
-        *_model_lines(call, trainer.model),
-        *_data_lines(call, data, lengths),
-        *_step_lines(call, trainer.train_dataset, processes),
+        *_model_lines(settings, trainer),
+        *_data_lines(settings, data, lengths),
+        *_training_lines(settings, trainer, processes),
     ):
         table.add_row(name, value)
     console.print(table)
-    for note in call.notes:
+    for note in settings.notes:
         console.print(note, soft_wrap=True, highlight=False)
     if checkpoint:
-        console.print(f"goes on from {checkpoint}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _model_lines(call: Call, model: Any) -> list[tuple[str, str]]:
-    learn = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
-    every = sum(weights.numel() for weights in model.parameters())
-    how = f"LoRA of rank {call.model.lora_r}, projector" if call.model.use_peft else call.arguments.stage
-    return [
-        ("model", str(call.model.model_name_or_path)),
-        ("learns", f"{how}: {learn:,} of {every:,} parameters ({learn / max(1, every):.1%})"),
-    ]
-
-
-def _data_lines(call: Call, data: Sequence[TrainingData], lengths: Lengths | None) -> list[tuple[str, str]]:
-    lines = [
-        ("data", f"{each.name}, {each.revision or 'version not stated'}, {each.license}") for each in data
-    ]
-    if lengths is None:
-        return [*lines, ("rows", f"streamed, shuffled among {call.arguments.shuffle_buffer:,}")]
-    full = f", {lengths.full:,} cut at {call.training.max_length:,}" if lengths.full else ""
-    return [
-        *lines,
-        (
-            "rows",
-            f"{lengths.rows:,} of {call.arguments.split}, {lengths.tokens:,} tokens with those of the images",
-        ),
-        (
-            "tokens a row",
-            f"median {lengths.median:,}, 95 % up to {lengths.high:,}, longest {lengths.longest:,}{full}",
-        ),
-    ]
-
-
-def _step_lines(call: Call, rows: Any, processes: int) -> list[tuple[str, str]]:
-    training = call.training
-    at_once, accumulated = training.per_device_train_batch_size, training.gradient_accumulation_steps
-    steps = training.max_steps
-    if steps <= 0:  # a stream has had its number set
-        steps = ceil(training.num_train_epochs * ceil(ceil(len(rows) / (at_once * processes)) / accumulated))
-    several = "process" if processes == 1 else "processes"
-    precision = "bfloat16" if training.bf16 else "float16" if training.fp16 else "float32"
-    warmup = (
-        f"{training.warmup_steps:.0%}" if training.warmup_steps < 1 else f"{training.warmup_steps:,.0f} steps"
-    )
-    return [
-        (
-            "step",
-            f"{at_once} rows × {processes} {several} × {accumulated} = {call.arguments.global_batch_size} rows",
-        ),
-        (
-            "steps",
-            f"{steps:,} ({training.num_train_epochs:g} epochs)" if training.max_steps <= 0 else f"{steps:,}",
-        ),
-        (
-            "rate",
-            f"{training.learning_rate:.1e}, {SchedulerType(training.lr_scheduler_type).value}, warm-up {warmup}, "
-            f"weight decay {training.weight_decay:g}",
-        ),
-        ("arithmetic", f"{precision} on {training.device}"),
-        ("goes to", str(training.output_dir)),
-    ]
+        console.print(f"resuming from {checkpoint}", soft_wrap=True, highlight=False, markup=False)
 
 
 def show_end(
@@ -108,16 +58,31 @@ def show_end(
     adapter: bool,
     console: Console,
 ) -> None:
-    """What came out, and what to do with it."""
-    fell = f", loss {losses[0]:.4f} → {losses[1]:.4f}" if losses else ""
-    lines = [f"done: {steps:,} steps in {duration(seconds)}{fell}"]
+    """Shows what a run made and how to use it.
+
+    Args:
+        folder: of the model.
+        steps: training steps of the whole run.
+        losses: the first and the last loss; None if there was no log.
+        seconds: duration of this part of the run.
+        bad_rows: the number of rows that could not be trained on, by reason.
+        adapter: whether the folder holds an adapter.
+        console: where it is shown.
+    """
+    loss = f", loss {losses[0]:.4f} → {losses[1]:.4f}" if losses else ""
+    lines = [f"done: {steps:,} training steps in {duration(seconds)}{loss}"]
     if bad_rows:
         parts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(bad_rows.items()))
         lines.append(
             f"rows that could not be trained on: {sum(bad_rows.values()):,} ({parts}), listed in {folder}"
         )
+    loading = f'LlavaForConditionalGeneration.from_pretrained("{folder}")'
+    if adapter:
+        loading = (
+            f'PeftModel.from_pretrained(LlavaForConditionalGeneration.from_pretrained(BASE), "{folder}")'
+        )
     lines += [
-        "load it:     " + _loading(folder, adapter),
+        f"load it:     {loading}",
         f"evaluate it: python -m llavamed_trainer predict --model {folder} --benchmark vqa-rad",
         "For research only, not for clinical use.",
     ]
@@ -125,7 +90,68 @@ def show_end(
         console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _loading(folder: Path, adapter: bool) -> str:
-    if adapter:
-        return f'PeftModel.from_pretrained(LlavaForConditionalGeneration.from_pretrained(BASE), "{folder}")'
-    return f'LlavaForConditionalGeneration.from_pretrained("{folder}")'
+def _model_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[str, str]]:
+    model: Any = trainer.model
+    parameters = list(model.parameters())
+    trained = sum(each.numel() for each in parameters if each.requires_grad)
+    total = sum(each.numel() for each in parameters)
+    parts = (
+        f"LoRA of rank {settings.model.lora_r}, projector"
+        if settings.model.use_peft
+        else settings.arguments.stage
+    )
+    return [
+        ("model", str(settings.model.model_name_or_path)),
+        ("trainable", f"{parts}: {trained:,} of {total:,} parameters ({trained / max(1, total):.1%})"),
+    ]
+
+
+def _data_lines(
+    settings: TrainingSettings, data: Sequence[TrainingData], lengths: LengthSummary | None
+) -> list[tuple[str, str]]:
+    lines = [
+        ("data", f"{each.name}, {each.revision or 'version not stated'}, {each.license}") for each in data
+    ]
+    if lengths is None:
+        return [*lines, ("rows", f"streamed, shuffled among {settings.arguments.shuffle_buffer:,}")]
+    cut = f", {lengths.cut:,} cut at {settings.training.max_length:,}" if lengths.cut else ""
+    unusable = f", {lengths.unusable:,} of them cannot be trained on" if lengths.unusable else ""
+    return [
+        *lines,
+        ("rows", f"{lengths.rows:,} of split {settings.arguments.split}{unusable}"),
+        ("tokens", f"{lengths.tokens:,} in an epoch, image tokens included"),
+        (
+            "tokens per row",
+            f"median {lengths.median:,}, 95 % up to {lengths.high:,}, longest {lengths.longest:,}{cut}",
+        ),
+    ]
+
+
+def _training_lines(settings: TrainingSettings, trainer: Trainer, processes: int) -> list[tuple[str, str]]:
+    training = settings.training
+    at_once, accumulated = training.per_device_train_batch_size, training.gradient_accumulation_steps
+    steps, epochs = trainer.args.max_steps, ""
+    if steps <= 0:
+        rows: Any = trainer.train_dataset
+        batches = ceil(len(rows) / (at_once * processes))
+        steps = ceil(training.num_train_epochs * ceil(batches / accumulated))
+        epochs = f" ({training.num_train_epochs:g} epochs)"
+    precision = "bfloat16" if training.bf16 else "float16" if training.fp16 else "float32"
+    warmup = (
+        f"{training.warmup_steps:.0%}" if training.warmup_steps < 1 else f"{training.warmup_steps:,.0f} steps"
+    )
+    return [
+        (
+            "training step",
+            f"{at_once} rows × {processes} {'process' if processes == 1 else 'processes'} × {accumulated} accumulated "
+            f"= {settings.arguments.global_batch_size} rows",
+        ),
+        ("training steps", f"{steps:,}{epochs}"),
+        (
+            "learning rate",
+            f"{training.learning_rate:.1e}, {SchedulerType(training.lr_scheduler_type).value}, warm-up {warmup}, "
+            f"weight decay {training.weight_decay:g}",
+        ),
+        ("precision", f"{precision} on {training.device}"),
+        ("output dir", str(training.output_dir)),
+    ]

@@ -1,5 +1,6 @@
-"""TRL's SFT trainer with what LLaVA needs to train without failing silently."""
+"""TRL's SFT trainer, changed where it would train LLaVA wrongly without saying so."""
 
+import copy
 from pathlib import Path
 from typing import Any, cast
 
@@ -7,13 +8,12 @@ import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader, Sampler
 from transformers.trainer import SCHEDULER_NAME
-from trl.trainer.sft_trainer import SFTTrainer
+from trl import SFTTrainer
 
 from llavamed_data.errors import UsageError
+from llavamed_trainer.collate.batches import LengthGroupedSampler, PackCollator, packed_dataset, read_lengths
 from llavamed_trainer.training.checkpoints import load_weights, newest_checkpoint, save_weights
-from llavamed_trainer.training.frozen_tower import run_frozen_tower_without_graph
-from llavamed_trainer.training.loss import score_labels_alone
-from llavamed_trainer.training.sampling import GroupedByLength, Packs, lengths_of, packed, packs
+from llavamed_trainer.training.forward import compute_logits_at_labels, run_frozen_tower_without_graph
 from llavamed_trainer.training.sharding import (
     check_sharded,
     is_sharded,
@@ -26,69 +26,74 @@ from llavamed_trainer.training.sharding import (
 class LlavaMedTrainer(SFTTrainer):
     """Trains a LLaVA on rows with `messages` and `images`.
 
-    Beside TRL's trainer: a frozen vision tower runs without a graph; logits are made only where there are labels; a
-    checkpoint resumes to the bit, the best one is loaded strictly, and one of a stage that trains little holds only
-    that; rows can be packed and grouped by length, in an order that a resumed run finds again; a launch that asked for
-    FSDP and did not get it ends.
+    It differs from TRL's trainer in this: a frozen vision tower runs without a graph; logits are computed only where
+    labels are; a checkpoint resumes to the bit, the best one is loaded strictly, and a stage that trains little saves
+    only that; rows can be packed and grouped by length, in an order that a resumed run finds again; a launch that asked
+    for FSDP and did not get it ends.
 
         model = LlavaForConditionalGeneration.from_pretrained("llava")
         apply_stage(model, Stage.PROJECTOR)
         trainer = LlavaMedTrainer(model=model, args=SFTConfig("runs/mine"), train_dataset=rows,
                                   processing_class=processor, data_collator=LlavaMedCollator(processor))
-        trainer.train(resume_from_checkpoint=True)    # from the newest whole checkpoint
+        trainer.train(resume_from_checkpoint=True)    # from the newest complete checkpoint
 
     Args:
-        model: with what its stage freezes frozen already (`apply_stage`), or any with `peft_config`.
-        args: TRL's `SFTConfig`; `train_sampling_strategy="group_by_length"` groups. `output_dir` is what `save_model`
-            writes the whole model to, as stock `from_pretrained` reads it.
-        train_dataset: rows with `messages` and `images`, and `length` for grouping and packing.
-        data_collator: a `LlavaMedCollator`; one that packs gets rows that fill `args.max_length` together, and
+        model: the model, with the parts that its stage freezes frozen (`apply_stage`), or any with `peft_config`.
+        args: TRL's `SFTConfig`, which is not changed: the trainer works on a copy of it.
+            `train_sampling_strategy="group_by_length"` groups rows. `save_model` writes the whole model to `output_dir`
+            as stock `from_pretrained` reads it.
+        train_dataset: rows with `messages` and `images`, and with `length` for grouping and packing.
+        data_collator: a `LlavaMedCollator`. One that packs gets rows that fill `args.max_length` together, and
             `per_device_train_batch_size` counts packs then.
-        rest: of `SFTTrainer`; `peft_config=lora_config(model)` for LoRA.
+        rest: further arguments of `SFTTrainer`; `peft_config=lora_config(model)` for LoRA.
 
     Raises:
-        UsageError: grouping or packing without lengths.
+        UsageError: rows are to be grouped or packed, and have no lengths.
     """
 
     def __init__(self, model: Any, args: Any, *, data_collator: Any, train_dataset: Any, **rest: Any) -> None:
-        # whole batches of a stream are of different widths, and one process cannot share them out
+        args, given = copy.copy(args), args
+        # The batches of a stream differ in width, so one process cannot share them out.
+        args.accelerator_config = copy.copy(given.accelerator_config)
         args.accelerator_config.dispatch_batches = False
         args.remove_unused_columns = False  # the collator reads images, and names bad rows by their ids
-        without_optimizer = args.save_only_model
-        if getattr(model, "is_distributed_loading_by_transformers", False):
-            args.save_only_model = (
-                True  # else the stock one ends here: it cannot save such an optimizer, this one can
-            )
+        # The stock trainer refuses to save the optimizer of a model that is sharded while it is loaded; this one can.
+        sharded_at_load = bool(getattr(model, "is_distributed_loading_by_transformers", False))
+        args.save_only_model = given.save_only_model or sharded_at_load
         super().__init__(
             model=model, args=args, data_collator=data_collator, train_dataset=train_dataset, **rest
         )
-        args.save_only_model = without_optimizer
-        llava = self._llava
-        run_frozen_tower_without_graph(llava)
-        score_labels_alone(llava)
-        self._grouped: GroupedByLength | None = None
+        self.args.save_only_model = given.save_only_model
+        own: Any = self.model
+        base = (
+            own.get_base_model() if hasattr(own, "peft_config") else own
+        )  # adapters are parts of the model itself
+        run_frozen_tower_without_graph(base)
+        compute_logits_at_labels(base)
+        self._sharded_at_load = sharded_at_load
+        self._grouped: LengthGroupedSampler | None = None
         self._train_collator = data_collator
-        if packs(data_collator):
-            self.train_dataset = packed(train_dataset, args.max_length, args.seed)
-            self._train_collator = Packs(train_dataset, data_collator)
+        if getattr(data_collator, "packing", False):
+            self.train_dataset = packed_dataset(train_dataset, args.max_length, args.seed)
+            self._train_collator = PackCollator(train_dataset, data_collator)
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Trains; `resume_from_checkpoint=True` goes on from the newest whole checkpoint.
+        """Trains; `resume_from_checkpoint=True` continues from the newest complete checkpoint.
 
         Raises:
-            UsageError: there is none.
-            LlavaMedError: the checkpoint is damaged or of another model or stage.
+            UsageError: there is no complete checkpoint to resume from.
+            LlavaMedError: the checkpoint is damaged, or of another model or stage.
         """
         if resume_from_checkpoint is True:
             folder = Path(str(self.args.output_dir))
             newest = newest_checkpoint(folder)
             if newest is None:
-                raise UsageError(f"there is no whole checkpoint in {folder} to resume from")
+                raise UsageError(f"there is no complete checkpoint in {folder} to resume from")
             resume_from_checkpoint = str(newest)
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """The loader of training batches, packs unpacked into their rows."""
+        """Returns the loader of training batches; packs are resolved into their rows."""
         evaluating, self.data_collator = self.data_collator, self._train_collator
         try:
             return super().get_train_dataloader()
@@ -110,16 +115,16 @@ class LlavaMedTrainer(SFTTrainer):
             cast("Any", self.processing_class).save_pretrained(folder)
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
-        made = super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
+        prepared = super()._prepare_for_training(*args, **kwargs)  # type: ignore[no-untyped-call]
         if wants_sharding(self.args):
-            check_sharded(made[0])
-        return made
+            check_sharded(prepared[0])
+        return prepared
 
     def _run_epoch(self, model: Any, epoch: int, *args: Any, **kwargs: Any) -> None:
-        if self.state.global_step >= self.state.max_steps:  # it was killed after its last checkpoint
+        if self.state.global_step >= self.state.max_steps:  # the run was killed after its last checkpoint
             self.control.should_training_stop = True
             return
-        if self._grouped is not None:  # which accelerate does not reach behind batches that are skipped
+        if self._grouped is not None:  # accelerate does not reach the sampler when it skips batches to resume
             self._grouped.set_epoch(epoch)
         super()._run_epoch(model, epoch, *args, **kwargs)  # type: ignore[no-untyped-call]
 
@@ -127,7 +132,7 @@ class LlavaMedTrainer(SFTTrainer):
         rows = train_dataset if train_dataset is not None else self.train_dataset
         if self.args.train_sampling_strategy == "group_by_length" and isinstance(rows, Dataset):
             size = self.get_total_train_batch_size(self.args)
-            self._grouped = GroupedByLength(lengths_of(rows), size, self.args.seed)
+            self._grouped = LengthGroupedSampler(read_lengths(rows), size, self.args.seed)
             return self._grouped
         return cast("Sampler[int] | None", super()._get_train_sampler(train_dataset))
 
@@ -160,16 +165,6 @@ class LlavaMedTrainer(SFTTrainer):
             super()._load_best_model()
         else:
             load_weights(self.model, Path(best))
-
-    @property
-    def _llava(self) -> Any:
-        """The LLaVA itself, of which adapters are part."""
-        model: Any = self.model
-        return model.get_base_model() if hasattr(model, "peft_config") else model
-
-    @property
-    def _sharded_at_load(self) -> bool:
-        return bool(self.is_distributed_loading_by_transformers)
 
     @property
     def _stock_checkpoints(self) -> bool:

@@ -20,7 +20,8 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration, TrainerCa
 from trl import SFTConfig, SFTTrainer
 
 from llavamed_trainer.collate import LlavaMedCollator, token_lengths
-from llavamed_trainer.training import LlavaMedTrainer, Stage, apply_stage
+from llavamed_trainer.models import Stage, apply_stage
+from llavamed_trainer.training import LlavaMedTrainer
 from tests.benchmarks.side_by_side import medians, show
 
 MAX_LENGTH = 1024

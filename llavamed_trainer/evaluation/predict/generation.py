@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from llavamed_data.errors import LlavaMedError
+from llavamed_trainer.collate.bad_rows import BadRowError
 from llavamed_trainer.collate.pixels import PixelReader
-from llavamed_trainer.collate.refusals import Refusal
 from llavamed_trainer.evaluation.predict.options import QuestionPrompt
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -114,8 +114,8 @@ class Answerer:
             try:
                 embedded.append(self._embedded(row))
                 rows.append(row)
-            except Refusal as refusal:
-                answered.unreadable[row.prompt.question.id] = f"{refusal.fault.value}: {refusal.detail}"
+            except BadRowError as error:
+                answered.unreadable[row.prompt.question.id] = f"{error.reason.value}: {error.detail}"
         if not rows:
             return answered
         try:

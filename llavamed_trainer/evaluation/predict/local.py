@@ -11,11 +11,11 @@ from accelerate import PartialState  # type: ignore[import-untyped]
 
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import UsageError
-from llavamed_trainer.assembly.loading import load_llava
 from llavamed_trainer.evaluation.predict.generation import Answerer
 from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, QuestionPrompt
 from llavamed_trainer.evaluation.predict.parts import AnswerParts
 from llavamed_trainer.evaluation.questions import QuestionImages, Unanswered
+from llavamed_trainer.models import load_llava
 
 _SAMPLE_BYTES = 1 << 20
 _WEIGHTS = (".safetensors", ".bin")

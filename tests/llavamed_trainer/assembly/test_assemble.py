@@ -1,23 +1,18 @@
-"""Parts become a LLaVA that stock transformers loads, and each part keeps computing what it computed."""
+"""A LLaVA made from parts loads in stock transformers, and each part computes what it computed alone."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from jinja2 import TemplateError
 from PIL import Image
 from transformers import AutoModel, AutoModelForCausalLM, AutoProcessor, LlavaForConditionalGeneration
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.assembly import TEMPLATES, assemble
+from llavamed_trainer.assembly import assemble
 from tests.llavamed_trainer.assembly.parts import SIDE, plain_tokenizer, save_language, save_vision
 
-TURNS = [
-    {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]},
-    {"role": "assistant", "content": [{"type": "text", "text": "A cyst."}]},
-    {"role": "user", "content": [{"type": "text", "text": "Sure?"}]},
-]
+QUESTION = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]}
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +20,13 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_language("llama", tmp_path_factory.mktemp("llama"), plain_tokenizer(["What is it? A cyst."]))
 
 
-def picture() -> Image.Image:
+def noise_image() -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
 
 
 @pytest.mark.parametrize(("kind", "tokens"), [("clip", 4), ("siglip", 4), ("vit", 4), ("dinov2", 4)])
 @pytest.mark.parametrize("projector", ["linear", "mlp2x_gelu"])
-def test_each_tower_gives_the_features_of_its_second_to_last_layer(
+def test_image_features_are_those_of_the_towers_second_to_last_layer(
     kind: str, tokens: int, projector: str, llama: Path, tmp_path: Path
 ) -> None:
     tower = save_vision(kind, tmp_path / kind)
@@ -46,7 +41,9 @@ def test_each_tower_gives_the_features_of_its_second_to_last_layer(
     assert made.image_side == SIDE
     model = LlavaForConditionalGeneration.from_pretrained(made.folder).eval()
     processor = AutoProcessor.from_pretrained(made.folder)
-    inputs = processor(text=processor.apply_chat_template(TURNS[:1]), images=picture(), return_tensors="pt")
+    inputs = processor(
+        text=processor.apply_chat_template([QUESTION]), images=noise_image(), return_tensors="pt"
+    )
     assert (inputs["input_ids"] == model.config.image_token_index).sum() == tokens
     stock = AutoModel.from_pretrained(tower)
     stock = getattr(stock, "vision_model", stock).eval()
@@ -62,7 +59,7 @@ def test_each_tower_gives_the_features_of_its_second_to_last_layer(
         assert model(**inputs).logits.isfinite().all()
 
 
-def test_the_language_model_speaks_as_before(llama: Path, tmp_path: Path) -> None:
+def test_the_language_models_logits_are_those_of_before(llama: Path, tmp_path: Path) -> None:
     tower = save_vision("clip", tmp_path / "clip")
     made = assemble(tmp_path / "llava", vision_tower=str(tower), language_model=str(llama), dtype="float32")
     ids = torch.tensor([[0, 5, 9, 40, 7]])
@@ -94,7 +91,7 @@ def test_the_same_seed_gives_the_same_projector(llama: Path, tmp_path: Path) -> 
     assert files[0] == files[1] != files[2]
 
 
-def test_a_projector_of_the_released_code_is_put_in(llama: Path, tmp_path: Path) -> None:
+def test_a_projector_of_the_released_code_is_loaded(llama: Path, tmp_path: Path) -> None:
     tower = save_vision("clip", tmp_path / "clip")
     weight, bias = torch.randn(64, 64), torch.randn(64)
     torch.save(
@@ -128,7 +125,7 @@ def test_a_projector_of_the_released_code_is_put_in(llama: Path, tmp_path: Path)
         ({"vision_tower": "LANGUAGE"}, "is a llama model, no vision tower"),
     ],
 )
-def test_a_wrong_part_is_named_and_nothing_is_left(
+def test_a_wrong_part_is_named_and_no_folder_is_left(
     wrong: dict[str, str], message: str, llama: Path, tmp_path: Path
 ) -> None:
     tower = save_vision("clip", tmp_path / "clip")
@@ -139,54 +136,9 @@ def test_a_wrong_part_is_named_and_nothing_is_left(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip"]
 
 
-def test_a_folder_that_holds_something_is_left_alone(llama: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused(llama: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="exists already"):
         assemble(tmp_path / "out", vision_tower="x", language_model=str(llama))
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine.txt"]
-
-
-def test_the_templates_are_those_of_the_released_conversations() -> None:
-    """LLaVA's conversation.py: `conv_vicuna_v1` (two separators, a blank and </s>); Mistral-7B-Instruct's own form."""
-    tokenizer = plain_tokenizer(["a b"])
-    vicuna = tokenizer.apply_chat_template(
-        TURNS, chat_template=TEMPLATES["vicuna_v1"], tokenize=False, add_generation_prompt=True
-    )
-    assert vicuna == (
-        "<s>A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, "
-        "detailed, and polite answers to the user's questions. USER: <image>\nWhat is it? ASSISTANT: A cyst.</s>"
-        "USER: Sure? ASSISTANT:"
-    )
-    mistral = tokenizer.apply_chat_template(
-        TURNS, chat_template=TEMPLATES["mistral"], tokenize=False, add_generation_prompt=True
-    )
-    assert mistral == "<s>[INST] <image>\nWhat is it? [/INST] A cyst.</s>[INST] Sure? [/INST]"
-
-
-@pytest.mark.parametrize("name", ["vicuna_v1", "mistral"])
-def test_the_templates_mark_the_answer_and_its_end_alone(name: str) -> None:
-    tokenizer = plain_tokenizer(["What is it? A cyst."])
-    found = tokenizer.apply_chat_template(
-        TURNS[:2], chat_template=TEMPLATES[name], return_dict=True, return_assistant_tokens_mask=True
-    )
-    marked = [
-        token for token, answer in zip(found["input_ids"], found["assistant_masks"], strict=True) if answer
-    ]
-    assert tokenizer.decode(marked) == " A cyst.</s>"
-
-
-def test_a_system_turn_stands_in_the_system_s_place_and_other_roles_are_refused() -> None:
-    tokenizer = plain_tokenizer(["a b"])
-    turns = [{"role": "system", "content": "You are a radiologist."}, *TURNS[:1]]
-
-    def rendered(name: str, turns: list[dict[str, object]]) -> str:
-        text = tokenizer.apply_chat_template(turns, chat_template=TEMPLATES[name], tokenize=False)
-        assert isinstance(text, str)
-        return text
-
-    assert rendered("vicuna_v1", turns) == "<s>You are a radiologist. USER: <image>\nWhat is it?"
-    assert rendered("mistral", turns) == "<s>[INST] You are a radiologist.\n\n<image>\nWhat is it? [/INST]"
-    for name in TEMPLATES:
-        with pytest.raises(TemplateError, match="not tool"):
-            rendered(name, [*TURNS, {"role": "tool", "content": "x"}])

@@ -1,4 +1,4 @@
-"""BiomedCLIP's tower computes in transformers what a ViT of timm's layout computes, written out here in plain torch."""
+"""BiomedCLIP's tower computes in transformers what timm's ViT computes, which is written out here in plain torch."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.assembly.biomedclip import load_biomedclip
-from llavamed_trainer.assembly.vision import load_vision
+from llavamed_trainer.assembly.parts import load_vision
 
 WIDTH, HEADS, PATCH, SIDE = 128, 2, 16, 32
 State = dict[str, torch.Tensor]
@@ -77,7 +77,7 @@ def saved(weights: State, folder: Path) -> Path:
     return folder / "open_clip_pytorch_model.bin"
 
 
-def test_every_layer_equals_the_one_written_out(tmp_path: Path) -> None:
+def test_every_layer_gives_what_timms_layer_gives(tmp_path: Path) -> None:
     weights = timm_weights()
     converted, processor = load_biomedclip(saved(weights, tmp_path))
     pixels = torch.randn(2, 3, SIDE, SIDE)
@@ -90,13 +90,13 @@ def test_every_layer_equals_the_one_written_out(tmp_path: Path) -> None:
     assert processor.image_mean == pytest.approx([0.48145466, 0.4578275, 0.40821073])
 
 
-def test_the_folder_is_enough_and_a_class_token_is_left_out(tmp_path: Path) -> None:
+def test_the_folder_of_the_file_is_enough_and_the_class_token_is_left_out(tmp_path: Path) -> None:
     saved(timm_weights(depth=2), tmp_path)
     tower = load_vision(str(tmp_path), torch.float32)
-    assert (tower.strategy, tower.additional, tower.tokens) == ("default", 1, 4)
+    assert (tower.strategy, tower.class_tokens, tower.tokens) == ("default", 1, 4)
 
 
-def test_what_is_no_plain_vit_is_refused(tmp_path: Path) -> None:
+def test_a_tower_that_is_no_plain_vit_is_refused(tmp_path: Path) -> None:
     state = {f"visual.trunk.{name}": value for name, value in timm_weights(depth=2).items()}
     torch.save(
         {**state, "visual.trunk.blocks.0.ls1.gamma": torch.ones(128)},

@@ -79,7 +79,7 @@ def _write(folder: Path, state: dict[str, torch.Tensor], shards: int) -> None:
     ("kind", "projector", "shards", "vision_inside"),
     [("llama", "linear", 1, False), ("mistral", "mlp2x_gelu", 2, True)],
 )
-def test_features_and_words_are_those_of_the_released_one(
+def test_image_features_and_logits_are_those_of_the_released_checkpoint(
     kind: str, projector: str, shards: int, vision_inside: bool, tower: Path, tmp_path: Path
 ) -> None:
     old = released(
@@ -99,19 +99,19 @@ def test_features_and_words_are_those_of_the_released_one(
     assert model.config.text_config.model_type == kind
 
 
-def test_the_tower_can_be_given_apart(tower: Path, tmp_path: Path) -> None:
+def test_the_vision_tower_can_be_given_separately(tower: Path, tmp_path: Path) -> None:
     old = released(tmp_path / "old", tower, kind="llama", projector="linear", shards=1, vision_inside=False)
     config = json.loads((old / "config.json").read_text()) | {"mm_vision_tower": "openai/not-here"}
     (old / "config.json").write_text(json.dumps(config))
     assert convert_legacy(old, tmp_path / "new", vision_tower=str(tower)).folder.is_dir()
 
 
-def test_a_copy_that_is_not_whole_is_refused(tower: Path, tmp_path: Path) -> None:
+def test_an_incomplete_copy_is_refused(tower: Path, tmp_path: Path) -> None:
     old = released(tmp_path / "old", tower, kind="mistral", projector="linear", shards=2, vision_inside=False)
     (old / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(UsageError, match="lacks model-00002-of-00002.safetensors"):
         convert_legacy(old, tmp_path / "new")
-    with pytest.raises(UsageError, match="is not laid out as the released LLaVA code does"):
+    with pytest.raises(UsageError, match="has not the layout of the released LLaVA code"):
         convert_legacy(tower, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
@@ -125,5 +125,5 @@ def test_what_a_stock_llava_cannot_compute_is_refused(
     old = released(tmp_path / "old", tower, kind="llama", projector="linear", shards=1, vision_inside=False)
     config = json.loads((old / "config.json").read_text()) | setting
     (old / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UsageError, match="a stock LLaVA does not"):
+    with pytest.raises(UsageError, match="a stock LLaVA cannot"):
         convert_legacy(old, tmp_path / "new")

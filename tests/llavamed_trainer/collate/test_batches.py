@@ -1,4 +1,4 @@
-"""Every row once, the same plan for the same seed, little room left."""
+"""Plans of packs and batches hold each row once, are the same for the same seed, and leave little room."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_batches_hold_each_row_once_and_begin_with_the_longest(
         assert max(lengths) in [lengths[row] for row in batches[0]]
 
 
-def test_little_is_left_empty_and_orders_differ_by_seed() -> None:
+def test_little_room_is_left_and_orders_differ_by_seed() -> None:
     lengths = np.random.default_rng(0).gamma(6, 60, 20_000).astype(int).clip(40, 2048).tolist()
     plan = pack_plan(lengths, 2048, 0)
     assert sum(lengths) / (2048 * len(plan)) > 0.99

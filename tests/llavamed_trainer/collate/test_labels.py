@@ -1,4 +1,4 @@
-"""What is learnt of a row, and in what order its tokens stand."""
+"""Which tokens of a row have labels, and in what order its tokens stand."""
 
 import copy
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pixel values: the image processor's own, to the bit or so nearly that nobody can tell."""
+"""Pixel values are the image processor's own to the bit, or nearly so when they are made the fast way."""
 
 from typing import Any
 

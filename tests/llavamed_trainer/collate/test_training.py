@@ -1,4 +1,4 @@
-"""Batches in a model and in TRL's own trainer."""
+"""Batches train a model, alone and in TRL's own trainer."""
 
 from pathlib import Path
 

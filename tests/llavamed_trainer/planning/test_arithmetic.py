@@ -1,4 +1,4 @@
-"""Operations as PyTorch counts them, and weights as a model has them."""
+"""Operations are those that PyTorch counts, and parameters those that a model has."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from llavamed_trainer.planning import Batch, Learning, Shape, find_shape, operations
+from llavamed_trainer.planning import BatchShape, ModelShape, TrainedParts, find_shape, operations
 from llavamed_trainer.planning.arithmetic import adapter_weights, trained_parameters
 
 ROWS, TOKENS, PATCHES = 3, 20, 4
 
 
-def tiny(projector: str, folder: Any) -> tuple[LlavaForConditionalGeneration, Shape]:
+def tiny(projector: str, folder: Any) -> tuple[LlavaForConditionalGeneration, ModelShape]:
     torch.manual_seed(0)
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
@@ -37,7 +37,7 @@ def tiny(projector: str, folder: Any) -> tuple[LlavaForConditionalGeneration, Sh
         image_token_index=299,
     )
     config.save_pretrained(folder)
-    # attention in plain products, which the counter sees on a processor
+    # attention in plain products, which the counter sees on the CPU
     return LlavaForConditionalGeneration._from_config(config, attn_implementation="eager"), find_shape(
         str(folder)
     )
@@ -74,19 +74,19 @@ def test_operations_are_those_that_pytorch_counts(
         ).logits
     with FlopCounterMode(display=False) as backward:
         logits.sum().backward()
-    counted = operations(shape, Batch(ROWS, TOKENS, TOKENS), Learning(language, checkpointing))
+    counted = operations(shape, BatchShape(ROWS, TOKENS, TOKENS), TrainedParts(language, checkpointing))
     assert counted.forward == forward.get_total_flops()
     assert counted.backward + counted.again == backward.get_total_flops()
 
 
 @pytest.mark.parametrize("projector", ["linear", "gelu"])
-def test_weights_are_as_many_as_the_model_has(projector: str, tmp_path: Any) -> None:
+def test_parameters_are_as_many_as_the_model_has(projector: str, tmp_path: Any) -> None:
     model, shape = tiny(projector, tmp_path)
     assert shape.parameters == sum(weights.numel() for weights in model.parameters())
     for language in (False, True):
         freeze(model, linear=projector == "linear", language=language)
-        learns = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
-        assert trained_parameters(shape, Learning(language, checkpointing=True)) == learns
+        trained = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+        assert trained_parameters(shape, TrainedParts(language, checkpointing=True)) == trained
 
 
 def test_adapters_are_as_many_as_peft_adds(tmp_path: Any) -> None:
@@ -97,5 +97,5 @@ def test_adapters_are_as_many_as_peft_adds(tmp_path: Any) -> None:
         model.model.language_model,
         LoraConfig(r=8, target_modules=r".*(q|k|v|o|gate|up|down)_proj"),
     )
-    learns = sum(weights.numel() for weights in adapted.parameters() if weights.requires_grad)
-    assert learns == shape.language.layers * adapter_weights(shape.language, 8)
+    trained = sum(weights.numel() for weights in adapted.parameters() if weights.requires_grad)
+    assert trained == shape.language.layers * adapter_weights(shape.language, 8)

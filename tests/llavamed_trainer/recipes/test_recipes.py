@@ -1,4 +1,4 @@
-"""Recipes are the paper's, and a user's own file builds on them."""
+"""Recipes hold the paper's numbers, and a user's own file builds on them."""
 
 import re
 from importlib.resources import files
@@ -29,21 +29,25 @@ def test_there_is_a_recipe_for_every_stage_of_the_paper() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_has_the_papers_numbers(name: str) -> None:
-    said = load_recipe(name).settings
+    stated = load_recipe(name).settings
     assert (
-        said["stage"],
-        said["text"],
-        said["dataset"],
-        said["num_train_epochs"],
-        said["learning_rate"],
+        stated["stage"],
+        stated["text"],
+        stated["dataset"],
+        stated["num_train_epochs"],
+        stated["learning_rate"],
     ) == PAPER[name]
-    assert said["split"] == "train"
-    assert (said["global_batch_size"], said["max_length"], said["bf16"]) == (128, 2048, True)
-    assert (said["lr_scheduler_type"], said["warmup_steps"], said["weight_decay"]) == ("cosine", 0.03, 0.0)
+    assert stated["split"] == "train"
+    assert (stated["global_batch_size"], stated["max_length"], stated["bf16"]) == (128, 2048, True)
+    assert (stated["lr_scheduler_type"], stated["warmup_steps"], stated["weight_decay"]) == (
+        "cosine",
+        0.03,
+        0.0,
+    )
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_number_names_where_it_is_from(name: str) -> None:
+def test_every_number_names_its_source(name: str) -> None:
     text = files("llavamed_trainer.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     what, how = text.split("# How it is run: ours")[0], text.split("# How it is run: ours")[1]
     stated = [line for line in what.splitlines() if re.match(r"[a-z_0-9]+: ", line)]
@@ -87,7 +91,7 @@ def test_a_file_builds_on_the_recipe_it_names(tmp_path: Path) -> None:
     assert found.settings["dataset"] == "llava-med/60k"
 
 
-def test_an_unknown_recipe_is_answered_with_the_nearest() -> None:
+def test_an_unknown_recipe_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="did you mean finetune-vqa-rad"):
         find_recipe("finetune-vqarad")
 
@@ -98,7 +102,7 @@ def test_a_missing_file_is_not_taken_for_a_recipe(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "learning_rate: [1\n", "just words\n"])
-def test_a_file_that_is_no_table_is_named(tmp_path: Path, text: str) -> None:
+def test_a_file_that_is_no_table_is_refused_by_name(tmp_path: Path, text: str) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text(text)
     with pytest.raises(UsageError, match=re.escape(str(own))):
@@ -116,17 +120,17 @@ def test_accumulation_fills_the_global_batch(
 
 
 @pytest.mark.parametrize(
-    ("rows", "per_device", "processes", "stated", "said"),
+    ("rows", "per_device", "processes", "stated", "message"),
     [
         (100, 16, 1, None, "--per_device_train_batch_size 10 would"),
         (128, 16, 3, None, "--global_batch_size must be a multiple of 3, such as 129"),
-        (128, 16, 1, 4, "are 64 rows a step, global_batch_size is 128"),
+        (128, 16, 1, 4, "are 64 rows a training step, global_batch_size is 128"),
         (8, 16, 1, None, "--per_device_train_batch_size 8 would"),
         (0, 16, 1, None, "at least one row"),
     ],
 )
 def test_a_batch_that_does_not_divide_is_refused_with_a_way_out(
-    rows: int, per_device: int, processes: int, stated: int | None, said: str
+    rows: int, per_device: int, processes: int, stated: int | None, message: str
 ) -> None:
-    with pytest.raises(UsageError, match=re.escape(said)):
+    with pytest.raises(UsageError, match=re.escape(message)):
         accumulation(rows, per_device, processes, stated=stated)

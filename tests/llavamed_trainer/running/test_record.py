@@ -1,16 +1,16 @@
-"""A folder belongs to one run: the same one goes on there, another is refused."""
+"""A folder belongs to one run: the same run is resumed there, another is refused."""
 
 from pathlib import Path
 
 import pytest
 
 from llavamed_data.errors import UsageError
-from llavamed_trainer.running.parsing import Call, parse_call
-from llavamed_trainer.running.record import begin, finish, look_at
+from llavamed_trainer.running import TrainingSettings, parse_settings
+from llavamed_trainer.running.record import find_starting_point, record_end, record_start
 
 
-def call(folder: Path, *flags: str) -> Call:
-    return parse_call(["--config", "stage1", "--output_dir", str(folder), *flags])
+def settings(folder: Path, *flags: str) -> TrainingSettings:
+    return parse_settings(["--config", "stage1", "--output_dir", str(folder), *flags])
 
 
 def checkpoint(folder: Path, step: int, state: str = '{"global_step": 1}') -> Path:
@@ -20,84 +20,90 @@ def checkpoint(folder: Path, step: int, state: str = '{"global_step": 1}') -> Pa
     return path
 
 
-def test_a_new_folder_begins(tmp_path: Path) -> None:
-    standing = look_at(tmp_path / "new", call(tmp_path / "new"))
-    assert (standing.checkpoint, standing.done) == (None, False)
+def test_a_run_in_a_new_folder_begins_from_the_start(tmp_path: Path) -> None:
+    start = find_starting_point(tmp_path / "new", settings(tmp_path / "new"))
+    assert (start.checkpoint, start.done) == (None, False)
 
 
-def test_the_same_run_goes_on_from_its_last_whole_checkpoint(tmp_path: Path) -> None:
-    begin(tmp_path, call(tmp_path))
+def test_the_same_run_resumes_from_its_last_complete_checkpoint(tmp_path: Path) -> None:
+    record_start(tmp_path, settings(tmp_path))
     checkpoint(tmp_path, 90)
     checkpoint(tmp_path, 100)
     checkpoint(tmp_path, 200, state='{"global')  # cut off by a kill
     (tmp_path / "checkpoint-300").mkdir()
-    assert look_at(tmp_path, call(tmp_path)).checkpoint == tmp_path / "checkpoint-100"
+    assert find_starting_point(tmp_path, settings(tmp_path)).checkpoint == tmp_path / "checkpoint-100"
 
 
-def test_how_it_is_run_may_change(tmp_path: Path) -> None:
-    begin(tmp_path, call(tmp_path))
+def test_settings_that_do_not_change_the_result_may_differ(tmp_path: Path) -> None:
+    record_start(tmp_path, settings(tmp_path))
     last = checkpoint(tmp_path, 100)
-    other = call(tmp_path, "--save_steps", "10", "--per_device_train_batch_size", "4", "--report_to", "none")
-    assert look_at(tmp_path, other).checkpoint == last
+    other = settings(
+        tmp_path, "--save_steps", "10", "--per_device_train_batch_size", "4", "--report_to", "none"
+    )
+    assert find_starting_point(tmp_path, other).checkpoint == last
 
 
-def test_another_run_is_refused_and_told_what_differs(tmp_path: Path) -> None:
-    begin(tmp_path, call(tmp_path))
+def test_another_run_is_refused_and_the_differences_are_named(tmp_path: Path) -> None:
+    record_start(tmp_path, settings(tmp_path))
     with pytest.raises(
         UsageError, match=r"holds another run \(stage1; learning_rate 0.002 there, 0.001 here\)"
     ):
-        look_at(tmp_path, call(tmp_path, "--learning_rate", "1e-3"))
+        find_starting_point(tmp_path, settings(tmp_path, "--learning_rate", "1e-3"))
     with pytest.raises(UsageError, match="use_peft not set there, True here"):
-        look_at(tmp_path, call(tmp_path, "--use_peft"))
+        find_starting_point(tmp_path, settings(tmp_path, "--use_peft"))
 
 
-def test_more_epochs_may_follow_where_that_is_asked_for(tmp_path: Path) -> None:
-    begin(tmp_path, call(tmp_path))
-    finish(tmp_path, call(tmp_path))
+def test_more_epochs_may_follow_if_resuming_is_asked_for(tmp_path: Path) -> None:
+    record_start(tmp_path, settings(tmp_path))
+    record_end(tmp_path, settings(tmp_path))
     last = checkpoint(tmp_path, 100)
-    more = call(tmp_path, "--num_train_epochs", "3", "--resume_from_checkpoint", "true")
-    standing = look_at(tmp_path, more)
-    assert (standing.checkpoint, standing.done) == (last, False)
+    more = settings(tmp_path, "--num_train_epochs", "3", "--resume_from_checkpoint", "true")
+    start = find_starting_point(tmp_path, more)
+    assert (start.checkpoint, start.done) == (last, False)
 
 
-def test_a_done_run_is_done(tmp_path: Path) -> None:
-    finish(tmp_path, call(tmp_path))
-    assert look_at(tmp_path, call(tmp_path)).done
+def test_a_finished_run_is_done(tmp_path: Path) -> None:
+    record_end(tmp_path, settings(tmp_path))
+    assert find_starting_point(tmp_path, settings(tmp_path)).done
 
 
-def test_what_nobody_knows_is_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(UsageError, match=r"holds what no run of train left there \(thesis.tex\)"):
-        look_at(tmp_path, call(tmp_path))
+    with pytest.raises(UsageError, match=r"holds files that no training run wrote \(thesis.tex\)"):
+        find_starting_point(tmp_path, settings(tmp_path))
 
 
-def test_a_checkpoint_that_is_named_must_be_whole(tmp_path: Path) -> None:
+def test_a_named_checkpoint_must_be_complete(tmp_path: Path) -> None:
     whole = checkpoint(tmp_path / "a", 5)
     assert (
-        look_at(tmp_path / "b", call(tmp_path / "b", "--resume_from_checkpoint", str(whole))).checkpoint
+        find_starting_point(
+            tmp_path / "b", settings(tmp_path / "b", "--resume_from_checkpoint", str(whole))
+        ).checkpoint
         == whole
     )
-    with pytest.raises(UsageError, match="is no whole checkpoint"):
-        look_at(tmp_path / "b", call(tmp_path / "b", "--resume_from_checkpoint", str(tmp_path)))
-    with pytest.raises(UsageError, match="there is no whole checkpoint"):
-        look_at(tmp_path / "b", call(tmp_path / "b", "--resume_from_checkpoint", "true"))
+    with pytest.raises(UsageError, match="is no complete checkpoint"):
+        find_starting_point(
+            tmp_path / "b", settings(tmp_path / "b", "--resume_from_checkpoint", str(tmp_path))
+        )
+    with pytest.raises(UsageError, match="there is no complete checkpoint"):
+        find_starting_point(tmp_path / "b", settings(tmp_path / "b", "--resume_from_checkpoint", "true"))
 
 
 def test_starting_over_in_a_used_folder_is_refused(tmp_path: Path) -> None:
-    begin(tmp_path, call(tmp_path))
+    record_start(tmp_path, settings(tmp_path))
     checkpoint(tmp_path, 5)
     with pytest.raises(UsageError, match="move it away to train from the start"):
-        look_at(tmp_path, call(tmp_path, "--resume_from_checkpoint", "false"))
+        find_starting_point(tmp_path, settings(tmp_path, "--resume_from_checkpoint", "false"))
 
 
-def test_a_damaged_record_is_told(tmp_path: Path) -> None:
+def test_a_damaged_record_is_reported(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{")
     with pytest.raises(UsageError, match="is damaged"):
-        look_at(tmp_path, call(tmp_path))
+        find_starting_point(tmp_path, settings(tmp_path))
 
 
 def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
-    begin(tmp_path, call(tmp_path))
+    record_start(tmp_path, settings(tmp_path))
     for step in (9, 1000, 200):
         checkpoint(tmp_path, step)
-    assert look_at(tmp_path, call(tmp_path)).checkpoint == tmp_path / "checkpoint-1000"
+    assert find_starting_point(tmp_path, settings(tmp_path)).checkpoint == tmp_path / "checkpoint-1000"

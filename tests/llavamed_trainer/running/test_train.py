@@ -1,5 +1,6 @@
-"""Whole runs on the tiny model: what a user gets from `train`."""
+"""What a user gets from `train`: whole runs on the tiny model."""
 
+import copy
 import io
 import json
 import re
@@ -19,7 +20,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.recipes import RECIPES, load_recipe
-from llavamed_trainer.running import parse_call, run_training
+from llavamed_trainer.running import parse_settings, run_training
 from tests.llavamed_trainer.running.conftest import Train, write_set
 from tests.servers.hub import HubFault, HubProcess, running_hub
 
@@ -41,7 +42,7 @@ def test_every_recipe_trains_and_its_loss_falls(
     assert any("language_model" in name for name in changed) == both
 
 
-def test_what_is_left_is_a_model_that_stock_transformers_loads(train: Train, tmp_path: Path) -> None:
+def test_a_run_leaves_a_model_that_stock_transformers_loads(train: Train, tmp_path: Path) -> None:
     train("stage2-60k-im", "--max_steps", "1")
     model, seen = LlavaForConditionalGeneration.from_pretrained(tmp_path / "run", output_loading_info=True)
     assert not seen["missing_keys"]
@@ -64,15 +65,16 @@ def test_the_card_states_the_run(train: Train, tmp_path: Path) -> None:
     assert card.data.base_model is None  # a folder is no model of the Hub
 
 
-def test_the_log_is_lines_that_a_person_reads(train: Train, said: io.StringIO, tmp_path: Path) -> None:
+def test_the_log_has_a_line_for_each_training_step(train: Train, output: io.StringIO, tmp_path: Path) -> None:
     train("finetune-vqa-rad", "--num_train_epochs", "2")
-    text = said.getvalue()
+    text = output.getvalue()
     assert "projector+language-model" in text
-    assert "16 of train" in text
-    assert "4 rows × 1 process × 2 = 8 rows" in text
-    line = next(line for line in text.splitlines() if line.startswith("step 2/4 (50.0%)"))
+    assert "16 of split train" in text
+    assert "4 rows × 1 process × 2 accumulated = 8 rows" in text
+    line = next(line for line in text.splitlines() if line.startswith("training step 2/4 (50.0%)"))
     assert re.search(
-        r"loss \d+\.\d{4} · rate \d\.\d\de-\d\d · [\d,]+ tokens/s · [\d.,]+ images/s · padding \d+\.\d% · [\d.]+ GB",
+        r"loss \d+\.\d{4} · learning rate \d\.\d\de-\d\d · [\d,]+ tokens/s · [\d.,]+ images/s · padding \d+\.\d% "
+        r"· [\d.]+ GB",
         line,
     )
     assert re.search(r"left, ends \w{3} \d\d:\d\d", line)
@@ -96,21 +98,21 @@ def test_speed_and_padding_reach_whatever_reports(train: Train, tmp_path: Path) 
 
 
 class Broken(io.StringIO):
-    """A log that breaks at a step, as a full disk or a closed pipe would break it."""
+    """An output that fails at a line, as a full disk or a closed pipe would fail."""
 
-    def __init__(self, step: str) -> None:
+    def __init__(self, line: str) -> None:
         super().__init__()
-        self._step = step
+        self._line = line
 
     def write(self, text: str) -> int:
-        if text.startswith(self._step):
+        if text.startswith(self._line):
             raise OSError(28, "No space left on device")
         return super().write(text)
 
 
 @pytest.mark.parametrize("recipe", ["stage1", "stage2-60k"])
-def test_a_run_that_broke_goes_on_to_the_same_weights(
-    recipe: str, train: Train, said: io.StringIO, tmp_path: Path
+def test_a_run_that_failed_resumes_to_the_same_weights(
+    recipe: str, train: Train, output: io.StringIO, tmp_path: Path
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train(recipe, "--save_steps", "2", "--output_dir", whole)
@@ -121,11 +123,11 @@ def test_a_run_that_broke_goes_on_to_the_same_weights(
             "2",
             "--output_dir",
             broken,
-            console=Console(file=Broken("step 6/8"), width=160),
+            console=Console(file=Broken("training step 6/8"), width=160),
         )
     report = train(recipe, "--save_steps", "2", "--output_dir", broken)
-    assert "goes on from" in said.getvalue()
-    assert "checkpoint-4" in said.getvalue()
+    assert "resuming from" in output.getvalue()
+    assert "checkpoint-4" in output.getvalue()
     assert report.steps == 8
     ends = [load_file(folder / "model.safetensors") for folder in (whole, broken)]
     assert ends[0].keys() == ends[1].keys()
@@ -137,37 +139,53 @@ def test_a_run_that_broke_goes_on_to_the_same_weights(
     assert losses[0] == losses[1]
 
 
-def test_a_run_that_is_done_is_not_done_again(train: Train, said: io.StringIO, tmp_path: Path) -> None:
+def test_a_run_does_not_change_the_settings_that_it_was_given(
+    tiny_llava: Path, dataset: Path, tmp_path: Path, output: io.StringIO
+) -> None:
+    words = [
+        *("--config", "stage2-60k", "--model_name_or_path", tiny_llava, "--dataset", dataset, "--packing"),
+        *("--global_batch_size", 8, "--per_device_train_batch_size", 4, "--dataloader_num_workers", 0),
+        *("--num_train_epochs", 1, "--output_dir", tmp_path / "run"),
+    ]
+    settings = parse_settings([str(word) for word in words])
+    before = copy.deepcopy(settings.training.to_dict())
+    run_training(settings, console=Console(file=output))
+    assert settings.training.to_dict() == before
+    assert settings.training.packing
+    assert settings.training.max_steps == -1
+
+
+def test_a_run_that_is_done_is_not_done_again(train: Train, output: io.StringIO, tmp_path: Path) -> None:
     first = train("stage1", "--max_steps", "2")
     before = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
     again = train("stage1", "--max_steps", "2")
     assert (again.steps, again.last_loss) == (first.steps, first.last_loss)
     assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == before
-    assert "is done already" in said.getvalue()
+    assert "is done already" in output.getvalue()
     with pytest.raises(UsageError, match="holds another run"):
         train("stage1", "--max_steps", "3")
 
 
-def test_a_stream_trains_as_many_steps_as_a_download(train: Train, said: io.StringIO) -> None:
+def test_a_stream_trains_as_many_steps_as_a_download(train: Train, output: io.StringIO) -> None:
     report = train("stage1", "--streaming", "--shuffle_buffer", "0", "--num_train_epochs", "2")
     assert report.steps == 4
-    assert "streamed" in said.getvalue()
+    assert "streamed" in output.getvalue()
 
 
-def test_the_first_rows_only(train: Train) -> None:
+def test_max_rows_trains_on_the_first_rows(train: Train) -> None:
     assert train("stage1", "--max_rows", "8", "--num_train_epochs", "3").steps == 3
 
 
-def test_rows_are_evaluated_and_the_best_checkpoint_is_what_is_left(train: Train, said: io.StringIO) -> None:
+def test_rows_are_evaluated_and_the_best_checkpoint_is_kept(train: Train, output: io.StringIO) -> None:
     report = train(
         *("finetune-slake", "--learning_rate", "5e-3", "--eval_strategy", "steps", "--eval_steps", "2"),
         *("--eval_split", "test", "--save_steps", "2", "--load_best_model_at_end", "true"),
     )
     assert report.steps == 8
-    assert said.getvalue().count("evaluation loss") >= 4
+    assert output.getvalue().count("evaluation loss") >= 4
 
 
-def test_packing_trains_too(train: Train) -> None:
+def test_a_packed_run_trains(train: Train) -> None:
     report = train("stage2-60k", "--packing", "--learning_rate", "5e-3")
     assert report.first_loss is not None
     assert report.last_loss is not None
@@ -175,7 +193,7 @@ def test_packing_trains_too(train: Train) -> None:
 
 
 def test_bad_rows_are_counted_by_reason_and_listed(
-    train: Train, drawn_rows: list[dict[str, Any]], said: io.StringIO, tmp_path: Path
+    train: Train, drawn_rows: list[dict[str, Any]], output: io.StringIO, tmp_path: Path
 ) -> None:
     rows = [dict(row) for row in drawn_rows[:16]]
     rows[3]["images"] = [{"bytes": b"no picture", "path": "x.jpg"}]
@@ -185,13 +203,14 @@ def test_bad_rows_are_counted_by_reason_and_listed(
     assert report.bad_rows == {"image unreadable": 1, "no answer": 1}
     listed = [json.loads(line) for line in (tmp_path / "run" / "bad_rows.jsonl").read_text().splitlines()]
     assert {line["id"] for line in listed} == {"drawn-3", "drawn-5"}
-    assert "rows that could not be trained on: 2" in said.getvalue()
+    assert "16 of split train, 1 of them cannot be trained on" in output.getvalue()  # images are read later
+    assert "rows that could not be trained on: 2" in output.getvalue()
     with pytest.raises(LlavaMedError, match=r"rows could not be trained on, 1 are? allowed"):
         train("stage2-60k", "--dataset", folder, "--max_bad_rows", "1", "--output_dir", tmp_path / "strict")
 
 
 def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
-    train: Train, tiny_llava: Path, tmp_path: Path, said: io.StringIO
+    train: Train, tiny_llava: Path, tmp_path: Path, output: io.StringIO
 ) -> None:
     from peft import PeftModel
 
@@ -202,7 +221,7 @@ def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
     assert report.first_loss is not None
     assert report.last_loss is not None
     assert report.last_loss < report.first_loss
-    assert "LoRA of rank 4" in said.getvalue()
+    assert "LoRA of rank 4" in output.getvalue()
     base = LlavaForConditionalGeneration.from_pretrained(tiny_llava)
     names = [
         name
@@ -221,14 +240,14 @@ def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "stage2-60k-im"])
 def test_every_recipe_runs_with_adapters(
-    recipe: str, train: Train, said: io.StringIO, tmp_path: Path
+    recipe: str, train: Train, output: io.StringIO, tmp_path: Path
 ) -> None:
     train(recipe, "--use_peft", "true", "--max_steps", "2", "--gradient_checkpointing", "false")
     names = load_file(tmp_path / "run" / "adapter_model.safetensors").keys()
     assert any("language_model" in name and "lora_A" in name for name in names)
     assert any("multi_modal_projector" in name for name in names)
     assert not any("vision_tower" in name for name in names)
-    beside = "trained beside the projector of this stage" in said.getvalue()
+    beside = "trained beside the projector of this stage" in output.getvalue()
     assert beside == (load_recipe(recipe).settings["stage"] == "projector")
 
 
@@ -240,37 +259,39 @@ def test_a_checkpoint_that_lacks_weights_is_not_trained_from_random_ones(
     weights = load_file(torn / "model.safetensors")
     del weights["language_model.model.norm.weight"]
     save_file(weights, torn / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(UsageError, match="lacks 1 weights"):
+    with pytest.raises(UsageError, match="lacks 1 weight "):
         train("stage1", "--model_name_or_path", str(torn), "--max_steps", "1")
 
 
-def test_four_bit_is_refused_where_it_cannot_be_had(train: Train) -> None:
-    with pytest.raises(LlavaMedError, match="4 bit takes a GPU"):
+def test_four_bit_is_refused_without_a_gpu_or_adapters(train: Train) -> None:
+    with pytest.raises(LlavaMedError, match="4 bit needs a GPU"):
         train("stage2-60k-im", "--use_peft", "--load_in_4bit")
     with pytest.raises(UsageError, match="add --use_peft"):
         train("stage2-60k-im", "--load_in_4bit")
 
 
 @pytest.mark.parametrize(
-    ("flags", "said"),
+    ("flags", "message"),
     [
         (["--dataset", "nobody/nothing"], "there is no dataset 'nobody/nothing'"),
         (["--model_name_or_path", "runs/nothing"], "there is no LLaVA checkpoint 'runs/nothing'"),
         (["--split", "validation"], "cannot be read as 'validation'"),
-        (["--eval_strategy", "epoch"], "--eval_strategy takes --eval_split"),
+        (["--eval_strategy", "epoch"], "--eval_strategy needs --eval_split"),
         (["--template", "vicuna"], "no chat template is called 'vicuna'"),
         (["--dataset_revision", "main"], "is a folder here"),
     ],
 )
-def test_what_is_missing_is_named(
-    flags: list[str], said: str, train: Train, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_dataset_model_or_split_is_named(
+    flags: list[str], message: str, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UsageError, match=re.escape(said)):
+    with pytest.raises(UsageError, match=re.escape(message)):
         train("stage1", *flags)
 
 
-def test_a_dataset_of_another_form_is_told_what_it_lacks(train: Train, tmp_path: Path) -> None:
+def test_a_dataset_of_another_form_is_refused_and_its_missing_columns_are_named(
+    train: Train, tmp_path: Path
+) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "train.jsonl").write_text('{"image": "a.jpg", "conversations": []}\n')
     with pytest.raises(
@@ -280,24 +301,24 @@ def test_a_dataset_of_another_form_is_told_what_it_lacks(train: Train, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("config", "said"),
+    ("config", "message"),
     [
         ({"model_type": "llama"}, "is a llama model, not a LLaVA"),
         ({"model_type": "llava_mistral"}, "assemble"),
     ],
 )
 def test_a_model_of_another_kind_is_refused(
-    config: dict[str, str], said: str, train: Train, tmp_path: Path
+    config: dict[str, str], message: str, train: Train, tmp_path: Path
 ) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         train("stage1", "--model_name_or_path", tmp_path / "model")
 
 
-def test_a_run_needs_to_know_on_what() -> None:
-    with pytest.raises(UsageError, match="which model is to be trained"):
-        run_training(parse_call(["--global_batch_size", "8", "--output_dir", "nowhere"]))
+def test_a_run_without_a_model_is_refused() -> None:
+    with pytest.raises(UsageError, match="give the model to train"):
+        run_training(parse_settings(["--global_batch_size", "8", "--output_dir", "nowhere"]))
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +328,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubProcess]:
 
 
 def test_the_model_is_pushed_though_the_hub_fails_meanwhile(
-    hub: HubProcess, train: Train, said: io.StringIO, monkeypatch: pytest.MonkeyPatch
+    hub: HubProcess, train: Train, output: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", hub.address)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
@@ -330,9 +351,9 @@ def test_the_model_is_pushed_though_the_hub_fails_meanwhile(
     )
     hub.faults()
     assert report.steps == 2
-    assert "training goes on" in said.getvalue()
-    assert "tried again in 1 s" in said.getvalue()
-    assert f"pushed to {hub.address}/med-lab/tiny" in said.getvalue()
+    assert "training continues" in output.getvalue()
+    assert "retrying in 1 s" in output.getvalue()
+    assert f"pushed to {hub.address}/med-lab/tiny" in output.getvalue()
     names = set(HfApi().list_repo_files("med-lab/tiny"))
     assert {"model.safetensors", "config.json", "README.md", "loss.png", "chat_template.jinja"} <= names
     assert not any(

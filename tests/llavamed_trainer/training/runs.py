@@ -1,4 +1,4 @@
-"""Runs of a few steps on the tiny model."""
+"""Training runs of a few steps on the tiny model."""
 
 from pathlib import Path
 from typing import Any
@@ -9,16 +9,17 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 from trl import SFTConfig
 
 from llavamed_trainer.collate import LlavaMedCollator, token_lengths
-from llavamed_trainer.training import LlavaMedTrainer, Stage, apply_stage
+from llavamed_trainer.models import Stage, apply_stage
+from llavamed_trainer.training import LlavaMedTrainer
 
 Row = dict[str, Any]
 State = dict[str, torch.Tensor]
 
-LEARNT = Stage.PROJECTOR_AND_LANGUAGE_MODEL
+BOTH = Stage.PROJECTOR_AND_LANGUAGE_MODEL
 
 
 def dataset(rows: list[Row], model: Path) -> Dataset:
-    """The rows with their lengths, images as they are on disk."""
+    """Makes a dataset of the rows with their lengths; images stay bytes."""
     lengths = token_lengths(rows, AutoProcessor.from_pretrained(model), 512)
     held = [{**row, "length": length} for row, length in zip(rows, lengths, strict=True)]
     return Dataset.from_list(held).cast_column("images", List(Image(decode=False)))
@@ -42,7 +43,7 @@ def config(out: Path, **settings: Any) -> SFTConfig:
     return SFTConfig(str(out), **stated)
 
 
-def load(path: Path, stage: Stage | None = LEARNT) -> LlavaForConditionalGeneration:
+def load(path: Path, stage: Stage | None = BOTH) -> LlavaForConditionalGeneration:
     model = LlavaForConditionalGeneration.from_pretrained(path)
     if stage is not None:
         apply_stage(model, stage)

@@ -1,4 +1,4 @@
-"""What is on disk goes on to the bit, is the best when it is said to be, and is never guessed at."""
+"""A resumed run ends with the same bits, the best checkpoint is the best, and a damaged one is refused."""
 
 import shutil
 from pathlib import Path
@@ -13,9 +13,10 @@ from trl import SFTTrainer
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.collate import LlavaMedCollator
-from llavamed_trainer.training import Stage, lora_config, newest_checkpoint
+from llavamed_trainer.models import Stage, lora_config
+from llavamed_trainer.training import newest_checkpoint
 
-from .runs import LEARNT, Row, config, dataset, load, losses, same, state_of, trainer
+from .runs import BOTH, Row, config, dataset, load, losses, same, state_of, trainer
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +27,11 @@ def rows(drawn_rows: list[Row], tiny_llava: Path) -> Dataset:
 @pytest.mark.parametrize(
     ("stage", "settings", "packing"),
     [
-        (LEARNT, {}, False),
+        (BOTH, {}, False),
         (Stage.PROJECTOR, {}, False),
-        (LEARNT, {"train_sampling_strategy": "group_by_length", "max_steps": 10, "save_steps": 8}, False),
-        (LEARNT, {"per_device_train_batch_size": 1, "max_length": 480}, True),
-        (LEARNT, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}, False),
+        (BOTH, {"train_sampling_strategy": "group_by_length", "max_steps": 10, "save_steps": 8}, False),
+        (BOTH, {"per_device_train_batch_size": 1, "max_length": 480}, True),
+        (BOTH, {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}, False),
     ],
     ids=["whole-model", "projector", "grouped-in-second-epoch", "packed", "accumulated"],
 )
@@ -57,7 +58,7 @@ def test_a_resumed_run_ends_with_the_same_bits(
     assert same(state_of(resumed.model), state_of(through.model))
 
 
-def test_a_run_that_was_killed_after_its_last_checkpoint_takes_no_step_more(
+def test_a_run_that_was_killed_after_its_last_checkpoint_takes_no_further_step(
     tiny_llava: Path, rows: Dataset, tmp_path: Path
 ) -> None:
     args = config(tmp_path, max_steps=2)
@@ -77,7 +78,7 @@ def test_stock_trl_resumes_without_the_weights(tiny_llava: Path, rows: Dataset, 
     assert not same(state_of(resumed.model), state_of(through.model))
 
 
-def test_a_stream_is_resumed_to_the_bit(tiny_llava: Path, rows: Dataset, tmp_path: Path) -> None:
+def test_a_stream_resumes_to_the_bit(tiny_llava: Path, rows: Dataset, tmp_path: Path) -> None:
     def stream() -> IterableDataset:
         return rows.to_iterable_dataset(num_shards=2).shuffle(seed=3, buffer_size=10)
 
@@ -90,7 +91,7 @@ def test_a_stream_is_resumed_to_the_bit(tiny_llava: Path, rows: Dataset, tmp_pat
     assert same(state_of(resumed.model), state_of(through.model))
 
 
-def test_adapters_are_resumed_to_the_bit_and_are_on_the_language_model_alone(
+def test_adapters_resume_to_the_bit_and_are_on_the_language_model_alone(
     tiny_llava: Path, rows: Dataset, tmp_path: Path
 ) -> None:
     def run(resume: str | None = None) -> Any:
@@ -108,7 +109,7 @@ def test_adapters_are_resumed_to_the_bit_and_are_on_the_language_model_alone(
     assert same(state_of(resumed.model), state_of(through.model))
 
 
-@pytest.mark.parametrize("stage", [LEARNT, Stage.PROJECTOR], ids=["whole-model", "projector"])
+@pytest.mark.parametrize("stage", [BOTH, Stage.PROJECTOR], ids=["whole-model", "projector"])
 def test_the_best_checkpoint_is_loaded_and_evaluation_finds_its_loss(
     tiny_llava: Path, rows: Dataset, tmp_path: Path, stage: Stage
 ) -> None:
@@ -132,8 +133,8 @@ def test_the_best_checkpoint_is_loaded_and_evaluation_finds_its_loss(
     assert made.evaluate()["eval_loss"] == pytest.approx(found[best], abs=1e-5)
 
 
-@pytest.mark.parametrize("stage", [LEARNT, Stage.PROJECTOR], ids=["whole-model", "projector"])
-def test_the_saved_model_is_whole_for_stock_from_pretrained(
+@pytest.mark.parametrize("stage", [BOTH, Stage.PROJECTOR], ids=["whole-model", "projector"])
+def test_stock_from_pretrained_finds_every_weight_of_the_saved_model(
     tiny_llava: Path, rows: Dataset, tmp_path: Path, stage: Stage
 ) -> None:
     made = trainer(load(tiny_llava, stage), tiny_llava, config(tmp_path, max_steps=2), rows)
@@ -148,7 +149,7 @@ def test_the_saved_model_is_whole_for_stock_from_pretrained(
     assert held == ({"trained.safetensors"} if stage is Stage.PROJECTOR else {"model.safetensors"})
 
 
-def test_damaged_and_foreign_checkpoints_are_refused_and_the_newest_whole_one_taken(
+def test_damaged_and_foreign_checkpoints_are_refused_and_the_newest_complete_one_is_found(
     tiny_llava: Path, rows: Dataset, tmp_path: Path
 ) -> None:
     args = config(tmp_path, max_steps=3, save_steps=1)
@@ -174,7 +175,7 @@ def test_damaged_and_foreign_checkpoints_are_refused_and_the_newest_whole_one_ta
     with pytest.raises(LlavaMedError, match=r"of another model: .* is \(2, 2\) there"):
         again.train(resume_from_checkpoint=True)
 
-    with pytest.raises(UsageError, match="no whole checkpoint"):
+    with pytest.raises(UsageError, match="no complete checkpoint"):
         trainer(load(tiny_llava), tiny_llava, config(tmp_path / "new"), rows).train(
             resume_from_checkpoint=True
         )

@@ -1,5 +1,6 @@
-"""The loss is the model's own, made from fewer logits, and the same however a batch is cut."""
+"""The loss is the model's own, computed from fewer logits, and the same however a batch is divided."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def rows(drawn_rows: list[Row], tiny_llava: Path) -> Dataset:
     return dataset(drawn_rows[:16], tiny_llava)
 
 
-def test_logits_are_made_at_labelled_positions_alone_and_the_loss_is_the_models_own(
+def test_logits_are_computed_at_labels_alone_and_the_loss_is_the_models_own(
     tiny_llava: Path, rows: Dataset, tmp_path: Path
 ) -> None:
     batch = LlavaMedCollator(AutoProcessor.from_pretrained(tiny_llava))(list(rows.select(range(5))))
@@ -105,7 +106,7 @@ def test_packed_rows_are_all_trained_on_once_an_epoch(
     assert made.evaluate(rows.select(range(4)))["eval_loss"] < losses(made)[0]
 
 
-def test_generation_is_as_before(tiny_llava: Path, rows: Dataset, tmp_path: Path) -> None:
+def test_generation_gives_the_stock_models_tokens(tiny_llava: Path, rows: Dataset, tmp_path: Path) -> None:
     batch = LlavaMedCollator(AutoProcessor.from_pretrained(tiny_llava))(list(rows.select([1])))
     start = int((batch["labels"][0] != -100).nonzero()[0])
     asked = {
@@ -120,3 +121,13 @@ def test_generation_is_as_before(tiny_llava: Path, rows: Dataset, tmp_path: Path
     stock = LlavaForConditionalGeneration.from_pretrained(tiny_llava)
     assert torch.equal(made.model.generate(**asked), stock.generate(**asked))
     assert state_of(made.model).keys() == state_of(stock).keys()
+
+
+def test_the_trainer_does_not_change_the_arguments_that_it_was_given(
+    tiny_llava: Path, rows: Dataset, tmp_path: Path
+) -> None:
+    args = config(tmp_path, remove_unused_columns=True)
+    before = copy.deepcopy(args.to_dict())
+    made = trainer(load(tiny_llava), tiny_llava, args, rows)
+    assert args.to_dict() == before
+    assert made.args.remove_unused_columns is False

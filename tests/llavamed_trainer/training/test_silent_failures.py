@@ -1,4 +1,4 @@
-"""Failures that stock TRL does not tell of, each shown there first. That of resuming is in test_checkpoints."""
+"""Failures that stock TRL does not report, each shown with it first. That of resuming is in test_checkpoints."""
 
 import copy
 from pathlib import Path
@@ -12,9 +12,10 @@ from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from llavamed_trainer.collate import LlavaMedCollator
-from llavamed_trainer.training import LlavaMedTrainer, Stage
+from llavamed_trainer.models import Stage
+from llavamed_trainer.training import LlavaMedTrainer
 
-from .runs import LEARNT, Row, config, dataset, load, losses, same, state_of, trainer
+from .runs import BOTH, Row, config, dataset, load, losses, same, state_of, trainer
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def rows(drawn_rows: list[Row], tiny_llava: Path) -> Dataset:
 
 
 def _plain(row: Row) -> Row:
-    """As TRL's collator takes it: no part has keys that are None."""
+    """The row as TRL's collator takes it, without keys that are None."""
     import io
 
     from PIL import Image
@@ -60,7 +61,7 @@ def test_a_row_that_loses_all_its_labels_is_counted_not_trained_on_as_zero(
 
 
 def _in_the_tower(kind: type, tiny_llava: Path, rows: Dataset, out: Path) -> tuple[list[str], torch.Tensor]:
-    """What happens in a block of the frozen tower in one step, and the projector's gradient."""
+    """The passes through a block of the frozen tower in one training step, and the projector's gradient."""
     model = load(tiny_llava, Stage.PROJECTOR)
     made = trainer(model, tiny_llava, config(out, max_steps=1, save_strategy="no"), rows, kind=kind)
     seen: list[str] = []
@@ -133,7 +134,7 @@ def test_a_batch_without_labels_is_a_finite_zero(
 ) -> None:
     broken = [{**row, "images": [{"bytes": b"no image", "path": "x.jpg"}]} for row in drawn_rows[:4]]
     made = trainer(
-        load(tiny_llava, LEARNT),
+        load(tiny_llava, BOTH),
         tiny_llava,
         config(tmp_path, max_steps=1, save_strategy="no", weight_decay=0.0),
         dataset(broken, tiny_llava),

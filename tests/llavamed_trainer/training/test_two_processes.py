@@ -1,4 +1,4 @@
-"""Two processes on CPU (gloo): the loss curve of one, killed and resumed; sharded, or an error."""
+"""Two processes on CPU (gloo) have the loss curve of one, also when killed and resumed; a run shards or fails."""
 
 import json
 import os
@@ -11,12 +11,10 @@ import torch
 from datasets import Dataset
 from transformers import LlavaForConditionalGeneration
 
-from llavamed_trainer.training import Stage
+from llavamed_trainer.models import Stage
 from tests.conftest import CHECKOUT
 
-from .runs import LEARNT, Row, config, dataset, load, losses, state_of, trainer
-
-ROOT = CHECKOUT
+from .runs import BOTH, Row, config, dataset, load, losses, state_of, trainer
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +34,10 @@ def launch(*arguments: object, **environment: str) -> "subprocess.CompletedProce
     command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
     command += ["--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"]
     command += ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
-    script = ROOT / "tests" / "trainer" / "training" / "two_processes.py"
+    script = Path(__file__).with_name("two_processes.py")
     told = {
         **os.environ,
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(CHECKOUT),
         "ACCELERATE_USE_CPU": "true",
         "TOKENIZERS_PARALLELISM": "false",
     }
@@ -52,12 +50,13 @@ def launch(*arguments: object, **environment: str) -> "subprocess.CompletedProce
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("way", "stage"),
-    [("ddp", LEARNT), ("sharded", LEARNT), ("sharded", Stage.PROJECTOR)],
+    [("ddp", BOTH), ("sharded", BOTH), ("sharded", Stage.PROJECTOR)],
     ids=["ddp", "sharded", "sharded-projector"],
 )
-def test_two_processes_have_the_curve_of_one_and_go_on_after_a_kill(
+def test_two_processes_have_the_loss_curve_of_one_and_resume_after_a_kill(
     tiny_llava: Path, rows: Dataset, on_disk: Path, tmp_path: Path, way: str, stage: Stage
 ) -> None:
     one = trainer(load(tiny_llava, stage), tiny_llava, config(tmp_path / "one", save_strategy="no"), rows)
@@ -80,6 +79,6 @@ def test_two_processes_have_the_curve_of_one_and_go_on_after_a_kill(
 def test_a_launch_that_asked_for_fsdp_and_did_not_get_it_fails(
     tiny_llava: Path, on_disk: Path, tmp_path: Path
 ) -> None:
-    made = launch(tiny_llava, on_disk, tmp_path, "ddp", 2, LEARNT, ACCELERATE_USE_FSDP="true")
+    made = launch(tiny_llava, on_disk, tmp_path, "ddp", 2, BOTH, ACCELERATE_USE_FSDP="true")
     assert made.returncode != 0
     assert "the launch asked for FSDP" in made.stderr

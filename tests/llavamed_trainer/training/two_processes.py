@@ -14,7 +14,8 @@ import torch
 from datasets import load_from_disk
 from transformers import TrainerCallback
 
-from llavamed_trainer.training import Stage, apply_stage, load_sharded
+from llavamed_trainer.models import Stage, apply_stage
+from llavamed_trainer.training import load_sharded
 from tests.llavamed_trainer.training.runs import config, load, losses, trainer
 
 

@@ -1,4 +1,4 @@
-"""Bad rows, one by one: each is refused by its name and reason, or handled as `refusals` says."""
+"""Rows that cannot be trained on are left out with their id and reason; others are handled as `bad_rows` says."""
 
 from typing import Any
 
@@ -8,79 +8,89 @@ import torch
 from PIL import Image
 from transformers import LlavaProcessor
 
-from llavamed_trainer.collate import BadRows, BadRowsError, Fault, LlavaMedCollator
+from llavamed_trainer.collate import BadRowReason, BadRows, LlavaMedCollator, TooManyBadRowsError
 
 from .conftest import Row, assistant, encoded, picture, row, user
 
 WHOLE = encoded(picture(400, 300))
 
-REFUSED: dict[str, tuple[Row, Fault, str]] = {
-    "no messages": (row(messages=None), Fault.MALFORMED, "no list of messages"),
-    "a message without role": (row(messages=[{"content": "x"}]), Fault.MALFORMED, "no role"),
+LEFT_OUT: dict[str, tuple[Row, BadRowReason, str]] = {
+    "no messages": (row(messages=None), BadRowReason.MALFORMED, "no list of messages"),
+    "a message without role": (row(messages=[{"content": "x"}]), BadRowReason.MALFORMED, "no role"),
     "a part of another kind": (
         row(messages=[{"role": "user", "content": [{"type": "video"}]}, assistant("x")]),
-        Fault.MALFORMED,
+        BadRowReason.MALFORMED,
         "neither text nor image",
     ),
-    "no image": (row(images=[]), Fault.NO_IMAGE, "1 image part and no image"),
-    "images is None": (row(images=None), Fault.NO_IMAGE, "no image"),
+    "no image": (row(images=[]), BadRowReason.NO_IMAGE, "1 image part and no image"),
+    "images is None": (row(images=None), BadRowReason.NO_IMAGE, "no image"),
     "an image without bytes": (
         row(images=[{"bytes": None, "path": None}]),
-        Fault.NO_IMAGE,
+        BadRowReason.NO_IMAGE,
         "neither bytes nor",
     ),
-    "two images, one part": (row(images=[WHOLE, WHOLE]), Fault.IMAGE_COUNT, "1 image part, 2 images"),
+    "two images, one part": (row(images=[WHOLE, WHOLE]), BadRowReason.IMAGE_COUNT, "1 image part, 2 images"),
     "one image, two parts": (
         row(messages=[user(None, None, "x"), assistant("y")]),
-        Fault.IMAGE_COUNT,
+        BadRowReason.IMAGE_COUNT,
         "2 image parts, 1 image",
     ),
     "<image> in text": (
         row(messages=[user(None, "What is <image>?"), assistant("y")]),
-        Fault.IMAGE_TOKEN_IN_TEXT,
+        BadRowReason.IMAGE_TOKEN_IN_TEXT,
         "'What is <image>?'",
     ),
     "<image> in an answer": (
         row(messages=[user(None, "x"), assistant("<image>")]),
-        Fault.IMAGE_TOKEN_IN_TEXT,
+        BadRowReason.IMAGE_TOKEN_IN_TEXT,
         "<image>",
     ),
-    "no assistant turn": (row(messages=[user(None, "x")]), Fault.NO_ANSWER, "no assistant turn"),
-    "an empty answer": (row(messages=[user(None, "x"), assistant(" \n")]), Fault.NO_ANSWER, "says anything"),
+    "no assistant turn": (row(messages=[user(None, "x")]), BadRowReason.NO_ANSWER, "no assistant turn"),
+    "an empty answer": (
+        row(messages=[user(None, "x"), assistant(" \n")]),
+        BadRowReason.NO_ANSWER,
+        "says anything",
+    ),
     "a question of 100,000 characters": (
         row(messages=[user(None, "word " * 20_000), assistant("y")]),
-        Fault.ANSWER_CUT_OFF,
+        BadRowReason.ANSWER_CUT_OFF,
         "no answer is in the first 2,048",
     ),
     "100,000 characters before the image": (
         row(messages=[user("word " * 20_000, None), assistant("y")]),
-        Fault.IMAGE_CUT_OFF,
+        BadRowReason.IMAGE_CUT_OFF,
         "fills the 2048 tokens",
     ),
-    "corrupt bytes": (row(b"\xff\xd8 no JPEG"), Fault.IMAGE_UNREADABLE, "no image format that Pillow reads"),
-    "empty bytes": (row(b""), Fault.IMAGE_UNREADABLE, "no image format"),
-    "a truncated JPEG": (row(WHOLE[: len(WHOLE) // 2]), Fault.IMAGE_UNREADABLE, "truncated"),
-    "a truncated PNG": (row(encoded(picture(), "PNG")[:-200]), Fault.IMAGE_UNREADABLE, ""),
+    "corrupt bytes": (
+        row(b"\xff\xd8 no JPEG"),
+        BadRowReason.IMAGE_UNREADABLE,
+        "no image format that Pillow reads",
+    ),
+    "empty bytes": (row(b""), BadRowReason.IMAGE_UNREADABLE, "no image format"),
+    "a truncated JPEG": (row(WHOLE[: len(WHOLE) // 2]), BadRowReason.IMAGE_UNREADABLE, "truncated"),
+    "a truncated PNG": (row(encoded(picture(), "PNG")[:-200]), BadRowReason.IMAGE_UNREADABLE, ""),
     "a missing file": (
         row(images=[{"bytes": None, "path": "/nowhere.jpg"}]),
-        Fault.IMAGE_UNREADABLE,
+        BadRowReason.IMAGE_UNREADABLE,
         "nowhere",
     ),
-    "1 × 1 pixel": (row(encoded(picture(1, 1), "PNG")), Fault.IMAGE_TOO_SMALL, "1 × 1 pixels"),
+    "1 × 1 pixel": (row(encoded(picture(1, 1), "PNG")), BadRowReason.IMAGE_TOO_SMALL, "1 × 1 pixels"),
 }
 
 
 @pytest.mark.parametrize("exact", [False, True], ids=["quick", "exact"])
-@pytest.mark.parametrize("case", REFUSED)
-def test_it_is_refused_by_its_name(processor: LlavaProcessor, case: str, exact: bool) -> None:
-    bad, fault, detail = REFUSED[case]
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_a_bad_row_is_left_out_with_its_id_and_reason(
+    processor: LlavaProcessor, case: str, exact: bool
+) -> None:
+    bad, reason, detail = LEFT_OUT[case]
     collator = LlavaMedCollator(processor, exact_images=exact)
     batch = collator([row(id="good"), {**bad, "id": "bad-7"}, row(id="also good")])
     alone = LlavaMedCollator(processor, exact_images=exact)([row(), row()])
-    assert [(found.id, found.reason) for found in collator.bad_rows] == [("bad-7", fault)]
+    assert [(found.id, found.reason) for found in collator.bad_rows] == [("bad-7", reason)]
     assert detail in next(iter(collator.bad_rows)).detail
     assert all(torch.equal(batch[name], alone[name]) for name in alone), (
-        "what is left is as if it were never there"
+        "the batch is as if the bad row had never been there"
     )
 
 
@@ -113,7 +123,7 @@ def test_other_modes_and_formats_are_trained_on_as_rgb(
 
 @pytest.mark.parametrize("top", [65_535, 4_095], ids=["16 bits", "12 bits in 16"])
 @pytest.mark.parametrize("exact", [False, True], ids=["quick", "exact"])
-def test_sixteen_bits_keep_what_they_show(processor: LlavaProcessor, top: int, exact: bool) -> None:
+def test_sixteen_bit_images_keep_their_contrast(processor: LlavaProcessor, top: int, exact: bool) -> None:
     grey = np.tile(np.linspace(0, 1, 64), (64, 1))
     deep = encoded(Image.fromarray((grey * top).astype(np.uint16)), "PNG")
     collator = LlavaMedCollator(processor, exact_images=exact)
@@ -161,13 +171,13 @@ def test_a_batch_of_bad_rows_alone_is_one_blank_row(processor: LlavaProcessor, p
     assert batch["pixel_values"].shape == (1, 3, 56, 56)
 
 
-def test_a_row_of_text_has_no_place_where_the_image_is_the_only_input(processor: LlavaProcessor) -> None:
+def test_a_row_without_image_is_left_out_where_the_image_is_the_only_input(processor: LlavaProcessor) -> None:
     collator = LlavaMedCollator(processor, text="answers")
     collator([row(images=[], messages=[user("x"), assistant("y")])])
-    assert collator.bad_rows.counts == {Fault.NO_IMAGE: 1}
+    assert collator.bad_rows.counts == {BadRowReason.NO_IMAGE: 1}
 
 
-def test_roles_that_the_template_does_not_take_are_refused(processor: LlavaProcessor) -> None:
+def test_a_row_with_roles_that_the_template_does_not_take_is_left_out(processor: LlavaProcessor) -> None:
     import copy
 
     other = copy.copy(processor)
@@ -175,11 +185,11 @@ def test_roles_that_the_template_does_not_take_are_refused(processor: LlavaProce
     collator = LlavaMedCollator(other)
     collator([row()])
     assert [(bad.reason, bad.detail) for bad in collator.bad_rows] == [
-        (Fault.MALFORMED, "the chat template does not take it: roles must alternate")
+        (BadRowReason.MALFORMED, "the chat template does not take it: roles must alternate")
     ]
 
 
-def test_a_row_without_id_is_named_by_its_content(processor: LlavaProcessor) -> None:
+def test_a_row_without_id_is_named_by_a_digest_of_its_content(processor: LlavaProcessor) -> None:
     collator = LlavaMedCollator(processor)
     nameless: list[dict[str, Any]] = [row(b"x", id=None), row(b"y", id=None), row(b"x", id=None)]
     collator(nameless)
@@ -190,6 +200,6 @@ def test_the_first_row_over_the_limit_ends_the_run(processor: LlavaProcessor) ->
     collator = LlavaMedCollator(processor, bad_rows=BadRows(limit=1))
     collator([row(b"x", id="a"), row(b"x", id="a")])  # met twice, lost once
     with pytest.raises(
-        BadRowsError, match=r"2 rows could not be trained on, 1 are allowed .* row b: image unreadable"
+        TooManyBadRowsError, match=r"2 rows could not be trained on, 1 are allowed .* row b: image unreadable"
     ):
         collator([row(b"x", id="b")])

@@ -1,4 +1,4 @@
-"""What a part lacks is never made up, and what was written is whole."""
+"""Missing weights of a part are never filled with random ones, and a written checkpoint is complete."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.llavamed_trainer.assembly.parts import plain_tokenizer, save_language
 
 
 @pytest.mark.parametrize("part", ["clip", "vit", "llama"])
-def test_a_part_that_lacks_weights_is_refused_by_their_names(part: str, tmp_path: Path) -> None:
+def test_a_part_that_lacks_weights_is_refused_and_they_are_named(part: str, tmp_path: Path) -> None:
     llama = save_language("llama", tmp_path / "llama", plain_tokenizer(["a b"]))
     tower = save_vision("vit" if part == "vit" else "clip", tmp_path / "tower")
     file = (llama if part == "llama" else tower) / "model.safetensors"
@@ -23,12 +23,12 @@ def test_a_part_that_lacks_weights_is_refused_by_their_names(part: str, tmp_path
         if not re.search(r"layers?\.1\.", name) or "text" in name
     }
     save_file(kept, file, metadata={"format": "pt"})
-    with pytest.raises(UsageError, match=r"lacks \d+ weights: .*layers\.1\..*the copy is not whole"):
+    with pytest.raises(UsageError, match=r"lacks \d+ weights .*layers\.1\..*the copy is incomplete"):
         assemble(tmp_path / "llava", vision_tower=str(tower), language_model=str(llama))
     assert not (tmp_path / "llava").exists()
 
 
-def test_a_damaged_file_is_an_error_of_one_line(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_in_one_line(tmp_path: Path) -> None:
     llama = save_language("llama", tmp_path / "llama", plain_tokenizer(["a b"]))
     tower = save_vision("clip", tmp_path / "clip")
     file = tower / "model.safetensors"
@@ -38,7 +38,7 @@ def test_a_damaged_file_is_an_error_of_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip", "vit", "dinov2"])
-def test_stock_transformers_draws_no_weight_anew(kind: str, tmp_path: Path) -> None:
+def test_stock_transformers_finds_every_weight(kind: str, tmp_path: Path) -> None:
     llama = save_language("llama", tmp_path / "llama", plain_tokenizer(["a b"]))
     tower = save_vision(kind, tmp_path / kind)
     made = assemble(tmp_path / "llava", vision_tower=str(tower), language_model=str(llama))

@@ -1,5 +1,6 @@
-"""Settings come from a recipe, a file and flags, the later wins; what does not fit is named."""
+"""Settings come from a recipe, a file and flags, of which the later wins; a wrong one is named."""
 
+import os
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -9,41 +10,40 @@ import pytest
 from llavamed_data.errors import UsageError
 from llavamed_trainer.cli.train import train
 from llavamed_trainer.recipes import RECIPES, load_recipe
-from llavamed_trainer.running.arguments import TrainArguments
-from llavamed_trainer.running.parsing import Call, make_parser, parse_call
+from llavamed_trainer.running import TrainArguments, make_parser, parse_settings
 
 
-def settings(tmp_path: Path, text: str) -> list[str]:
-    own = tmp_path / "mine.yaml"
-    own.write_text(text)
-    return ["--config", str(own)]
+def config_file(tmp_path: Path, text: str) -> list[str]:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return ["--config", str(path)]
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_is_understood_whole(name: str) -> None:
-    call = parse_call(["--config", name])
-    said = load_recipe(name).settings
-    assert call.training.learning_rate == said["learning_rate"]
+def test_every_setting_of_a_recipe_is_read(name: str) -> None:
+    call = parse_settings(["--config", name])
+    stated = load_recipe(name).settings
+    assert call.training.learning_rate == stated["learning_rate"]
     assert call.training.warmup_steps == 0.03
-    assert call.training.num_train_epochs == said["num_train_epochs"]
+    assert call.training.num_train_epochs == stated["num_train_epochs"]
     assert call.training.max_length == 2048
-    assert (call.arguments.stage, call.arguments.text) == (said["stage"], said["text"])
-    assert call.arguments.dataset == said["dataset"]
-    assert call.model.model_name_or_path == said["model_name_or_path"]
+    assert (call.arguments.stage, call.arguments.text) == (stated["stage"], stated["text"])
+    assert call.arguments.dataset == stated["dataset"]
+    assert call.model.model_name_or_path == stated["model_name_or_path"]
     at_once = call.training.per_device_train_batch_size * call.training.gradient_accumulation_steps
     assert at_once == 128
-    assert set(call.given) == set(said)
+    assert set(call.given) == set(stated)
 
 
 def test_flags_win_over_the_recipe_in_either_spelling() -> None:
-    call = parse_call(["--learning-rate", "1e-3", "--config=stage1", "--max_bad_rows", "7"])
+    call = parse_settings(["--learning-rate", "1e-3", "--config=stage1", "--max_bad_rows", "7"])
     assert (call.training.learning_rate, call.arguments.max_bad_rows) == (1e-3, 7)
     assert call.given["learning_rate"] == 1e-3
 
 
 def test_a_file_wins_over_the_recipe_it_builds_on_and_loses_to_flags(tmp_path: Path) -> None:
-    words = settings(tmp_path, "recipe: stage1\nlearning_rate: 5e-4\nseed: 7\n")
-    call = parse_call([*words, "--seed", "8"])
+    words = config_file(tmp_path, "recipe: stage1\nlearning_rate: 5e-4\nseed: 7\n")
+    call = parse_settings([*words, "--seed", "8"])
     assert (call.training.learning_rate, call.training.seed) == (5e-4, 8)
     assert call.arguments.stage == "projector"
 
@@ -51,51 +51,51 @@ def test_a_file_wins_over_the_recipe_it_builds_on_and_loses_to_flags(tmp_path: P
 def test_processes_share_the_global_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(UsageError, match="does not divide into batches of 16 on 4 processes"):
-        parse_call(["--config", "stage1", "--global_batch_size", "96"])
+        parse_settings(["--config", "stage1", "--global_batch_size", "96"])
 
 
-def test_what_is_not_stated_follows_from_the_batch() -> None:
-    call = parse_call(
+def test_accumulation_follows_from_the_global_batch() -> None:
+    call = parse_settings(
         ["--config", "stage1", "--global_batch_size", "8", "--per_device_train_batch_size", "2"]
     )
     assert call.training.gradient_accumulation_steps == 4
 
 
-def test_without_an_accelerator_float32_takes_the_place_of_a_recipes_bfloat16_and_is_told() -> None:
-    call = parse_call(["--config", "stage1"])
+def test_without_an_accelerator_float32_replaces_a_recipes_bfloat16_and_a_note_says_so() -> None:
+    call = parse_settings(["--config", "stage1"])
     assert call.training.bf16 is False
-    assert call.notes == ("no accelerator: float32 on the processor",)
+    assert call.notes == ("There is no accelerator here: training runs in float32 on the CPU.",)
 
 
-def test_environment_variables_of_a_file_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LLAVAMED_TRIED", raising=False)
+def test_environment_variables_of_a_file_are_left_to_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LLAVAMED_TRIED", "no")
-    parse_call(settings(tmp_path, "recipe: stage1\nenv: {LLAVAMED_TRIED: 1}\n"))
-    import os
-
-    assert os.environ["LLAVAMED_TRIED"] == "1"
+    found = parse_settings(config_file(tmp_path, "recipe: stage1\nenv: {LLAVAMED_TRIED: 1}\n"))
+    assert found.recipe.env == {"LLAVAMED_TRIED": "1"}
+    assert os.environ["LLAVAMED_TRIED"] == "no"
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--lerning_rate", "1"], "train does not take --lerning_rate: did you mean --learning_rate?"),
         (["--learning_rate", "fast"], "--learning_rate/--learning-rate: invalid float value: 'fast'"),
         (["--stage", "everything"], "choose from 'projector', 'projector+language-model'"),
-        (["stage1"], "train takes flags alone, not 'stage1'; a recipe or file goes by --config"),
+        (["stage1"], "train takes only flags, not 'stage1'; give a recipe or a file of settings by --config"),
         (["--config"], "--config takes the name of a recipe"),
-        (["--hub_token", "hf_secret"], "a token is no flag"),
+        (["--hub_token", "hf_secret"], "a token must not be a flag"),
         (["--config", "stage3"], "did you mean stage1"),
         (["--max_bad_row", "3"], "did you mean --max_bad_rows"),
     ],
 )
-def test_a_wrong_flag_is_named_with_what_was_likely_meant(words: list[str], said: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(said)):
-        parse_call(words)
+def test_a_wrong_flag_is_named_with_what_was_likely_meant(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        parse_settings(words)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("lerning_rate: 1", "names lerning_rate, which train does not take: did you mean learning_rate?"),
         ("learning_rate: fast", "sets learning_rate to 'fast': it must be a number"),
@@ -106,17 +106,17 @@ def test_a_wrong_flag_is_named_with_what_was_likely_meant(words: list[str], said
         ("stage: everything", "sets stage to 'everything': choose from projector, projector+language-model"),
         ("dataset: [a, b]", "sets dataset to ['a', 'b']: it must be one value"),
         ("learning_rate: {a: 1}", "it must be a number"),
-        ("env: 3", "env in the settings must be a table"),
+        ("env: 3", "must be a table such as OMP_NUM_THREADS: 4"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(said)):
-        parse_call(settings(tmp_path, text))
+def test_a_wrong_setting_is_named_with_its_file(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        parse_settings(config_file(tmp_path, text))
 
 
 def test_switches_of_a_file_are_switches(tmp_path: Path) -> None:
-    call: Call = parse_call(
-        settings(tmp_path, "recipe: stage1\ngradient_checkpointing: false\nstreaming: true\n")
+    call = parse_settings(
+        config_file(tmp_path, "recipe: stage1\ngradient_checkpointing: false\nstreaming: true\n")
     )
     assert call.training.gradient_checkpointing is False
     assert call.arguments.streaming is True

@@ -1,4 +1,4 @@
-"""The loss curve of a card."""
+"""The loss curve in the model card of a run."""
 
 import math
 from pathlib import Path
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageColor
 
 from llavamed_data.charts import LIGHT
-from llavamed_trainer.running.curve import draw_curve, thin
+from llavamed_trainer.running.card import draw_curve, thin
 
 
 def blue(picture: Path) -> list[tuple[int, int]]:
@@ -20,7 +20,7 @@ def blue(picture: Path) -> list[tuple[int, int]]:
     return [(x, y) for x in range(width) for y in range(height) if pixels[x, y] == colour]
 
 
-def test_a_falling_loss_falls(tmp_path: Path) -> None:
+def test_the_curve_of_a_falling_loss_falls(tmp_path: Path) -> None:
     draw_curve([(10, 2.0), (20, 1.0), (30, 0.0)], tmp_path / "loss.png")
     line = blue(tmp_path / "loss.png")
     (left, top), (right, bottom) = min(line), max(line)

@@ -1,0 +1,105 @@
+"""Loads a LLaVA checkpoint from a folder or the Hub: a whole model, or a LoRA adapter merged into its base."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoProcessor, LlavaForConditionalGeneration, PreTrainedConfig
+from transformers.utils.peft_utils import find_adapter_config_file
+
+from llavamed_data.errors import UsageError, one_line
+
+_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
+
+
+def load_llava(name: str, *, revision: str | None = None, **options: Any) -> tuple[Any, Any]:
+    """Loads a LLaVA and its processor; an adapter is merged into the model that it was trained on.
+
+    Args:
+        name: a folder, or a name on the Hub.
+        revision: branch, tag or commit of a name on the Hub.
+        options: further arguments of `from_pretrained`: `dtype`, `attn_implementation`, `quantization_config`.
+
+    Raises:
+        UsageError: there is no such checkpoint, it is no LLaVA of transformers, or it lacks weights, which
+            `from_pretrained` would fill with random ones (a checkpoint of the projector alone lacks most).
+    """
+    try:
+        base = adapter_base(name)
+        model = _load_model(base or name, revision=None if base else revision, **options)
+        if base:
+            from peft import PeftModel
+
+            model = PeftModel.from_pretrained(model, name, revision=revision).merge_and_unload()
+        return model, load_processor(name, base, revision=revision)
+    except UsageError:
+        raise
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(
+            f"there is no LLaVA checkpoint {name!r}, neither as a folder here nor on the Hub: train the stage before, "
+            f"name another, or make one with python -m llavamed_trainer assemble ({one_line(error)})"
+        ) from error
+
+
+def load_processor(name: str, base: str | None = None, *, revision: str | None = None) -> Any:
+    """Loads the processor of a checkpoint; that of the base where an adapter has none of its own."""
+    own = base is None or any((Path(name) / file).is_file() for file in _PROCESSOR_FILES)
+    auto: Any = AutoProcessor
+    return auto.from_pretrained(name, revision=revision) if own else auto.from_pretrained(base)
+
+
+def adapter_base(name: str) -> str | None:
+    """The checkpoint that an adapter was trained on; None if `name` is no adapter.
+
+    Raises:
+        UsageError: the adapter does not state it.
+    """
+    try:
+        found = find_adapter_config_file(name)
+    except OSError:
+        return None
+    if found is None:
+        return None
+    base = json.loads(Path(found).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if not base:
+        raise UsageError(f"the adapter {name} does not state which model it was trained on")
+    return str(base)
+
+
+def refuse_missing_weights(loaded: dict[str, Any], name: str) -> None:
+    """Checks that a checkpoint had every weight of its model.
+
+    `from_pretrained` fills missing weights with random ones and only warns.
+
+    Args:
+        loaded: what `from_pretrained(..., output_loading_info=True)` returns beside the model.
+        name: of the checkpoint, for the error.
+
+    Raises:
+        UsageError: weights are missing.
+    """
+    if missing := sorted(loaded["missing_keys"]):
+        count = "1 weight" if len(missing) == 1 else f"{len(missing)} weights"
+        raise UsageError(f"{name} lacks {count} ({', '.join(missing[:3])}): the copy is incomplete")
+
+
+def _load_model(name: str, *, revision: str | None, **options: Any) -> Any:
+    at = {"revision": revision} if revision else {}
+    config, _ = PreTrainedConfig.get_config_dict(name, **at)
+    kind = config.get("model_type")
+    # A checkpoint of the released code would load, with new random weights for the projector and the tower.
+    if "mm_vision_tower" in config or kind in ("llava_llama", "llava_mistral"):
+        raise UsageError(
+            f"{name} has the layout of the released LLaVA code: convert it with python -m llavamed_trainer assemble "
+            f"OUT --from-legacy {name}"
+        )
+    if kind is None:
+        raise OSError(f"{name} has no config.json that states a model_type")
+    if kind != "llava":
+        raise UsageError(
+            f"{name} is a {kind} model, not a LLaVA: serve others and name the server (--base-url)"
+        )
+    llava: Any = LlavaForConditionalGeneration
+    model, loaded = llava.from_pretrained(name, output_loading_info=True, **at, **options)
+    refuse_missing_weights(loaded, name)
+    return model

@@ -1,0 +1,282 @@
+"""What is measured and shown while a run goes on: a bar on a terminal, else a line for each log, and the speed."""
+
+# ruff: noqa: ARG002  (callbacks get arguments that they do not use)
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+
+from llavamed_trainer.training import LlavaMedTrainer
+
+Losses: TypeAlias = list[tuple[int, float]]
+"""Pairs of a training step and its loss."""
+
+_GIGABYTE = 1e9
+
+
+class MonitoredTrainer(LlavaMedTrainer):
+    """A `LlavaMedTrainer` whose logs hold speed and padding, which `report_to` passes on, and which shows them.
+
+    Args:
+        args: of `LlavaMedTrainer`.
+        run_log: shows the logs.
+        write_card: writes the model card from the losses, in place of TRL's card.
+        kwargs: of `LlavaMedTrainer`.
+    """
+
+    def __init__(
+        self, *args: Any, run_log: "RunLog", write_card: Callable[[Losses], None], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._speed = SpeedMeter(self._sum_over_processes)
+        self._write_card = write_card
+        for shown in (ProgressCallback, PrinterCallback):
+            self.remove_callback(shown)
+        self.add_callback(run_log)
+
+    @property
+    def losses(self) -> Losses:
+        """The logged losses by training step, with those of the run before it was resumed."""
+        return [
+            (int(entry["step"]), float(entry["loss"])) for entry in self.state.log_history if "loss" in entry
+        ]
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Trains, and measures the speed from here on."""
+        self._speed.start()
+        return super().train(*args, **kwargs)
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: Mapping[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Counts the batch and trains on it."""
+        self._speed.count(inputs)
+        step: Any = super().training_step
+        return step(model, inputs, *args, **kwargs)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Logs, with the speed since the last log."""
+        if "loss" in logs:
+            logs.update(self._speed.read())
+        super().log(logs, start_time)
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Writes the card of this package where the trainer would write TRL's."""
+        if self.is_world_process_zero():
+            self._write_card(self.losses)
+
+    def _sum_over_processes(self, counts: torch.Tensor) -> torch.Tensor:
+        summed: torch.Tensor = self.accelerator.reduce(counts.to(self.accelerator.device), reduction="sum")
+        return summed
+
+
+class SpeedMeter:
+    """Measures tokens and images per second and the share of padding, over all processes.
+
+    Batches are counted on their own device, so that no step waits for the device before `read`.
+
+    Args:
+        sum_over_processes: adds up a tensor over all processes.
+    """
+
+    def __init__(self, sum_over_processes: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        self._sum_over_processes = sum_over_processes
+        self.start()
+
+    def start(self) -> None:
+        """Starts counting anew."""
+        self._tokens: torch.Tensor | int = 0
+        self._positions = self._images = 0
+        self._since = time.monotonic()
+
+    def count(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """Counts a batch of the collator."""
+        positions = batch["input_ids"].numel()
+        self._positions += positions
+        mask = batch.get("attention_mask")
+        self._tokens = self._tokens + (positions if mask is None else mask.sum())
+        if "pixel_values" in batch:
+            self._images += len(batch["pixel_values"])
+
+    def read(self) -> dict[str, float]:
+        """Returns the values since the last call and starts anew; an empty dictionary if nothing was counted.
+
+        Every process must call it, since their counts are added up.
+        """
+        tokens, positions, images = self._sum_over_processes(
+            torch.tensor([float(self._tokens), float(self._positions), float(self._images)])
+        ).tolist()
+        seconds = max(time.monotonic() - self._since, 1e-9)
+        self.start()
+        if not positions:
+            return {}
+        return {
+            "tokens_per_second": round(tokens / seconds, 1),
+            "images_per_second": round(images / seconds, 2),
+            "padding": round(1 - tokens / positions, 4),
+        }
+
+
+class RunLog(TrainerCallback):
+    """Shows progress, loss, speed, padding, memory and the expected end, on the main process only.
+
+    Args:
+        console: where it is shown.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+        self._started = 0.0
+        self._first_step = 0
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
+    ) -> None:
+        """Shows the bar."""
+        if not state.is_world_process_zero:
+            return
+        self._started, self._first_step = time.monotonic(), state.global_step
+        if self._console.is_terminal:
+            self._progress = Progress(
+                TextColumn("training step"),
+                MofNCompleteColumn(),
+                BarColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[values]}"),
+                console=self._console,
+            )
+            self._task = self._progress.add_task(
+                "", total=state.max_steps, completed=state.global_step, values=""
+            )
+            self._progress.start()
+
+    def on_step_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
+    ) -> None:
+        """Moves the bar."""
+        if self._progress:
+            self._progress.update(self._task, completed=state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Mapping[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Shows the values of a log."""
+        if not state.is_world_process_zero or not logs:
+            return
+        if "eval_loss" in logs:
+            self.say(f"training step {state.global_step:,} · evaluation loss {logs['eval_loss']:.4f}")
+        if "loss" not in logs:
+            return
+        values = _describe(logs)
+        if self._progress:
+            self._progress.update(self._task, values=values)
+        else:
+            share = state.global_step / max(1, state.max_steps)
+            self.say(
+                f"training step {state.global_step:,}/{state.max_steps:,} ({share:.1%}) · {values} · {self._end(state)}"
+            )
+
+    def on_train_end(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
+    ) -> None:
+        """Removes the bar."""
+        self.close()
+
+    def say(self, line: str) -> None:
+        """Prints one line, above the bar if there is one."""
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def close(self) -> None:
+        """Removes the bar, so that the terminal is as it was, also after an error."""
+        if self._progress:
+            self._progress.stop()
+            self._progress = None
+
+    def _end(self, state: TrainerState) -> str:
+        done = state.global_step - self._first_step
+        if done < 1:
+            return "the end is not known yet"
+        left = (state.max_steps - state.global_step) * (time.monotonic() - self._started) / done
+        ends = datetime.now().astimezone() + timedelta(seconds=left)
+        return f"{duration(left)} left, ends {ends:%a %H:%M}"
+
+
+class OnCheckpoint(TrainerCallback):
+    """Calls a function with the folder of each checkpoint, when it is complete.
+
+    Args:
+        on_checkpoint: the function.
+    """
+
+    def __init__(self, on_checkpoint: Callable[[Path], None]) -> None:
+        self._on_checkpoint = on_checkpoint
+
+    def on_save(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        **_: Any,
+    ) -> None:
+        """Is called by the trainer when a checkpoint is written."""
+        if state.is_world_process_zero:
+            self._on_checkpoint(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: `3 h 12 min`, `4 min 5 s`, `12 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _describe(logs: Mapping[str, float]) -> str:
+    parts = [f"loss {float(logs['loss']):.4f}"]
+    if "learning_rate" in logs:
+        parts.append(f"learning rate {logs['learning_rate']:.2e}")
+    if "tokens_per_second" in logs:
+        parts += [
+            f"{logs['tokens_per_second']:,.0f} tokens/s",
+            f"{logs['images_per_second']:,.1f} images/s",
+            f"padding {logs['padding']:.1%}",
+        ]
+    return " · ".join([*parts, f"{_peak_memory() / _GIGABYTE:.1f} GB"])
+
+
+def _peak_memory() -> int:
+    """The most bytes that this process has used: of its GPU, or of main memory if there is none."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
