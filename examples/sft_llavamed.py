@@ -27,8 +27,7 @@ from datasets import Image, List, load_dataset
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
 
-from llavamed_trainer.collate import BadRows, LlavaMedCollator
-from llavamed_trainer.models import TEMPLATES, Stage, apply_stage, lora_config
+from llavamed_trainer import TEMPLATES, BadRows, LlavaMedCollator, Stage, apply_stage, lora_config
 
 
 @dataclass

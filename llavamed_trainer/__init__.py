@@ -1,5 +1,9 @@
 """LLaVA-Med's curriculum on TRL: assemble a model, plan, train, predict, score.
 
-What a script needs is in the sub-packages: `collate`, `training`, `assembly`, `recipes`, `running`, `planning`,
-`evaluation`.
+The public names are listed with their types in `__init__.pyi`. Each is imported when it is first used, so that the
+command line's help need not wait for torch.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
