@@ -90,4 +90,5 @@ def test_the_installed_wheel_builds_and_validates_outside_the_tree(built: Path, 
         sys.executable, "-m", "llavamed_data", "validate", "llava-med/60k-im", cwd=empty, PYTHONPATH=str(site)
     )
     assert told == "llava-med/60k-im: 38 rows in 1 shard, no fault\n"
-    assert (site / "bin" / "llavamed-data").is_file()
+    for command in ("llavamed-data", "llavamed-trainer"):
+        assert (site / "bin" / command).is_file()
