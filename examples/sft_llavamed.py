@@ -1,4 +1,4 @@
-"""Fine-tune a LLaVA on a LLaVA-Med dataset with TRL's own SFTTrainer: of this toolkit, the collator and what is frozen.
+"""Fine-tune a LLaVA on a LLaVA-Med dataset with TRL's SFTTrainer and this package's collator and frozen parts.
 
 One GPU, the language model by LoRA:
 
@@ -16,8 +16,8 @@ Eight GPUs, the whole language model, sharded:
         --dataset_name llava-med/60k-im --learning_rate 2e-5 --max_length 2048 \
         --per_device_train_batch_size 8 --gradient_accumulation_steps 2 --output_dir runs/sft
 
-`python -m llavamed_trainer train` does more: the paper's recipes, logits only where there are labels, a vision tower
-that is not trained through, checkpoints that resume bit for bit. See --help for all flags.
+`python -m llavamed_trainer train` does more: the paper's recipes, logits only where labels are, no back-propagation
+through the frozen vision tower, checkpoints that resume to the bit. See --help for all flags.
 """
 
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from llavamed_trainer import TEMPLATES, BadRows, LlavaMedCollator, Stage, apply_
 
 @dataclass
 class DataArguments(ScriptArguments):
-    """TRL's own, and what the collator takes."""
+    """TRL's script arguments, and those of the collator."""
 
     template: str | None = field(default=None, metadata={"help": f"One of {', '.join(TEMPLATES)}."})
     max_bad_rows: int | None = field(default=None, metadata={"help": "End when more rows cannot be used."})
@@ -40,7 +40,7 @@ class DataArguments(ScriptArguments):
 
 def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
     if training.resume_from_checkpoint:
-        raise SystemExit("to go on from a checkpoint, use python -m llavamed_trainer train")
+        raise SystemExit("to resume from a checkpoint, use python -m llavamed_trainer train")
     model = AutoModelForImageTextToText.from_pretrained(
         stated.model_name_or_path,
         revision=stated.model_revision,
@@ -52,9 +52,7 @@ def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
         processor.chat_template = TEMPLATES[data.template]
 
     rows = load_dataset(data.dataset_name, data.dataset_config, split=data.dataset_train_split)
-    rows = rows.cast_column(
-        "images", List(Image(decode=False))
-    )  # the collator decodes, at the size that is needed
+    rows = rows.cast_column("images", List(Image(decode=False)))  # the collator decodes at the size it needs
 
     training.remove_unused_columns = False
     adapters = None
@@ -76,7 +74,7 @@ def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
         ),
         peft_config=adapters,
     )
-    trainer.train()  # TRL's own trainer does not restore LLaVA's weights on resuming: LlavaMedTrainer does
+    trainer.train()  # SFTTrainer does not restore LLaVA's weights when it resumes; LlavaMedTrainer does
     trainer.save_model(training.output_dir)
 
 

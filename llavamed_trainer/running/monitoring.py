@@ -1,4 +1,4 @@
-"""What is measured and shown while a run goes on: a bar on a terminal, else a line for each log, and the speed."""
+"""What is measured and shown while a run trains: a bar on a terminal, elsewhere a line for each log; and the speed."""
 
 # ruff: noqa: ARG002  (callbacks get arguments that they do not use)
 

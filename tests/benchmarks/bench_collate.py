@@ -1,4 +1,4 @@
-"""The collator beside TRL's with assistant-only loss: real images of the evaluation set, decoding included.
+"""The collator beside TRL's with assistant-only loss, on real images of the evaluation set, decoding included.
 
     python -m tests.benchmarks.bench_collate
 
@@ -34,7 +34,7 @@ TURNS = (1, 3, 10)
 AIMS = {1: 3, 3: 5, 10: 12}
 SIDE = 336
 WORDS = 2_000
-"""Of the tokenizer: 1.5 tokens a word on these texts, as Vicuna's has."""
+"""Size of the tokenizer's vocabulary; it makes 1.5 tokens a word of these texts, as Vicuna's does."""
 
 Row = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Share of padding by how rows are put into batches, on 60,000 rows as long as those of the 60K-IM set.
+"""The share of padding by how rows are put into batches, on 60,000 rows as long as those of the 60K-IM set.
 
     python -m tests.benchmarks.bench_padding
 

@@ -1,8 +1,8 @@
-"""A step of the trainer: beside a bare loop, the frozen tower's part beside stock, and fine-tuning beside stock TRL.
+"""A training step beside a bare loop, its frozen tower beside stock TRL's, and fine-tuning beside stock TRL.
 
     python -m tests.benchmarks.bench_step SMALL_LLAVA VQA_RAD [ROWS_A_STEP]
 
-SMALL_LLAVA is a checkpoint (a real one of 157M parameters, say), VQA_RAD the dataset that `build vqa-rad` makes.
+SMALL_LLAVA is a checkpoint, such as one of 157M parameters; VQA_RAD is the dataset that `build vqa-rad` makes.
 """
 
 import os
@@ -28,8 +28,8 @@ MAX_LENGTH = 1024
 STEPS = 4
 
 
-class InTurn(TrainerCallback):
-    """Times each step of a trainer, and a bare one after it, so that drift hits both alike."""
+class StepTimer(TrainerCallback):
+    """Times each training step, and one of a bare loop after it, so that drift of the machine affects both alike."""
 
     def __init__(self, bare: Callable[[int], None]) -> None:
         self.bare, self.since = bare, 0.0
@@ -69,7 +69,7 @@ def loaded(path: str, stage: Stage) -> LlavaForConditionalGeneration:
 
 
 def beside_a_bare_loop(path: str, rows: Dataset, size: int) -> None:
-    """The same forward on batches made beforehand; the trainer makes its own, in one worker where a core is free."""
+    """Times the same forward on batches made beforehand; the trainer makes its own, in one worker if a core is free."""
     processor = AutoProcessor.from_pretrained(path)
     settings = {"per_device_train_batch_size": size, "gradient_checkpointing": False}
     workers = int((os.cpu_count() or 1) > torch.get_num_threads())
@@ -95,7 +95,7 @@ def beside_a_bare_loop(path: str, rows: Dataset, size: int) -> None:
         optimizer.step()
         optimizer.zero_grad()
 
-    trainer, clock = made(), InTurn(bare)
+    trainer, clock = made(), StepTimer(bare)
     trainer.add_callback(clock)
     trainer.train()
     found = {name: median(seconds[1:]) for name, seconds in clock.seconds.items()}
@@ -104,7 +104,7 @@ def beside_a_bare_loop(path: str, rows: Dataset, size: int) -> None:
 
 
 def the_frozen_tower(path: str, images: int = 4) -> None:
-    """Forward of tower and projector, and backward, with checkpointing on as TRL has it."""
+    """Times forward and backward of tower and projector, with gradient checkpointing as TRL has it."""
     processor = AutoProcessor.from_pretrained(path)
     rows = Dataset.from_list([{"messages": [], "images": []}])
 
@@ -142,7 +142,7 @@ def the_frozen_tower(path: str, images: int = 4) -> None:
 
 
 def beside_stock_trl(path: str, rows: Dataset, size: int) -> None:
-    """Fine-tuning with collation, the settings alike: TRL's collator and all else as it comes, and ours."""
+    """Times fine-tuning with collation and the same settings: TRL with its own collator, and this package."""
     processor = AutoProcessor.from_pretrained(path)
     settings = {"per_device_train_batch_size": size, "assistant_only_loss": True}
     stock = SFTTrainer(
@@ -169,7 +169,7 @@ def beside_stock_trl(path: str, rows: Dataset, size: int) -> None:
 
 
 def steps(trainer: Any) -> Callable[[], None]:
-    """Step after step, as `train` takes them, from rows to the optimizer's step."""
+    """Returns a function that takes one training step, from rows to the optimizer's step."""
     model = trainer.model
     if trainer.args.gradient_checkpointing:
         model.activation_checkpointing_enable()

@@ -49,7 +49,7 @@ def test_a_recipe_has_the_papers_numbers(name: str) -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_number_names_its_source(name: str) -> None:
     text = files("llavamed_trainer.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    what, how = text.split("# How it is run: ours")[0], text.split("# How it is run: ours")[1]
+    what, how = text.split("# How it is run: our choice")[0], text.split("# How it is run: our choice")[1]
     stated = [line for line in what.splitlines() if re.match(r"[a-z_0-9]+: ", line)]
     unsourced = [
         line for line in stated if "#" not in line and not line.startswith(("recipe:", "source:", "split:"))
