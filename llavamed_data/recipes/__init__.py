@@ -1,4 +1,4 @@
-"""One YAML a dataset: everything that tells one dataset from another."""
+"""One YAML file a dataset: everything that tells one dataset from another."""
 
 from llavamed_data.recipes.benchmark import BENCHMARKS, SPLITS, Benchmark, Counts, HubCopy, load_benchmark
 from llavamed_data.recipes.recipe import (

@@ -1,14 +1,10 @@
-"""What is stated of a benchmark for visual question answering, read from its YAML."""
+"""What is known of a benchmark for visual question answering, read from its YAML file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
-import yaml
-
-from llavamed_data.errors import UsageError
+from llavamed_data.recipes.recipe import read_stated
 
 BENCHMARKS = ("vqa-rad", "slake", "path-vqa")
 """The benchmarks of the paper's Table 3, in its order."""
@@ -19,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What Table 8 counts of a split; `open` and `closed` are None where answer types are unknown."""
+    """The counts of a split, as in Table 8; `open` and `closed` are None if answer types are unknown."""
 
     images: int
     rows: int
@@ -29,7 +25,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class HubCopy:
-    """A copy on the Hub: its repository, and its rows by split and how they differ, where that is known."""
+    """A copy on the Hub: its repository, and its rows by split and how they differ, if that is known."""
 
     repository: str
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -54,10 +50,10 @@ class Benchmark:
         table_8: split → the paper's counts.
         hub: the copy on the Hub that users have.
         one_file: names of a file that holds all splits.
-        phrases: phrase types of training rows that the paper uses; all where empty.
-        question_types: a slip in the original file → what is meant.
+        phrases: phrase types of training rows that the paper uses; all if empty.
+        question_types: a misspelling in the original file → what is meant.
         domains: modality → domain → beginnings of the locations that count to it.
-        closed_answers: answers that make a question closed, where the files do not state it.
+        closed_answers: answers that make a question closed, for files that do not state it.
         errata: of the paper's counts.
     """
 
@@ -85,15 +81,12 @@ class Benchmark:
 
 @cache
 def load_benchmark(name: str) -> Benchmark:
-    """The benchmark of that name.
+    """Returns the benchmark of that name.
 
     Raises:
         UsageError: there is none.
     """
-    if name not in BENCHMARKS:
-        raise UsageError(f"no benchmark is called {name!r}: choose from {', '.join(BENCHMARKS)}")
-    text = files("llavamed_data.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    stated: dict[str, Any] = yaml.safe_load(text)
+    stated = read_stated(name, BENCHMARKS, kind="benchmark")
     several = ("languages", "one_file", "phrases", "closed_answers", "errata")
     return Benchmark(
         **{

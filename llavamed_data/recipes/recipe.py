@@ -1,6 +1,6 @@
-"""What a recipe says, read from its YAML."""
+"""The recipe of one of the paper's datasets, read from its YAML file."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -21,7 +21,7 @@ DOMAINS = ("chest_xray", "mri", "histology", "gross", "ct_scan")
 
 
 class Task(StrEnum):
-    """What is written about a figure."""
+    """The kind of text that is written about a figure."""
 
     CAPTION = "caption"
     CONVERSATION = "conversation"
@@ -34,7 +34,7 @@ class Select:
 
     Attributes:
         ranking: name of the ranking; recipes that share it nest.
-        unit: the figures drawn from, in words, for "the source has no more …".
+        unit: the figures that can be drawn, in words, for "the source has no more …".
         single_plot: only figures with one plot (section 3).
         mentioned: only figures that a sentence of the article mentions.
         one_per_article: at most one figure an article.
@@ -53,7 +53,7 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Converse:
-    """What is written about each figure, and whether the inline mentions are shown to the writer."""
+    """What is written about each figure, and whether the inline mentions are part of the prompt."""
 
     task: Task
     mentions: bool
@@ -82,22 +82,35 @@ class Recipe:
 
 @cache
 def load_recipe(name: str) -> Recipe:
-    """The recipe of that name.
+    """Returns the recipe of that name.
 
     Raises:
         UsageError: there is none.
     """
-    if name not in RECIPES:
-        raise UsageError(f"no recipe is called {name!r}: choose from {', '.join(RECIPES)}")
-    stated: Mapping[str, Any] = yaml.safe_load(
-        files("llavamed_data.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    )
-    select = {**stated["select"], "domains": tuple(stated["select"].get("domains", ()))}
-    converse = stated["converse"]
+    stated = read_stated(name, RECIPES, kind="recipe")
+    select, converse = stated["select"], stated["converse"]
     return Recipe(
         **{
             **stated,
-            "select": Select(**select),
+            "select": Select(**{**select, "domains": tuple(select.get("domains", ()))}),
             "converse": Converse(task=Task(converse["task"]), mentions=converse["mentions"]),
         }
     )
+
+
+def read_stated(name: str, known: Sequence[str], *, kind: str) -> dict[str, Any]:
+    """Returns the content of the file `<name>.yaml` of this folder.
+
+    Args:
+        name: of a recipe or benchmark.
+        known: the names that there are.
+        kind: what they name, for the message.
+
+    Raises:
+        UsageError: `name` is not one of them.
+    """
+    if name not in known:
+        raise UsageError(f"no {kind} is called {name!r}: choose from {', '.join(known)}")
+    text = files("llavamed_data.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    stated: dict[str, Any] = yaml.safe_load(text)
+    return stated
