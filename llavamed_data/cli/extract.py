@@ -30,7 +30,7 @@ def extract(
     from llavamed_data.console.progress import progress_bars
     from llavamed_data.engine.open import open_engine
     from llavamed_data.pipeline.builds.pairs import extract_to_file
-    from llavamed_data.sources.chosen_articles import Choice
+    from llavamed_data.sources import ArticleChoice
 
     with progress_bars(quiet=quiet) as on_progress:
         summary = extract_to_file(
@@ -38,7 +38,7 @@ def extract(
             out,
             work=work,
             limit=limit,
-            choice=Choice(pmcids, query),
+            choice=ArticleChoice(pmcids, query),
             engine=open_engine(
                 engine, workers=workers, ray_address=ray_address, slurm=slurm, on_progress=on_progress
             ),

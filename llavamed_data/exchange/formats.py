@@ -17,7 +17,7 @@ from llavamed_data.errors import UsageError
 from llavamed_data.exchange.values import from_json, restore, to_json
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.recipes import DOMAINS
-from llavamed_data.sources.released.domains import first_flagged
+from llavamed_data.sources.released.fields import first_flagged
 
 JsonRecord = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""A gzipped tar archive from a stranger, read as a stream within bounds; nothing is ever unpacked to disk."""
+"""A gzipped tar archive that is not trusted, read as a stream within bounds; nothing is ever unpacked to disk."""
 
 import tarfile
 import zlib
@@ -9,8 +9,8 @@ from typing import IO, Self
 
 from llavamed_data.reasons import Drop, Reason
 
-_PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
-_NAMING = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
+_ALLOWED = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
+_NAME_HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
 _KINDS = {
     tarfile.LNKTYPE: "a hard link",
     tarfile.SYMTYPE: "a symbolic link",
@@ -23,7 +23,7 @@ _CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ArchiveLimits:
     """Bounds on one archive; an honest package stays far below them.
 
     Attributes:
@@ -32,7 +32,7 @@ class Limits:
         ratio: unpacked to packed bytes, tested once `free_bytes` are unpacked. Text packs about 5 times, an
             uncompressed scan of a blank page 100 times, zeros 1,030 times.
         free_bytes: unpacked bytes that may have any ratio.
-        naming_bytes: of a header that only names the next member.
+        name_bytes: of a header that only names the next member.
         xml_bytes: of an article's XML.
         image_bytes: of one image.
     """
@@ -41,13 +41,13 @@ class Limits:
     total_bytes: int = 8 * 2**30
     ratio: int = 200
     free_bytes: int = 16 * 2**20
-    naming_bytes: int = 64 * 1024
+    name_bytes: int = 64 * 1024
     xml_bytes: int = 64 * 2**20
     image_bytes: int = 256 * 2**20
 
 
-class Member:
-    """A file inside the archive; it can be read until the next one is asked for."""
+class ArchiveMember:
+    """A file inside the archive; it can be read until the iteration goes on."""
 
     def __init__(self, tar: tarfile.TarFile, header: tarfile.TarInfo) -> None:
         self.name = header.name
@@ -55,10 +55,10 @@ class Member:
         self._header = header
 
     def read(self, limit: int, too_large: Reason) -> bytes:
-        """Its bytes.
+        """Returns its bytes.
 
         Raises:
-            Drop: `too_large`, where it has more than `limit` bytes; `ARCHIVE_TRUNCATED`, where it is cut off.
+            Drop: `too_large` if it has more than `limit` bytes; ARCHIVE_TRUNCATED if it is cut off.
         """
         if self._header.size > limit:
             raise Drop(too_large, f"{self._header.size} bytes, more than {limit}")
@@ -73,42 +73,42 @@ class Archive:
     """The files of an archive, in its order: `for member in Archive(path, limits)`.
 
     Attributes:
-        broken: after the walk, what ended it before the archive's own end; empty where it was whole.
+        broken: after the iteration, what ended it before the archive's end; empty if the archive is complete.
 
-    Raises (while walked):
-        Drop: `ARCHIVE_HOSTILE` for what no honest archive holds, `ARCHIVE_UNREADABLE` where there is no archive.
+    Raises (while iterated):
+        Drop: ARCHIVE_HOSTILE for what no honest archive holds, ARCHIVE_UNREADABLE if this is no archive.
     """
 
-    def __init__(self, path: Path, limits: Limits) -> None:
+    def __init__(self, path: Path, limits: ArchiveLimits) -> None:
         self.path = path
         self.limits = limits
         self.broken = ""
 
-    def __iter__(self) -> Iterator[Member]:
-        walked = 0
+    def __iter__(self) -> Iterator[ArchiveMember]:
+        count = 0
         try:
             with self.path.open("rb") as packed:
-                stream = _Unpacked(packed, self.limits)
+                stream = _GunzipStream(packed, self.limits)
                 for member in self._members(stream):
-                    walked += 1
+                    count += 1
                     yield member
-                stream.drain()
+                stream.read_to_end()
         except _BrokenOffError as error:
-            if not walked:
+            if not count:
                 raise Drop(Reason.ARCHIVE_UNREADABLE, str(error)) from error
             self.broken = str(error)
         except OSError as error:
             raise Drop(Reason.ARCHIVE_UNREADABLE, error.strerror or type(error).__name__) from error
 
-    def _members(self, stream: "_Unpacked") -> Iterator[Member]:
+    def _members(self, stream: "_GunzipStream") -> Iterator[ArchiveMember]:
         try:
             with tarfile.open(fileobj=stream, mode="r|", tarinfo=_header_within(self.limits)) as tar:  # type: ignore[call-overload]
                 for count, header in enumerate(tar, 1):
                     if count > self.limits.members:
                         raise Drop(Reason.ARCHIVE_HOSTILE, f"more than {self.limits.members} members")
-                    _refuse_lies(header, self.limits)
+                    _refuse_false_header(header, self.limits)
                     if header.isfile():
-                        yield Member(tar, header)
+                        yield ArchiveMember(tar, header)
         except (tarfile.TarError, _BrokenOffError) as error:
             raise _BrokenOffError(stream.broken or str(error)) from error
         except RecursionError as error:
@@ -119,13 +119,13 @@ class _BrokenOffError(Exception):
     """The archive ends, or stops making sense, before its end mark."""
 
 
-class _Unpacked:
-    """What a gzip file holds, read no further and no faster than `limits` allow.
+class _GunzipStream:
+    """The content of a gzip file, read within `limits`.
 
-    Python's own gzip reader throws away what it has unpacked when the file breaks off; here all of it comes out.
+    Python's own gzip reader discards what it has unpacked when the file breaks off; here all of it comes out.
     """
 
-    def __init__(self, packed: IO[bytes], limits: Limits) -> None:
+    def __init__(self, packed: IO[bytes], limits: ArchiveLimits) -> None:
         self.broken = ""
         self._packed = packed
         self._limits = limits
@@ -140,8 +140,8 @@ class _Unpacked:
             missing -= len(part)
         return b"".join(parts)
 
-    def drain(self) -> None:
-        """Reads what follows the end mark, so that the checksum at the end of the file is tested."""
+    def read_to_end(self) -> None:
+        """Reads what follows the end mark, so that the checksum at the end of the file is verified."""
         while self.read(_CHUNK):
             pass
         if self.broken:
@@ -160,12 +160,12 @@ class _Unpacked:
                 return b""
             self._pending = self._inflate.unconsumed_tail
             self._out += len(part)
-            self._refuse_bomb()
+            self._check_size()
             if part:
                 return part
 
     def _next_stream(self) -> bool:
-        """A gzip file may be several in a row."""
+        """Goes on to the next gzip stream, if the file holds several; false at the end of the file."""
         rest = self._inflate.unused_data or self._chunk()
         if not rest.strip(b"\0"):
             return False
@@ -183,7 +183,7 @@ class _Unpacked:
         self._in += len(chunk)
         return chunk
 
-    def _refuse_bomb(self) -> None:
+    def _check_size(self) -> None:
         limits = self._limits
         if self._out > limits.total_bytes:
             raise Drop(Reason.ARCHIVE_HOSTILE, f"unpacks to more than {limits.total_bytes} bytes")
@@ -191,18 +191,18 @@ class _Unpacked:
             raise Drop(Reason.ARCHIVE_HOSTILE, f"unpacks to more than {limits.ratio} times its size")
 
 
-def _header_within(limits: Limits) -> type[tarfile.TarInfo]:
-    """Headers as tarfile reads them, but refused before anything of an unwanted kind or size is followed."""
+def _header_within(limits: ArchiveLimits) -> type[tarfile.TarInfo]:
+    """Makes a class of headers that refuses members of an unwanted kind or size before tarfile acts on them."""
 
     class Header(tarfile.TarInfo):
         @classmethod
         def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
             header = super().frombuf(buf, encoding, errors)
-            if header.type not in _PLAIN + _NAMING:
+            if header.type not in _ALLOWED + _NAME_HEADERS:
                 raise Drop(
                     Reason.ARCHIVE_HOSTILE, f"holds {_KINDS.get(header.type, 'an unknown kind of member')}"
                 )
-            if header.type in _NAMING and not 0 <= header.size <= limits.naming_bytes:
+            if header.type in _NAME_HEADERS and not 0 <= header.size <= limits.name_bytes:
                 raise Drop(Reason.ARCHIVE_HOSTILE, f"a name of {header.size} bytes")
             return header
 
@@ -211,20 +211,19 @@ def _header_within(limits: Limits) -> type[tarfile.TarInfo]:
             try:
                 return super().fromtarfile(tarfile_)
             except tarfile.HeaderError as error:
-                if (
-                    type(error).__name__ == "EOFHeaderError"
-                ):  # the end mark; tarfile does not publish its class
+                # the end mark is a header error too, whose class tarfile does not publish
+                if type(error).__name__ == "EOFHeaderError":
                     raise
-                # tarfile takes a broken header for the end; what follows it would be lost without a word
+                # tarfile takes a broken header for the end: what follows it would be lost silently
                 raise _BrokenOffError(f"no end mark: {error}") from error
 
     return Header
 
 
-def _refuse_lies(header: tarfile.TarInfo, limits: Limits) -> None:
+def _refuse_false_header(header: tarfile.TarInfo, limits: ArchiveLimits) -> None:
     posix, windows = PurePosixPath(header.name), PureWindowsPath(header.name)
     if posix.is_absolute() or windows.drive or windows.root or ".." in (*posix.parts, *windows.parts):
         raise Drop(Reason.ARCHIVE_HOSTILE, "a path that leads out of the archive")
-    # tarfile steps over a size block by block, beyond the end of the file too: for 2**62 bytes it would never end
+    # tarfile skips a member block by block, even beyond the end of the file: for 2**62 bytes it would never end
     if not 0 <= header.size <= limits.total_bytes or header.issparse():
-        raise Drop(Reason.ARCHIVE_HOSTILE, "a member whose size is a lie")
+        raise Drop(Reason.ARCHIVE_HOSTILE, "a member with a false size")

@@ -6,56 +6,59 @@ The same code reads NLM's own bucket, mirrors of it, and folders in its layout, 
 import asyncio
 import copy
 import hashlib
-import json
 import os
 import re
+import sys
+import threading
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from llavamed_data.console.progress import FetchCounts
 from llavamed_data.errors import UsageError
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.background import in_background
-from llavamed_data.sources.base import SourceArticle
-from llavamed_data.sources.fetch import Fetched, Fetcher, Manners, Problem, Wanted, fetch
-from llavamed_data.sources.inventory import Inventory, newest, objects, versions, versions_with_etags
-from llavamed_data.sources.media import is_image_name
-from llavamed_data.sources.stores import PMC_CLOUD, Place
+from llavamed_data.sources.article import SourceArticle
+from llavamed_data.sources.fetch import Fetcher, FetchPolicy, FetchProblem, FetchRequest, FetchResult
+from llavamed_data.sources.inventory import (
+    Inventory,
+    current_versions,
+    current_versions_with_etags,
+    digest_of_objects,
+    newest_inventory,
+)
+from llavamed_data.sources.locations import PMC_CLOUD, BucketLocation
+from llavamed_data.sources.metadata import ArticleMetadata, image_request, known_licenses
 
-LICENSES = ("cc0", "cc-by", "cc-by-sa", "cc-by-nd", "cc-by-nc", "cc-by-nc-sa", "cc-by-nc-nd")
-"""Names of the licences under which PMC offers articles for reuse, as `--license` takes them."""
-
-MAX_XML_BYTES = 64 * 2**20
 MAX_METADATA_BYTES = 4 * 2**20
-TEXT_MINING_ONLY = "tdm"
 
 _ARTICLE_DROPS = {
-    Problem.MISSING: Reason.NO_XML,
-    Problem.TOO_LARGE: Reason.XML_TOO_LARGE,
-    Problem.CHECKSUM: Reason.XML_CHECKSUM,
-    Problem.UNREACHABLE: Reason.ARTICLE_UNREACHABLE,
+    FetchProblem.MISSING: Reason.NO_XML,
+    FetchProblem.TOO_LARGE: Reason.XML_TOO_LARGE,
+    FetchProblem.CHECKSUM: Reason.XML_CHECKSUM,
+    FetchProblem.UNREACHABLE: Reason.ARTICLE_UNREACHABLE,
 }
 _IMAGE_DROPS = {
-    Problem.MISSING: Reason.IMAGE_MISSING,
-    Problem.TOO_LARGE: Reason.IMAGE_TOO_LARGE,
-    Problem.CHECKSUM: Reason.IMAGE_CHECKSUM,
-    Problem.UNREACHABLE: Reason.IMAGE_UNREACHABLE,
+    FetchProblem.MISSING: Reason.IMAGE_MISSING,
+    FetchProblem.TOO_LARGE: Reason.IMAGE_TOO_LARGE,
+    FetchProblem.CHECKSUM: Reason.IMAGE_CHECKSUM,
+    FetchProblem.UNREACHABLE: Reason.IMAGE_UNREACHABLE,
 }
+
+T = TypeVar("T")
 
 
 class Bucket:
     """A bucket in the layout of `pmc-oa-opendata`.
 
     Args:
-        place: folder, `s3://bucket/prefix`, or the `https://` address of an S3-compatible bucket or of a plain mirror.
-        name: how provenance names it; `pmc-cloud` for NLM's bucket and `pmc-mirror` for any other by default.
-        licenses: names of `LICENSES`, in either case, that an article must be under; any where empty or None.
-        manners: how hard to try, and how much at once.
-        progress: told after every object; must be picklable where the bucket is sent to workers.
+        location: folder, `s3://bucket/prefix`, or `https://` address of an S3-compatible bucket or of a plain mirror.
+        name: how provenance names it; by default `pmc-cloud` for NLM's bucket and `pmc-mirror` for any other.
+        licenses: names of `LICENSES`, in either case, one of which an article must be under; any if empty or None.
+        policy: how hard to try, and how much at once.
+        on_counts: called after every object; must be picklable if the bucket is sent to worker processes.
 
     Raises:
         UsageError: there is no such folder, it has another layout, the address or a licence is wrong.
@@ -63,27 +66,32 @@ class Bucket:
 
     def __init__(
         self,
-        place: str | os.PathLike[str],
+        location: str | os.PathLike[str],
         *,
         name: str | None = None,
         licenses: Iterable[str] | None = None,
-        manners: Manners | None = None,
-        progress: Callable[[FetchCounts], None] | None = None,
+        policy: FetchPolicy | None = None,
+        on_counts: Callable[[FetchCounts], None] | None = None,
     ) -> None:
-        self.place = Place.of(place)
-        self.name = name or ("pmc-cloud" if self.place.given.rstrip("/") == PMC_CLOUD else "pmc-mirror")
-        self.licenses = _known_licenses(licenses or ())
-        self.manners = manners or Manners()
-        self.progress = progress
-        if self.place.folder is not None:
-            _refuse_other_layout(self.place, self.place.folder)
-            self.manners = replace(self.manners, attempts=1)  # a disk that fails does so again
+        self.location = BucketLocation.of(location)
+        self.name = name or ("pmc-cloud" if self.location.given.rstrip("/") == PMC_CLOUD else "pmc-mirror")
+        self.licenses = known_licenses(licenses or ())
+        self.policy = policy or FetchPolicy()
+        self.on_counts = on_counts
+        if self.location.folder is not None:
+            _require_bucket_layout(self.location, self.location.folder)
+            self.policy = replace(self.policy, attempts=1)  # a disk that fails does so again
 
-    def reporting(self, progress: Callable[[FetchCounts], None]) -> "Bucket":
-        """The same bucket, which tells `progress`."""
+    def reporting_to(self, on_counts: Callable[[FetchCounts], None]) -> "Bucket":
+        """Returns the same bucket, which calls `on_counts`."""
         same = copy.copy(self)
-        same.progress = progress
+        same.on_counts = on_counts
         return same
+
+    @property
+    def identity(self) -> str:
+        """Differs between any two buckets and any two choices of licences."""
+        return f"{self.name} {self.location.identity} {sorted(self.licenses)}"
 
     @property
     def date(self) -> str | None:
@@ -93,78 +101,73 @@ class Bucket:
     @cached_property
     def inventory(self) -> Inventory | None:
         """The newest inventory, looked up once."""
-        return newest(self.place)
+        return newest_inventory(self.location)
 
     def fingerprint(self) -> str:
-        """Hex digest of the licences wanted and the inventory; without one, and of a folder, of all objects."""
-        dated = self.inventory if self.place.folder is None else None  # files change without their inventory
-        held = dated.digest if dated else _sum_of_objects(self.place)
-        return hashlib.sha256(f"{sorted(self.licenses)} {held}".encode()).hexdigest()
+        """Hex digest of the licences and the inventory; of a folder, or without an inventory, of all objects."""
+        return hashlib.sha256(f"{sorted(self.licenses)} {self._content_digest}".encode()).hexdigest()
+
+    @cached_property
+    def _content_digest(self) -> str:
+        """Computed once: steps of one run compare it, and listing 100,000 article folders takes seconds."""
+        if self.location.folder is None and self.inventory:
+            return self.inventory.digest
+        return digest_of_objects(self.location)  # files of a folder change without their inventory
 
     def images_version(self) -> str:
-        """One for all: a locator carries the checksum of its bytes, or that of the metadata that name it."""
+        """Constant: a locator carries the checksum of its bytes, or that of the metadata that name it."""
         return "bucket"
 
     def handles(self) -> Iterator[str]:
-        """The highest version of each article, by number.
+        """Yields the highest version of each article, by number.
 
         Raises:
             UsageError: the bucket cannot be reached or listed, or holds no article.
         """
         empty = True
-        for handle in versions(self.place, self.inventory):
+        for handle in current_versions(self.location, self.inventory):
             empty = False
             yield handle
         if empty:
             raise UsageError(
-                f"{self.place.given} holds no article: it needs PMC….N/ and metadata/ as PMC has them"
+                f"{self.location.given} holds no article: it needs PMC….N/ and metadata/ as PMC has them"
             )
 
     def etags(self) -> Iterator[tuple[str, str]]:
-        """`handles`, each with 32 hex digits that change when anything of the article does."""
-        return versions_with_etags(self.place, self.inventory)
+        """Yields the `handles` in order, each with 32 hex digits that change when anything of the article does."""
+        return current_versions_with_etags(self.location, self.inventory)
 
     def read(self, handles: Sequence[str]) -> Iterator[SourceArticle | tuple[str, Drop]]:
-        """The articles of `handles`, in that order, as many at once as `manners` allow."""
-        return in_background(self._articles(handles))
+        """Yields the articles of `handles` in that order, fetching as many at once as `policy` allows."""
+        return _iterate_in_thread(self._articles(handles))
 
     def describe(self, handles: Sequence[str]) -> Iterator[SourceArticle | tuple[str, Drop]]:
-        """As `read`, by their metadata alone: no XML is fetched, and `xml` is empty."""
-        return in_background(self._articles(handles, with_xml=False))
+        """Like `read`, from the metadata alone: no XML is fetched, and `xml` is empty."""
+        return _iterate_in_thread(self._articles(handles, with_xml=False))
 
     async def images(self, locators: Sequence[str]) -> AsyncIterator[tuple[str, bytes | Drop]]:
-        """The bytes of each locator, their checksum tested, as they arrive."""
-        wanted = map(_wanted_image, dict.fromkeys(locators))
-        async for fetched in fetch(
-            self.place.store(),
-            wanted,
-            manners=self.manners,
-            address=self.place.url() or None,
-            progress=self.progress,
-        ):
-            problem = fetched.problem
-            yield (
-                fetched.wanted.label,
-                Drop(_IMAGE_DROPS[problem], fetched.detail) if problem else fetched.data,
-            )
+        """Yields the bytes of each locator, their checksum verified, as they arrive."""
+        async for result in self._fetcher().get_all(map(image_request, dict.fromkeys(locators))):
+            problem = result.problem
+            yield result.request.label, Drop(_IMAGE_DROPS[problem], result.detail) if problem else result.data
+
+    def _fetcher(self) -> Fetcher:
+        address = self.location.url() or None
+        return Fetcher(self.location.store(), policy=self.policy, address=address, on_counts=self.on_counts)
 
     async def _articles(
         self, handles: Sequence[str], *, with_xml: bool = True
     ) -> AsyncGenerator[SourceArticle | tuple[str, Drop], None]:
-        fetcher = Fetcher(
-            self.place.store(),
-            manners=self.manners,
-            address=self.place.url() or None,
-            progress=self.progress,
-        )
+        fetcher = self._fetcher()
         ahead: deque[asyncio.Task[SourceArticle | tuple[str, Drop]]] = deque()
         left = enumerate(handles)
         try:
             for turn in range(len(handles)):
-                while len(ahead) < self.manners.concurrency and (following := next(left, None)):
+                while len(ahead) < self.policy.concurrency and (following := next(left, None)):
                     ahead.append(asyncio.create_task(self._article(fetcher, *following, with_xml)))
                 got = await ahead.popleft()
-                await fetcher.taken(len(got.xml) if isinstance(got, SourceArticle) else 0, next_turn=turn + 1)
+                size = len(got.xml) if isinstance(got, SourceArticle) else 0
+                await fetcher.release(size, next_turn=turn + 1)
                 yield got
         finally:
             for task in ahead:
@@ -176,8 +179,8 @@ class Bucket:
     ) -> SourceArticle | tuple[str, Drop]:
         try:
             metadata = await self._metadata(fetcher, turn, handle)
-            self._refuse_unfit(metadata)
-            xml = await fetcher.get(metadata.xml, turn=turn) if with_xml else Fetched(metadata.xml)
+            metadata.require_usable(self.licenses)
+            xml = await fetcher.get(metadata.xml, turn=turn) if with_xml else FetchResult(metadata.xml)
             if xml.problem:
                 raise Drop(_ARTICLE_DROPS[xml.problem], xml.detail)
         except Drop as drop:
@@ -186,125 +189,17 @@ class Bucket:
             handle, xml.data, metadata.media, metadata.pmcid, metadata.pmid, metadata.license
         )
 
-    async def _metadata(self, fetcher: Fetcher, turn: int, handle: str) -> "_Metadata":
-        fetched = Fetched(Wanted(""), problem=Problem.MISSING)
+    async def _metadata(self, fetcher: Fetcher, turn: int, handle: str) -> ArticleMetadata:
         for key in (f"{handle}/{handle}.json", f"metadata/{handle}.json"):
-            fetched = await fetcher.get(Wanted(key, max_bytes=MAX_METADATA_BYTES), turn=turn)
-            await fetcher.taken(len(fetched.data))
-            if fetched.problem is not Problem.MISSING:
+            result = await fetcher.get(FetchRequest(key, max_bytes=MAX_METADATA_BYTES), turn=turn)
+            await fetcher.release(len(result.data))
+            if result.problem is not FetchProblem.MISSING:
                 break
-        if fetched.problem is Problem.UNREACHABLE:
-            raise Drop(Reason.ARTICLE_UNREACHABLE, fetched.detail)
-        if fetched.problem:
-            raise Drop(Reason.METADATA_UNREADABLE, fetched.detail or fetched.problem.value)
-        return _Metadata.of(handle, fetched.data)
-
-    def _refuse_unfit(self, metadata: "_Metadata") -> None:
-        if metadata.retracted:
-            raise Drop(Reason.RETRACTED)
-        license_name = _license_name(metadata.license or "")
-        if not metadata.open_access or license_name == TEXT_MINING_ONLY:
-            raise Drop(Reason.NOT_OPEN_ACCESS, metadata.license or "")
-        if self.licenses and license_name not in self.licenses:
-            raise Drop(Reason.LICENSE_EXCLUDED, metadata.license or "no licence is stated")
-
-
-@dataclass(frozen=True, slots=True)
-class _Metadata:
-    """What is used of an article's metadata JSON."""
-
-    xml: Wanted
-    retracted: bool
-    open_access: bool
-    pmcid: str | None = None
-    pmid: str | None = None
-    license: str | None = None
-    media: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, handle: str, data: bytes) -> "_Metadata":
-        try:
-            content = json.loads(data)
-            retracted, open_access = content["is_retracted"], content["is_pmc_openaccess"]
-            if not (isinstance(retracted, bool) and isinstance(open_access, bool)):
-                raise TypeError("is_retracted and is_pmc_openaccess must be true or false")
-            article = handle.partition(".")[0]
-            if _text(content, "pmcid") not in (None, article):
-                raise ValueError(f"pmcid is not {article}, of which the file speaks")
-            if not (_text(content, "pmid") or "0").isdecimal():
-                raise ValueError("pmid is not made of digits")
-            xml_key, xml_md5 = _key_and_md5(content.get("xml_url") or "")
-            stamp = hashlib.md5(data, usedforsecurity=False).hexdigest()
-            return cls(
-                xml=Wanted(
-                    xml_key if _inside(handle, xml_key) else f"{handle}/{handle}.xml",
-                    xml_md5,
-                    max_bytes=MAX_XML_BYTES,
-                ),
-                retracted=retracted,
-                open_access=open_access,
-                pmcid=article,
-                pmid=_text(content, "pmid"),
-                license=_text(content, "license_code"),
-                media=_media(handle, content.get("media_urls") or [], stamp),
-            )
-        except KeyError as error:
-            raise Drop(Reason.METADATA_UNREADABLE, f"{error.args[0]} is not stated") from error
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
-            raise Drop(Reason.METADATA_UNREADABLE, str(error)) from error
-
-
-def _sum_of_objects(place: Place) -> str:
-    """Of the bucket's own objects, added up so that neither their order counts nor a list of them is kept."""
-    total = 0
-    for entry in objects(place):
-        if entry["path"].startswith(("PMC", "metadata/", "inventory-reports/")):
-            state = f"{entry['path']} {entry['size']} {entry['e_tag']} {entry['last_modified']}"
-            total += int.from_bytes(hashlib.sha256(state.encode()).digest(), "big")
-    return f"{total % 2**256:064x}"
-
-
-def _text(content: Mapping[str, Any], name: str) -> str | None:
-    value = content.get(name)
-    return str(value) if isinstance(value, str | int) and value != "" else None
-
-
-def _media(handle: str, urls: Sequence[str], stamp: str) -> dict[str, str]:
-    media = {}
-    for url in urls:
-        key, md5 = _key_and_md5(url)
-        if is_image_name(key) and _inside(handle, key):
-            media[key.rpartition("/")[2]] = f"{key}?md5={md5}" if md5 else f"{key}?metadata={stamp}"
-    return media
-
-
-def _key_and_md5(url: str) -> tuple[str, str | None]:
-    """`s3://bucket/key?md5=hex`; the bucket's name is not looked at, for mirrors keep that of the original."""
-    found = re.fullmatch(r"(?:s3://[^/]+/)?(.*?)(?:\?md5=([0-9A-Fa-f]{32}))?", url, re.DOTALL)
-    return (found.group(1), found.group(2) and found.group(2).lower()) if found else ("", None)
-
-
-def _inside(handle: str, key: str) -> bool:
-    folder, _, name = key.rpartition("/")
-    return folder == handle and bool(name)
-
-
-def _wanted_image(locator: str) -> Wanted:
-    key, _, query = locator.rpartition("?")
-    md5 = query.removeprefix("md5=") if query.startswith("md5=") else None
-    return Wanted(key if query.startswith(("md5=", "metadata=")) else locator, md5, label=locator)
-
-
-def _license_name(code: str) -> str:
-    """`CC BY-NC 4.0` → `cc-by-nc`."""
-    return re.sub(r"-\d+(\.\d+)?$", "", re.sub(r"[\s_-]+", "-", code.strip().lower()))
-
-
-def _known_licenses(names: Iterable[str]) -> frozenset[str]:
-    wanted = frozenset(_license_name(name) for name in names)
-    if unknown := sorted(wanted - set(LICENSES)):
-        raise UsageError(f"unknown licence {', '.join(unknown)}: choose from {', '.join(LICENSES)}")
-    return wanted
+        if result.problem is FetchProblem.UNREACHABLE:
+            raise Drop(Reason.ARTICLE_UNREACHABLE, result.detail)
+        if result.problem:
+            raise Drop(Reason.METADATA_UNREADABLE, result.detail or result.problem.value)
+        return ArticleMetadata.parse(handle, result.data)
 
 
 def has_bucket_layout(folder: Path) -> bool:
@@ -319,17 +214,49 @@ def has_bucket_layout(folder: Path) -> bool:
     )
 
 
-def _refuse_other_layout(place: Place, folder: Path) -> None:
+def _require_bucket_layout(location: BucketLocation, folder: Path) -> None:
     try:
         if has_bucket_layout(folder):
             return
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
-        raise UsageError(f"{place.given} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{location.given} cannot be read: {error.strerror}") from error
     for kind, suffixes in (("packages", (".tar.gz", ".tgz")), ("jats", (".xml", ".nxml"))):
         if any(name.lower().endswith(suffixes) for name in names):
-            raise UsageError(f"{place.given} holds {suffixes[0]} files: use {kind}:{place.given}")
+            raise UsageError(f"{location.given} holds {suffixes[0]} files: use {kind}:{location.given}")
     raise UsageError(
-        f"{place.given} holds no article in the layout of the PMC bucket (PMC….N/): check the path, or use "
-        f"packages:{place.given} for old archives and jats:{place.given} for bare XML"
+        f"{location.given} holds no article in the layout of the PMC bucket (PMC….N/): check the path, or use "
+        f"packages:{location.given} for old archives and jats:{location.given} for bare XML"
     )
+
+
+def _iterate_in_thread(items: AsyncGenerator[T, None]) -> Iterator[T]:
+    """Yields the items of an asynchronous generator, whose event loop runs in a thread while the caller works."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="bucket-reader", daemon=True)
+    thread.start()
+    end = object()
+
+    async def step() -> T | object:
+        return await anext(items, end)
+
+    async def close() -> None:
+        # an interrupt may have left a step running, which must end before the generator can
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await items.aclose()
+
+    try:
+        while True:
+            item = asyncio.run_coroutine_threadsafe(step(), loop).result()
+            if item is end:
+                return
+            yield item  # type: ignore[misc]  # it is not `end`, so it is a T
+    finally:
+        if not sys.is_finalizing():  # the thread has ended then, and waiting for it would never end
+            asyncio.run_coroutine_threadsafe(close(), loop).result()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()

@@ -7,7 +7,6 @@ second, 10 with an API key, and every request names its `tool` and, where given,
 import http.client
 import json
 import os
-import random
 import time
 import urllib.error
 import urllib.parse
@@ -17,21 +16,20 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.sources.article_lists import ArticleList
-from llavamed_data.sources.fetch import seconds_of
-from llavamed_data.sources.stores import safe_address
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
+from llavamed_data.sources.fetch import backoff_seconds, retry_after_seconds
+from llavamed_data.sources.locations import safe_address
 
 NCBI = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
 TOOL = "llavamed-data"
 PAGE = 10_000
-"""Identifiers of one answer at the most (ESearch, `retmax`)."""
+"""The most identifiers in one response (ESearch, `retmax`)."""
 
-_SPARE = 1.1
-"""How much further apart than allowed requests are sent: on their way they may close up."""
+_RATE_MARGIN = 1.1
+"""How much further apart than the limit requires requests are sent: on their way the gaps may shrink."""
 
-_WORTH_REPEATING = (408, 425, 429)
-_MOST_BYTES = 8 * 2**20
+_RETRYABLE_STATUSES = (408, 425, 429)
+_MAX_RESPONSE_BYTES = 8 * 2**20
 _FIRST_DAY, _LAST_DAY = date(1600, 1, 1).toordinal(), date(2200, 12, 31).toordinal()
 
 Days = tuple[int, int]
@@ -44,15 +42,15 @@ def _environment(name: str) -> Callable[[], str]:
 
 @dataclass(slots=True)
 class Eutils:
-    """One client of the E-utilities; its requests go out one after another.
+    """A client of the E-utilities; its requests are sent one after another.
 
     Attributes:
-        address: where they are; `NCBI_EUTILS_URL` names another place.
+        address: of the service; `NCBI_EUTILS_URL` names another one.
         key: from `NCBI_API_KEY`; sent in the body of requests and shown nowhere.
         email: from `NCBI_EMAIL`, for NCBI to write to.
         attempts: for each request.
-        first_pause, longest_pause: seconds; bounds of the back-off, and the longest of `Retry-After`.
-        request_seconds: after which a request without an answer has failed.
+        first_pause, longest_pause: bounds of the back-off in seconds; a longer `Retry-After` is cut to the second.
+        request_seconds: after which a request without a response has failed.
     """
 
     address: str = field(default_factory=lambda: os.environ.get("NCBI_EUTILS_URL", "").strip() or NCBI)
@@ -62,12 +60,12 @@ class Eutils:
     first_pause: float = 1.0
     longest_pause: float = 60.0
     request_seconds: float = 60.0
-    _next: float = field(default=0.0, init=False, repr=False)
+    _next_request: float = field(default=0.0, init=False, repr=False)
 
-    def search(self, text: str) -> ArticleList:
-        """The articles that PMC finds for `text`, all of them.
+    def search(self, text: str) -> set[int]:
+        """The numbers of the PMCIDs of all articles that PMC finds for `text`.
 
-        Pages are cut from the set that the first answer left on NCBI's history server. Where the server gives no
+        Pages are cut from the set that the first response left on NCBI's history server. If the server gives no
         page beyond some place, as PubMed's does, the search is split by date of publication.
 
         Raises:
@@ -85,37 +83,35 @@ class Eutils:
         if len(found) < count:
             raise LlavaMedError(
                 f"PMC counts {count:,} articles for {text!r} and gives {len(found):,}: "
-                "try again, or search more narrowly"
+                "rerun the same command later, or search more narrowly"
             )
-        return ArticleList(found)
+        return found
 
     def _collect(self, text: str, days: Days | None, found: set[int]) -> int:
+        """Adds the articles published in `days` to `found`; returns how many the server counts."""
         first = self._search(text, days)
         count: int = first["count"]
-        here = set[int](first["idlist"])
-        place = len(here)
+        numbers = set[int](first["idlist"])
+        place = len(numbers)
         history = {"WebEnv": first.get("webenv", ""), "query_key": first.get("querykey", "")}
         while place < count:
             page = self._search(text, days, retstart=place, **history)
             ids = page.get("idlist")
             if not ids:
-                self._split(text, days or (_FIRST_DAY, _LAST_DAY), found)
+                first_day, last_day = days or (_FIRST_DAY, _LAST_DAY)
+                if first_day < last_day:
+                    middle = (first_day + last_day) // 2
+                    self._collect(text, (first_day, middle), found)
+                    self._collect(text, (middle + 1, last_day), found)
                 break
-            here.update(ids)
+            numbers.update(ids)
             place += len(ids)
-        found |= here
+        found |= numbers
         return count
 
-    def _split(self, text: str, days: Days, found: set[int]) -> None:
-        first, last = days
-        if first < last:
-            middle = (first + last) // 2
-            self._collect(text, (first, middle), found)
-            self._collect(text, (middle + 1, last), found)
-
-    def _search(self, text: str, days: Days | None, **more: str | int) -> dict[str, Any]:
-        """One answer of ESearch, or an empty one where the server has no such page."""
-        asked: dict[str, str | int] = {
+    def _search(self, text: str, days: Days | None, **page: str | int) -> dict[str, Any]:
+        """One response of ESearch, or an empty one if the server has no such page."""
+        parameters: dict[str, str | int] = {
             "db": "pmc",
             "term": text,
             "usehistory": "y",
@@ -123,59 +119,59 @@ class Eutils:
             "retmax": PAGE,
         }
         if days:
-            asked["datetype"] = "pdat"
-            asked["mindate"], asked["maxdate"] = (date.fromordinal(day).strftime("%Y/%m/%d") for day in days)
-        answer = self._post("esearch.fcgi", {**asked, **more})
-        if wrong := answer.get("ERROR"):
-            if "retstart" in more:
+            parameters["datetype"] = "pdat"
+            parameters["mindate"], parameters["maxdate"] = (
+                date.fromordinal(day).strftime("%Y/%m/%d") for day in days
+            )
+        result = self._post("esearch.fcgi", {**parameters, **page})
+        if error := result.get("ERROR"):
+            if "retstart" in page:
                 return {}
-            raise UsageError(f"PMC cannot search for {text!r}: {str(wrong)[:200]}")
-        if fields := (answer.get("errorlist") or {}).get("fieldsnotfound"):
-            raise UsageError(f"PMC knows no search field {', '.join(map(str, fields))[:200]}: mend {text!r}")
-        return answer
+            raise UsageError(f"PMC cannot search for {text!r}: {one_line(str(error))}")
+        if fields := (result.get("errorlist") or {}).get("fieldsnotfound"):
+            raise UsageError(
+                f"PMC knows no search field {one_line(', '.join(map(str, fields)))}: correct {text!r}"
+            )
+        return result
 
-    def _post(self, utility: str, asked: dict[str, str | int]) -> dict[str, Any]:
-        asked["tool"] = TOOL
+    def _post(self, utility: str, parameters: dict[str, str | int]) -> dict[str, Any]:
+        parameters["tool"] = TOOL
         if self.email:
-            asked["email"] = self.email
+            parameters["email"] = self.email
         if self.key:
-            asked["api_key"] = self.key
+            parameters["api_key"] = self.key
         url = f"{safe_address(self.address.rstrip('/'))}/{utility}"
-        request = urllib.request.Request(url, data=urllib.parse.urlencode(asked).encode())  # noqa: S310
-        for made in range(1, self.attempts + 1):
-            self._wait_for_turn()
+        request = urllib.request.Request(url, data=urllib.parse.urlencode(parameters).encode())  # noqa: S310  (safe_address)
+        for failures in range(1, self.attempts + 1):
+            time.sleep(max(0.0, self._next_request - time.monotonic()))
+            self._next_request = time.monotonic() + _RATE_MARGIN / (10 if self.key else 3)
             try:
-                with urllib.request.urlopen(request, timeout=self.request_seconds) as answer:  # noqa: S310
-                    return _result(answer.read(_MOST_BYTES))
+                with urllib.request.urlopen(request, timeout=self.request_seconds) as response:  # noqa: S310  (safe_address)
+                    return _result(response.read(_MAX_RESPONSE_BYTES))
             except urllib.error.HTTPError as error:
-                why, wait = f"it answers {error.code}", seconds_of(error.headers.get("Retry-After", ""))
-                if error.code < 500 and error.code not in _WORTH_REPEATING:
+                cause, asked = f"it answers {error.code}", retry_after_seconds(error.headers["Retry-After"])
+                if error.code < 500 and error.code not in _RETRYABLE_STATUSES:
                     break
             except (OSError, http.client.HTTPException, ValueError, TypeError) as error:
-                why, wait = getattr(error, "reason", None) or str(error) or type(error).__name__, 0.0
-            if made < self.attempts:
-                time.sleep(max(min(wait, self.longest_pause), self._pause(made)))
-        raise LlavaMedError(f"the E-utilities at {self.address} cannot be used ({why}): try again later")
-
-    def _wait_for_turn(self) -> None:
-        time.sleep(max(0.0, self._next - time.monotonic()))
-        self._next = time.monotonic() + _SPARE / (10 if self.key else 3)
-
-    def _pause(self, made: int) -> float:
-        longest = min(self.longest_pause, self.first_pause * 2.0 ** (made - 1))
-        return random.uniform(0.5, 1.0) * longest  # noqa: S311  (jitter, not a secret)
+                cause, asked = str(getattr(error, "reason", "")) or one_line(error), None
+            if failures < self.attempts:
+                pause = backoff_seconds(failures, first=self.first_pause, longest=self.longest_pause)
+                time.sleep(max(min(asked or 0.0, self.longest_pause), pause))
+        raise LlavaMedError(
+            f"the E-utilities at {self.address} cannot be used ({cause}): rerun the same command later"
+        )
 
 
 def _result(body: bytes) -> dict[str, Any]:
-    """What is inside an answer of ESearch.
+    """The result inside a response of ESearch, its count and identifiers as numbers.
 
     Raises:
-        ValueError: it is no such answer: cut off, a page for people, or a complaint in place of a result.
+        ValueError: it holds none: the response is cut off, a web page, or an error message.
     """
     content = json.loads(body)
     result = content.get("esearchresult") if isinstance(content, dict) else None
     if not isinstance(result, dict):
-        told = content.get("error") if isinstance(content, dict) else None
-        raise ValueError(str(told or "its answer holds no result")[:200])
+        error = content.get("error") if isinstance(content, dict) else None
+        raise ValueError(str(error or "its response holds no result")[:200])
     numbers = {"count": int(result.get("count") or 0), "idlist": list(map(int, result.get("idlist") or ()))}
     return {**result, **numbers}

@@ -1,14 +1,15 @@
-"""Gets many objects at once from a store that is slow, busy, lying or away, in bounded memory.
+"""Gets many objects at once from a store that may be slow, busy, faulty or unreachable, in bounded memory.
 
 Every object is tried on its own, with jittered exponential back-off (AWS Architecture Blog, "Exponential Backoff and
-Jitter", full jitter). What fails while the store answers counts against the object; what fails while it does not
-answer at all counts against nobody until `patience_seconds` are over. obstore's own retries are off: they know nothing
-of the other requests, and a server's `Retry-After` cannot be seen through them.
+Jitter"). A failure counts against the object only if the store answers other requests; while the store answers none,
+all objects wait for it, up to `FetchPolicy.outage_seconds`. obstore's own retries are off: they know nothing of the
+other requests, and a server's `Retry-After` cannot be seen through them.
 """
 
 import asyncio
 import hashlib
 import http.client
+import math
 import random
 import re
 import time
@@ -19,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING
 
 import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
@@ -29,14 +30,16 @@ from llavamed_data.console.progress import FetchCounts
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-_PROBE = "no-such-object"
-_PROBE_SECONDS = 10.0
-_PROBE_HOLDS_SECONDS = 1.0
+_PROBE_KEY = "no-such-object"
+_PROBE_TIMEOUT = 10.0
+_PROBE_VALID_SECONDS = 1.0
+"""For how long the result of asking the server for its health holds for all requests."""
+
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
-_ASKS_TO_WAIT = (429, 503)
-_WORTH_REPEATING = (408, 425, 429)
-_WRONG_BYTES_TRIES = 2
-_SIGNS = {
+_RATE_LIMITED = (429, 503)
+_RETRYABLE_STATUSES = (408, 425, 429)
+_CHECKSUM_ATTEMPTS = 2
+_CAUSES = {
     "dns error": "the host is not known",
     "Connect,": "no connection",
     "UnexpectedEof": "the answer was cut off",
@@ -45,10 +48,10 @@ _SIGNS = {
     "TimedOut": "no answer in time",
     "Permission denied": "permission denied",
 }
-"""What obstore's errors are told apart by, as it has no classes for them."""
+"""Part of the text of an error of obstore, which has no classes for these → its cause, in words."""
 
 
-class Problem(Enum):
+class FetchProblem(Enum):
     """Why an object could not be had."""
 
     MISSING = "no such object"
@@ -58,14 +61,14 @@ class Problem(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FetchRequest:
     """An object to get.
 
     Attributes:
         key: its path in the store.
-        md5: hex digest that its bytes must have, where one is known.
-        label: whatever tells the caller what it is.
-        max_bytes: of this object, where it is less than `Manners.max_bytes`.
+        md5: hex digest that its bytes must have, if one is known.
+        label: any text by which the caller knows the object.
+        max_bytes: of this object, if it is less than `FetchPolicy.max_bytes`.
     """
 
     key: str
@@ -75,29 +78,29 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """What became of an object: its bytes, or the problem and a detail."""
+class FetchResult:
+    """The bytes of an object, or the problem and a detail."""
 
-    wanted: Wanted
+    request: FetchRequest
     data: bytes = b""
-    problem: Problem | None = None
+    problem: FetchProblem | None = None
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """How hard to try.
+class FetchPolicy:
+    """How many requests at once, how much memory, and how often and how long to try.
 
     Attributes:
         concurrency: requests in flight.
-        max_bytes: of one object; more is `TOO_LARGE`, and no more is read.
-        bytes_in_flight: of all objects being received or waiting to be taken.
+        max_bytes: of one object; a larger one is TOO_LARGE, and is not read.
+        bytes_in_flight: of all objects that are being received or wait for the caller.
         attempts: per object, while the store answers.
-        request_seconds: after which a request without an answer has failed; a body may take as long again, and
-            more at `least_bytes_per_second`.
-        least_bytes_per_second: a body that comes more slowly has failed.
-        patience_seconds: how long a store that answers nothing is waited for.
-        first_pause, longest_pause: seconds; bounds of the back-off.
+        request_seconds: after which a request without a response has failed; a body may take as long again, and
+            more at `min_bytes_per_second`.
+        min_bytes_per_second: a body that comes more slowly has failed.
+        outage_seconds: for how long a store that answers nothing is waited for.
+        first_pause, longest_pause: bounds of the back-off, in seconds.
     """
 
     concurrency: int = 64
@@ -105,202 +108,174 @@ class Manners:
     bytes_in_flight: int = 256 * 2**20
     attempts: int = 8
     request_seconds: float = 30.0
-    least_bytes_per_second: float = 10_000
-    patience_seconds: float = 900.0
+    min_bytes_per_second: float = 10_000
+    outage_seconds: float = 900.0
     first_pause: float = 0.2
     longest_pause: float = 20.0
 
 
-@runtime_checkable
-class Reporting(Protocol):
-    """A source that can tell of its requests while it works."""
-
-    def reporting(self, progress: Callable[[FetchCounts], None]) -> Self:
-        """The same source, which calls `progress` after every object and every repetition."""
-
-
-async def fetch(
-    store: "ObjectStore",
-    wanted: Iterable[Wanted],
-    *,
-    manners: Manners | None = None,
-    address: str | None = None,
-    progress: Callable[[FetchCounts], None] | None = None,
-) -> AsyncIterator[Fetched]:
-    """Gets each of `wanted`, which is read no faster than objects arrive; yields them as they come.
+class Fetcher:
+    """The requests of one run to one store.
 
     Args:
-        store: made with `max_retries` 0, so that trying again is decided here.
-        wanted: the objects.
-        manners: how hard to try.
-        address: URL that keys are added to, where the store speaks HTTP: it is asked for `Retry-After`.
-        progress: called after every object and every repetition.
+        store: made with `max_retries` 0, so that repetition is decided here.
+        policy: how hard to try.
+        address: URL to which keys are added, if the store speaks HTTP: it is asked for `Retry-After`.
+        on_counts: called after every object and every repetition.
     """
-    fetcher = Fetcher(store, manners=manners, address=address, progress=progress)
-    async for fetched in fetcher.all(wanted):
-        yield fetched
-
-
-class Fetcher:
-    """The requests of one run against one store; arguments as for `fetch`."""
 
     def __init__(
         self,
         store: "ObjectStore",
         *,
-        manners: Manners | None = None,
+        policy: FetchPolicy | None = None,
         address: str | None = None,
-        progress: Callable[[FetchCounts], None] | None = None,
+        on_counts: Callable[[FetchCounts], None] | None = None,
     ) -> None:
-        self.manners = manners or Manners()
+        self.policy = policy or FetchPolicy()
         self.counts = FetchCounts()
         self._store = store
-        self._line = _Line(store, address, self.manners)
-        self._memory = _Memory(self.manners.bytes_in_flight)
-        self._report = progress
+        self._health = _ServerHealth(store, address, self.policy)
+        self._in_flight = _BytesInFlight(self.policy.bytes_in_flight)
+        self._on_counts = on_counts
 
-    async def all(self, wanted: Iterable[Wanted]) -> AsyncIterator[Fetched]:
-        """As `fetch`."""
-        arrived: asyncio.Queue[Fetched | Exception | None] = asyncio.Queue(self.manners.concurrency)
-        shared = iter(wanted)
-        workers = [asyncio.create_task(self._work(shared, arrived)) for _ in range(self.manners.concurrency)]
+    async def get_all(self, requests: Iterable[FetchRequest]) -> AsyncIterator[FetchResult]:
+        """Yields the results as they arrive; `requests` is read no faster than that."""
+        arrived: asyncio.Queue[FetchResult | Exception | None] = asyncio.Queue(self.policy.concurrency)
+        shared = iter(requests)
+        workers = [asyncio.create_task(self._work(shared, arrived)) for _ in range(self.policy.concurrency)]
         try:
             working = len(workers)
             while working:
-                fetched = await arrived.get()
-                if fetched is None:
+                result = await arrived.get()
+                if result is None:
                     working -= 1
                     continue
-                if isinstance(fetched, Exception):
-                    raise fetched
-                await self.taken(len(fetched.data))
-                yield fetched
+                if isinstance(result, Exception):
+                    raise result
+                await self.release(len(result.data))
+                yield result
         finally:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
     async def _work(
-        self, shared: Iterator[Wanted], arrived: asyncio.Queue[Fetched | Exception | None]
+        self, shared: Iterator[FetchRequest], arrived: asyncio.Queue[FetchResult | Exception | None]
     ) -> None:
         try:
-            for wanted in shared:
-                await arrived.put(await self.get(wanted))
+            for request in shared:
+                await arrived.put(await self.get(request))
             await arrived.put(None)
         except Exception as error:
             await arrived.put(error)
 
-    async def get(self, wanted: Wanted, *, turn: int | None = None) -> Fetched:
-        """One object. Its bytes count as in flight until `taken` is called for it.
+    async def get(self, request: FetchRequest, *, turn: int | None = None) -> FetchResult:
+        """Gets one object. Its bytes count as in flight until `release` is called for them.
 
         Args:
-            wanted: the object.
-            turn: its place, where objects are taken in order: the one whose turn it is never waits for memory
-                that those behind it hold.
+            request: the object.
+            turn: its place, if objects are taken in order: the one whose turn it is never waits for the memory of
+                those behind it.
         """
-        tries = _Tries()
+        attempts = _Attempts()
         while True:
-            await self._line.free()
+            await self._health.wait_until_allowed()
             started = time.monotonic()
             try:
-                fetched = await self._try(wanted, turn)
-            except _WorthRepeatingError as error:
-                if ended := await self._verdict(wanted, error, tries, started):
-                    return self._end(ended)
-                self._count(retries=self.counts.retries + 1)
-                await asyncio.sleep(tries.pause(self.manners))
+                result = await self._try(request, turn)
+            except _RetryableError as error:
+                failed = await self._after_failure(request, error, attempts, started)
+                if failed is None:
+                    self._count(retries=self.counts.retries + 1)
+                    pauses = {"first": self.policy.first_pause, "longest": self.policy.longest_pause}
+                    await asyncio.sleep(backoff_seconds(attempts.made, **pauses))
+                    continue
+                result = failed
             else:
-                self._line.heard()
-                return self._end(fetched)
+                self._health.note_answer()
+            self._count(objects=self.counts.objects + 1, bytes=self.counts.bytes + len(result.data))
+            return result
 
-    async def taken(self, size: int, *, next_turn: int | None = None) -> None:
-        """The caller has taken `size` bytes over, and where order counts goes on to `next_turn`."""
-        await self._memory.give_back(size, next_turn)
+    async def release(self, size: int, *, next_turn: int | None = None) -> None:
+        """Says that the caller has taken `size` bytes, and whose turn is next if order counts."""
+        await self._in_flight.release(size, next_turn)
 
-    async def _try(self, wanted: Wanted, turn: int | None) -> Fetched:
+    async def _try(self, request: FetchRequest, turn: int | None) -> FetchResult:
         try:
-            data = await self._receive(wanted, turn)
+            data = await self._receive(request, turn)
         except FileNotFoundError:
-            return Fetched(wanted, problem=Problem.MISSING)
+            return FetchResult(request, problem=FetchProblem.MISSING)
         except _TooLargeError as error:
-            return Fetched(wanted, problem=Problem.TOO_LARGE, detail=str(error))
+            return FetchResult(request, problem=FetchProblem.TOO_LARGE, detail=str(error))
         except ValueError:  # how obstore refuses what cannot be a key
-            return Fetched(wanted, problem=Problem.MISSING, detail="not a key")
+            return FetchResult(request, problem=FetchProblem.MISSING, detail="not a key")
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            return Fetched(wanted, problem=Problem.UNREACHABLE, detail=_plainly(error))
+            return FetchResult(request, problem=FetchProblem.UNREACHABLE, detail=_cause(error))
         except (BaseError, OSError) as error:
             status = _status(error)
-            if status and status < 500 and status not in _WORTH_REPEATING:
-                return Fetched(wanted, problem=Problem.UNREACHABLE, detail=_plainly(error))
-            raise _WorthRepeatingError(_plainly(error), status=status) from error
-        if wanted.md5 and hashlib.md5(data, usedforsecurity=False).hexdigest() != wanted.md5.lower():
-            await self._memory.give_back(len(data))
-            raise _WorthRepeatingError(Problem.CHECKSUM.value, wrong_bytes=True)
-        return Fetched(wanted, data)
+            if status and status < 500 and status not in _RETRYABLE_STATUSES:
+                return FetchResult(request, problem=FetchProblem.UNREACHABLE, detail=_cause(error))
+            raise _RetryableError(_cause(error), status=status) from error
+        if request.md5 and hashlib.md5(data, usedforsecurity=False).hexdigest() != request.md5.lower():
+            await self.release(len(data))
+            raise _RetryableError(FetchProblem.CHECKSUM.value, wrong_checksum=True)
+        return FetchResult(request, data)
 
-    async def _receive(self, wanted: Wanted, turn: int | None) -> bytes:
-        manners = self.manners
-        async with asyncio.timeout(manners.request_seconds):
-            answer = await obstore.get_async(self._store, wanted.key)
-        size = answer.meta["size"]
-        most = min(manners.max_bytes, wanted.max_bytes or manners.max_bytes)
-        if size > most:
-            raise _TooLargeError(f"{size} bytes, more than {most}")
-        await self._memory.take(size, turn)
+    async def _receive(self, request: FetchRequest, turn: int | None) -> bytes:
+        policy = self.policy
+        async with asyncio.timeout(policy.request_seconds):
+            response = await obstore.get_async(self._store, request.key)
+        size = response.meta["size"]
+        limit = min(policy.max_bytes, request.max_bytes or policy.max_bytes)
+        if size > limit:
+            raise _TooLargeError(f"{size} bytes, more than {limit}")
+        await self._in_flight.acquire(size, turn)
         try:
-            async with asyncio.timeout(manners.request_seconds + size / manners.least_bytes_per_second):
-                data = bytes(await answer.bytes_async())
+            async with asyncio.timeout(policy.request_seconds + size / policy.min_bytes_per_second):
+                data = bytes(await response.bytes_async())
             if len(data) != size:
-                raise _WorthRepeatingError(f"{len(data)} of {size} bytes came")
+                raise _RetryableError(f"{len(data)} of {size} bytes came")
         except BaseException:
-            await self._memory.give_back(size)
+            await self.release(size)
             raise
         return data
 
-    async def _verdict(
-        self, wanted: Wanted, error: "_WorthRepeatingError", tries: "_Tries", started: float
-    ) -> Fetched | None:
-        """None to try again."""
-        tries.made += 1
-        if error.wrong_bytes:
-            tries.wrong_bytes += 1
-            if tries.wrong_bytes >= _WRONG_BYTES_TRIES:
-                return Fetched(wanted, problem=Problem.CHECKSUM)
-            return None
-        if error.status in _ASKS_TO_WAIT:
-            await self._line.asks_to_wait(wanted.key)
-        if await self._line.answers(since=started):
-            tries.counted += 1
-        if tries.counted >= self.manners.attempts or self._line.given_up():
-            return Fetched(wanted, problem=Problem.UNREACHABLE, detail=f"{error}, {tries.made} tries")
+    async def _after_failure(
+        self, request: FetchRequest, error: "_RetryableError", attempts: "_Attempts", started: float
+    ) -> FetchResult | None:
+        """The result if the object is given up; None to try it again."""
+        attempts.made += 1
+        if error.wrong_checksum:
+            attempts.wrong_checksum += 1
+            exhausted = attempts.wrong_checksum >= _CHECKSUM_ATTEMPTS
+            return FetchResult(request, problem=FetchProblem.CHECKSUM) if exhausted else None
+        if error.status in _RATE_LIMITED:
+            await self._health.read_retry_after(request.key)
+        if await self._health.is_answering(since=started):
+            attempts.counted += 1
+        if attempts.counted >= self.policy.attempts or self._health.outage_is_over_limit():
+            detail = f"{error}, {attempts.made} tries"
+            return FetchResult(request, problem=FetchProblem.UNREACHABLE, detail=detail)
         return None
-
-    def _end(self, fetched: Fetched) -> Fetched:
-        counts = self.counts
-        self._count(objects=counts.objects + 1, bytes=counts.bytes + len(fetched.data))
-        return fetched
 
     def _count(self, **changes: int) -> None:
         self.counts = replace(self.counts, **changes)
-        if self._report:
-            self._report(self.counts)
+        if self._on_counts:
+            self._on_counts(self.counts)
 
 
 @dataclass(slots=True)
-class _Tries:
-    """The tries at one object: all, those that count against it, those that gave other bytes than promised."""
+class _Attempts:
+    """The failed attempts at one object: all, those that count against it, and those with a wrong checksum."""
 
     made: int = 0
     counted: int = 0
-    wrong_bytes: int = 0
-
-    def pause(self, manners: Manners) -> float:
-        longest = min(manners.longest_pause, manners.first_pause * 2.0 ** min(self.made - 1, 32))
-        return random.uniform(0.5, 1.0) * longest  # noqa: S311  (jitter, not a secret)
+    wrong_checksum: int = 0
 
 
-class _Memory:
-    """Bytes in flight: whoever would pass the limit waits, save when alone or when it is their turn."""
+class _BytesInFlight:
+    """Limits the bytes in flight: who would exceed the limit waits, unless nothing is in flight or it is their turn."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -308,108 +283,123 @@ class _Memory:
         self._turn = 0
         self._changed = asyncio.Condition()
 
-    async def take(self, size: int, turn: int | None) -> None:
+    async def acquire(self, size: int, turn: int | None) -> None:
         async with self._changed:
             await self._changed.wait_for(
                 lambda: not self._used or self._used + size <= self._limit or turn == self._turn
             )
             self._used += size
 
-    async def give_back(self, size: int, next_turn: int | None = None) -> None:
+    async def release(self, size: int, next_turn: int | None = None) -> None:
         async with self._changed:
             self._used -= size
             self._turn = self._turn if next_turn is None else next_turn
             self._changed.notify_all()
 
 
-class _Line:
-    """Whether the store answers at all, and whether it asked to be left alone for a while."""
+class _ServerHealth:
+    """Whether the store answers at all, and until when it asked not to be sent requests."""
 
-    def __init__(self, store: "ObjectStore", address: str | None, manners: Manners) -> None:
+    def __init__(self, store: "ObjectStore", address: str | None, policy: FetchPolicy) -> None:
         self._store = store
         self._address = address
-        self._manners = manners
-        self._heard = self._free_at = -1.0
-        self._probed = self._asked = -_PROBE_HOLDS_SECONDS
+        self._policy = policy
+        self._last_answer = self._allowed_at = -1.0
+        self._last_probe = self._last_question = -_PROBE_VALID_SECONDS
         self._silent_since: float | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    def heard(self) -> None:
-        """An object came, or the answer that there is none."""
-        self._heard = time.monotonic()
+    def note_answer(self) -> None:
+        """Notes that an object came, or the answer that there is none."""
+        self._last_answer = time.monotonic()
         self._silent_since = None
 
-    def given_up(self) -> bool:
-        """Whether it has been silent for longer than patience lasts."""
+    def outage_is_over_limit(self) -> bool:
+        """Whether the store has been silent for longer than `outage_seconds`."""
         since = self._silent_since
-        return since is not None and time.monotonic() - since >= self._manners.patience_seconds
+        return since is not None and time.monotonic() - since >= self._policy.outage_seconds
 
-    async def free(self) -> None:
+    async def wait_until_allowed(self) -> None:
         """Waits until the time that the server asked for is over."""
-        while (wait := self._free_at - time.monotonic()) > 0:  # noqa: ASYNC110  (the time may be put off)
+        while (wait := self._allowed_at - time.monotonic()) > 0:  # noqa: ASYNC110  (the time may be put off)
             await asyncio.sleep(wait * random.uniform(1.0, 1.2))  # noqa: S311  (not all at the same moment)
 
-    async def answers(self, *, since: float) -> bool:
-        """Whether anything was heard after `since`; else an object that does not exist is asked for."""
+    async def is_answering(self, *, since: float) -> bool:
+        """Whether the store has answered after `since`; if it has not, asks for an object that does not exist."""
         async with self._one_at_a_time:
             now = time.monotonic()
-            if self._heard < since and now - self._probed >= _PROBE_HOLDS_SECONDS:
+            if self._last_answer < since and now - self._last_probe >= _PROBE_VALID_SECONDS:
                 answered = await self._probe()
-                self._probed = time.monotonic()
+                self._last_probe = time.monotonic()
                 if answered:
-                    self.heard()
+                    self.note_answer()
                 elif self._silent_since is None:
                     self._silent_since = now
             return self._silent_since is None
 
-    async def asks_to_wait(self, key: str) -> None:
-        """Reads for how long, from a HEAD of the object that was refused."""
+    async def read_retry_after(self, key: str) -> None:
+        """Asks with a HEAD request of the refused object for how long to wait."""
         async with self._one_at_a_time:
-            if self._address and time.monotonic() - self._asked >= _PROBE_HOLDS_SECONDS:
+            if self._address and time.monotonic() - self._last_question >= _PROBE_VALID_SECONDS:
                 url = f"{self._address.rstrip('/')}/{urllib.parse.quote(key)}"
-                seconds = await asyncio.to_thread(retry_after, url, timeout=_PROBE_SECONDS)
-                self._asked = time.monotonic()
-                self._free_at = self._asked + min(seconds, self._manners.patience_seconds)
+                seconds = await asyncio.to_thread(ask_retry_after, url, timeout=_PROBE_TIMEOUT)
+                self._last_question = time.monotonic()
+                self._allowed_at = self._last_question + min(seconds, self._policy.outage_seconds)
 
     async def _probe(self) -> bool:
         try:
-            async with asyncio.timeout(min(_PROBE_SECONDS, self._manners.request_seconds)):
-                await obstore.head_async(self._store, _PROBE)
+            async with asyncio.timeout(min(_PROBE_TIMEOUT, self._policy.request_seconds)):
+                await obstore.head_async(self._store, _PROBE_KEY)
         except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError):
             return True
         except (BaseError, OSError) as error:
             status = _status(error)
-            return bool(status and status < 500 and status not in _WORTH_REPEATING)
+            return bool(status and status < 500 and status not in _RETRYABLE_STATUSES)
         return True
 
 
-def retry_after(url: str, *, timeout: float) -> float:
-    """Seconds that the server asks to be left alone for; 0 where it does not. Blocks."""
+def ask_retry_after(url: str, *, timeout: float) -> float:
+    """Sends a HEAD request and returns the seconds that the server asks to wait, 0 if it does not. Blocks."""
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310  (http or https: an endpoint's address)
     try:
         with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310
             return 0.0
     except urllib.error.HTTPError as error:
-        return seconds_of(error.headers.get("Retry-After", "").strip())
+        return retry_after_seconds(error.headers["Retry-After"]) or 0.0
     except (OSError, http.client.HTTPException):
         return 0.0
 
 
-def seconds_of(value: str) -> float:
-    """How long a `Retry-After` asks to wait (RFC 9110, 10.2.3): a number of seconds or a date; else 0."""
-    if value.isdecimal():
-        return float(value)
+def backoff_seconds(failures: int, *, first: float, longest: float) -> float:
+    """The pause after a failure: it doubles with each failure, and is random so that clients do not return together.
+
+    Args:
+        failures: how often the request has failed so far, from 1.
+        first: the longest pause after the first failure, in seconds; the shortest is half of it.
+        longest: the longest pause after any failure, in seconds.
+    """
+    return min(longest, first * 2.0 ** min(failures - 1, 32)) * random.uniform(0.5, 1.0)  # noqa: S311  (not a secret)
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Seconds that a `Retry-After` header asks to wait (RFC 9110, 10.2.3), which states them or a date; else None."""
+    if not header:
+        return None
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        seconds = float(header)
     except ValueError:
-        return 0.0
+        try:
+            seconds = parsedate_to_datetime(header).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
-class _WorthRepeatingError(Exception):
-    def __init__(self, message: str, *, status: int | None = None, wrong_bytes: bool = False) -> None:
+class _RetryableError(Exception):
+    def __init__(self, message: str, *, status: int | None = None, wrong_checksum: bool = False) -> None:
         super().__init__(message)
         self.status = status
-        self.wrong_bytes = wrong_bytes
+        self.wrong_checksum = wrong_checksum
 
 
 class _TooLargeError(Exception):
@@ -421,15 +411,15 @@ def _status(error: BaseException) -> int | None:
     return int(found.group(1)) if found else None
 
 
-def _plainly(error: BaseException) -> str:
-    """One line for people: obstore's messages hold addresses, and a dump of its structures."""
+def _cause(error: BaseException) -> str:
+    """The cause in a few words: obstore's messages hold addresses and a dump of its structures."""
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if status := _status(error):
         return f"the server answers {status}"
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         return "access denied"
-    for sign, meaning in _SIGNS.items():
-        if sign in str(error):
-            return meaning
+    for part, cause in _CAUSES.items():
+        if part in str(error):
+            return cause
     return type(error).__name__

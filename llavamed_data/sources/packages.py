@@ -9,56 +9,60 @@ from urllib.parse import quote, unquote
 
 from llavamed_data.errors import UsageError
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.archive import Archive, Limits
-from llavamed_data.sources.base import SourceArticle
-from llavamed_data.sources.jats_files import FolderFiles
-from llavamed_data.sources.media import is_image_name, without_lone_thumbnails
+from llavamed_data.sources.archive import Archive, ArchiveLimits
+from llavamed_data.sources.article import SourceArticle, is_image_name, without_lone_thumbnails
+from llavamed_data.sources.folders import FolderFiles
 
 SUFFIXES = (".tar.gz", ".tgz")
 
 
 class Packages:
-    """A folder of packages, searched through all its folders, or one package.
+    """The packages in a folder and all folders below it, or one package.
 
-    Nothing is ever written: members are read from a stream, within `limits`. One member that no honest package
-    holds (a path out of its folder, a link, a device) drops the whole article, for who made one made the rest.
+    Nothing is ever written to disk: members are read from a stream, within `limits`. One member that no honest package
+    holds (a path out of its folder, a link, a device) drops the whole article, because nothing in it can be trusted.
 
     Args:
         path: folder or file.
         limits: bounds on what an archive may unpack to.
 
     Raises:
-        UsageError: `path` does not exist or cannot be read.
+        UsageError: `path` does not exist.
     """
 
     name = "packages"
     date = None
 
-    def __init__(self, path: str | os.PathLike[str], *, limits: Limits | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, limits: ArchiveLimits | None = None) -> None:
         self.files = FolderFiles(path, SUFFIXES)
-        self.limits = limits or Limits()
+        self.limits = limits or ArchiveLimits()
+
+    @property
+    def identity(self) -> str:
+        """The kind and the absolute path."""
+        return f"packages {self.files.identity}"
 
     def fingerprint(self) -> str:
-        """Hex digest of the names, sizes and times of the archives."""
+        """Hex digest of the paths, sizes and times of change of the archives."""
         return self.files.fingerprint()
 
     def images_version(self) -> str:
-        """Changes with any archive: a locator does not tell the bytes behind it."""
+        """Changes with any archive, because a locator does not determine the bytes behind it."""
         return self.fingerprint()[:16]
 
     def handles(self) -> Iterator[str]:
-        """The path of each archive below the folder, by the number of its PMCID.
+        """Yields the path of each archive below the folder, by the number of its PMCID.
 
         Raises:
-            UsageError: there is no archive.
+            UsageError: there is no archive, or a folder cannot be read.
         """
-        handles = sorted(self.files, key=lambda handle: (_number(handle), handle))
+        handles = sorted(self.files, key=lambda handle: (int((_pmcid(handle) or "PMC0")[3:]), handle))
         if not handles:
             raise UsageError(f"no .tar.gz package in {self.files.path}: give the folder that holds them")
         yield from handles
 
     def read(self, handles: Sequence[str]) -> Iterator[SourceArticle | tuple[str, Drop]]:
-        """The articles of `handles`, in that order."""
+        """Yields the articles of `handles` in that order."""
         for handle in handles:
             try:
                 yield self._article(handle)
@@ -66,15 +70,14 @@ class Packages:
                 yield handle, drop
 
     async def images(self, locators: Sequence[str]) -> AsyncIterator[tuple[str, bytes | Drop]]:
-        """The bytes of each locator; every archive is read once, from front to end."""
-        wanted: dict[str, dict[str, list[str]]] = {}
+        """Yields the bytes of each locator; every archive is read once, from start to end."""
+        by_handle: dict[str, dict[str, list[str]]] = {}
         for locator in dict.fromkeys(locators):
-            handle, _, member = locator.partition("#")
-            wanted.setdefault(handle, {}).setdefault(unquote(member, errors="surrogateescape"), []).append(
-                locator
-            )
-        for handle, members in wanted.items():
-            images = self._images(handle, members)
+            handle, _, quoted = locator.partition("#")
+            member = unquote(quoted, errors="surrogateescape")
+            by_handle.setdefault(handle, {}).setdefault(member, []).append(locator)
+        for handle, locators_of in by_handle.items():
+            images = self._images(handle, locators_of)
             while got := await asyncio.to_thread(next, images, None):
                 yield got
 
@@ -97,8 +100,9 @@ class Packages:
             media = without_lone_thumbnails(media)
         return SourceArticle(handle, xml, media, pmcid=_pmcid(handle), incomplete=bool(archive.broken))
 
-    def _images(self, handle: str, wanted: dict[str, list[str]]) -> Iterator[tuple[str, bytes | Drop]]:
-        left = dict(wanted)
+    def _images(self, handle: str, locators_of: dict[str, list[str]]) -> Iterator[tuple[str, bytes | Drop]]:
+        """Reads one archive; `locators_of` holds the locators of each member wanted."""
+        left = dict(locators_of)
         archive = Archive(self.files.locate(handle), self.limits)
         try:
             for member in archive:
@@ -119,12 +123,8 @@ class Packages:
 
 
 def _pmcid(handle: str) -> str | None:
-    """From the file's name, else from the folders that hold it, the nearest first."""
+    """The PMCID in the file's name, or in the name of the nearest folder that has one."""
     for part in reversed(Path(handle).parts):
         if found := re.search(r"PMC\d+", part):
             return found.group()
     return None
-
-
-def _number(handle: str) -> int:
-    return int((_pmcid(handle) or "PMC0")[3:])

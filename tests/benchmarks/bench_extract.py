@@ -21,7 +21,7 @@ from llavamed_data.engine import LocalEngine
 from llavamed_data.jats import parse_article
 from llavamed_data.pipeline.steps.extract import extract
 from llavamed_data.reasons import Drop
-from llavamed_data.sources.jats_files import JatsFiles
+from llavamed_data.sources import JatsFiles
 from tests.benchmarks.side_by_side import medians, show
 from tests.conftest import SHARED_DATA
 

@@ -24,8 +24,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from llavamed_data.sources.fetch import Manners, Wanted, fetch
-from llavamed_data.sources.stores import Place
+from llavamed_data.sources.fetch import Fetcher, FetchPolicy, FetchRequest
+from llavamed_data.sources.locations import BucketLocation
 from tests.servers.files import keys, serving, size_of
 
 OBJECTS, SMALLEST, LARGEST, LATENCY = 2_000, 20_000, 200_000, 0.050
@@ -48,14 +48,14 @@ def ours(address: str, names: list[str], concurrency: int, folder: Path | None =
     """Seconds to hold every object's bytes in turn, and to write them to a folder where one is given."""
 
     async def run() -> int:
-        store = Place.of(address).store()
-        manners = Manners(concurrency=concurrency)
+        store = BucketLocation.of(address).store()
+        fetcher = Fetcher(store, policy=FetchPolicy(concurrency=concurrency), address=address)
         total = 0
-        async for fetched in fetch(store, map(Wanted, names), manners=manners, address=address):
+        async for fetched in fetcher.get_all(map(FetchRequest, names)):
             assert fetched.problem is None, fetched
             total += len(fetched.data)
             if folder:
-                (folder / fetched.wanted.key).write_bytes(fetched.data)
+                (folder / fetched.request.key).write_bytes(fetched.data)
         return total
 
     start = time.perf_counter()

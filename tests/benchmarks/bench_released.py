@@ -11,7 +11,7 @@ import ijson
 
 from llavamed_data.sources.released import read_rows
 from llavamed_data.sources.released.content import open_content
-from llavamed_data.sources.released.records import read_records
+from llavamed_data.sources.released.json_stream import read_records
 from tests.benchmarks.side_by_side import medians, show
 
 

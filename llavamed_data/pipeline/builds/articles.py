@@ -22,9 +22,7 @@ from llavamed_data.pipeline.steps.extract import Extracted, extract
 from llavamed_data.pipeline.steps.image_store import ImageStore
 from llavamed_data.pipeline.steps.select import ExcludedArticles, Selected, select
 from llavamed_data.recipes import EVAL, Recipe, Task, load_recipe
-from llavamed_data.sources.base import ArticleSource
-from llavamed_data.sources.chosen_articles import Choice
-from llavamed_data.sources.open import open_source
+from llavamed_data.sources import ArticleChoice, ArticleSource, open_source
 from llavamed_data.sources.released import released_eval_pmids
 
 
@@ -76,7 +74,7 @@ class ArticleWork:
         options = build.options
         self.build = build
         self.source = open_source(options.source, licenses=options.licenses or None)
-        self._choice = Choice(options.pmcids, options.query)
+        self._choice = ArticleChoice(options.pmcids, options.query)
         self.folder = source_folder(self.source, options, self._choice)
         self._articles = self._choice.articles(self.folder, search_again=options.update)
 
@@ -219,10 +217,8 @@ def _shortage(recipe: Recipe, selected: Selected, figures: int) -> str:
     return f"{figures:,} of {recipe.size:,}: {why}"
 
 
-def source_folder(source: ArticleSource, options: BuildOptions, choice: Choice) -> Path:
+def source_folder(source: ArticleSource, options: BuildOptions, choice: ArticleChoice) -> Path:
     """The folder of a source in the work folder: two sources, or two ways to read one, never share it."""
-    scheme, _, path = options.source.rpartition(":")
-    named = options.source if "://" in options.source else f"{scheme}:{Path(path).absolute()}"
-    way = (named, sorted(options.licenses), options.limit, *filter(None, (choice.name,)))
+    way = (source.identity, options.limit, choice.identity)
     digest = hashlib.sha256(repr(way).encode()).hexdigest()
     return options.work / f"{source.name}-{digest[:8]}"

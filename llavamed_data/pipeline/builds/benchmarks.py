@@ -27,7 +27,6 @@ from llavamed_data.pipeline.steps.illustrate import (
     ImagesByName,
     ReadRows,
     illustrate,
-    state_of,
 )
 from llavamed_data.pipeline.steps.image_store import digest_of
 from llavamed_data.pipeline.steps.step import Step, StepResult, fingerprint
@@ -36,12 +35,11 @@ from llavamed_data.recipes import SPLITS, Benchmark, Counts
 from llavamed_data.sources.benchmarks import (
     ALL_LANGUAGES,
     BenchmarkFiles,
-    ImagePlaces,
+    BenchmarkImages,
+    BenchmarkQuestion,
     OriginalTypes,
-    Question,
-    Reading,
-    Wanted,
-    image_files,
+    QuestionFilter,
+    QuestionReader,
     open_benchmark,
 )
 from llavamed_data.version import __version__
@@ -52,7 +50,7 @@ GENERATOR = "released"
 QUESTIONS = pa.schema(
     [
         pa.field(name, pa.string(), nullable=name in ("answer_type", "question_type", "domain"))
-        for name in Question.__slots__
+        for name in BenchmarkQuestion.__slots__
     ]
 )
 """A question as it was read."""
@@ -89,7 +87,7 @@ def _build_benchmark(benchmark: Benchmark, build: Build) -> None:
     opened = partial(open_benchmark, benchmark, progress=build.engine.on_progress is not None)
     files = opened(options.source)
     original = opened(options.original) if options.original else None
-    place = fingerprint(files.repository or str(files.root.absolute()), files.names)[:8]
+    place = fingerprint(files.identity, files.names)[:8]
     folder = options.work / f"benchmark-{place}" / name
     read = _read(benchmark, files, original, wanted, folder / "read")
     summary.record("read", read, dataset=name)
@@ -115,7 +113,7 @@ def _build_benchmark(benchmark: Benchmark, build: Build) -> None:
     )
 
 
-def _wanted(benchmark: Benchmark, options: BuildOptions) -> Wanted:
+def _wanted(benchmark: Benchmark, options: BuildOptions) -> QuestionFilter:
     language = options.language or benchmark.languages[0]
     if language not in (*benchmark.languages, ALL_LANGUAGES):
         raise UsageError(
@@ -124,25 +122,30 @@ def _wanted(benchmark: Benchmark, options: BuildOptions) -> Wanted:
         )
     if options.all_phrases and not benchmark.phrases:
         raise UsageError(f"--all-phrases is for vqa-rad alone: rows of {benchmark.name} have no phrase types")
-    return Wanted(language, options.all_phrases)
+    return QuestionFilter(language, options.all_phrases)
 
 
 def _read(
-    benchmark: Benchmark, files: BenchmarkFiles, original: BenchmarkFiles | None, wanted: Wanted, folder: Path
+    benchmark: Benchmark,
+    files: BenchmarkFiles,
+    original: BenchmarkFiles | None,
+    wanted: QuestionFilter,
+    folder: Path,
 ) -> ReadRows:
     """Reads the questions of all splits; images that come inside rows are kept beside them."""
     parts = (
         "read a benchmark",
         asdict(benchmark),
-        files.repository or str(files.root.absolute()),
+        files.identity,
         files.version(),
         asdict(wanted),
         original and [str(original.root.absolute()), original.version()],
     )
 
     def work(unfinished: Path) -> StepResult:
-        tally, joined = Tally(), OriginalTypes(benchmark, original) if original else None
-        reading = Reading(benchmark, wanted)
+        tally = Tally()
+        types = OriginalTypes(benchmark, original.records(lambda *_: "image")) if original else None
+        reader = QuestionReader(benchmark, wanted)
         kept = _EmbeddedImages(unfinished / _EMBEDDED)
         with (
             row_writer(unfinished / "rows.parquet", QUESTIONS) as add_row,
@@ -150,13 +153,13 @@ def _read(
         ):
             for split, position, record in files.records(kept.keep):
                 try:
-                    question = reading.question(record, split, position)
+                    question = reader.read(record, split, position)
                 except Drop as drop:
                     tally.drop(drop.reason)
-                    add_dropped(asdict(Dropped.of(reading.label(record, split, position), drop)))
+                    add_dropped(asdict(Dropped.of(reader.label(record, split, position), drop)))
                 else:
                     tally.keep()
-                    add_row(asdict(joined.joined(question) if joined else question))
+                    add_row(asdict(types.complete(question) if types else question))
         return StepResult({"rows": tally})
 
     return ReadRows(folder, Step(folder, fingerprint(*parts)).run(work))
@@ -192,10 +195,7 @@ def _images(files: BenchmarkFiles, read: ReadRows, options: BuildOptions, folder
         root = within = read.folder / _EMBEDDED
     else:
         root, within = files.root, files.within or files.root
-    ImagePlaces(root, within=within)  # tells before any work what is wrong with the place
-    return ImagesByName(
-        partial(ImagePlaces, root, within=within), state_of(root, image_files(root)), folder / "images"
-    )
+    return ImagesByName(BenchmarkImages(root, within=within), folder / "images")
 
 
 def _records(
@@ -233,7 +233,7 @@ def _columns(benchmark: Benchmark, files: BenchmarkFiles, row: Mapping[str, Any]
 
 
 def _counts(
-    benchmark: Benchmark, wanted: Wanted, illustrated: Illustrated, splits: Sequence[str]
+    benchmark: Benchmark, wanted: QuestionFilter, illustrated: Illustrated, splits: Sequence[str]
 ) -> list[SplitCounts]:
     """The counts of each split beside those of Table 8, if it counts the same rows."""
     table = pq.read_table(illustrated.file, columns=["split", "image", "answer_type"])
@@ -282,7 +282,7 @@ def _card(
     build: Build,
     benchmark: Benchmark,
     files: BenchmarkFiles,
-    wanted: Wanted,
+    wanted: QuestionFilter,
     counts: Sequence[SplitCounts],
     notes: Sequence[str],
     written: Mapping[str, Written],

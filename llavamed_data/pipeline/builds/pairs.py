@@ -13,7 +13,7 @@ from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.summary import BuildSummary
 from llavamed_data.pipeline.steps.extract import PAIRS
 from llavamed_data.reasons import Dropped
-from llavamed_data.sources.chosen_articles import Choice
+from llavamed_data.sources import ArticleChoice
 
 
 def extract_to_file(
@@ -22,7 +22,7 @@ def extract_to_file(
     *,
     work: Path,
     limit: int | None = None,
-    choice: Choice | None = None,
+    choice: ArticleChoice | None = None,
     engine: Engine | None = None,
 ) -> BuildSummary:
     """Reads the articles of `source` and writes their pairs to `out`, and what was dropped beside it.
@@ -43,7 +43,7 @@ def extract_to_file(
         raise UsageError(f"{out} is a folder: name the Parquet file to write")
     if not out.parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}: make it first")
-    choice = choice or Choice()
+    choice = choice or ArticleChoice()
     options = BuildOptions(source=source, work=work, limit=limit, pmcids=choice.pmcids, query=choice.query)
     build = Build(options, engine or LocalEngine())
     with lock_work_folder(work):

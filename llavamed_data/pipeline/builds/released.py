@@ -27,14 +27,15 @@ from llavamed_data.pipeline.steps.illustrate import (
     ReadRows,
     RowImages,
     illustrate,
-    state_of,
 )
 from llavamed_data.pipeline.steps.image_store import ImageStore
 from llavamed_data.pipeline.steps.locate import locate
 from llavamed_data.pipeline.steps.step import Step, StepResult, fingerprint
 from llavamed_data.reasons import Drop, Dropped, Reason, Tally
 from llavamed_data.recipes import EVAL, Recipe, Task
-from llavamed_data.sources.bucket import Bucket, has_bucket_layout
+from llavamed_data.sources import PMC_CLOUD, Bucket
+from llavamed_data.sources.bucket import has_bucket_layout
+from llavamed_data.sources.locations import FileLocation
 from llavamed_data.sources.released import (
     ImageFolder,
     ReleasedFiles,
@@ -43,7 +44,6 @@ from llavamed_data.sources.released import (
     pmcids_of,
     released_eval_pmids,
 )
-from llavamed_data.sources.stores import PMC_CLOUD
 
 SOURCE = "released"
 UNKNOWN_LICENSE = "unknown"
@@ -136,7 +136,7 @@ def _build_recipe(recipe: Recipe, released: ReleasedFiles, bucket: Bucket | None
             f"to fetch the images of {name}, the list of their addresses is needed: put llava_med_image_urls.jsonl "
             "(qa50_image_urls.jsonl for eval) beside the rows, or name it with --image-urls"
         )
-    folder = options.work / f"{SOURCE}-{fingerprint(_absolute(file))[:8]}" / name
+    folder = options.work / f"{SOURCE}-{fingerprint(FileLocation(file).identity)[:8]}" / name
     read = _read(recipe, file, addresses, folder / "read")
     summary.record("read", read, dataset=name)
     summary.notes.append(f"{name}: {read.facts['identity']}")
@@ -147,9 +147,7 @@ def _build_recipe(recipe: Recipe, released: ReleasedFiles, bucket: Bucket | None
         store = ImageStore(options.work / "fetched-images" / bucket.images_version(), bucket)
         images = ImagesByLocation(located, store)
     elif options.images:
-        root = Path(options.images)
-        state = state_of(root, sorted(path for path in root.rglob("*") if path.is_file()))
-        images = ImagesByName(partial(ImageFolder, options.images), state, folder / "images")
+        images = ImagesByName(ImageFolder(options.images), folder / "images")
     illustrated = illustrate(
         read,
         images,
@@ -182,7 +180,9 @@ def _build_recipe(recipe: Recipe, released: ReleasedFiles, bucket: Bucket | None
 
 def _read(recipe: Recipe, file: str, addresses: str | None, folder: Path) -> ReadRows:
     """Reads the released file, with the addresses of its images."""
-    parts = ("read rows and files", recipe.name, _version(file), addresses and _version(addresses))
+    location = FileLocation(file)
+    addresses_version = addresses and FileLocation(addresses).version()
+    parts = ("read rows and files", recipe.name, location.version(), addresses_version)
 
     def work(unfinished: Path) -> StepResult:
         rows, tally = RowFile(file), Tally()
@@ -200,7 +200,7 @@ def _read(recipe: Recipe, file: str, addresses: str | None, folder: Path) -> Rea
                     tally.keep()
                     caption_is_answer = recipe.converse.task is Task.CAPTION
                     add_row(_row(usable, articles.get(usable.pair_id), caption_is_answer=caption_is_answer))
-        return StepResult({"rows": tally}, {"identity": str(rows.identity)}, final="://" not in file)
+        return StepResult({"rows": tally}, {"identity": str(rows.identity)}, final=not location.is_remote)
 
     return ReadRows(folder, Step(folder, fingerprint(*parts)).run(work))
 
@@ -257,18 +257,3 @@ def _columns(recipe: Recipe, row: Mapping[str, Any]) -> dict[str, Any]:
     if recipe.name == EVAL:
         columns |= {"question_id": row["question_id"], "question_type": row["question_type"]}
     return columns
-
-
-def _absolute(location: str) -> str:
-    return location if "://" in location else str(Path(location).absolute())
-
-
-def _version(location: str) -> list[str | int]:
-    """What tells a changed local file; a remote one is read again on every run."""
-    if "://" in location:
-        return [location]
-    try:
-        stat = Path(location).stat()
-    except OSError as error:
-        raise UsageError(f"{location} cannot be read ({error.strerror}): check the path") from error
-    return [str(Path(location).absolute()), stat.st_size, stat.st_mtime_ns]

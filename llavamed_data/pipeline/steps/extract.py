@@ -27,10 +27,9 @@ from llavamed_data.jats import Article, Figure, parse_article
 from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
 from llavamed_data.pipeline.steps.unchanged import ETAGS, ArticleResult, EarlierExtraction
 from llavamed_data.reasons import Drop, Dropped, Reason, Tally, total
-from llavamed_data.sources.article_lists import ArticleList, number_of
-from llavamed_data.sources.base import ArticleSource, SourceArticle, TellsChanges
-from llavamed_data.sources.fetch import Reporting
-from llavamed_data.sources.media import resolve_graphic
+from llavamed_data.sources import ArticleList, ArticleSource, HasETags, ReportsFetches, SourceArticle
+from llavamed_data.sources.article import resolve_graphic
+from llavamed_data.sources.article_choice import article_number
 from llavamed_data.version import __version__
 
 PAIRS = pa.schema(
@@ -150,9 +149,7 @@ def _list_articles(
     source: ArticleSource, listing: Path, limit: int | None, articles: ArticleList | None
 ) -> None:
     """Writes down which articles to read, one a line, and which articles of the list the source lacks."""
-    known = (
-        source.etags() if isinstance(source, TellsChanges) else zip(source.handles(), itertools.repeat(""))
-    )
+    known = source.etags() if isinstance(source, HasETags) else zip(source.handles(), itertools.repeat(""))
     lines: Iterator[str] = (f"{handle}\t{etag}" for handle, etag in known)
     lines = lines if articles is None else articles.choose(lines)
     with atomic_path(listing) as temporary:
@@ -219,7 +216,7 @@ def _extract_part(source: ArticleSource, earlier: EarlierExtraction | None, part
             for line in result.dropped:
                 add_dropped(asdict(line))
             results.append(_etag_row(result, etags[result.handle]))
-    if isinstance(source, TellsChanges):
+    if isinstance(source, HasETags):
         with row_writer(beside("etags"), ETAGS) as add_etag:
             for row in results:
                 add_etag(row)
@@ -236,8 +233,8 @@ def _read_and_parse(
 ) -> Iterator[ArticleResult]:
     """What becomes of each article, in order: read and parsed, or as an earlier extraction left it."""
     counter = FetchCounter(output)
-    if isinstance(source, Reporting):
-        source = source.reporting(counter.update_retries)
+    if isinstance(source, ReportsFetches):
+        source = source.reporting_to(counter.update_retries)
     unchanged, taken = earlier.unchanged(etags) if earlier else (frozenset[str](), iter(()))
     read = source.read([handle for handle in etags if handle not in unchanged])
     for handle in etags:
@@ -299,7 +296,7 @@ def _etag_row(result: ArticleResult, etag: str) -> dict[str, Any]:
     """The row of `ETAGS` for an article."""
     return {
         "handle": result.handle,
-        "number": number_of(result.handle),
+        "number": article_number(result.handle),
         "etag": etag,
         "reason": result.reason,
         "pairs": len(result.rows),
@@ -323,6 +320,4 @@ def _gather(
         "source_date": source.date,
         "unchanged": sum(each["unchanged"] for each in counts),
     }
-    return StepResult(
-        tallies, facts | ({"etags_by": __version__} if isinstance(source, TellsChanges) else {})
-    )
+    return StepResult(tallies, facts | ({"etags_by": __version__} if isinstance(source, HasETags) else {}))

@@ -6,9 +6,10 @@ bucket, where `locate` finds each row's file first.
 
 import csv
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from llavamed_data.pipeline.steps.image_store import TRANSIENT, ImageCheck, Imag
 from llavamed_data.pipeline.steps.locate import LOCATED, Located
 from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
 from llavamed_data.reasons import Drop, Dropped, Reason, Tally
+from llavamed_data.sources.images import NamedImages
 
 LOST = "lost.csv"
 """The report on rows whose image cannot be had: one line a pair, for people and their spreadsheets."""
@@ -170,52 +172,40 @@ class ImagesByName:
     """Images in a folder or an archive, found by the names that rows state.
 
     Attributes:
-        place: opens the place in each process; `read` of what it returns gives an image's bytes.
-        state: a text that changes when a file of the place does.
-        folder: of the store; a name does not tell the bytes behind it, so each state has a store of its own.
+        place: the folder or archive.
+        folder: of the store; a name does not tell the bytes behind it, so each state of the place has its own store.
     """
 
-    place: Callable[[], "ImageReader"]
-    state: str
+    place: NamedImages
     folder: Path
 
-    @property
+    @cached_property
     def store(self) -> ImageStore:
         """Where the images are copied to."""
-        return ImageStore(self.folder / self.state, self)
+        return ImageStore(self.folder / self.version(), self)
 
     def version(self) -> str:
         """The state of the place."""
-        return self.state
+        return self._version
+
+    @cached_property
+    def _version(self) -> str:
+        return self.place.version()[:12]
 
     async def images(self, locators: Sequence[str]) -> AsyncIterator[tuple[str, bytes | Drop]]:
         """The bytes of each name, or why they cannot be had."""
-        place = self.place()
         for locator in locators:
-            yield locator, place.read(locator)
+            yield locator, self.place.read(locator)
 
     def find(self, read: ReadRows, engine: Engine) -> Iterator[FoundImage]:
         """What there is for each row."""
         names = dict.fromkeys(row["image"] for row in read_rows([read.file], ["image"]))
-        checks = self.store.check(names, engine)
+        indexed = self.place.indexed(self.store.folder / "names.index")  # made once, and read by every task
+        checks = replace(self.store, source=replace(self, place=indexed)).check(names, engine)
         for row in read_rows([read.file], ["image"]):
             check = checks[row["image"]]
             digest = check.digest if check.reason is None else None
             yield FoundImage(row["image"], digest, check.bytes, check.reason, check.detail)
-
-
-class ImageReader(Protocol):
-    """An opened folder or archive of images."""
-
-    def read(self, image: str) -> bytes | Drop:
-        """The bytes of the image of that name, or why they cannot be had."""
-
-
-def state_of(root: Path, paths: Iterable[Path]) -> str:
-    """A short text that changes when any of the files `paths` below `root` does."""
-    stats = [(path.relative_to(root).as_posix(), path.stat()) for path in paths]
-    names = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    return fingerprint(str(root.absolute()), names)[:12]
 
 
 @dataclass(frozen=True)

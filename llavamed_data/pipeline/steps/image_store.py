@@ -25,7 +25,7 @@ from llavamed_data.io.atomic import atomic_path, write_text
 from llavamed_data.io.parquet import read_batches, read_rows, write_rows
 from llavamed_data.pipeline.steps.step import fingerprint
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.fetch import Reporting
+from llavamed_data.sources import ReportsFetches
 
 LEAST_IMAGES, MOST_IMAGES = 64, 2_000
 """Images of a task: many enough to keep many requests in flight, few enough to share between cores."""
@@ -170,8 +170,8 @@ async def _check(
     Images are examined in threads while others are received: most of it is native code that lets other threads run.
     """
     source = store.source
-    if isinstance(source, Reporting):
-        source = source.reporting(counter.update_retries)
+    if isinstance(source, ReportsFetches):
+        source = source.reporting_to(counter.update_retries)
     checks = {locator: check for locator in locators if (check := _on_disk(store, locator))}
     for _ in checks:
         counter.add(0)

@@ -21,10 +21,9 @@ from llavamed_data.io.atomic import write_text
 from llavamed_data.io.parquet import read_rows, write_rows
 from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
 from llavamed_data.reasons import Drop, Reason, Tally
-from llavamed_data.sources.article_lists import ArticleList, number_of
-from llavamed_data.sources.base import SourceArticle
-from llavamed_data.sources.bucket import Bucket
-from llavamed_data.sources.media import resolve_graphic
+from llavamed_data.sources import ArticleList, Bucket, SourceArticle
+from llavamed_data.sources.article import resolve_graphic
+from llavamed_data.sources.article_choice import article_number
 
 LEAST_ARTICLES, MOST_ARTICLES = 64, 2_000
 """Articles of a task: their metadata are fetched, many requests in flight."""
@@ -108,7 +107,7 @@ def _list_wanted(bucket: Bucket, rows: Path, unfinished: Path) -> None:
     handles = list(articles.choose(bucket.handles())) if len(articles) else []
 
     def files(handle: str) -> list[str]:
-        start, stop = np.searchsorted(numbers, [(number := number_of(handle)), number + 1])
+        start, stop = np.searchsorted(numbers, [(number := article_number(handle)), number + 1])
         return wanted["file"].slice(start, stop - start).to_pylist()  # type: ignore[no-any-return]
 
     gone = Drop(Reason.NOT_IN_SOURCE, "the article is withdrawn")

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from llavamed_data.io.parquet import read_rows
 from llavamed_data.pipeline.steps.step import MANIFEST, read_manifest
 from llavamed_data.reasons import Dropped, Reason
-from llavamed_data.sources.article_lists import number_of
+from llavamed_data.sources.article_choice import article_number
 from llavamed_data.version import __version__
 
 ETAGS = pa.schema(
@@ -77,7 +77,7 @@ class EarlierExtraction:
         Returns:
             Their handles, and their results in the order of the articles' numbers, one in memory at a time.
         """
-        numbers = list(map(number_of, etags))
+        numbers = list(map(article_number, etags))
         first, last = min(numbers, default=0), max(numbers, default=-1)
         paths = [path for low, high, path in self.files if low <= last and high >= first]
         known = {path: list(read_rows([path])) for path in paths}

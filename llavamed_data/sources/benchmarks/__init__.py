@@ -1,25 +1,27 @@
 """VQA-RAD, SLAKE and PathVQA, from the files that users have or from their copies on the Hub; read, never trusted.
 
-`open_benchmark` finds the files, `Reading` turns their records into questions, `ImagePlaces` finds the images beside
-them, `OriginalTypes` joins the answer types that a copy lost, `closed_options` are the choices of closed questions.
+`open_benchmark` finds the files, `QuestionReader` turns their records into questions, `BenchmarkImages` finds the
+images beside them, and `OriginalTypes` joins the answer types that a copy lost.
 """
 
 from llavamed_data.sources.benchmarks.files import HUB, BenchmarkFiles, open_benchmark
-from llavamed_data.sources.benchmarks.images import ImagePlaces, image_files
-from llavamed_data.sources.benchmarks.joined import OriginalTypes
-from llavamed_data.sources.benchmarks.options import closed_options
-from llavamed_data.sources.benchmarks.questions import ALL_LANGUAGES, Question, Reading, Wanted
+from llavamed_data.sources.benchmarks.questions import (
+    ALL_LANGUAGES,
+    BenchmarkQuestion,
+    OriginalTypes,
+    QuestionFilter,
+    QuestionReader,
+)
+from llavamed_data.sources.images import BenchmarkImages
 
 __all__ = [
     "ALL_LANGUAGES",
     "HUB",
     "BenchmarkFiles",
-    "ImagePlaces",
+    "BenchmarkImages",
+    "BenchmarkQuestion",
     "OriginalTypes",
-    "Question",
-    "Reading",
-    "Wanted",
-    "closed_options",
-    "image_files",
+    "QuestionFilter",
+    "QuestionReader",
     "open_benchmark",
 ]

@@ -1,34 +1,31 @@
-"""Which files of a place hold which split of a benchmark, and the records in them."""
+"""Which files of a folder, or of a dataset repository of the Hub, hold which split of a benchmark."""
 
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+from huggingface_hub import snapshot_download
+from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # not in its __all__
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.recipes import SPLITS, Benchmark
-from llavamed_data.sources.benchmarks.hub import fetch_copy, repository_of
-from llavamed_data.sources.benchmarks.pickles import read_pickle
 from llavamed_data.sources.benchmarks.questions import split_of_phrase
-from llavamed_data.sources.released.content import open_content
-from llavamed_data.sources.released.records import read_records
+from llavamed_data.sources.benchmarks.records import KeepImage, file_records
+from llavamed_data.sources.folders import files_below, is_not_hidden
 
 HUB = "hub"
 """The location that stands for a benchmark's usual copy on the Hub."""
 
-KeepImage = Callable[[bytes, str | None], str]
-"""Told the bytes and the name, if any, of an image that came inside a row; returns the name to know it by."""
-
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_WANTED_FROM_HUB = ["*.parquet", "*.json", "*.json.gz", "*.jsonl", "*.pkl", "imgs.zip", "images.zip"]
 _SHARD = re.compile(
     r"(?:.*/)?(?P<split>train|validation|val|test)(?:-\d+-of-\d+[\w.-]*|/\d+)?\.parquet", re.ASCII
 )
-_BATCH_ROWS = 64
 _ANY_SPLIT = ""
-"""Of a file that holds several splits."""
+"""Takes the place of a split for a file that holds several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class BenchmarkFiles:
         benchmark: which.
         root: the folder; images are looked for below it.
         files: split → its files; `""` for a file whose rows tell their split.
-        repository: of the Hub, with `@` and its commit, where they came from there.
+        repository: of the Hub, with `@` and its commit, if they came from there.
         within: where links of the folder may lead.
     """
 
@@ -48,6 +45,11 @@ class BenchmarkFiles:
     files: Mapping[str, tuple[Path, ...]]
     repository: str | None = None
     within: Path | None = None
+
+    @property
+    def identity(self) -> str:
+        """The repository with its commit, or the absolute path of the folder."""
+        return self.repository or str(self.root.absolute())
 
     @property
     def embedded(self) -> bool:
@@ -69,18 +71,17 @@ class BenchmarkFiles:
     @property
     def missing(self) -> list[str]:
         """Splits that the benchmark has and these files do not."""
-        return [] if _ANY_SPLIT in self.files else [split for split in SPLITS if self._lacks(split)]
-
-    def _lacks(self, split: str) -> bool:
-        return split in self.benchmark.files and split not in self.files
+        if _ANY_SPLIT in self.files:
+            return []
+        return [split for split in SPLITS if split in self.benchmark.files and split not in self.files]
 
     def version(self) -> list[list[str | int]]:
-        """What changes when a file does."""
+        """Changes when a file does: name, size and time of change of each."""
         stats = [(name, (self.root / name).stat()) for name in self.names]
         return [[name, stat.st_size, stat.st_mtime_ns] for name, stat in stats]
 
     def records(self, keep_image: KeepImage) -> Iterator[tuple[str, int, Any]]:
-        """(split, position in it from 1, record) of every row, split by split.
+        """Yields (split, position in it from 1, record) of every row, split by split.
 
         Raises:
             LlavaMedError: a file cannot be read or is not what its name says.
@@ -88,7 +89,7 @@ class BenchmarkFiles:
         positions = dict.fromkeys(SPLITS, 0)
         for stated, paths in self.files.items():
             for path in paths:
-                for record in _records(path, keep_image):
+                for record in file_records(path, keep_image):
                     split = stated or split_of_phrase(record)
                     positions[split] += 1
                     yield split, positions[split], record
@@ -100,7 +101,7 @@ def open_benchmark(benchmark: Benchmark, location: str, *, progress: bool = Fals
     Args:
         benchmark: which.
         location: a folder, one of the files, a dataset repository of the Hub, or `hub` for the copy that users have.
-        progress: show how far a download is.
+        progress: show the progress of a download.
 
     Raises:
         UsageError: there is no such place, or it holds none of the files.
@@ -108,93 +109,78 @@ def open_benchmark(benchmark: Benchmark, location: str, *, progress: bool = Fals
     """
     path = Path(location).expanduser()
     if path.is_file():
-        return _of_one(benchmark, path)
+        return BenchmarkFiles(benchmark, path.parent, {_split_of_file(benchmark, path): (path,)})
     if path.is_dir():
-        return BenchmarkFiles(benchmark, path, _of_folder(benchmark, path, location))
-    repository = benchmark.hub.repository if location == HUB else repository_of(location)
-    if repository is None:
+        return BenchmarkFiles(benchmark, path, _files_of_folder(benchmark, path, location))
+    named = location.removeprefix("hf://datasets/").rstrip("/")
+    repository = benchmark.hub.repository if location == HUB else named
+    if not _REPOSITORY.fullmatch(repository):
         raise UsageError(
             f"there is no file or folder {location}: give the files of {benchmark.title}, or {HUB} for its copy "
             f"{benchmark.hub.repository}"
         )
-    folder = fetch_copy(repository, progress=progress)
-    found = _of_folder(benchmark, folder, repository)
+    folder = _fetch_copy(repository, progress=progress)
+    found = _files_of_folder(benchmark, folder, repository)
     within = folder.parents[2]  # the client's cache: files of a snapshot are links to its stores of blobs
     return BenchmarkFiles(benchmark, folder, found, f"{repository}@{folder.name}", within)
 
 
-def _of_one(benchmark: Benchmark, path: Path) -> BenchmarkFiles:
-    named = path.name.removesuffix(".gz")
-    split = next((split for split, names in benchmark.files.items() if named in names), None)
-    if split is None and (shard := _SHARD.fullmatch(path.name)):
-        split = _split_of(shard)
-    if split is None and not benchmark.one_file:
-        known = ", ".join(names[0] for names in benchmark.files.values())
-        raise UsageError(f"{path.name} does not tell which split of {benchmark.title} it is: name it {known}")
-    return BenchmarkFiles(benchmark, path.parent, {_ANY_SPLIT if split is None else split: (path,)})
+def _fetch_copy(repository: str, *, progress: bool) -> Path:
+    """The folder of a repository's newest revision in the client's cache; its name is the commit.
+
+    Raises:
+        LlavaMedError: the Hub cannot be reached, or has no such repository that this login may read.
+    """
+    try:
+        with nullcontext() if progress else disable_progress_bars():
+            return Path(snapshot_download(repository, repo_type="dataset", allow_patterns=_WANTED_FROM_HUB))
+    except Exception as error:  # the client's own errors, its HTTP library's, and those of its Rust half
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise LlavaMedError(
+            f"{repository!r} is not a folder here, and the Hub does not give it: {reason} "
+            "(check the name, HF_TOKEN and the network)"
+        ) from error
 
 
-def _of_folder(benchmark: Benchmark, folder: Path, location: str) -> Mapping[str, tuple[Path, ...]]:
-    inside = sorted(_names(folder), key=lambda name: (name.count("/"), name))
+def _split_of_file(benchmark: Benchmark, path: Path) -> str:
+    name = path.name.removesuffix(".gz")
+    for split, names in benchmark.files.items():
+        if name in names:
+            return split
+    if shard := _SHARD.fullmatch(path.name):
+        return _split_of_shard(shard)
+    if benchmark.one_file:
+        return _ANY_SPLIT
+    known = ", ".join(names[0] for names in benchmark.files.values())
+    raise UsageError(f"{path.name} does not tell which split of {benchmark.title} it is: name it {known}")
+
+
+def _files_of_folder(benchmark: Benchmark, folder: Path, location: str) -> Mapping[str, tuple[Path, ...]]:
+    files = files_below(folder, enter=is_not_hidden, skip_unreadable=True)
+    inside = sorted((name for name, _ in files), key=lambda name: (name.count("/"), name))
     by_split = {split: _first(inside, names) for split, names in benchmark.files.items()}
     if found := {split: (folder / name,) for split, name in by_split.items() if name}:
         return found
-    if whole := _first(inside, benchmark.one_file):
-        return {_ANY_SPLIT: (folder / whole,)}
+    if name := _first(inside, benchmark.one_file):
+        return {_ANY_SPLIT: (folder / name,)}
     shards: dict[str, list[Path]] = {split: [] for split in SPLITS}
     for name in inside:
         if shard := _SHARD.fullmatch(name):
-            shards[_split_of(shard)].append(folder / name)
+            shards[_split_of_shard(shard)].append(folder / name)
     if not any(shards.values()):
-        wanted = [names[0] for names in benchmark.files.values()] + list(benchmark.one_file[:1])
+        looked_for = [names[0] for names in benchmark.files.values()] + list(benchmark.one_file[:1])
         raise UsageError(
-            f"{location} holds no file of {benchmark.title}: looked for {', '.join(wanted)} and "
+            f"{location} holds no file of {benchmark.title}: looked for {', '.join(looked_for)} and "
             "SPLIT-0000i-of-0000n.parquet, in it and in the folders below"
         )
     return {split: tuple(paths) for split, paths in shards.items() if paths}
 
 
-def _names(folder: Path) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (PurePosixPath(Path(place, name).relative_to(folder)).as_posix() for name in names)
-
-
 def _first(inside: list[str], names: tuple[str, ...]) -> str | None:
-    wanted = (f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
-    found = (path for name in wanted for path in inside if path.rpartition("/")[2] == name)
-    return next(found, None)
+    """The path of the first of `names`, gzipped or not, that is in the folder; the least deep one."""
+    candidates = (f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
+    return next((path for name in candidates for path in inside if path.rpartition("/")[2] == name), None)
 
 
-def _split_of(shard: re.Match[str]) -> str:
+def _split_of_shard(shard: re.Match[str]) -> str:
     return "validation" if shard["split"] == "val" else shard["split"]
-
-
-def _records(path: Path, keep_image: KeepImage) -> Iterator[Any]:
-    if path.suffix == ".parquet":
-        yield from _parquet(path, keep_image)
-    elif path.suffix == ".pkl":
-        yield from read_pickle(path)
-    else:
-        with open_content(str(path)) as content:
-            yield from read_records(content)
-
-
-def _parquet(path: Path, keep_image: KeepImage) -> Iterator[Any]:
-    try:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
-                for row in batch.to_pylist():
-                    yield row | {"image": _embedded(row.get("image"), keep_image)}
-    except (OSError, ValueError) as error:  # Arrow's errors are ValueErrors
-        if getattr(error, "errno", None):
-            raise
-        reason = " ".join(str(error).split())
-        raise LlavaMedError(f"{path} is no sound Parquet file ({reason}); fetch it again") from error
-
-
-def _embedded(image: Any, keep_image: KeepImage) -> str | None:
-    if not isinstance(image, dict) or not isinstance(image.get("bytes"), bytes):
-        return None
-    name = image.get("path")
-    return keep_image(image["bytes"], name if isinstance(name, str) else None)

@@ -1,9 +1,10 @@
-"""A row of any of the three benchmarks, as a question in the project's own terms."""
+"""The rows of any of the three benchmarks as questions in the project's own terms, and the types that a copy lost."""
 
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from llavamed_data.reasons import Drop, Reason
@@ -23,12 +24,12 @@ _ANSWER_TYPES = ("OPEN", "CLOSED")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class QuestionFilter:
     """Which rows of a benchmark are taken.
 
     Attributes:
         language: `en`, `zh` or `all`.
-        all_phrases: training rows of every phrase type, not only those of the paper.
+        all_phrases: take training rows of every phrase type, not only those of the paper.
     """
 
     language: str
@@ -36,18 +37,18 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class BenchmarkQuestion:
     """One question about one image.
 
     Attributes:
-        id: `<benchmark>-<split>-<number>`: the source's own number, else the row's place in its file.
+        id: `<benchmark>-<split>-<number>`: the source's own number, or the row's place in its file.
         split: `train`, `validation` or `test`.
         image: the image's name in the source: a plain name, or a relative path of plain names.
         question, answer: texts without blanks at their ends; a number is written as text.
-        answer_type: `OPEN`, `CLOSED`, or None where the source does not say.
-        question_type: as the source has it, slips mended; None where it has none.
+        answer_type: `OPEN`, `CLOSED`, or None if the source does not say.
+        question_type: as the source has it, its misspellings corrected; None if it has none.
         language: `en` or `zh`.
-        domain: where the source states a modality that is one.
+        domain: if the source states a modality that is one, otherwise None.
     """
 
     id: str
@@ -61,34 +62,35 @@ class Question:
     domain: str | None
 
 
-class Reading:
-    """Turns the records of one split's file into questions, with ids that no two rows share."""
+class QuestionReader:
+    """Turns the records of a benchmark into questions, with ids that no two rows share."""
 
-    def __init__(self, benchmark: Benchmark, wanted: Wanted) -> None:
+    def __init__(self, benchmark: Benchmark, chosen: QuestionFilter) -> None:
         self._benchmark = benchmark
-        self._wanted = wanted
-        self._taken: dict[str, int] = {}
+        self._chosen = chosen
+        self._times_taken: dict[str, int] = {}
 
-    def question(self, record: Any, split: str, position: int) -> Question:
-        """The question of a record.
+    def read(self, record: Any, split: str, position: int) -> BenchmarkQuestion:
+        """Returns the question of a record.
 
         Args:
             record: as its file has it, its image's name under `image`, `image_name` or `img_name`.
             split: of the record.
-            position: in its file, from 1; names rows that have no number of their own.
+            position: in its split, from 1; it names rows that have no number of their own.
 
         Raises:
-            Drop: it is no sound row, or is not wanted.
+            Drop: the row is malformed, or is not wanted.
         """
         fields = record_fields(record)
-        identifier = self._identifier(fields, split, position)
+        name = self.label(fields, split, position)
+        self._times_taken[name] = times = self._times_taken.get(name, 0) + 1
         language = _language(fields, self._benchmark)
-        if self._wanted.language not in (ALL_LANGUAGES, language):
+        if self._chosen.language not in (ALL_LANGUAGES, language):
             raise Drop(Reason.LANGUAGE_EXCLUDED, language)
         self._refuse_phrase(fields, split)
         answer = _text(fields.get("answer"), "answer")
-        return Question(
-            id=identifier,
+        return BenchmarkQuestion(
+            id=name if times == 1 else f"{name}~{times}",
             split=split,
             image=image_name(_first(fields, "image_name", "img_name", "image")),
             question=_text(fields.get("question"), "question"),
@@ -100,19 +102,14 @@ class Reading:
         )
 
     def label(self, record: Any, split: str, position: int) -> str:
-        """How a dropped record is named: as its question would be, without taking the name."""
+        """The name of a dropped record: the id that its question would have."""
         stated = _qid(record.get("qid")) if isinstance(record, dict) else None
         return f"{self._benchmark.name}-{split}-{stated or f'{position:05d}'}"
-
-    def _identifier(self, fields: Mapping[str, Any], split: str, position: int) -> str:
-        name = self.label(fields, split, position)
-        self._taken[name] = count = self._taken.get(name, 0) + 1
-        return name if count == 1 else f"{name}~{count}"
 
     def _refuse_phrase(self, fields: Mapping[str, Any], split: str) -> None:
         phrase = fields.get("phrase_type")
         allowed = self._benchmark.phrases
-        if self._wanted.all_phrases or not allowed or split != "train" or not isinstance(phrase, str):
+        if self._chosen.all_phrases or not allowed or split != "train" or not isinstance(phrase, str):
             return
         if phrase.strip() not in allowed:
             raise Drop(Reason.PHRASE_EXCLUDED, phrase.strip()[:40])
@@ -142,14 +139,60 @@ class Reading:
         return None
 
 
+_TextKey = tuple[str, str, str]
+_Types = tuple[str | None, str | None]
+
+
+class OriginalTypes:
+    """The answer and question types that the original files state, for a copy that lost them.
+
+    A copy on the Hub has no number and no image's name, so a row is found by its split, question and answer. If rows
+    with the same texts differ in a type, that type stays unknown.
+
+    Args:
+        benchmark: which.
+        records: of the original files, as `BenchmarkFiles.records` yields them.
+    """
+
+    def __init__(self, benchmark: Benchmark, records: Iterable[tuple[str, int, Any]]) -> None:
+        reader = QuestionReader(benchmark, QuestionFilter(ALL_LANGUAGES))
+        types = defaultdict[_TextKey, set[_Types]](set)
+        for split, position, record in records:
+            try:
+                question = reader.read(record, split, position)
+            except Drop:
+                continue  # a row from which no question can be built has no type to give
+            types[_text_key(question)].add((question.answer_type, question.question_type))
+        self._types = {key: (_only(0, found), _only(1, found)) for key, found in types.items()}
+
+    def complete(self, question: BenchmarkQuestion) -> BenchmarkQuestion:
+        """Returns `question` with the types that it lacks, as far as the original files state them."""
+        answer_type, question_type = self._types.get(_text_key(question), (None, None))
+        return replace(
+            question,
+            answer_type=question.answer_type or answer_type,
+            question_type=question.question_type or question_type,
+        )
+
+
+def _text_key(question: BenchmarkQuestion) -> _TextKey:
+    question_text, answer = (" ".join(t.casefold().split()) for t in (question.question, question.answer))
+    return question.split, question_text, answer
+
+
+def _only(place: int, found: set[_Types]) -> str | None:
+    values = {types[place] for types in found}
+    return values.pop() if len(values) == 1 else None
+
+
 def split_of_phrase(record: Any) -> str:
-    """The split of a row of VQA-RAD's one file: its phrase type begins with `test`, or it trains."""
+    """The split of a row of VQA-RAD's one file: `test` if its phrase type begins so, otherwise `train`."""
     phrase = record.get("phrase_type") if isinstance(record, dict) else None
     return "test" if isinstance(phrase, str) and phrase.strip().startswith("test") else "train"
 
 
 def image_name(value: Any) -> str:
-    """`value`, if it is a relative path of plain names.
+    """Returns `value` if it is a relative path of plain names.
 
     Raises:
         Drop: it is not.
@@ -197,8 +240,4 @@ def _qid(value: Any) -> str | None:
 
 
 def _first(fields: Mapping[str, Any], *names: str) -> Any:
-    return next(_present(fields, names), None)
-
-
-def _present(fields: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[Any]:
-    return (fields[name] for name in names if fields.get(name) is not None)
+    return next((fields[name] for name in names if fields.get(name) is not None), None)

@@ -7,17 +7,17 @@ from typing import Any
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.recipes import DOMAINS
 from llavamed_data.sources.released.content import open_content
-from llavamed_data.sources.released.domains import first_flagged
 from llavamed_data.sources.released.fields import (
-    labelled,
+    first_flagged,
     malformed,
     mentions_of,
     optional_text,
     plain_name,
     pmid_of,
     record_fields,
+    record_label,
 )
-from llavamed_data.sources.released.records import read_groups
+from llavamed_data.sources.released.json_stream import read_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,12 @@ class CaptionRecord:
     Attributes:
         pair_id: `<PMID>_<graphic or figure id>`.
         pmid: digits.
-        figure_id: the figure's id in its article (`F0003`), empty where not given.
-        figure_label: `Figure 3`, empty where not given.
+        figure_id: the figure's id in its article (`F0003`), empty if not given.
+        figure_label: `Figure 3`, empty if not given.
         caption: never empty.
         inline_mentions: sentences.
-        domain: the first flagged of `DOMAINS`; where none is, the domain under which the file lists it.
-        graphic: `<folders>/PMC…/<file name>` of the image in the old PMC packages, empty where not given.
+        domain: the first flagged of `DOMAINS`; if none is, the domain under which the file lists it.
+        graphic: `<folders>/PMC…/<file name>` of the image in the old PMC packages, empty if not given.
     """
 
     pair_id: str
@@ -46,7 +46,7 @@ class CaptionRecord:
 
 
 def read_captions(path: str) -> Iterator[CaptionRecord | tuple[str, Drop]]:
-    """The figures of a captions file, in its order, each pair once; a bad one is its name and a drop.
+    """Yields the figures of a captions file in order, each pair once; for a bad one, its name and the drop.
 
     Args:
         path: a file: a local path, `https://…` or `hf://datasets/ORG/NAME/…`.
@@ -65,7 +65,7 @@ def read_captions(path: str) -> Iterator[CaptionRecord | tuple[str, Drop]]:
                 seen.add(record.pair_id)
                 yield record
             except Drop as drop:
-                yield labelled(sample, position, "pair_id"), drop
+                yield record_label(sample, position, "pair_id"), drop
 
 
 def _record(group: str, fields: dict[str, Any]) -> CaptionRecord:

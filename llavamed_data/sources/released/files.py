@@ -1,24 +1,17 @@
-"""Which released file is which: names, folders, checksums."""
+"""Which released file is which: names, folders and checksums; and the articles of the released evaluation set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import yaml
 
 from llavamed_data.errors import UsageError
-from llavamed_data.sources.released.content import (
-    Content,
-    below,
-    exists,
-    folder_of,
-    is_remote,
-    open_content,
-    shown,
-)
+from llavamed_data.sources.locations import FileLocation
+from llavamed_data.sources.released.content import Content, open_content
 
 Holds = Literal["rows", "captions", "image_urls", "answers"]
 
@@ -42,7 +35,7 @@ class ReleasedFile:
 
     @property
     def places(self) -> Iterator[str]:
-        """Relative paths at which it may lie, gzipped or not: bare, or under its folder or an end of that."""
+        """Relative paths at which it may lie, gzipped or not: without a folder, or in its folder or an end of that."""
         parts = self.folder.split("/")
         folders = ["", *("/".join(parts[skip:]) + "/" for skip in range(len(parts)))]
         return (
@@ -60,13 +53,20 @@ def released_files() -> tuple[ReleasedFile, ...]:
     )
 
 
+@cache
+def released_eval_pmids() -> frozenset[str]:
+    """PMIDs, as digits, of the 50 articles of the released evaluation set, which no training set may hold."""
+    table = yaml.safe_load((files(__package__) / "eval_pmids.yaml").read_text("utf-8"))
+    return frozenset(map(str, table["pmids"]))
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a file is, by its bytes.
+    """Which released file a file is, by its bytes.
 
     Attributes:
-        released: the released file that it is byte for byte, else none.
-        meant: the released file that it is, or would be by its name or its size, else none.
+        released: name of the released file with exactly these bytes, otherwise None.
+        meant: the released file that it is, or would be by its name or its size, otherwise None.
         sha256: hex digest of the file, gzip undone.
         size: bytes, gzip undone.
     """
@@ -90,7 +90,7 @@ class Identity:
 
 
 def identify(path: str) -> Identity:
-    """Tell which released file `path` is; it is read once, whatever it holds.
+    """Tells which released file `path` is; it is read once, whatever it holds.
 
     Args:
         path: a file: a local path, `https://…` or `hf://datasets/ORG/NAME/…`.
@@ -106,10 +106,10 @@ def identify(path: str) -> Identity:
 
 
 def identity_of(content: Content) -> Identity:
-    """What `content` is, once all of it has been read."""
+    """Which released file `content` is, after all of it has been read."""
     table = released_files()
+    name = content.location.name
     same = next((file for file in table if file.sha256 == content.sha256), None)
-    name = _base_name(content.name)
     meant = same or next((file for file in table if name in file.names), None)
     meant = meant or next((file for file in table if file.size == content.size), None)
     return Identity(same.name if same else None, meant, content.sha256, content.size)
@@ -120,17 +120,20 @@ class ReleasedFiles:
 
     Args:
         location: a file or a folder: a local path, `https://…` or `hf://datasets/ORG/NAME/…`. In a folder the
-            sub-folders of the authors' repository (`data/alignment`, `data/instruct`, `data/eval`) count too.
+            sub-folders of the authors' repository (`data/alignment`, `data/instruct`, `data/eval`) are searched too.
 
     Raises:
-        UsageError: a local path that is not there.
+        UsageError: a local path that does not exist.
     """
 
     def __init__(self, location: str) -> None:
-        self.location = location
-        self._is_file = _names_file(location)
-        if not is_remote(location) and not Path(location).exists():
-            raise UsageError(f"there is no file or folder {location}")
+        self.location = FileLocation(location)
+        if self.location.is_remote:
+            self._is_file = self.location.name.endswith((".json", ".jsonl"))
+        else:
+            self._is_file = Path(location).is_file()
+            if not Path(location).exists():
+                raise UsageError(f"there is no file or folder {location}")
 
     def rows(self, recipe: str) -> str:
         """The file of `recipe`'s conversations.
@@ -139,23 +142,23 @@ class ReleasedFiles:
             UsageError: it is not there, or the one file given is known to be another's.
             LlavaMedError: the server cannot be asked.
         """
-        wanted = [file for file in released_files() if file.holds == "rows" and recipe in file.recipes]
-        if not wanted:
+        meant = [file for file in released_files() if file.holds == "rows" and recipe in file.recipes]
+        if not meant:
             raise UsageError(f"no released file holds '{recipe}'; there are {', '.join(_recipes())}")
         if not self._is_file:
-            return self._found(wanted)
-        name = _base_name(self.location)
-        other = next((file for file in released_files() if name in file.names and file not in wanted), None)
+            return self._found(meant)
+        name = self.location.name
+        other = next((file for file in released_files() if name in file.names and file not in meant), None)
         if other:
-            raise UsageError(f"{shown(self.location)} is not the file of {recipe}, which is {wanted[0].name}")
-        return self.location
+            raise UsageError(f"{self.location} is not the file of {recipe}, which is {meant[0].name}")
+        return self.location.given
 
     def captions(self, recipe: str) -> str | None:
-        """The file of the captions that `recipe` was generated from, where it lies here or beside."""
+        """The file of the captions that `recipe` was generated from, if it lies here or beside the file given."""
         return self._beside("captions", recipe)
 
     def image_urls(self, recipe: str) -> str | None:
-        """The file that says which PMC package held each image of `recipe`, where it lies here or beside."""
+        """The file that names the PMC package of each image of `recipe`, if it lies here or beside the file given."""
         return self._beside("image_urls", recipe)
 
     def find(self, name: str) -> str:
@@ -167,38 +170,30 @@ class ReleasedFiles:
         """
         if name in _recipes():
             return self.rows(name)
-        known = [file for file in released_files() if name in file.names]
-        place = below(self._folder, name)
-        return self._found(known) if known else place if exists(place) else self._missing([name])
+        if known := [file for file in released_files() if name in file.names]:
+            return self._found(known)
+        location = self._folder / name
+        return location.given if location.is_file() else self._raise_missing([name])
 
     @property
-    def _folder(self) -> str:
-        return folder_of(self.location) if self._is_file else self.location
+    def _folder(self) -> FileLocation:
+        return self.location.parent if self._is_file else self.location
 
     def _beside(self, holds: Holds, recipe: str) -> str | None:
-        wanted = (file for file in released_files() if file.holds == holds and recipe in file.recipes)
-        return next((place for file in wanted for place in self._present(file)), None)
+        meant = (file for file in released_files() if file.holds == holds and recipe in file.recipes)
+        return next((path for file in meant for path in self._present(file)), None)
 
-    def _found(self, wanted: list[ReleasedFile]) -> str:
-        places = (place for file in wanted for place in self._present(file))
-        return next(places, None) or self._missing([name for file in wanted for name in file.names])
+    def _found(self, meant: list[ReleasedFile]) -> str:
+        paths = (path for file in meant for path in self._present(file))
+        return next(paths, None) or self._raise_missing([name for file in meant for name in file.names])
 
     def _present(self, file: ReleasedFile) -> Iterator[str]:
-        return (path for place in file.places if exists(path := below(self._folder, place)))
+        locations = (self._folder / place for place in file.places)
+        return (location.given for location in locations if location.is_file())
 
-    def _missing(self, names: list[str]) -> str:
-        raise UsageError(f"{shown(self.location)} does not hold {' or '.join(names)}")
+    def _raise_missing(self, names: list[str]) -> NoReturn:
+        raise UsageError(f"{self.location} does not hold {' or '.join(names)}")
 
 
 def _recipes() -> tuple[str, ...]:
     return tuple(recipe for file in released_files() if file.holds == "rows" for recipe in file.recipes)
-
-
-def _names_file(location: str) -> bool:
-    if not is_remote(location):
-        return Path(location).is_file()
-    return shown(location).removesuffix(".gz").endswith((".json", ".jsonl"))
-
-
-def _base_name(location: str) -> str:
-    return shown(location).replace("\\", "/").rpartition("/")[2].removesuffix(".gz")

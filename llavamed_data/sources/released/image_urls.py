@@ -1,20 +1,20 @@
-"""The released list of where each figure's image was: the article's package on PMC, and the file in it."""
+"""The released list of image addresses: the package of the article on PMC, and the file in it."""
 
 import re
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from llavamed_data.reasons import Drop
+from llavamed_data.sources.packed_table import PackedTable
 from llavamed_data.sources.released.content import open_content
 from llavamed_data.sources.released.fields import malformed, plain_name, record_fields, text_of
-from llavamed_data.sources.released.packed import PackedTable
-from llavamed_data.sources.released.records import read_records
+from llavamed_data.sources.released.json_stream import read_records
 
 _PACKAGE = re.compile(r"/(PMC\d+)\.tar\.gz$")
 
 
 class PmcFiles(Mapping[str, tuple[str, str]]):
-    """pair_id → (PMCID, file name of the image in the article's package); the first line of a pair counts.
+    """Maps a pair_id to the PMCID and the name of the image in the article's package; a pair's first line counts.
 
     Attributes:
         malformed: how many lines could not be used.
@@ -39,7 +39,7 @@ class PmcFiles(Mapping[str, tuple[str, str]]):
         return pmcid, name
 
     def __iter__(self) -> Iterator[str]:
-        """Each pair once, in the order of the file."""
+        """Yields each pair once, in the order of the file."""
         seen: set[str] = set()
         return (pair_id for pair_id, _ in self._table if not (pair_id in seen or seen.add(pair_id)))  # type: ignore[func-returns-value]
 
@@ -48,14 +48,14 @@ class PmcFiles(Mapping[str, tuple[str, str]]):
 
 
 def pmcids_of(url_file: str, pair_ids: Container[str] | None = None) -> PmcFiles:
-    """Which article, and which file of it, each pair's image came from.
+    """Reads from which article, and which file of it, each pair's image came.
 
     `{pair_id: "21139713_F0003", pmc_tar_url: ".../PMC2988167.tar.gz", image_file_path:
     "PMC2988167/LI-27-196-g003.jpg"}` gives `21139713_F0003` → `("PMC2988167", "LI-27-196-g003.jpg")`.
 
     Args:
         url_file: `llava_med_image_urls.jsonl` or `qa50_image_urls.jsonl`: a local path, `https://…` or `hf://…`.
-        pair_ids: keep these only. All 721,154 pairs of the release take less than 100 MB.
+        pair_ids: keep only these. All 721,154 pairs of the release take less than 100 MB.
 
     Raises:
         UsageError: no such file.

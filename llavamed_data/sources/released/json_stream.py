@@ -1,19 +1,84 @@
-"""JSON too large to hold: a list, an object of lists, or lines, one record at a time."""
+"""The records of JSON files that are too large for memory: a list, JSON Lines, or lists under the names of domains."""
 
 import codecs
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+
+from llavamed_data.errors import LlavaMedError
+from llavamed_data.recipes import DOMAINS
+from llavamed_data.sources.released.content import Content
 
 MAX_RECORD = 16 << 20
 """Characters of one record; the longest released one has some ten thousand."""
+
+_BEGINS_GROUPS = re.compile(rf'\s*\{{\s*"({"|".join(DOMAINS)})"\s*:\s*\['.encode())
+_Record = TypeVar("_Record")
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _SCALAR_END = re.compile(r"[\s,\]}]")
 _QUOTE_OR_ESCAPE = re.compile(r'["\\]')
 _STRUCTURE = re.compile(r'["\[\]{}]')
+
+
+def read_records(content: Content) -> Iterator[Any]:
+    """Yields the records of a JSON list or of JSON Lines, told apart by the first character; some may be `Unreadable`.
+
+    Raises:
+        LlavaMedError: the file is neither, is broken or breaks off; the message names the byte.
+    """
+    if _BEGINS_GROUPS.match(content.head):
+        raise LlavaMedError(
+            f"{content.location} holds figure captions by domain, the input of generation, and no conversations"
+        )
+    is_lines = content.head.lstrip()[:1] == b"{"
+    return _located(content, (line_values if is_lines else _whole_list)(content.chunks()))
+
+
+def read_groups(content: Content) -> Iterator[tuple[str, Any]]:
+    """Yields the records of an object of lists, each with the name of its list.
+
+    Raises:
+        LlavaMedError: the file is no such object, is broken or breaks off.
+    """
+    if not _BEGINS_GROUPS.match(content.head):
+        raise LlavaMedError(
+            f"{content.location} does not hold figure captions by domain ({{domain: [figure, …]}})"
+        )
+    return _located(content, _groups(JsonStream(content.chunks())))
+
+
+def _located(content: Content, values: Iterator[_Record]) -> Iterator[_Record]:
+    try:
+        yield from values
+    except BrokenJsonError as error:
+        raise LlavaMedError(
+            f"{content.location} is broken at byte {content.start + error.position:,}: {error.what};"
+            " fetch the file again"
+        ) from None
+
+
+def _whole_list(chunks: Iterator[bytes]) -> Iterator[Any]:
+    stream = JsonStream(chunks)
+    yield from list_values(stream)
+    end_of_text(stream)
+
+
+def _groups(stream: "JsonStream") -> Iterator[tuple[str, Any]]:
+    mark = "{"
+    while stream.peek() == mark:
+        stream.take(mark)
+        name = stream.value()
+        if not isinstance(name, str):
+            raise BrokenJsonError("a name in quotes belongs here", stream.position)
+        stream.take(":")
+        for record in list_values(stream):
+            yield name, record
+        mark = ","
+    stream.take("}")
+    end_of_text(stream)
 
 
 class BrokenJsonError(Exception):
@@ -27,7 +92,7 @@ class BrokenJsonError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Stands in place of a record that is delimited soundly but cannot be taken as a value."""
+    """Takes the place of a record whose end is found but which cannot be read as a value; `why` says so."""
 
     why: str
 
@@ -44,7 +109,7 @@ _decoder = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def _decode(text: str) -> Any:
-    """Value of a whole record, or `Unreadable` where it is well-formed but beyond what Python takes."""
+    """The value of a whole record, or `Unreadable` if it is well-formed but beyond what Python takes."""
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError:
@@ -66,11 +131,11 @@ class _Extent:
 
     @property
     def is_scalar(self) -> bool:
-        """The value is a number or a word: nothing but what follows it marks its end."""
+        """Whether the value is a number or a word, whose end shows only by what follows it."""
         return self._depth < 0
 
     def end(self, text: str, start: int) -> int | None:
-        """Index just after the value in `text`, looked for from `start`; none when it goes on beyond."""
+        """The index just after the value in `text`, searched from `start`; None if the value goes on beyond `text`."""
         at = start
         while at < len(text):
             if not self._begun:
@@ -108,9 +173,9 @@ class _Extent:
 
 
 class JsonStream:
-    """A JSON text read piece by piece: marks of structure singly, values whole.
+    """A JSON text that is read piece by piece: punctuation character by character, values at once.
 
-    Bytes that are not UTF-8 come out as lone surrogates, so that one bad record does not cost the others.
+    Bytes that are not UTF-8 become lone surrogates, so that one bad record does not cost the others.
 
     Args:
         chunks: the bytes of the text, in pieces of any size.
@@ -133,7 +198,7 @@ class JsonStream:
         return self._bytes_before + len(self._text[:at].encode("utf-8", "surrogateescape"))
 
     def _read_on(self) -> bool:
-        """Let go of the text behind the point reached and add a piece ahead; false at the end."""
+        """Drops the text before the point reached and appends the next piece; false at the end."""
         if self._ended:
             return False
         piece = next(self._chunks, b"")
@@ -145,7 +210,7 @@ class JsonStream:
         return bool(added) or not self._ended
 
     def peek(self) -> str:
-        """The next character that is not blank, or an empty string at the end."""
+        """Returns the next character that is not blank, or an empty string at the end."""
         while True:
             self._at = _BLANKS.match(self._text, self._at).end()  # type: ignore[union-attr]
             if self._at < len(self._text):
@@ -154,7 +219,7 @@ class JsonStream:
                 return ""
 
     def take(self, mark: str) -> None:
-        """Step over `mark`.
+        """Skips `mark`.
 
         Raises:
             BrokenJsonError: something else stands there.
@@ -166,7 +231,7 @@ class JsonStream:
         self._at += 1
 
     def value(self) -> Any:
-        """The next value; `Unreadable` where it is nested too deeply or holds NaN.
+        """Returns the next value; `Unreadable` if it is nested too deeply or holds NaN.
 
         Raises:
             BrokenJsonError: it is malformed or longer than `MAX_RECORD`, or the text ends inside it.
@@ -175,7 +240,7 @@ class JsonStream:
             try:
                 value, self._at = _decoder.raw_decode(self._text, self._at)
             except (ValueError, RecursionError):
-                pass  # malformed, or cut by the end of the piece at hand: the slow way tells
+                pass  # malformed, or cut by the end of this piece: `_delimited_value` finds out
             else:
                 return value
         return self._delimited_value()
@@ -203,7 +268,7 @@ class JsonStream:
 
 
 def list_values(stream: JsonStream) -> Iterator[Any]:
-    """Every value of the list that comes next in the stream, as `JsonStream.value` gives it."""
+    """Yields every value of the list that comes next in the stream, as `JsonStream.value` returns it."""
     stream.take("[")
     if stream.peek() == "]":
         stream.take("]")
@@ -216,17 +281,17 @@ def list_values(stream: JsonStream) -> Iterator[Any]:
 
 
 def end_of_text(stream: JsonStream) -> None:
-    """Check that nothing but blanks is left.
+    """Checks that only blanks are left.
 
     Raises:
-        BrokenJsonError: something is.
+        BrokenJsonError: something else follows.
     """
     if stream.peek():
         raise BrokenJsonError("text goes on where it should end", stream.position)
 
 
 def line_values(chunks: Iterator[bytes]) -> Iterator[Any]:
-    """The value of each line that is not blank; `Unreadable` where a line holds none.
+    """Yields the value of each line that is not blank; `Unreadable` if a line holds none.
 
     Raises:
         BrokenJsonError: the last line breaks off, or the first one begins a value that is not whole in it.
@@ -252,7 +317,7 @@ def line_values(chunks: Iterator[bytes]) -> Iterator[Any]:
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[tuple[bytes | None, bool]]:
-    """Each line and whether a line break ends it; none for a line longer than `MAX_RECORD`."""
+    """Yields each line, None for one longer than `MAX_RECORD`, and whether a line break ends it."""
     held: bytes | None = b""
     for piece in chunks:
         *whole, rest = piece.split(b"\n")

@@ -1,4 +1,4 @@
-"""Conversations of the released training and evaluation files, in the project's own terms."""
+"""The conversations of the released training and evaluation files, checked and in the project's own terms."""
 
 import hashlib
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from typing import Any
 
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.released.content import Content, open_content
-from llavamed_data.sources.released.domains import first_flagged
 from llavamed_data.sources.released.fields import (
-    labelled,
+    first_flagged,
     malformed,
     mentions_of,
     optional_text,
     plain_name,
     pmid_of,
     record_fields,
+    record_label,
     text_of,
 )
 from llavamed_data.sources.released.files import Identity, ReleasedFiles, identity_of
-from llavamed_data.sources.released.records import read_records
+from llavamed_data.sources.released.json_stream import read_records
 
 _MARKER = "<image>"
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
@@ -33,14 +33,14 @@ class ReleasedRow:
 
     Attributes:
         id: unique in its file. A question of the evaluation set is `<pair_id>-q<question_id>`; any other row
-            keeps its own id, with a digest of its text behind where an earlier row has the same.
+            keeps its own id, to which a digest of its text is added if an earlier row has the same id.
         pair_id: `<PMID>_<graphic or figure id>`.
         image: file name, `<pair_id>.jpg`; a plain name, never a path.
         turns: (role, text), from `user` to a last `assistant` in turn; without the `<image>` marker.
         domain: the first flagged of `DOMAINS`.
-        caption: empty where the file holds none.
-        inline_mentions: sentences, empty where the file holds none.
-        figure_label: `Fig. 3`, empty where the file holds none.
+        caption: empty if the file holds none.
+        inline_mentions: sentences, empty if the file holds none.
+        figure_label: `Fig. 3`, empty if the file holds none.
         pmid: digits that the pair's id begins with.
         question_id: of the evaluation set.
         question_type: of the evaluation set: `conversation` or `detailed_description`.
@@ -60,7 +60,7 @@ class ReleasedRow:
 
 
 def read_rows(path: str, *, file: str | None = None) -> Iterator[ReleasedRow | tuple[str, Drop]]:
-    """The rows of one released file, in its order; a bad row is its name and a drop, and the rest goes on.
+    """Yields the rows of one released file in order; for a bad row, its name and the drop.
 
     Args:
         path: the file, or with `file` the folder: a local path, `https://…` or `hf://datasets/ORG/NAME/…`.
@@ -80,7 +80,7 @@ class RowFile:
         path: as for `read_rows`.
 
     Attributes:
-        identity: which released file it is; set when an iteration has reached the end.
+        identity: which released file it is; None until an iteration has reached the end.
     """
 
     def __init__(self, path: str) -> None:
@@ -88,7 +88,7 @@ class RowFile:
         self.identity: Identity | None = None
 
     def __iter__(self) -> Iterator[ReleasedRow | tuple[str, Drop]]:
-        """Read it from the start; errors as for `read_rows`."""
+        """Reads the file from its start; raises what `read_rows` raises."""
         with open_content(self.path) as content:
             yield from _rows(content)
             self.identity = identity_of(content)
@@ -100,12 +100,12 @@ def _rows(content: Content) -> Iterator[ReleasedRow | tuple[str, Drop]]:
         try:
             yield seen.admit(_row(record_fields(record)))
         except Drop as drop:
-            yield labelled(record, position, "id", "pair_id"), drop
+            yield record_label(record, position, "id", "pair_id"), drop
 
 
 def _row(fields: dict[str, Any]) -> ReleasedRow:
     if "question_id" in fields:
-        return _question(fields)
+        return _evaluation_row(fields)
     turns = fields.get("conversations", fields.get("conversatons"))
     if turns is None:
         raise malformed("neither a conversation nor a question")
@@ -120,7 +120,7 @@ def _row(fields: dict[str, Any]) -> ReleasedRow:
     )
 
 
-def _question(fields: dict[str, Any]) -> ReleasedRow:
+def _evaluation_row(fields: dict[str, Any]) -> ReleasedRow:
     number, kind = fields["question_id"], fields.get("type")
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise malformed("question_id is not a whole number")
@@ -130,12 +130,12 @@ def _question(fields: dict[str, Any]) -> ReleasedRow:
     pair_id = plain_name(fields.get("pair_id"), "pair_id")
     if _stem(image) != pair_id:
         raise malformed(f"image {image} is not of pair {pair_id}")
-    asked = {"from": "human", "value": fields.get("text")}
-    answered = {"from": "gpt", "value": fields.get("gpt4_answer")}
+    question = {"from": "human", "value": fields.get("text")}
+    answer = {"from": "gpt", "value": fields.get("gpt4_answer")}
     return ReleasedRow(
         id=f"{pair_id}-q{number}",
         pair_id=pair_id,
-        turns=_turns([asked, answered]),
+        turns=_turns([question, answer]),
         question_id=number,
         question_type=kind,
         **_figure(fields, image),
@@ -189,24 +189,24 @@ def _without_marker(text: str) -> str:
 
 
 class _SeenIds:
-    """Ids and what was said under them, as digests: some hundred bytes a row."""
+    """The ids so far and the digest of each row's text: some hundred bytes a row."""
 
     def __init__(self) -> None:
-        self._said: dict[int, int] = {}
+        self._texts: dict[int, int] = {}
 
     def admit(self, row: ReleasedRow) -> ReleasedRow:
-        """`row`, under an id that no row before it has.
+        """Returns `row` with an id that no row before it has.
 
         Raises:
-            Drop: the same was said under this id before, or it is a question whose number is taken.
+            Drop: an earlier row has the same id and text, or it is a question whose number an earlier row has.
         """
-        said, key = _digest(row.image, *(text for _, text in row.turns)), _digest(row.id)
-        if key not in self._said:
-            self._said[key] = said
+        text, key = _digest(row.image, *(text for _, text in row.turns)), _digest(row.id)
+        if key not in self._texts:
+            self._texts[key] = text
             return row
-        if self._said[key] == said or row.question_id is not None:
+        if self._texts[key] == text or row.question_id is not None:
             raise Drop(Reason.DUPLICATE_ID, row.id)
-        return self.admit(replace(row, id=f"{row.id}-{said:016x}"))
+        return self.admit(replace(row, id=f"{row.id}-{text:016x}"))
 
 
 def _digest(*texts: str) -> int:

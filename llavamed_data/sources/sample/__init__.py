@@ -7,7 +7,7 @@ __all__ = ["corpus_path"]
 
 
 def corpus_path() -> Path:
-    """The folder that stands for the root of the bucket: `PMC9000001.1/` and so on lie directly in it.
+    """Returns the folder that corresponds to the root of the bucket: `PMC9000001.1/` and so on lie directly in it.
 
     Raises:
         FileNotFoundError: the package is installed in a form that holds no plain files, as in a zip archive.

@@ -28,8 +28,8 @@ def article(
     objects = {f"{handle}/{handle}.xml": xml}
     urls = []
     for name, data in (media or {}).items():
-        told = "" if name in without_md5 else f"?md5={md5(b'other' if name in wrong_md5 else data)}"
-        urls.append(f"s3://{BUCKET}/{handle}/{name}{told}")
+        query = "" if name in without_md5 else f"?md5={md5(b'other' if name in wrong_md5 else data)}"
+        urls.append(f"s3://{BUCKET}/{handle}/{name}{query}")
         if name not in absent:
             objects[f"{handle}/{name}"] = data
     pmcid, _, version = handle.partition(".")

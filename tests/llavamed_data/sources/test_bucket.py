@@ -15,10 +15,8 @@ import pytest
 from llavamed_data.console.progress import FetchCounts
 from llavamed_data.errors import UsageError
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.base import SourceArticle
-from llavamed_data.sources.bucket import Bucket
-from llavamed_data.sources.fetch import Manners
-from llavamed_data.sources.open import open_source
+from llavamed_data.sources import Bucket, SourceArticle, open_source
+from llavamed_data.sources.fetch import FetchPolicy
 from llavamed_data.sources.sample import corpus_path
 from tests.llavamed_data.sources import corpus
 from tests.llavamed_data.sources.corpus import article, inventory, lay_out, md5
@@ -36,11 +34,11 @@ from tests.servers.faults import (
 )
 
 ARTICLES = 120
-HASTY = Manners(
+HASTY = FetchPolicy(
     concurrency=24,
     attempts=5,
     request_seconds=0.7,
-    least_bytes_per_second=1e6,
+    min_bytes_per_second=1e6,
     first_pause=0.02,
     longest_pause=0.3,
 )
@@ -51,16 +49,16 @@ def picture(name: str, size: int = 400) -> bytes:
 
 
 def expected_of(number: int) -> tuple[str, Reason | None]:
-    """Handle and fate of article `number`, as `synthetic` makes it."""
+    """Handle and outcome of article `number`, as `synthetic` makes it."""
     version = 10 if number % 10 == 0 else 2 if number % 3 == 0 else 1
-    fates = {
+    outcomes = {
         7: Reason.RETRACTED,
         11: Reason.NOT_OPEN_ACCESS,
         13: Reason.METADATA_UNREADABLE,
         17: Reason.NO_XML,
         19: Reason.XML_CHECKSUM,
     }
-    reason = next((reason for divisor, reason in fates.items() if number % divisor == 0), None)
+    reason = next((reason for divisor, reason in outcomes.items() if number % divisor == 0), None)
     return f"PMC{8_000_000 + number}.{version}", reason
 
 
@@ -139,8 +137,8 @@ def undisturbed(copy: Path) -> tuple[Read, dict[str, bytes | Reason]]:
 def test_every_article_comes_once_at_its_highest_version_or_with_its_reason(
     undisturbed: tuple[Read, dict[str, bytes | Reason]],
 ) -> None:
-    fates = [(one.handle, None) if isinstance(one, SourceArticle) else one for one in undisturbed[0]]
-    assert fates == [expected_of(number) for number in range(1, ARTICLES + 1)]
+    outcomes = [(one.handle, None) if isinstance(one, SourceArticle) else one for one in undisturbed[0]]
+    assert outcomes == [expected_of(number) for number in range(1, ARTICLES + 1)]
 
 
 def test_an_article_carries_what_its_metadata_say(
@@ -206,7 +204,7 @@ def test_an_s3_bucket_at_a_plain_address_gives_the_same(
     same(Bucket(f"{endpoint}/pmc-oa-opendata/"), undisturbed)
 
 
-def test_faults_between_change_nothing(
+def test_faults_of_the_network_change_nothing(
     endpoint: str, undisturbed: tuple[Read, dict[str, bytes | Reason]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds: list[Fault] = [
@@ -218,12 +216,12 @@ def test_faults_between_change_nothing(
         disturbed = number % 3 == 0 and request.nth == 1 and "inventory-reports" not in request.path
         fault = kinds[number // 3 % len(kinds)]
         if isinstance(fault, Corrupted) and request.path.endswith((".json", ".gif")):
-            return None  # without a checksum a wrong byte cannot be told
+            return None  # without a checksum a wrong byte cannot be noticed
         return fault if disturbed else None
 
     with FaultyProxy(endpoint, faults) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
-        same(Bucket("s3://pmc-oa-opendata", manners=HASTY), undisturbed)
+        same(Bucket("s3://pmc-oa-opendata", policy=HASTY), undisturbed)
 
 
 def test_an_outage_in_the_middle_changes_nothing(
@@ -233,7 +231,7 @@ def test_an_outage_in_the_middle_changes_nothing(
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
         bucket = Bucket(
             "s3://pmc-oa-opendata",
-            manners=Manners(concurrency=8, attempts=2, first_pause=0.05, longest_pause=0.5),
+            policy=FetchPolicy(concurrency=8, attempts=2, first_pause=0.05, longest_pause=0.5),
         )
         handles = list(bucket.handles())
         outage = threading.Timer(0.2, proxy.down), threading.Timer(1.7, proxy.up)
@@ -255,8 +253,8 @@ def test_a_bucket_without_inventory_is_listed_beyond_a_thousand_keys(monkeypatch
 
 def test_licences_limit_what_is_read(copy: Path) -> None:
     wanted = Bucket(copy, licenses=["CC-BY-nc", "cc0"])
-    fates = read(wanted, ["PMC8000001.1", "PMC8000002.1", "PMC8000003.2"])  # CC BY-NC, CC0, CC BY
-    assert [one.license if isinstance(one, SourceArticle) else one[1] for one in fates] == [
+    outcomes = read(wanted, ["PMC8000001.1", "PMC8000002.1", "PMC8000003.2"])  # CC BY-NC, CC0, CC BY
+    assert [one.license if isinstance(one, SourceArticle) else one[1] for one in outcomes] == [
         "CC BY-NC",
         "CC0",
         Reason.LICENSE_EXCLUDED,
@@ -336,7 +334,7 @@ def test_a_locator_without_checksum_changes_with_the_metadata(tmp_path: Path) ->
 def test_an_xml_or_image_beyond_its_limit_is_dropped(tmp_path: Path) -> None:
     media = {"x.jpg": bytes(3_000)}
     lay_out(article("PMC1.1", media, xml=bytes(2_500)) | article("PMC2.1", media), tmp_path)
-    bucket = Bucket(tmp_path, manners=Manners(max_bytes=2_000))
+    bucket = Bucket(tmp_path, policy=FetchPolicy(max_bytes=2_000))
     articles = read(bucket, ["PMC1.1", "PMC2.1"])
     assert articles[0] == ("PMC1.1", Reason.XML_TOO_LARGE)
     assert list(images(bucket, articles).values()) == [Reason.IMAGE_TOO_LARGE]
@@ -345,7 +343,7 @@ def test_an_xml_or_image_beyond_its_limit_is_dropped(tmp_path: Path) -> None:
 def test_little_memory_in_flight_only_slows_it_down(
     copy: Path, undisturbed: tuple[Read, dict[str, bytes | Reason]]
 ) -> None:
-    same(Bucket(copy, manners=Manners(bytes_in_flight=500)), undisturbed)
+    same(Bucket(copy, policy=FetchPolicy(bytes_in_flight=500)), undisturbed)
 
 
 def test_reading_may_stop_anywhere(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,10 +352,10 @@ def test_reading_may_stop_anywhere(endpoint: str, monkeypatch: pytest.MonkeyPatc
     articles = bucket.read(list(bucket.handles()))
     next(articles)
     articles.close()  # type: ignore[attr-defined]
-    assert "in-background" not in {thread.name for thread in threading.enumerate()}
+    assert "bucket-reader" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_the_fingerprint_tells_of_any_change(tmp_path: Path) -> None:
+def test_the_fingerprint_changes_with_any_file(tmp_path: Path) -> None:
     objects = article("PMC1.1", {"x.jpg": b"one"})
     lay_out(objects | inventory(objects), tmp_path)
     before = Bucket(tmp_path).fingerprint()
@@ -368,9 +366,9 @@ def test_the_fingerprint_tells_of_any_change(tmp_path: Path) -> None:
     assert Bucket(tmp_path).fingerprint() != before
 
 
-def test_progress_is_told(copy: Path) -> None:
+def test_fetches_are_counted(copy: Path) -> None:
     seen: list[FetchCounts] = []
-    bucket = Bucket(copy, progress=seen.append)
+    bucket = Bucket(copy, on_counts=seen.append)
     images(bucket, read(bucket, ["PMC8000001.1"]))
     assert seen[-1] == FetchCounts(objects=3, bytes=1_200)
 
@@ -422,7 +420,7 @@ def test_what_cannot_be_opened_says_why_and_what_to_do(
         open_source(f"jats:{corpus_path()}", licenses=["cc0"])
 
 
-def test_a_mirror_without_list_and_inventory_is_told_as_such(tmp_path: Path) -> None:
+def test_a_mirror_without_listing_or_inventory_is_an_error(tmp_path: Path) -> None:
     objects = article("PMC1.1")
     with (
         files.folder(lay_out(objects, tmp_path)) as address,
@@ -431,7 +429,7 @@ def test_a_mirror_without_list_and_inventory_is_told_as_such(tmp_path: Path) -> 
         list(Bucket(address).handles())
 
 
-def test_json_of_the_corpus_is_what_pmc_writes() -> None:
+def test_made_up_metadata_have_the_fields_of_the_bundled_ones() -> None:
     """The synthetic articles here have the fields of the bundled ones, so that both test the same reader."""
     bundled = json.loads((corpus_path() / "PMC9000001.1/PMC9000001.1.json").read_text())
     made = json.loads(corpus.article("PMC1.1")["metadata/PMC1.1.json"])

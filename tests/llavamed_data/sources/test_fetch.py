@@ -15,8 +15,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llavamed_data.console.progress import FetchCounts
-from llavamed_data.sources.fetch import Fetched, Manners, Problem, Wanted, fetch, retry_after
-from llavamed_data.sources.stores import Place
+from llavamed_data.sources.fetch import (
+    Fetcher,
+    FetchPolicy,
+    FetchProblem,
+    FetchRequest,
+    FetchResult,
+    ask_retry_after,
+)
+from llavamed_data.sources.locations import BucketLocation
 from tests.servers.faults import (
     Corrupted,
     Fault,
@@ -30,12 +37,12 @@ from tests.servers.faults import (
 )
 from tests.servers.files import folder
 
-HASTY = Manners(
+HASTY = FetchPolicy(
     concurrency=16,
     attempts=4,
     request_seconds=0.6,
-    least_bytes_per_second=1e6,
-    patience_seconds=20,
+    min_bytes_per_second=1e6,
+    outage_seconds=20,
     first_pause=0.02,
     longest_pause=0.2,
 )
@@ -43,19 +50,19 @@ HASTY = Manners(
 
 def get(
     address: str,
-    wanted: Iterable[Wanted],
-    manners: Manners = HASTY,
-    progress: Callable[[FetchCounts], None] | None = None,
-) -> dict[str, Fetched]:
-    async def run() -> dict[str, Fetched]:
-        store = Place.of(address).store()
-        fetched = fetch(store, wanted, manners=manners, address=address, progress=progress)
-        return {one.wanted.key: one async for one in fetched}
+    requests: Iterable[FetchRequest],
+    policy: FetchPolicy = HASTY,
+    on_counts: Callable[[FetchCounts], None] | None = None,
+) -> dict[str, FetchResult]:
+    async def run() -> dict[str, FetchResult]:
+        store = BucketLocation.of(address).store()
+        fetched = Fetcher(store, policy=policy, address=address, on_counts=on_counts).get_all(requests)
+        return {one.request.key: one async for one in fetched}
 
     return asyncio.run(run())
 
 
-def data(fetched: Mapping[str, Fetched]) -> dict[str, bytes]:
+def data(fetched: Mapping[str, FetchResult]) -> dict[str, bytes]:
     assert {key: one.problem for key, one in fetched.items() if one.problem} == {}
     return {key: one.data for key, one in fetched.items()}
 
@@ -78,16 +85,16 @@ def origin(tmp_path_factory: pytest.TempPathFactory, objects: Mapping[str, bytes
         yield address
 
 
-def wanted(objects: Mapping[str, bytes]) -> list[Wanted]:
-    return [Wanted(key, hashlib.md5(content).hexdigest()) for key, content in objects.items()]
+def requests(objects: Mapping[str, bytes]) -> list[FetchRequest]:
+    return [FetchRequest(key, hashlib.md5(content).hexdigest()) for key, content in objects.items()]
 
 
 def test_every_object_comes_once_with_its_own_bytes(origin: str, objects: Mapping[str, bytes]) -> None:
-    assert data(get(origin, wanted(objects))) == objects
+    assert data(get(origin, requests(objects))) == objects
 
 
 def test_an_empty_object_is_no_failure(origin: str) -> None:
-    assert data(get(origin, [Wanted("empty")])) == {"empty": b""}
+    assert data(get(origin, [FetchRequest("empty")])) == {"empty": b""}
 
 
 FAULTS: list[Fault] = [
@@ -102,13 +109,13 @@ FAULTS: list[Fault] = [
 ]
 
 
-def test_any_fault_that_passes_changes_nothing(origin: str, objects: Mapping[str, bytes]) -> None:
+def test_temporary_faults_change_nothing(origin: str, objects: Mapping[str, bytes]) -> None:
     def faults(request: Request) -> Fault | None:
         number = int(hashlib.md5(request.path.encode()).hexdigest(), 16)
         return FAULTS[number % len(FAULTS)] if request.nth == 1 and "/o/" in request.path else None
 
     with FaultyProxy(origin, faults) as proxy:
-        assert data(get(proxy.address, wanted(objects))) == objects
+        assert data(get(proxy.address, requests(objects))) == objects
         assert sum(1 for request in proxy.log if request.nth == 2) > len(objects) / 2
 
 
@@ -134,7 +141,7 @@ def test_any_sequence_of_faults_shorter_than_the_attempts_changes_nothing(
         return left[request.nth - 1] if request.nth <= len(left) else None
 
     with FaultyProxy(origin, faults) as proxy:
-        assert data(get(proxy.address, wanted(few))) == few
+        assert data(get(proxy.address, requests(few))) == few
 
 
 @pytest.mark.parametrize(
@@ -146,39 +153,43 @@ def test_an_object_that_always_fails_is_given_up_alone(
     few = dict(list(objects.items())[:20])
     poisoned = next(iter(few))
     with FaultyProxy(origin, lambda request: fault if request.path == f"/{poisoned}" else None) as proxy:
-        fetched = get(proxy.address, wanted(few), replace(HASTY, attempts=3))
+        fetched = get(proxy.address, requests(few), replace(HASTY, attempts=3))
         asked = sum(1 for request in proxy.log if request.method == "GET" and request.path == f"/{poisoned}")
-    assert fetched.pop(poisoned).problem is Problem.UNREACHABLE
+    assert fetched.pop(poisoned).problem is FetchProblem.UNREACHABLE
     assert asked == 3
     assert data(fetched) == {key: few[key] for key in few if key != poisoned}
 
 
-def test_what_is_not_there_is_told_at_once(origin: str) -> None:
+def test_a_missing_object_is_reported_without_repetition(origin: str) -> None:
     with FaultyProxy(origin) as proxy:
-        fetched = get(proxy.address, [Wanted("o/none.jpg"), Wanted("../outside")])
+        fetched = get(proxy.address, [FetchRequest("o/none.jpg"), FetchRequest("../outside")])
         assert [request.path for request in proxy.log] == ["/o/none.jpg"]
-    assert {one.problem for one in fetched.values()} == {Problem.MISSING}
+    assert {one.problem for one in fetched.values()} == {FetchProblem.MISSING}
 
 
 def test_a_refusal_is_not_repeated(origin: str) -> None:
     with FaultyProxy(origin, lambda request: Status(403)) as proxy:
-        assert get(proxy.address, [Wanted("o/000.jpg")])["o/000.jpg"].problem is Problem.UNREACHABLE
+        assert (
+            get(proxy.address, [FetchRequest("o/000.jpg")])["o/000.jpg"].problem is FetchProblem.UNREACHABLE
+        )
         assert len(proxy.log) == 1
 
 
 def test_bytes_that_are_not_those_of_the_checksum_are_refused(origin: str) -> None:
     with FaultyProxy(origin) as proxy:
-        fetched = get(proxy.address, [Wanted("o/000.jpg", "0" * 32)])
+        fetched = get(proxy.address, [FetchRequest("o/000.jpg", "0" * 32)])
         assert len(proxy.log) == 2
-    assert fetched["o/000.jpg"] == Fetched(Wanted("o/000.jpg", "0" * 32), problem=Problem.CHECKSUM)
+    assert fetched["o/000.jpg"] == FetchResult(
+        FetchRequest("o/000.jpg", "0" * 32), problem=FetchProblem.CHECKSUM
+    )
 
 
 def test_a_large_object_is_not_read_to_its_end(origin: str) -> None:
     with FaultyProxy(origin) as proxy:
-        fetched = get(proxy.address, [Wanted("large", max_bytes=1 << 20)])
+        fetched = get(proxy.address, [FetchRequest("large", max_bytes=1 << 20)])
         time.sleep(0.2)
         assert proxy.sent < 6 << 20  # what the sockets' buffers take
-    assert fetched["large"].problem is Problem.TOO_LARGE
+    assert fetched["large"].problem is FetchProblem.TOO_LARGE
 
 
 def test_retry_after_holds_back_every_request(origin: str, objects: Mapping[str, bytes]) -> None:
@@ -189,56 +200,55 @@ def test_retry_after_holds_back_every_request(origin: str, objects: Mapping[str,
         return Status(429, "2") if request.time - start < 1 else None
 
     with FaultyProxy(origin, busy_for_a_second) as proxy:
-        assert data(get(proxy.address, wanted(few))) == few
+        assert data(get(proxy.address, requests(few))) == few
         asked = [request.time for request in proxy.log]
-    told = max(moment for moment in asked if moment - start < 1)
-    assert min(moment for moment in asked if moment > told) - told >= 1.8
-    assert len(asked) <= 16 + 2 + len(
-        few
-    )  # one round, one question for how long, one whether any answers, then each
+    last_refused = max(moment for moment in asked if moment - start < 1)
+    assert min(moment for moment in asked if moment > last_refused) - last_refused >= 1.8
+    # one round of requests, one that asks for how long, one whether anything is answered, then each object
+    assert len(asked) <= 16 + 2 + len(few)
 
 
 def test_retry_after_may_be_a_date(origin: str) -> None:
     with FaultyProxy(origin, lambda request: Status(503, formatdate(time.time() + 60, usegmt=True))) as proxy:
-        assert 55 < retry_after(f"{proxy.address}/x", timeout=5) <= 60
+        assert 55 < ask_retry_after(f"{proxy.address}/x", timeout=5) <= 60
     with FaultyProxy(origin, lambda request: Status(503, "soon")) as proxy:
-        assert retry_after(f"{proxy.address}/x", timeout=5) == 0
+        assert ask_retry_after(f"{proxy.address}/x", timeout=5) == 0
 
 
-def test_a_burst_of_503_on_everything_costs_no_object(origin: str, objects: Mapping[str, bytes]) -> None:
+def test_a_burst_of_503_loses_no_object(origin: str, objects: Mapping[str, bytes]) -> None:
     start = time.monotonic()
-    manners = replace(HASTY, attempts=2)
+    policy = replace(HASTY, attempts=2)
     with FaultyProxy(origin, lambda request: Status(503) if request.time - start < 1.5 else None) as proxy:
-        assert data(get(proxy.address, wanted(objects), manners)) == objects
+        assert data(get(proxy.address, requests(objects), policy)) == objects
 
 
-def test_a_server_that_dies_and_comes_back_costs_no_object(origin: str, objects: Mapping[str, bytes]) -> None:
-    manners = replace(HASTY, attempts=2, concurrency=8)
+def test_a_server_that_restarts_loses_no_object(origin: str, objects: Mapping[str, bytes]) -> None:
+    policy = replace(HASTY, attempts=2, concurrency=8)
     with FaultyProxy(origin, lambda request: Latency(0.05)) as proxy:
         outage = threading.Timer(0.3, proxy.down), threading.Timer(2.5, proxy.up)
         for timer in outage:
             timer.start()
         start = time.monotonic()
-        assert data(get(proxy.address, wanted(objects), manners)) == objects
+        assert data(get(proxy.address, requests(objects), policy)) == objects
         assert time.monotonic() - start > 2
 
 
-def test_a_server_that_stays_away_ends_the_run_when_patience_is_over(objects: Mapping[str, bytes]) -> None:
-    manners = replace(HASTY, patience_seconds=1.5)
+def test_an_unreachable_server_is_given_up_after_outage_seconds(objects: Mapping[str, bytes]) -> None:
+    policy = replace(HASTY, outage_seconds=1.5)
     start = time.monotonic()
-    fetched = get("http://127.0.0.1:9", wanted(objects), manners)
+    fetched = get("http://127.0.0.1:9", requests(objects), policy)
     assert 1.5 <= time.monotonic() - start < 60
-    assert {one.problem for one in fetched.values()} == {Problem.UNREACHABLE}
+    assert {one.problem for one in fetched.values()} == {FetchProblem.UNREACHABLE}
     assert len(fetched) == len(objects)
 
 
 def test_no_more_requests_at_once_than_allowed(origin: str, objects: Mapping[str, bytes]) -> None:
     with FaultyProxy(origin, lambda request: Latency(0.05)) as proxy:
-        data(get(proxy.address, wanted(objects), Manners(concurrency=5)))
+        data(get(proxy.address, requests(objects), FetchPolicy(concurrency=5)))
         assert proxy.most_at_once == 5
 
 
-def test_bytes_that_nobody_takes_stay_within_bounds(origin: str, objects: Mapping[str, bytes]) -> None:
+def test_bytes_in_flight_are_bounded_for_a_slow_consumer(origin: str, objects: Mapping[str, bytes]) -> None:
     """A slow consumer: what has arrived and was not taken is never more than allowed, and one object."""
     received = taken = most = 0
 
@@ -248,9 +258,9 @@ def test_bytes_that_nobody_takes_stay_within_bounds(origin: str, objects: Mappin
 
     async def run() -> None:
         nonlocal taken, most
-        store = Place.of(origin).store()
-        manners = Manners(concurrency=16, bytes_in_flight=100_000)
-        async for fetched in fetch(store, wanted(objects), manners=manners, progress=count):
+        store = BucketLocation.of(origin).store()
+        policy = FetchPolicy(concurrency=16, bytes_in_flight=100_000)
+        async for fetched in Fetcher(store, policy=policy, on_counts=count).get_all(requests(objects)):
             await asyncio.sleep(0.005)
             most = max(most, received - taken)
             taken += len(fetched.data)
@@ -260,18 +270,18 @@ def test_bytes_that_nobody_takes_stay_within_bounds(origin: str, objects: Mappin
     assert most <= 100_000 + 2 * 60_000
 
 
-def test_what_is_wanted_is_read_no_further_than_needed(origin: str) -> None:
+def test_requests_are_read_no_further_than_needed(origin: str) -> None:
     asked = 0
 
-    def endless() -> Iterator[Wanted]:
+    def endless() -> Iterator[FetchRequest]:
         nonlocal asked
         while True:
             asked += 1
-            yield Wanted("o/000.jpg", label=str(asked))
+            yield FetchRequest("o/000.jpg", label=str(asked))
 
     async def run() -> None:
-        store = Place.of(origin).store()
-        fetched = fetch(store, endless(), manners=Manners(concurrency=4))
+        store = BucketLocation.of(origin).store()
+        fetched = Fetcher(store, policy=FetchPolicy(concurrency=4)).get_all(endless())
         for _ in range(10):
             await anext(fetched)
         await asyncio.sleep(0.3)
@@ -287,14 +297,14 @@ def test_progress_counts_objects_bytes_and_repetitions(origin: str, objects: Map
     with FaultyProxy(
         origin, lambda request: Truncated() if request.nth == 1 and request.path.startswith("/o/") else None
     ) as proxy:
-        get(proxy.address, wanted(few), progress=seen.append)
+        get(proxy.address, requests(few), on_counts=seen.append)
     assert seen[-1] == FetchCounts(objects=10, bytes=sum(map(len, few.values())), retries=10)
 
 
-def test_a_fault_of_the_caller_is_not_swallowed(origin: str) -> None:
-    def broken() -> Iterator[Wanted]:
-        yield Wanted("o/000.jpg")
-        raise RuntimeError("the list of wanted objects is broken")
+def test_an_error_in_the_requests_is_raised(origin: str) -> None:
+    def broken() -> Iterator[FetchRequest]:
+        yield FetchRequest("o/000.jpg")
+        raise RuntimeError("the list of requests objects is broken")
 
     with pytest.raises(RuntimeError, match="is broken"):
         get(origin, broken())

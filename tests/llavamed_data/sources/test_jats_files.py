@@ -9,9 +9,7 @@ import pytest
 
 from llavamed_data.errors import UsageError
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources import jats_files
-from llavamed_data.sources.base import SourceArticle
-from llavamed_data.sources.jats_files import JatsFiles
+from llavamed_data.sources import JatsFiles, SourceArticle, jats_files
 
 
 def test_every_file_below_the_folder_is_an_article(tmp_path: Path) -> None:
@@ -25,14 +23,14 @@ def test_every_file_below_the_folder_is_an_article(tmp_path: Path) -> None:
     assert list(source.read(handles)) == [SourceArticle(handle, handle.encode()) for handle in handles]
 
 
-def test_one_file_alone(tmp_path: Path) -> None:
+def test_a_single_file_is_a_source(tmp_path: Path) -> None:
     (tmp_path / "one.xml").write_bytes(b"<article/>")
     (tmp_path / "other.xml").write_bytes(b"<article/>")
     source = JatsFiles(tmp_path / "one.xml")
     assert list(source.read(list(source.handles()))) == [SourceArticle("one.xml", b"<article/>")]
 
 
-def test_all_real_files(shared_data: Path) -> None:
+def test_all_real_articles_are_read(shared_data: Path) -> None:
     source = JatsFiles(shared_data / "jats")
     articles = list(source.read(list(source.handles())))
     assert len(articles) == 267
@@ -50,11 +48,11 @@ def test_a_file_that_is_gone_or_too_large_is_dropped_alone(
     (tmp_path / "b.xml").write_bytes(b" " * 11)
     monkeypatch.setattr(jats_files, "MAX_XML_BYTES", 10)
     read = list(source.read(handles))
-    fates = [one.handle if isinstance(one, SourceArticle) else (one[0], one[1].reason) for one in read]
-    assert fates == [("a.xml", Reason.NO_XML), ("b.xml", Reason.XML_TOO_LARGE), "c.xml"]
+    outcomes = [one.handle if isinstance(one, SourceArticle) else (one[0], one[1].reason) for one in read]
+    assert outcomes == [("a.xml", Reason.NO_XML), ("b.xml", Reason.XML_TOO_LARGE), "c.xml"]
 
 
-def test_a_name_that_would_break_a_line_is_read_by_its_handle(tmp_path: Path) -> None:
+def test_files_with_special_characters_in_their_names_are_read(tmp_path: Path) -> None:
     names = [b"two\nlines.xml", b"latin-\xe9.xml", b"per%20cent.xml", "größe.xml".encode()]
     for name in names:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(name)
@@ -65,7 +63,7 @@ def test_a_name_that_would_break_a_line_is_read_by_its_handle(tmp_path: Path) ->
     assert {one.xml for one in source.read(handles) if isinstance(one, SourceArticle)} == set(names)
 
 
-def test_there_are_no_images(tmp_path: Path) -> None:
+def test_bare_files_have_no_images(tmp_path: Path) -> None:
     async def run() -> list[tuple[str, bytes | Drop]]:
         return [got async for got in JatsFiles(tmp_path).images(["a", "b", "a"])]
 
@@ -74,7 +72,7 @@ def test_there_are_no_images(tmp_path: Path) -> None:
     assert all(isinstance(one, Drop) and one.reason is Reason.IMAGE_MISSING for _, one in got)
 
 
-def test_the_fingerprint_tells_of_any_change(tmp_path: Path) -> None:
+def test_the_fingerprint_changes_with_any_file(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_bytes(b"1")
     source = JatsFiles(tmp_path)
     before = source.fingerprint()
@@ -84,7 +82,7 @@ def test_the_fingerprint_tells_of_any_change(tmp_path: Path) -> None:
     assert source.fingerprint() != before
 
 
-def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
+def test_errors_name_the_path_that_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         JatsFiles(tmp_path / "none")
     with pytest.raises(UsageError, match="no .xml or .nxml file"):

@@ -18,10 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.archive import Limits
-from llavamed_data.sources.base import SourceArticle
-from llavamed_data.sources.media import missing_locator, resolve_graphic
-from llavamed_data.sources.packages import Packages
+from llavamed_data.sources import Packages, SourceArticle
+from llavamed_data.sources.archive import ArchiveLimits
+from llavamed_data.sources.article import resolve_graphic
 
 XML = b"<article/>"
 
@@ -105,7 +104,7 @@ def test_real_packages(shared_data: Path) -> None:
     figures = [f"nihpp-2023.12.31.573776v1-f000{number}" for number in (1, 2, 3, 4)]
     found = [resolve_graphic(href, cut.media) for href in figures]
     assert [locator and locator[-3:] for locator in found] == [None, "jpg", "jpg", "jpg"]
-    got = images(packages, *filter(None, found), missing_locator(cut.handle, figures[0]))
+    got = images(packages, *filter(None, found), f"{cut.handle}#{figures[0]}")
     sizes = [len(one) if isinstance(one, bytes) else one.reason for one in got.values()]
     assert sorted(sizes, key=str) == [110784, 133246, 162514, Reason.ARCHIVE_TRUNCATED]
 
@@ -209,13 +208,15 @@ def test_a_bomb_is_refused_in_bounded_time_and_memory(build: Callable[[], bytes]
     ],
     ids=["empty", "HTML", "empty gzip", "text", "empty tar", "no XML", "cut off"],
 )
-def test_what_is_no_package_has_its_reason(content: bytes, reason: Reason, tmp_path: Path) -> None:
+def test_a_file_that_is_no_package_is_dropped_with_its_reason(
+    content: bytes, reason: Reason, tmp_path: Path
+) -> None:
     got = read(package(tmp_path, content))
     assert isinstance(got, Drop)
     assert got.reason is reason
 
 
-def test_a_size_that_lies_ends_the_archive_there_and_says_so(tmp_path: Path) -> None:
+def test_a_false_member_size_ends_the_archive_there(tmp_path: Path) -> None:
     whole = tar(("PMC1/a.nxml", XML), ("PMC1/a.jpg", b"x" * 1000), ("PMC1/b.jpg", b"y" * 1000))
     larger = bytearray(whole)
     larger[1024:1536] = header("PMC1/a.jpg", 10**6)
@@ -226,7 +227,7 @@ def test_a_size_that_lies_ends_the_archive_there_and_says_so(tmp_path: Path) -> 
         assert isinstance(article, SourceArticle)
         assert article.incomplete
         assert "b.jpg" not in article.media
-        got = images(Packages(tmp_path), missing_locator("PMC1.tar.gz", "b"))
+        got = images(Packages(tmp_path), "PMC1.tar.gz#b")
         assert [one.reason for one in got.values() if isinstance(one, Drop)] == [Reason.ARCHIVE_TRUNCATED]
 
 
@@ -244,23 +245,23 @@ def test_limits_hold_for_the_whole_archive(tmp_path: Path) -> None:
     noise = random.Random(3).randbytes(300_000)
     content = gzip.compress(tar(("PMC1/a.nxml", XML), *((f"PMC1/{n}.jpg", noise) for n in range(4))))
     (tmp_path / "PMC1.tar.gz").write_bytes(content)
-    for limits in (Limits(total_bytes=1_000_000), Limits(members=4)):
+    for limits in (ArchiveLimits(total_bytes=1_000_000), ArchiveLimits(members=4)):
         got = read(Packages(tmp_path, limits=limits))
         assert isinstance(got, Drop)
         assert got.reason is Reason.ARCHIVE_HOSTILE
-    packages = Packages(tmp_path, limits=Limits(image_bytes=200_000, total_bytes=2_000_000, members=5))
+    packages = Packages(tmp_path, limits=ArchiveLimits(image_bytes=200_000, total_bytes=2_000_000, members=5))
     article = read(packages)
     assert isinstance(article, SourceArticle)
     got_images = images(packages, *article.media.values()).values()
     assert [one.reason for one in got_images if isinstance(one, Drop)] == [Reason.IMAGE_TOO_LARGE] * 4
-    got = read(Packages(tmp_path, limits=Limits(xml_bytes=5)))
+    got = read(Packages(tmp_path, limits=ArchiveLimits(xml_bytes=5)))
     assert isinstance(got, Drop)
     assert got.reason is Reason.XML_TOO_LARGE
 
 
 @settings(max_examples=60, deadline=None)
 @given(cut=st.integers(0, 100), flip=st.booleans())
-def test_whatever_was_whole_before_a_break_comes_out_whole(
+def test_everything_before_a_break_is_read_or_has_a_reason(
     cut: int, flip: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Cut anywhere, or with a byte changed: each image is its own bytes or has a reason; none is lost unsaid."""
@@ -275,9 +276,7 @@ def test_whatever_was_whole_before_a_break_comes_out_whole(
         return
     assert article.xml == XML
     assert article.incomplete or flip
-    locators = {
-        name: article.media.get(name) or missing_locator("PMC1.tar.gz", name[:-4]) for name in pictures
-    }
+    locators = {name: article.media.get(name) or f"PMC1.tar.gz#{name[:-4]}" for name in pictures}
     got = images(packages, *locators.values())
     whole = 0
     for name, locator in locators.items():
@@ -291,7 +290,7 @@ def test_whatever_was_whole_before_a_break_comes_out_whole(
         assert whole >= 5 * at // len(content) - 1
 
 
-def test_names_that_would_break_a_locator_come_through(tmp_path: Path) -> None:
+def test_images_with_special_characters_in_their_names_are_found(tmp_path: Path) -> None:
     strange = {"a#b.jpg": b"1", "a?md5=0.jpg": b"2", "a%20b.jpg": b"3", "a b.jpg": b"4", "é\n.jpg": b"5"}
     (tmp_path / "sub#1").mkdir()
     content = gzip.compress(tar(("PMC1/a.nxml", XML), *((f"PMC1/{n}", d) for n, d in strange.items())))
@@ -324,7 +323,7 @@ def test_each_archive_is_read_once_however_many_images_are_wanted(
     assert sorted(opened) == ["PMC1.tar.gz", "PMC2.tar.gz"]
 
 
-def test_handles_are_stable_and_the_fingerprint_tells_of_any_change(tmp_path: Path) -> None:
+def test_handles_are_sorted_and_the_fingerprint_changes_with_any_archive(tmp_path: Path) -> None:
     for name in ("b/PMC20.tar.gz", "PMC3.tar.gz", "a/PMC100.TGZ", "a/notes.txt", "other.tar.gz"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")

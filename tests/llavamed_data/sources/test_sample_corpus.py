@@ -53,7 +53,7 @@ def figure_table() -> list[list[str]]:
     return rows
 
 
-def test_it_is_small_and_large_enough() -> None:
+def test_the_corpus_is_small_and_has_enough_articles() -> None:
     assert sum(path.stat().st_size for path in CORPUS.rglob("*") if path.is_file()) < 1_500_000
     assert len({article.split(".")[0] for article in ARTICLES}) == 28
 
@@ -200,7 +200,7 @@ def test_documents_differ_in_doctype_namespace_and_entities() -> None:
 
 
 @pytest.mark.parametrize("trap", ["Fig. 1", "et al.", "i.e.", "E. coli", "412.5", "Dr. ", "cf. ", "vs. "])
-def test_each_trap_of_sentence_splitting_occurs(trap: str) -> None:
+def test_every_abbreviation_that_may_mislead_a_sentence_splitter_occurs(trap: str) -> None:
     assert trap in " ".join("".join(map(str, tree("PMC9000023.1").itertext())).split())
 
 

@@ -141,21 +141,21 @@ def test_articles_that_could_not_be_reached_are_read_again(
     before, _ = states
     from llavamed_data.engine import LocalEngine
     from llavamed_data.pipeline.steps.extract import extract
-    from llavamed_data.sources.bucket import Bucket
-    from llavamed_data.sources.fetch import Manners
+    from llavamed_data.sources import Bucket
+    from llavamed_data.sources.fetch import FetchPolicy
     from tests.servers.faults import Status
 
-    hasty = Manners(attempts=2, first_pause=0.01, longest_pause=0.02)
+    hasty = FetchPolicy(attempts=2, first_pause=0.01, longest_pause=0.02)
     away = "PMC9000002.1.xml"
     with s3.bucket(BUCKET, before) as server:
         busy = FaultyProxy(server, lambda request: Status(500) if request.path.endswith(away) else None)
         with busy as proxy:
-            bucket = Bucket(f"{proxy.address}/{BUCKET}", manners=hasty)
+            bucket = Bucket(f"{proxy.address}/{BUCKET}", policy=hasty)
             first = extract(bucket, tmp_path / "extract", engine=LocalEngine(workers=1))
         later = inventory(before, "2026-11-02T01-00Z")
         assert first.manifest.tallies["articles"].dropped["article unreachable"] == 1
     with s3.bucket(BUCKET, before | later) as server, FaultyProxy(server) as proxy:
-        bucket = Bucket(f"{proxy.address}/{BUCKET}", manners=hasty)
+        bucket = Bucket(f"{proxy.address}/{BUCKET}", policy=hasty)
         second = extract(bucket, tmp_path / "extract", update=True, engine=LocalEngine(workers=1))
         read = [request.path for request in proxy.log if request.path.endswith(".xml")]
     assert [path.rpartition("/")[2] for path in read] == [away]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,18 +11,24 @@ from hypothesis import strategies as st
 
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.recipes import load_benchmark
-from llavamed_data.sources.benchmarks import Question, Reading, Wanted, closed_options
-from tests.llavamed_data.sources.benchmarks.drawn import RAD_ROWS, slake_row
+from llavamed_data.sources.benchmarks import (
+    BenchmarkQuestion,
+    OriginalTypes,
+    QuestionFilter,
+    QuestionReader,
+    open_benchmark,
+)
+from tests.llavamed_data.sources.benchmarks.drawn import RAD_ROWS, slake_row, write
 
 RAD, SLAKE, PATH = map(load_benchmark, ("vqa-rad", "slake", "path-vqa"))
 
 
-def rad(split: str = "train", **fields: Any) -> Question:
-    return Reading(RAD, Wanted("en")).question(RAD_ROWS[0] | fields, split, 7)
+def rad(split: str = "train", **fields: Any) -> BenchmarkQuestion:
+    return QuestionReader(RAD, QuestionFilter("en")).read(RAD_ROWS[0] | fields, split, 7)
 
 
-def slake(language: str = "en", **fields: Any) -> Question:
-    return Reading(SLAKE, Wanted("all")).question(slake_row(3, 0, language, **fields), "test", 1)
+def slake(language: str = "en", **fields: Any) -> BenchmarkQuestion:
+    return QuestionReader(SLAKE, QuestionFilter("all")).read(slake_row(3, 0, language, **fields), "test", 1)
 
 
 def refusal(**fields: Any) -> Drop:
@@ -31,7 +38,7 @@ def refusal(**fields: Any) -> Drop:
 
 
 def test_a_row_of_vqa_rad() -> None:
-    assert rad() == Question(
+    assert rad() == BenchmarkQuestion(
         id="vqa-rad-train-1",
         split="train",
         image="synpic1.jpg",
@@ -61,24 +68,22 @@ def test_an_unknown_answer_type_is_unknown_and_not_guessed() -> None:
 
 
 def test_pathvqa_is_closed_where_the_answer_is_yes_or_no() -> None:
-    reading = Reading(PATH, Wanted("en"))
+    reader = QuestionReader(PATH, QuestionFilter("en"))
     row = {"image": "test_0001", "question": "q"}
-    types = [
-        reading.question(row | {"answer": answer}, "test", 1).answer_type for answer in ("Yes", "no", "none")
-    ]
+    types = [reader.read(row | {"answer": answer}, "test", 1).answer_type for answer in ("Yes", "no", "none")]
     assert types == ["CLOSED", "CLOSED", "OPEN"]
 
 
 def test_rows_without_a_number_are_named_by_their_place() -> None:
-    question = Reading(PATH, Wanted("en")).question(
+    question = QuestionReader(PATH, QuestionFilter("en")).read(
         {"image": "a", "question": "q", "answer": "b"}, "validation", 12
     )
     assert question.id == "path-vqa-validation-00012"
 
 
 def test_no_two_rows_share_an_id() -> None:
-    reading = Reading(RAD, Wanted("en"))
-    ids = [reading.question(RAD_ROWS[0] | {"qid": qid}, "train", 1).id for qid in (1, "1", "1", "../x")]
+    reader = QuestionReader(RAD, QuestionFilter("en"))
+    ids = [reader.read(RAD_ROWS[0] | {"qid": qid}, "train", 1).id for qid in (1, "1", "1", "../x")]
     assert ids == ["vqa-rad-train-1", "vqa-rad-train-1~2", "vqa-rad-train-1~3", "vqa-rad-train-00001"]
 
 
@@ -91,14 +96,14 @@ def test_the_paper_trains_on_freeform_and_para_alone(phrase: str, split: str, ke
         assert rad(split, phrase_type=phrase)
     else:
         assert refusal(split=split, phrase_type=phrase).reason == Reason.PHRASE_EXCLUDED
-    assert Reading(RAD, Wanted("en", all_phrases=True)).question(RAD_ROWS[2], "train", 1)
+    assert QuestionReader(RAD, QuestionFilter("en", all_phrases=True)).read(RAD_ROWS[2], "train", 1)
 
 
 def test_languages_are_chosen() -> None:
-    reading = Reading(SLAKE, Wanted("zh"))
-    assert reading.question(slake_row(1, 0, "zh"), "test", 1).language == "zh"
+    reader = QuestionReader(SLAKE, QuestionFilter("zh"))
+    assert reader.read(slake_row(1, 0, "zh"), "test", 1).language == "zh"
     with pytest.raises(Drop) as caught:
-        reading.question(slake_row(2, 0, "en"), "test", 2)
+        reader.read(slake_row(2, 0, "en"), "test", 2)
     assert caught.value.reason == Reason.LANGUAGE_EXCLUDED
     assert slake("zh").question == "这是CT吗?"
 
@@ -136,7 +141,7 @@ def test_slake_states_modalities_that_are_domains(modality: str, location: str, 
         ({"q_lang": "fr"}, "the language 'fr' is none of en"),
     ],
 )
-def test_unsound_rows_say_what_is_wrong(fields: dict[str, Any], says: str) -> None:
+def test_malformed_rows_are_dropped_with_what_is_wrong(fields: dict[str, Any], says: str) -> None:
     drop = refusal(**fields)
     assert drop.reason == Reason.MALFORMED_ROW
     assert says in drop.detail
@@ -153,10 +158,10 @@ _FIELDS = st.sampled_from([*RAD_ROWS[0], "q_lang", "modality", "location", "img_
 @settings(deadline=None)
 @given(st.dictionaries(_FIELDS, _JSON) | _JSON)
 def test_any_record_is_a_question_or_a_drop(record: Any) -> None:
-    reading = Reading(SLAKE, Wanted("all"))
-    assert reading.label(record, "test", 1).startswith("slake-test-")
+    reader = QuestionReader(SLAKE, QuestionFilter("all"))
+    assert reader.label(record, "test", 1).startswith("slake-test-")
     try:
-        question = reading.question(record, "test", 1)
+        question = reader.read(record, "test", 1)
     except Drop:
         return
     assert question.question
@@ -164,18 +169,20 @@ def test_any_record_is_a_question_or_a_drop(record: Any) -> None:
     json.dumps([question.id, question.question, question.answer], ensure_ascii=False).encode()
 
 
-def test_options_are_yes_and_no_in_the_case_of_the_answer(shared_data: Any) -> None:
-    """Every prompt of the released answers to VQA-RAD, from its question, answer and answer type."""
-    rows = json.loads((shared_data / "vqa_rad" / "testset.json").read_text())
-    lines = (shared_data / "predictions" / "vqa_rad_zero_shot_llava.jsonl").read_text().splitlines()
-    asked = 0
-    for row, line in zip(rows, lines, strict=True):
-        question = Reading(RAD, Wanted("en")).question(row, "test", 1)
-        prompt = json.loads(line)["prompt"]
-        if question.answer_type == "CLOSED":
-            options = ", ".join(closed_options(question.answer))
-            assert prompt.endswith(f" Please choose from the following two options: [{options}]")
-            asked += 1
-        else:
-            assert "choose from" not in prompt
-    assert asked == 272
+def test_types_are_joined_by_question_and_answer(tmp_path: Path) -> None:
+    """`Is there a mass?` – `Yes` is closed in the original file; where two rows differ, nothing is known."""
+    twice = [RAD_ROWS[3], RAD_ROWS[3] | {"qid": 9, "answer_type": "OPEN"}]
+    write(tmp_path / "trainset.json", json.dumps([RAD_ROWS[0]]))
+    write(tmp_path / "testset.json", json.dumps(twice))
+    records = open_benchmark(RAD, str(tmp_path)).records(lambda *_: "image")
+    original = OriginalTypes(RAD, records)
+    reader = QuestionReader(RAD, QuestionFilter("en"))
+
+    def joined(split: str, question: str, answer: str) -> tuple[str | None, str | None]:
+        record = {"image": "x.jpg", "question": question, "answer": answer}
+        found = original.complete(reader.read(record, split, 1))
+        return found.answer_type, found.question_type
+
+    assert joined("train", "is there a  mass?", "yes") == ("CLOSED", "PRES")
+    assert joined("test", "is there a mass?", "yes") == (None, None)
+    assert joined("test", "ct or mri?", "mri") == (None, "MODALITY")

@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.sources.released import pmcids_of
-from llavamed_data.sources.released.packed import PackedTable
 
 
 def line(pair_id: str, pmcid: str = "PMC1", file: str = "a.jpg") -> str:
@@ -52,19 +49,8 @@ def test_an_image_path_names_a_file_of_the_package_only(tmp_path: Path) -> None:
     assert pmcids_of(str(path))["1_F1"] == ("PMC1", "passwd")
 
 
-def test_a_list_that_breaks_off_is_told(tmp_path: Path) -> None:
+def test_a_truncated_list_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "urls.jsonl"
     path.write_text(line("1_F1") + "\n" + line("2_F1")[:-9])
     with pytest.raises(LlavaMedError, match="the last line breaks off"):
         pmcids_of(str(path))
-
-
-keys = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=6)
-
-
-@given(st.lists(st.tuples(keys, st.text(max_size=6).filter(lambda text: text.isprintable()))))
-def test_a_packed_table_holds_what_a_dictionary_holds(entries: list[tuple[str, str]]) -> None:
-    table = PackedTable(entries)
-    assert list(table) == entries
-    for key in {key for key, _ in entries} | {"absent"}:
-        assert list(table.texts(key)) == [text for found, text in entries if found == key]

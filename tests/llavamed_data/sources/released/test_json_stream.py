@@ -63,7 +63,7 @@ def test_lines_in_pieces_of_any_size(records: list[Any], size: int, last_break: 
 
 @settings(deadline=None)
 @given(records=st.lists(values, min_size=1, max_size=4), size=st.integers(1, 40), data=st.data())
-def test_a_cut_list_never_ends_quietly(records: list[Any], size: int, data: st.DataObject) -> None:
+def test_a_truncated_list_always_raises(records: list[Any], size: int, data: st.DataObject) -> None:
     text = json.dumps(records).encode()
     cut = text[: data.draw(st.integers(0, len(text) - 1))]
     with pytest.raises(BrokenJsonError) as error:
@@ -90,7 +90,7 @@ def test_a_cut_list_never_ends_quietly(records: list[Any], size: int, data: st.D
     ],
 )
 @pytest.mark.parametrize("size", [1, 3, 100])
-def test_a_broken_list_is_told_with_the_byte(text: bytes, position: int, size: int) -> None:
+def test_the_error_of_a_broken_list_names_the_byte(text: bytes, position: int, size: int) -> None:
     with pytest.raises(BrokenJsonError) as error:
         whole_list(pieces(text, size))
     assert error.value.position == position
@@ -98,32 +98,32 @@ def test_a_broken_list_is_told_with_the_byte(text: bytes, position: int, size: i
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
 @pytest.mark.parametrize("size", [1, 100])
-def test_words_that_json_does_not_know_cost_one_record(word: str, size: int) -> None:
+def test_nan_and_infinity_make_only_their_own_record_unreadable(word: str, size: int) -> None:
     text = f'[1, {{"a": {word}}}, 2]'.encode()
     assert whole_list(pieces(text, size)) == [1, Unreadable(f"holds {word}, which JSON has no word for"), 2]
 
 
-def test_a_quotation_mark_that_nothing_closes_does_not_swallow_the_file() -> None:
+def test_an_unclosed_quotation_mark_is_reported_within_16_mib() -> None:
     tail = (b',{"b": "' + b"c" * 1000 + b'"}') * (20 << 10)
     with pytest.raises(BrokenJsonError, match="longer than 16 MiB, or a quotation mark") as error:
         whole_list(pieces(b'[1, {"a": "b}' + tail + b"]", 1 << 20))
     assert error.value.position == 4
 
 
-def test_a_line_longer_than_16_mib_costs_that_line() -> None:
+def test_a_line_longer_than_16_mib_makes_only_that_record_unreadable() -> None:
     text = b'{"a": 1}\n{"a": "' + b"x" * (17 << 20) + b'"}\n{"a": 2}\n'
     found = list(line_values(pieces(text, 1 << 20)))
     assert found == [{"a": 1}, Unreadable("longer than 16 MiB"), {"a": 2}]
 
 
-def test_a_bad_line_costs_that_line(tmp_path: Path) -> None:
+def test_a_malformed_line_drops_only_that_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"id": "a"}\n\n{"id": "b", }\n{"id": "c"}\n')
     handles = [row[0] for row in read_rows(str(path)) if isinstance(row, tuple)]
     assert handles == ["a", "row 2", "c"]
 
 
-def test_a_last_line_that_breaks_off_is_told_with_the_byte(tmp_path: Path) -> None:
+def test_the_error_of_a_truncated_last_line_names_the_byte(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"id": "a"}\n{"id": "b", "conv')
     with pytest.raises(LlavaMedError, match=r"rows\.jsonl is broken at byte 29: the last line breaks off"):
@@ -145,7 +145,7 @@ def test_a_byte_order_mark_counts_in_positions(tmp_path: Path) -> None:
         list(read_rows(str(path)))
 
 
-def test_a_captions_file_that_breaks_off_is_told(tmp_path: Path) -> None:
+def test_a_truncated_captions_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "captions.json"
     text = '{"mri": [{"pair_id": "1_a", "fig_caption": "A brain."}], "gross": [{"pair_id": "2_a", "fig'
     path.write_text(text)
@@ -160,7 +160,7 @@ def test_a_captions_file_that_breaks_off_is_told(tmp_path: Path) -> None:
         list(found)
 
 
-def test_captions_with_faults_are_dropped_one_by_one(tmp_path: Path) -> None:
+def test_malformed_captions_are_dropped_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "captions.json"
     sound = {"pair_id": "1_a", "pmid": "1", "fig_caption": "A brain.", "domain": {"gross": True, "mri": True}}
     groups = {

@@ -1,4 +1,4 @@
-"""Files are found and read wherever they lie; what is not the file is told in one line."""
+"""Files are found and read wherever they lie; wrong files are reported in one line."""
 
 import gzip
 import json
@@ -58,7 +58,7 @@ def test_a_broken_transfer_is_resumed_where_it_broke() -> None:
     assert all(asked and asked.startswith("bytes=") and asked != "bytes=0-" for asked in ranges[1:])
 
 
-def test_a_transfer_that_cannot_be_resumed_is_told_in_one_line() -> None:
+def test_a_transfer_that_cannot_be_resumed_is_reported_in_one_line() -> None:
     with (
         FileServer({"rows.json": ROWS}, break_after=1_000_000, etag=False) as server,
         pytest.raises(LlavaMedError, match=r"reading http://.*rows\.json broke off after .* bytes") as error,
@@ -145,8 +145,8 @@ def test_a_dataset_of_the_hub_whose_transfer_breaks_once(tmp_path: Path, folder:
 
 def test_a_dataset_of_the_hub_without_the_file(tmp_path: Path) -> None:
     with FileServer({TENK_PLACE: ROWS}, hub_dataset="org/name") as server:
-        told = from_hub(server, tmp_path, "hf://datasets/org/name", "60k")
-    assert told == "2 hf://datasets/org/name does not hold llava_med_instruct_60k.json"
+        message = from_hub(server, tmp_path, "hf://datasets/org/name", "60k")
+    assert message == "2 hf://datasets/org/name does not hold llava_med_instruct_60k.json"
 
 
 def test_gzip_is_undone_and_identified_by_what_is_inside(tmp_path: Path) -> None:
@@ -157,14 +157,14 @@ def test_gzip_is_undone_and_identified_by_what_is_inside(tmp_path: Path) -> None
     assert identify(str(packed)) == identify(str(plain))
 
 
-def test_gzip_that_breaks_off_is_told(tmp_path: Path) -> None:
+def test_truncated_gzip_is_reported(tmp_path: Path) -> None:
     packed = tmp_path / "rows.json.gz"
     packed.write_bytes(gzip.compress(ROWS)[:-100])
     with pytest.raises(LlavaMedError, match=r"rows\.json\.gz broke off after"):
         count(str(packed))
 
 
-def test_a_git_lfs_pointer_is_told_with_the_way_out(tmp_path: Path) -> None:
+def test_a_git_lfs_pointer_is_recognised_and_the_message_says_what_to_do(tmp_path: Path) -> None:
     oid = "84f75c2b83404fe7dd1631212b4ad73228a0dad77bb819ab29c511a535a279c8"
     pointer = tmp_path / TENK
     pointer.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 20176754\n")
@@ -179,7 +179,7 @@ def test_a_git_lfs_pointer_is_told_with_the_way_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"<!DOCTYPE html><html><body>404</body></html>", "is a web page"),
@@ -191,16 +191,16 @@ def test_a_git_lfs_pointer_is_told_with_the_way_out(tmp_path: Path) -> None:
         (ROWS[:100_000], "is broken at byte 100,000: the text ends inside the value"),
     ],
 )
-def test_what_is_not_the_file_is_told_in_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_wrong_content_is_reported_in_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / TENK
     path.write_bytes(content)
-    with pytest.raises(LlavaMedError, match=told) as error:
+    with pytest.raises(LlavaMedError, match=message) as error:
         count(str(path))
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
 
-def test_an_unreadable_place_is_a_wrong_call(tmp_path: Path) -> None:
+def test_a_missing_path_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no file"):
         count(str(tmp_path / "none.json"))
     with pytest.raises(UsageError, match="is a folder"):
@@ -248,7 +248,7 @@ def test_files_beside_a_single_file_are_found(tmp_path: Path) -> None:
     assert place.image_urls("10k") is None
 
 
-def test_a_copy_that_is_not_the_released_one_is_told_how(tmp_path: Path) -> None:
+def test_identify_says_how_a_copy_differs_from_the_released_file(tmp_path: Path) -> None:
     other = tmp_path / TENK
     other.write_bytes(b"[]")
     assert identify(str(other)).released is None
@@ -257,8 +257,8 @@ def test_a_copy_that_is_not_the_released_one_is_told_how(tmp_path: Path) -> None
         file.write(b"[]")
         file.truncate(20_176_754)
     (tmp_path / "odd.json").write_bytes(b"[" + b" " * 53_064 + b"]")
-    told = str(identify(str(tmp_path / "odd.json")))
-    assert told == "not the released llava_med_eval_qa50_fig_captions.json: same size, other bytes"
+    message = str(identify(str(tmp_path / "odd.json")))
+    assert message == "not the released llava_med_eval_qa50_fig_captions.json: same size, other bytes"
     (tmp_path / "odd.json").write_bytes(b"[]")
     assert str(identify(str(tmp_path / "odd.json"))) == "not a released file"
 

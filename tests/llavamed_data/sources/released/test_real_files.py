@@ -64,7 +64,7 @@ def test_no_text_is_changed_but_for_the_marker(folder: Path, rows: list[Released
         assert row.image == record["image"]
 
 
-def test_the_three_files_with_a_checksum_are_told(folder: Path) -> None:
+def test_files_with_a_known_checksum_are_identified(folder: Path) -> None:
     table = json.loads((folder / "released_files_sha256.json").read_text())
     known = [name for path in table if (folder / (name := Path(path).name)).is_file()]
     assert len(known) == 3
@@ -74,7 +74,7 @@ def test_the_three_files_with_a_checksum_are_told(folder: Path) -> None:
         assert identity.sha256 == hashlib.sha256((folder / name).read_bytes()).hexdigest()
 
 
-def test_our_table_of_checksums_is_the_given_one(folder: Path) -> None:
+def test_the_table_of_checksums_equals_the_published_one(folder: Path) -> None:
     from llavamed_data.sources.released.files import released_files
 
     ours = {
@@ -142,6 +142,6 @@ def test_the_captions_file_is_not_taken_for_conversations(folder: Path) -> None:
         list(read_rows(str(folder / CAPTIONS)))
 
 
-def test_answers_are_no_questions(folder: Path) -> None:
+def test_answer_files_are_not_taken_for_questions(folder: Path) -> None:
     answers = folder / "llava_med_qa50_instruct_caption_in_text_cleaned-60k-3epoch.json"
     assert all(isinstance(row, tuple) for row in read_rows(str(answers)))

@@ -92,7 +92,7 @@ def test_the_misspelt_key_is_read(tmp_path: Path) -> None:
         ("One line.\nAnother.\n<image>", "One line.\nAnother."),
     ],
 )
-def test_the_marker_goes_and_the_text_stays(tmp_path: Path, text: str, shown: str) -> None:
+def test_the_image_marker_is_removed_and_the_text_kept(tmp_path: Path, text: str, shown: str) -> None:
     assert read_one(tmp_path, talk(("human", text), ("gpt", "Yes."))).turns[0] == ("user", shown)
 
 
@@ -212,7 +212,7 @@ def test_a_number_of_ten_thousand_digits_is_dropped(tmp_path: Path) -> None:
     assert drop.detail == "holds a number too long"
 
 
-def test_bytes_that_are_not_utf8_cost_one_row(tmp_path: Path) -> None:
+def test_invalid_utf8_drops_only_its_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     good = json.dumps(ROW).encode()
     path.write_bytes(b"[" + good.replace(b"A lung.", b"A l\xfcng.") + b"," + good + b"]")
@@ -239,7 +239,7 @@ def test_another_conversation_under_the_same_id_gets_an_id_that_stays(tmp_path: 
     assert read(tmp_path, ROW, ROW | {"id": "456_F1"}, other)[2] == second
 
 
-def test_a_question_number_is_given_once(tmp_path: Path) -> None:
+def test_a_repeated_question_number_is_a_duplicate(tmp_path: Path) -> None:
     _, second = read(tmp_path, QUESTION, QUESTION | {"gpt4_answer": "A heart."})
     assert isinstance(second, tuple)
     assert second[1].reason is Reason.DUPLICATE_ID

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.sources.benchmarks.pickles import read_pickle
+from llavamed_data.sources.benchmarks.records import read_pickle
 from tests.llavamed_data.sources.benchmarks.drawn import path_rows, write
 
 _ROWS = st.lists(
@@ -59,7 +59,7 @@ def test_a_pickle_that_runs_code_runs_none(tmp_path: Path) -> None:
         (b"\x80\x02\x82\x01.", "registered class"),
     ],
 )
-def test_what_is_no_list_of_plain_rows_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
+def test_a_pickle_that_is_no_list_of_plain_rows_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
     with pytest.raises(LlavaMedError, match=says):
         read_pickle(write(tmp_path / "a.pkl", content))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llavamed_data.sources.media import is_image_name, resolve_graphic, without_lone_thumbnails
+from llavamed_data.sources.article import is_image_name, resolve_graphic, without_lone_thumbnails
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.sources.article_lists import ArticleList, read_article_list
+from llavamed_data.sources.article_choice import ArticleList, read_article_list
 from llavamed_data.sources.eutils import Eutils
 from tests.servers.eutils import Answer, EutilsServer
 
@@ -81,13 +81,13 @@ def test_all_pages_of_a_search_are_read_from_one_set(monkeypatch: pytest.MonkeyP
     assert not any(SECRET in line for line in server.lines)
 
 
-def test_where_no_page_comes_beyond_some_place_the_search_is_split_by_date() -> None:
+def test_a_search_is_split_by_date_if_the_server_gives_no_further_page() -> None:
     with EutilsServer({"cyst": days(3_000)}, last_place=998) as server:
         found = client(server, key="key").search("cyst")
     assert len(found) == 3_000
 
 
-def test_a_search_that_cannot_be_listed_whole_says_so() -> None:
+def test_a_search_that_cannot_be_listed_completely_is_an_error() -> None:
     one_day = dict.fromkeys(range(1, 100), date(2020, 1, 1))
     says = pytest.raises(LlavaMedError, match="counts 99 articles for 'cyst' and gives 10")
     with EutilsServer({"cyst": one_day}, last_place=9) as server, says:
@@ -99,12 +99,11 @@ def test_requests_keep_to_the_rate_that_ncbi_allows(key: str, least: float) -> N
     faults = {1: Answer(500), 2: Answer(502), 3: Answer(503)}
     with EutilsServer({"cyst": days(5)}, fault=faults.get) as server:
         client(server, key=key).search("cyst")
-    gaps = [after - before for before, after in zip(server.times, server.times[1:], strict=False)]
-    assert len(gaps) == 3
-    assert min(gaps) >= least
+    assert len(server.times) == 4
+    assert server.times[-1] - server.times[0] >= 3 * least
 
 
-def test_a_busy_or_broken_server_is_asked_again_and_its_wish_to_wait_is_kept() -> None:
+def test_a_busy_or_broken_server_is_asked_again_after_the_time_that_it_states() -> None:
     faults = {
         1: Answer(429, headers={"Retry-After": "1"}),
         2: Answer(200, b'{"error":"API rate limit exceeded","count":"11"}'),
@@ -113,9 +112,7 @@ def test_a_busy_or_broken_server_is_asked_again_and_its_wish_to_wait_is_kept() -
         5: Answer(200, b'{"esearchresult": {"count": "5", "idlist": ["PMC1"]}}'),
     }
     with EutilsServer({"cyst": days(5)}, fault=faults.get) as server:
-        assert list(client(server, key="key", longest_pause=2).search("cyst")) == [
-            f"PMC{n}" for n in range(1, 6)
-        ]
+        assert client(server, key="key", longest_pause=2).search("cyst") == {1, 2, 3, 4, 5}
     assert len(server.asked) == 6
     assert server.times[1] - server.times[0] >= 1
 
@@ -126,12 +123,12 @@ def test_the_key_is_shown_nowhere_when_all_fails() -> None:
         with pytest.raises(LlavaMedError, match="it answers 500") as failed:
             asking.search("cyst")
     assert SECRET not in f"{failed.value!r} {asking!r}"
-    with pytest.raises(LlavaMedError, match="try again later"):
+    with pytest.raises(LlavaMedError, match="rerun the same command later"):
         asking.search("cyst")  # nobody listens any more
     assert len(server.asked) == 3
 
 
-def test_a_search_that_finds_nothing_or_cannot_be_read_is_the_user_s_to_mend() -> None:
+def test_a_search_that_finds_nothing_or_cannot_be_read_is_an_error_of_usage() -> None:
     wrong = Answer(200, b'{"esearchresult": {"ERROR": "Unbalanced parentheses"}}')
     field = Answer(200, b'{"esearchresult": {"count": "9", "errorlist": {"fieldsnotfound": ["titel"]}}}')
     with EutilsServer({}, fault={2: wrong, 3: Answer(400), 4: field}.get) as server:

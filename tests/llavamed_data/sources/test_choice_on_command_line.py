@@ -79,7 +79,7 @@ def test_a_search_reads_what_it_found_even_when_ncbi_is_away_later(tmp_path: Pat
         (["--query", " "], "--query is empty"),
     ],
 )
-def test_a_wrong_choice_gets_one_clear_line(tmp_path: Path, flags: list[str], says: str) -> None:
+def test_a_wrong_choice_is_reported_in_one_line(tmp_path: Path, flags: list[str], says: str) -> None:
     (tmp_path / "list.txt").write_text("PMC9000001\nPMCX\n")
     for command in (["build"], ["extract", "--source", "sample", "--out", "pairs.parquet"]):
         done = llavamed(*command, *flags, cwd=tmp_path)

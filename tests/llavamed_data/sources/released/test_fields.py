@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llavamed_data.sources.released import mend_tokens
+from llavamed_data.sources.released import detokenise
 
 
 @pytest.mark.parametrize(
@@ -29,8 +29,8 @@ from llavamed_data.sources.released import mend_tokens
         ("", ""),
     ],
 )
-def test_blanks_of_the_tokeniser_go(tokens: str, sentence: str) -> None:
-    assert mend_tokens(tokens) == sentence
+def test_blanks_of_the_tokeniser_are_removed(tokens: str, sentence: str) -> None:
+    assert detokenise(tokens) == sentence
 
 
 words = st.lists(st.text("ab01.,;:%()[]{}/–-'’“”\"s", min_size=1, max_size=4), max_size=15)
@@ -39,4 +39,4 @@ words = st.lists(st.text("ab01.,;:%()[]{}/–-'’“”\"s", min_size=1, max_si
 @given(words)
 def test_only_blanks_change(tokens: list[str]) -> None:
     if "''" not in tokens:
-        assert mend_tokens(" ".join(tokens)).replace(" ", "") == "".join(tokens)
+        assert detokenise(" ".join(tokens)).replace(" ", "") == "".join(tokens)

@@ -1,0 +1,95 @@
+"""The records of a benchmark's files, which are not trusted: JSON, JSON Lines, Parquet with images, pickled lists."""
+
+import io
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pyarrow.parquet as pq
+
+from llavamed_data.errors import LlavaMedError
+from llavamed_data.sources.released.content import open_content
+from llavamed_data.sources.released.json_stream import read_records
+
+KeepImage = Callable[[bytes, str | None], str]
+"""Called with the bytes and the name, if any, of an image inside a row; returns the name by which to ask for it."""
+
+MAX_PICKLE_BYTES = 256 << 20
+"""Of a file; PathVQA's largest has some megabytes."""
+
+_BATCH_ROWS = 64
+
+
+def file_records(path: Path, keep_image: KeepImage) -> Iterator[Any]:
+    """Yields the records of one file, told apart by its suffix.
+
+    Raises:
+        LlavaMedError: it cannot be read or is not what its suffix says.
+    """
+    if path.suffix == ".parquet":
+        yield from _parquet_records(path, keep_image)
+    elif path.suffix == ".pkl":
+        yield from read_pickle(path)
+    else:
+        with open_content(str(path)) as content:
+            yield from read_records(content)
+
+
+def _parquet_records(path: Path, keep_image: KeepImage) -> Iterator[Any]:
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+                for row in batch.to_pylist():
+                    image, name = row.get("image"), None
+                    if isinstance(image, dict) and isinstance(data := image.get("bytes"), bytes):
+                        stated = image.get("path")
+                        name = keep_image(data, stated if isinstance(stated, str) else None)
+                    yield row | {"image": name}
+    except (OSError, ValueError) as error:  # Arrow's errors are ValueErrors
+        if getattr(error, "errno", None):
+            raise
+        reason = " ".join(str(error).split())
+        raise LlavaMedError(f"{path} is no sound Parquet file ({reason}); fetch it again") from error
+
+
+def read_pickle(path: Path) -> list[Any]:
+    """Returns the rows of a pickled list. A pickle that names a class or function is refused; no code of it runs.
+
+    Raises:
+        LlavaMedError: it holds something other than a list of plain values, is broken, or is too large.
+    """
+    if path.stat().st_size > MAX_PICKLE_BYTES:
+        raise LlavaMedError(
+            f"{path} has more than {MAX_PICKLE_BYTES:,} bytes: no file of questions is so large"
+        )
+    try:
+        rows = _PlainUnpickler(io.BytesIO(path.read_bytes()), encoding="utf-8").load()
+    except LlavaMedError:
+        raise
+    except Exception as error:  # a broken pickle can raise anything
+        raise LlavaMedError(
+            f"{path} is no sound pickle ({type(error).__name__}: {error}); fetch the file again"
+        ) from error
+    if not isinstance(rows, list):
+        raise LlavaMedError(f"{path} holds a {type(rows).__name__}, not a list of questions")
+    return rows
+
+
+class _PlainUnpickler(pickle._Unpickler):
+    """Reads plain lists, dictionaries, texts and numbers, and nothing else.
+
+    This is the unpickler in Python: the one in C takes as much memory as a hostile file asks for.
+    """
+
+    def find_class(self, module_name: str, global_name: str) -> NoReturn:
+        raise LlavaMedError(
+            f"the pickle asks for {module_name[:80]}.{global_name[:80]}: only plain lists and tables are read, "
+            "for a pickle that names more can run any code"
+        )
+
+    def persistent_load(self, pid: Any) -> NoReturn:  # noqa: ARG002  (the signature is pickle's)
+        raise LlavaMedError("the pickle refers to objects outside it: only plain lists and tables are read")
+
+    def get_extension(self, code: int) -> NoReturn:  # noqa: ARG002  (the signature is pickle's)
+        raise LlavaMedError("the pickle asks for a registered class: only plain lists and tables are read")
