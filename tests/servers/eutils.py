@@ -1,4 +1,4 @@
-"""A real HTTP server that answers as NCBI's ESearch does for PMC: pages, a history server, limits, refusals."""
+"""A real HTTP server that answers as NCBI's ESearch does for PMC: pages, a history server, limits and errors."""
 
 import json
 import threading
@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 
 
 @dataclass(frozen=True)
-class Answer:
-    """In place of the right answer: a status, headers and a body."""
+class Response:
+    """A status, headers and a body."""
 
     status: int
     body: bytes = b""
@@ -21,16 +21,16 @@ class Answer:
 
 
 class EutilsServer:
-    """Holds what each search finds.
+    """Answers searches from a table of what each finds.
 
     Args:
         found: search → number of a PMCID → its day of publication.
-        fault: given the number of a request, from 1, what to answer in place of the right answer.
-        last_place: beyond it no page is given, as in PubMed; None for as PMC does.
+        fault: told the number of a request, from 1; returns what to send in place of the right response, if anything.
+        last_place: the last place from which a page is given, as in PubMed; None for no such limit, as in PMC.
 
     Attributes:
         asked: the parameters of every request.
-        times: when each came.
+        times: the moment of each.
         lines: the first line of each, as a log would show it.
     """
 
@@ -38,7 +38,7 @@ class EutilsServer:
         self,
         found: Mapping[str, Mapping[int, date]],
         *,
-        fault: Callable[[int], Answer | None] = lambda _: None,
+        fault: Callable[[int], Response | None] = lambda _: None,
         last_place: int | None = None,
     ) -> None:
         self.found = found
@@ -65,7 +65,7 @@ class EutilsServer:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, asked: dict[str, str]) -> Answer:
+    def answer(self, asked: dict[str, str]) -> Response:
         """The right answer to a search."""
         days = self.found.get(asked["term"], {})
         if "mindate" in asked:
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.owner.lines.append(self.requestline)
         known = self.path == "/esearch.fcgi" and asked.get("db") == "pmc" and asked.get("retmode") == "json"
         answer = self.owner.fault(len(self.owner.asked))
-        answer = answer or (self.owner.answer(asked) if known else Answer(400))
+        answer = answer or (self.owner.answer(asked) if known else Response(400))
         self.send_response(answer.status)
         for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
             self.send_header(name, value)
@@ -116,9 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
 
-def _ok(result: Mapping[str, object]) -> Answer:
+def _ok(result: Mapping[str, object]) -> Response:
     body = {"header": {"type": "esearch", "version": "0.3"}, "esearchresult": result}
-    return Answer(200, json.dumps(body).encode())
+    return Response(200, json.dumps(body).encode())
 
 
 def _day(text: str) -> date:

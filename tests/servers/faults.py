@@ -1,9 +1,9 @@
-"""A proxy between client and server that does to answers what networks and busy servers do.
+"""A proxy between client and server that disturbs responses as networks and busy servers do.
 
     with FaultyProxy(upstream, faults=lambda request: Reset() if request.nth == 1 else None) as proxy:
         ...  # proxy.address in place of upstream
 
-Each request is one connection; its fault is chosen by the test from method, path and how often it was asked before.
+Each request is one connection; the test chooses its fault from method, path and the number of earlier requests.
 """
 
 import asyncio
@@ -30,19 +30,19 @@ class Request:
 
 @dataclass(frozen=True)
 class Latency:
-    """The answer comes whole, later."""
+    """The response comes complete, but late."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Reset:
-    """The connection is reset before any answer."""
+    """The connection is reset before any response."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """The server is busy."""
+    """The server answers with an error status, and may ask to wait."""
 
     code: int
     retry_after: str | None = None
@@ -50,19 +50,19 @@ class Status:
 
 @dataclass(frozen=True)
 class Truncated:
-    """The body ends after `share` of its bytes, short of its Content-Length."""
+    """The body ends after `share` of its bytes, before its Content-Length is reached."""
 
     share: float = 0.5
 
 
 @dataclass(frozen=True)
 class Corrupted:
-    """One byte of the body is another."""
+    """One byte of the body is changed."""
 
 
 @dataclass(frozen=True)
 class Hang:
-    """Nothing comes; with `share`, nothing more after that part of the body."""
+    """No response comes; with `share`, nothing comes after that part of the body."""
 
     share: float = 0.0
 

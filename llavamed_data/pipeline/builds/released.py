@@ -41,7 +41,7 @@ from llavamed_data.sources.released import (
     ReleasedFiles,
     ReleasedRow,
     RowFile,
-    pmcids_of,
+    read_image_urls,
     released_eval_pmids,
 )
 
@@ -186,7 +186,7 @@ def _read(recipe: Recipe, file: str, addresses: str | None, folder: Path) -> Rea
 
     def work(unfinished: Path) -> StepResult:
         rows, tally = RowFile(file), Tally()
-        articles = pmcids_of(addresses) if addresses else {}
+        articles = read_image_urls(addresses) if addresses else {}
         with (
             row_writer(unfinished / "rows.parquet", ROWS) as add_row,
             row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,

@@ -40,14 +40,13 @@ class PmcFiles(Mapping[str, tuple[str, str]]):
 
     def __iter__(self) -> Iterator[str]:
         """Yields each pair once, in the order of the file."""
-        seen: set[str] = set()
-        return (pair_id for pair_id, _ in self._table if not (pair_id in seen or seen.add(pair_id)))  # type: ignore[func-returns-value]
+        return iter(dict.fromkeys(pair_id for pair_id, _ in self._table))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
 
-def pmcids_of(url_file: str, pair_ids: Container[str] | None = None) -> PmcFiles:
+def read_image_urls(url_file: str, pair_ids: Container[str] | None = None) -> PmcFiles:
     """Reads from which article, and which file of it, each pair's image came.
 
     `{pair_id: "21139713_F0003", pmc_tar_url: ".../PMC2988167.tar.gz", image_file_path:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.sources.article_choice import ArticleList, read_article_list
 from llavamed_data.sources.eutils import Eutils
-from tests.servers.eutils import Answer, EutilsServer
+from tests.servers.eutils import EutilsServer, Response
 
 SECRET = "0123456789abcdef-secret"
 
@@ -96,7 +96,7 @@ def test_a_search_that_cannot_be_listed_completely_is_an_error() -> None:
 
 @pytest.mark.parametrize(("key", "least"), [("", 1 / 3), ("key", 1 / 10)])
 def test_requests_keep_to_the_rate_that_ncbi_allows(key: str, least: float) -> None:
-    faults = {1: Answer(500), 2: Answer(502), 3: Answer(503)}
+    faults = {1: Response(500), 2: Response(502), 3: Response(503)}
     with EutilsServer({"cyst": days(5)}, fault=faults.get) as server:
         client(server, key=key).search("cyst")
     assert len(server.times) == 4
@@ -105,11 +105,11 @@ def test_requests_keep_to_the_rate_that_ncbi_allows(key: str, least: float) -> N
 
 def test_a_busy_or_broken_server_is_asked_again_after_the_time_that_it_states() -> None:
     faults = {
-        1: Answer(429, headers={"Retry-After": "1"}),
-        2: Answer(200, b'{"error":"API rate limit exceeded","count":"11"}'),
-        3: Answer(200, b"<html>maintenance</html>"),
-        4: Answer(200, b'{"esearchresult": {"cou'),
-        5: Answer(200, b'{"esearchresult": {"count": "5", "idlist": ["PMC1"]}}'),
+        1: Response(429, headers={"Retry-After": "1"}),
+        2: Response(200, b'{"error":"API rate limit exceeded","count":"11"}'),
+        3: Response(200, b"<html>maintenance</html>"),
+        4: Response(200, b'{"esearchresult": {"cou'),
+        5: Response(200, b'{"esearchresult": {"count": "5", "idlist": ["PMC1"]}}'),
     }
     with EutilsServer({"cyst": days(5)}, fault=faults.get) as server:
         assert client(server, key="key", longest_pause=2).search("cyst") == {1, 2, 3, 4, 5}
@@ -118,7 +118,7 @@ def test_a_busy_or_broken_server_is_asked_again_after_the_time_that_it_states() 
 
 
 def test_the_key_is_shown_nowhere_when_all_fails() -> None:
-    with EutilsServer({}, fault=lambda _: Answer(500)) as server:
+    with EutilsServer({}, fault=lambda _: Response(500)) as server:
         asking = client(server, key=SECRET, attempts=3)
         with pytest.raises(LlavaMedError, match="it answers 500") as failed:
             asking.search("cyst")
@@ -129,9 +129,9 @@ def test_the_key_is_shown_nowhere_when_all_fails() -> None:
 
 
 def test_a_search_that_finds_nothing_or_cannot_be_read_is_an_error_of_usage() -> None:
-    wrong = Answer(200, b'{"esearchresult": {"ERROR": "Unbalanced parentheses"}}')
-    field = Answer(200, b'{"esearchresult": {"count": "9", "errorlist": {"fieldsnotfound": ["titel"]}}}')
-    with EutilsServer({}, fault={2: wrong, 3: Answer(400), 4: field}.get) as server:
+    wrong = Response(200, b'{"esearchresult": {"ERROR": "Unbalanced parentheses"}}')
+    field = Response(200, b'{"esearchresult": {"count": "9", "errorlist": {"fieldsnotfound": ["titel"]}}}')
+    with EutilsServer({}, fault={2: wrong, 3: Response(400), 4: field}.get) as server:
         with pytest.raises(UsageError, match="finds nothing for 'cyst'"):
             client(server).search("cyst")
         with pytest.raises(UsageError, match="Unbalanced parentheses"):

@@ -27,8 +27,8 @@ print(rows)
 """
 READ_URLS = """
 import sys
-from llavamed_data.sources.released import pmcids_of
-found = pmcids_of(sys.argv[1])
+from llavamed_data.sources.released import read_image_urls
+found = read_image_urls(sys.argv[1])
 print(found["10000000_F1"][0])
 """
 

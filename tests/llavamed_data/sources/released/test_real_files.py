@@ -17,8 +17,8 @@ from llavamed_data.sources.released import (
     ReleasedRow,
     RowFile,
     identify,
-    pmcids_of,
     read_captions,
+    read_image_urls,
     read_rows,
     released_eval_pmids,
 )
@@ -126,7 +126,7 @@ def test_captions_are_read(folder: Path, rows: list[ReleasedRow]) -> None:
 
 
 def test_packages_of_all_pairs_are_found(folder: Path, rows: list[ReleasedRow]) -> None:
-    pmc = pmcids_of(str(folder / "qa50_image_urls.jsonl"))
+    pmc = read_image_urls(str(folder / "qa50_image_urls.jsonl"))
     assert {row.pair_id for row in rows} == set(pmc)
     assert pmc["21139713_F0003"] == ("PMC2988167", "LI-27-196-g003.jpg")
     assert pmc.malformed == 0
