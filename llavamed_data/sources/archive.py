@@ -102,7 +102,7 @@ class Archive:
 
     def _members(self, stream: "_GunzipStream") -> Iterator[ArchiveMember]:
         try:
-            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_header_within(self.limits)) as tar:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=stream, mode="r|", tarinfo=_header_within(self.limits)) as tar:  # type: ignore[call-overload]  # only read() is needed
                 for count, header in enumerate(tar, 1):
                     if count > self.limits.members:
                         raise Drop(Reason.ARCHIVE_HOSTILE, f"more than {self.limits.members} members")

@@ -362,7 +362,7 @@ def ask_retry_after(url: str, *, timeout: float) -> float:
     """Sends a HEAD request and returns the seconds that the server asks to wait, 0 if it does not. Blocks."""
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310  (http or https: an endpoint's address)
     try:
-        with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310
+        with urllib.request.urlopen(request, timeout=timeout):  # noqa: S310  (as above)
             return 0.0
     except urllib.error.HTTPError as error:
         return retry_after_seconds(error.headers["Retry-After"]) or 0.0

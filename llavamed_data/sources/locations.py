@@ -237,7 +237,7 @@ class FileLocation:
             from huggingface_hub import HfFileSystem
 
             # block_size=0: one streamed request, resumed by the library, in place of many ranges
-            return HfFileSystem().open(self._path_on_hub(), "rb", block_size=0)  # type: ignore[no-any-return]
+            return HfFileSystem().open(self._path_on_hub(), "rb", block_size=0)  # type: ignore[no-any-return]  # untyped
         return io.BufferedReader(_HttpBytes(*self._object_on_server()), CHUNK_BYTES)
 
     def _path_on_hub(self) -> str:

@@ -212,7 +212,9 @@ class JsonStream:
     def peek(self) -> str:
         """Returns the next character that is not blank, or an empty string at the end."""
         while True:
-            self._at = _BLANKS.match(self._text, self._at).end()  # type: ignore[union-attr]
+            blanks = _BLANKS.match(self._text, self._at)
+            assert blanks is not None  # the pattern also matches nothing
+            self._at = blanks.end()
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._read_on():
