@@ -17,7 +17,7 @@ from datetime import date
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
-from llavamed_data.sources.fetch import backoff_seconds, retry_after_seconds
+from llavamed_data.io.backoff import backoff_seconds, retry_after_seconds
 from llavamed_data.sources.locations import safe_address
 
 NCBI = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"

@@ -9,7 +9,6 @@ other requests, and a server's `Retry-After` cannot be seen through them.
 import asyncio
 import hashlib
 import http.client
-import math
 import random
 import re
 import time
@@ -18,7 +17,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -26,6 +24,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
 from llavamed_data.console.progress import FetchCounts
+from llavamed_data.io.backoff import backoff_seconds, retry_after_seconds
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -368,31 +367,6 @@ def ask_retry_after(url: str, *, timeout: float) -> float:
         return retry_after_seconds(error.headers["Retry-After"]) or 0.0
     except (OSError, http.client.HTTPException):
         return 0.0
-
-
-def backoff_seconds(failures: int, *, first: float, longest: float) -> float:
-    """The pause after a failure: it doubles with each failure, and is random so that clients do not return together.
-
-    Args:
-        failures: how often the request has failed so far, from 1.
-        first: the longest pause after the first failure, in seconds; the shortest is half of it.
-        longest: the longest pause after any failure, in seconds.
-    """
-    return min(longest, first * 2.0 ** min(failures - 1, 32)) * random.uniform(0.5, 1.0)  # noqa: S311  (not a secret)
-
-
-def retry_after_seconds(header: str | None) -> float | None:
-    """Seconds that a `Retry-After` header asks to wait (RFC 9110, 10.2.3), which states them or a date; else None."""
-    if not header:
-        return None
-    try:
-        seconds = float(header)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(header).timestamp() - time.time()
-        except ValueError:
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 class _RetryableError(Exception):
