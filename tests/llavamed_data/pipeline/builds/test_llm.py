@@ -61,7 +61,7 @@ def test_an_answer_on_file_is_never_asked_for_again(server: Server, tmp_path: Pa
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
-    with running(Settings(latency=0.2, rpm=600, window=1.0)) as server:
+    with running(Settings(latency=0.2)) as server:
         command = [sys.executable, "-m", "llavamed_data", "build", "60k-im", "--generator", "openai"]
         flags = ["--model", "gpt-4o", "--base-url", server.url, "--rpm", "600"]
         environment = {**ENVIRONMENT, "PATH": "/usr/bin:/bin"}
