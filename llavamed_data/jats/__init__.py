@@ -1,4 +1,4 @@
-"""JATS XML → figures, captions and inline mentions. No I/O: bytes in, dataclasses out."""
+"""Reads figures, captions and inline mentions from JATS XML. Bytes come in and dataclasses go out, without any I/O."""
 
 from llavamed_data.jats.article import Article, Figure, parse_article
 

@@ -1,17 +1,16 @@
-"""One JATS document → one `Article`."""
+"""Reads a JATS document into an `Article`: its figures with their captions and mentions (section 3)."""
 
 from dataclasses import dataclass
 
-from llavamed_data.jats.contents import survey
-from llavamed_data.jats.document import read_article
+from llavamed_data.jats.document import read_document
 from llavamed_data.jats.figures import read_figures
-from llavamed_data.jats.front import read_front
+from llavamed_data.jats.front import read_front_matter
 from llavamed_data.jats.mentions import add_mentions
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure with its caption and the sentences that mention it.
+    """A figure with its caption and the sentences that mention it, the "inline mentions" of the paper.
 
     Attributes:
         figure_id: `fig/@id`; where that is absent or repeated, one made from the file name of the first graphic,
@@ -61,10 +60,10 @@ def parse_article(xml: bytes) -> Article:
         Drop: MALFORMED_XML (not well-formed, or no `<article>` in it), XML_TOO_LARGE (above
             `document.MAX_XML_BYTES`).
     """
-    contents = survey(read_article(xml))
-    front = read_front(contents)
-    drafts = read_figures(contents)
-    add_mentions(contents, drafts)
+    tree = read_document(xml)
+    front = read_front_matter(tree)
+    drafts = read_figures(tree)
+    add_mentions(tree, drafts)
     return Article(
         pmcid=front.pmcid,
         pmid=front.pmid,

@@ -1,4 +1,4 @@
-"""The figures of an article: where they stand, what they are called, and what their captions say."""
+"""Reads the figures of an article: in which order they stand, what they are called, what their captions say."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from lxml import etree
 
-from llavamed_data.jats.contents import Contents
-from llavamed_data.jats.plaintext import fold, plain_text
+from llavamed_data.jats.document import SUB_ARTICLES, ArticleTree
+from llavamed_data.jats.plaintext import normalise_spaces, plain_text
 
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _FOR_THE_WEB = re.compile(r"\.(?:jpe?g|png)$", re.I)
@@ -17,7 +17,6 @@ _CAPTION_BLOCKS = frozenset(["title", "subtitle", "p", "list", "def-list", "disp
 _LONGEST_LABEL = 60  # a longer one, where there is no caption, is the caption
 _DOI_ALONE = re.compile(r"(?:doi:\s?|(?:https?://)?(?:dx\.)?doi\.org/)10\.\S+", re.I)
 _PLACES = {"floats-group": 1, "floats-wrap": 1, "back": 2, "sub-article": 3, "response": 3}
-_SUB_ARTICLES = ("sub-article", "response")
 
 
 @dataclass(slots=True)
@@ -42,18 +41,13 @@ class FigureDraft:
     mentions: dict[str, None] = field(default_factory=dict)
 
 
-def scope_of(element: etree._Element, article: etree._Element) -> etree._Element:
-    """The innermost sub-article or response that holds `element`, or else the article."""
-    return next(element.iterancestors(*_SUB_ARTICLES), article)
-
-
-def read_figures(contents: Contents) -> list[FigureDraft]:
-    """Drafts of every figure in reading order, with ids unique in the article. Changes the tree below captions.
+def read_figures(tree: ArticleTree) -> list[FigureDraft]:
+    """Returns a draft of every figure in reading order, with ids unique in the article. Changes their captions.
 
     Reading order is the body with what stands before it, the floats group, the back matter, then sub-articles.
     """
-    groups: dict[etree._Element, _Named] = {}
-    placed = [_read_figure(element, contents, groups) for element in contents.figures]
+    groups: dict[etree._Element, _Description] = {}
+    placed = [_read_figure(element, tree, groups) for element in tree.figures]
     placed.sort(key=lambda entry: entry[0])
     drafts = [draft for _, draft in placed]
     for draft, figure_id in zip(drafts, _unique_ids(drafts), strict=True):
@@ -61,8 +55,8 @@ def read_figures(contents: Contents) -> list[FigureDraft]:
     return drafts
 
 
-class _Named(NamedTuple):
-    """What a figure or a group of figures says of itself; `graphics` are those right below it."""
+class _Description(NamedTuple):
+    """What stands right below a figure or a group of figures."""
 
     label: str
     caption: str
@@ -70,11 +64,11 @@ class _Named(NamedTuple):
 
 
 def _read_figure(
-    element: etree._Element, contents: Contents, groups: dict[etree._Element, _Named]
+    element: etree._Element, tree: ArticleTree, groups: dict[etree._Element, _Description]
 ) -> tuple[int, FigureDraft]:
-    own = _read_named(element, contents)
+    own = _read_description(element, tree)
     draft = FigureDraft(
-        scope=contents.article,
+        scope=tree.article,
         stated_id=element.get("id", ""),
         label=own.label,
         caption=own.caption,
@@ -82,18 +76,19 @@ def _read_figure(
         number_labels=[own.label],
     )
     place = 0
-    for ancestor in element.iterancestors(*_PLACES, "fig-group"):
-        place = max(place, _PLACES.get(str(ancestor.tag), 0))
-        if ancestor.tag == "fig-group":
+    for ancestor in element.iterancestors():
+        tag = ancestor.tag
+        place = max(place, _PLACES.get(str(tag), 0))
+        if tag == "fig-group":
             if ancestor not in groups:
-                groups[ancestor] = _read_named(ancestor, contents)
+                groups[ancestor] = _read_description(ancestor, tree)
             _add_group(draft, ancestor.get("id", ""), groups[ancestor])
-        elif ancestor.tag in _SUB_ARTICLES and draft.scope is contents.article:
+        elif tag in SUB_ARTICLES and draft.scope is tree.article:
             draft.scope = ancestor
     return place, draft
 
 
-def _add_group(draft: FigureDraft, group_id: str, group: _Named) -> None:
+def _add_group(draft: FigureDraft, group_id: str, group: _Description) -> None:
     draft.group_ids.append(group_id)
     draft.number_labels.append(group.label)
     if not any(character.isdigit() for character in draft.label):
@@ -101,14 +96,16 @@ def _add_group(draft: FigureDraft, group_id: str, group: _Named) -> None:
     draft.caption = draft.caption or group.caption
 
 
-def _read_named(element: etree._Element, contents: Contents) -> _Named:
+def _read_description(element: etree._Element, tree: ArticleTree) -> _Description:
     label, blocks, graphics = "", [], []
     for child in element:
         match child.tag:
             case "label":
-                label = (plain_text(child) if len(child) else fold(child.text or "")).rstrip(" .:,;–—-|")
+                label = (plain_text(child) if len(child) else normalise_spaces(child.text or "")).rstrip(
+                    " .:,;–—-|"
+                )
             case "caption":
-                blocks += [_block_text(block, contents) for block in child] or [plain_text(child)]
+                blocks += [_block_text(block, tree) for block in child] or [plain_text(child)]
             case "graphic":
                 graphics.append(_href(child))
             case "alternatives":
@@ -116,13 +113,13 @@ def _read_named(element: etree._Element, contents: Contents) -> _Named:
     caption = _join(text for text in blocks if text and not _DOI_ALONE.fullmatch(text))
     if not caption and len(label) > _LONGEST_LABEL:
         label, caption = "", label
-    return _Named(label, caption, list(filter(None, graphics)))
+    return _Description(label, caption, list(filter(None, graphics)))
 
 
-def _block_text(block: etree._Element, contents: Contents) -> str:
+def _block_text(block: etree._Element, tree: ArticleTree) -> str:
     if block.tag not in _CAPTION_BLOCKS:
         return ""
-    return plain_text(block, composite=block in contents.composite or block.tag not in ("p", "title"))
+    return plain_text(block, with_blocks=block in tree.with_blocks or block.tag not in ("p", "title"))
 
 
 def _join(blocks: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What the front matter says about the article as a whole."""
+"""Reads what the front matter says about the article as a whole: identifiers, title, year and licence."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from llavamed_data.jats.contents import Contents
-from llavamed_data.jats.plaintext import fold, plain_text, text_of
+from llavamed_data.jats.document import ArticleTree
+from llavamed_data.jats.plaintext import normalise_spaces, plain_text, text_of
 
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _NOT_PUBLICATION = frozenset(["pmc-release", "nihms-submitted", "received", "accepted", "retracted"])
@@ -24,8 +24,8 @@ _NAME = re.compile(
 
 
 @dataclass(slots=True)
-class Front:
-    """The fields of `Article` that come from `<front>`."""
+class FrontMatter:
+    """The fields of `Article` that `<front>` states."""
 
     pmcid: str | None = None
     pmid: str | None = None
@@ -35,21 +35,20 @@ class Front:
     year: int | None = None
 
 
-def read_front(contents: Contents) -> Front:
-    """Identifiers, title, licence and the year of first publication, each absent where it is not stated."""
-    front = Front()
-    meta = contents.article.find("front/article-meta")
-    if meta is None:
+def read_front_matter(tree: ArticleTree) -> FrontMatter:
+    """Reads the front matter; what it does not state is left at the default."""
+    front = FrontMatter()
+    if tree.meta is None:
         return front
     years: list[int] = []
-    for child in meta:
+    for child in tree.meta:
         match child.tag:
             case "article-id":
                 _read_id(child, front)
             case "title-group":
-                title = child.find("article-title")
+                title = next(child.iterchildren("article-title"), None)
                 front.title = (
-                    "" if title is None else plain_text(title, composite=title in contents.composite)
+                    "" if title is None else plain_text(title, with_blocks=title in tree.with_blocks)
                 )
             case "pub-date":
                 years += _year(child)
@@ -59,7 +58,7 @@ def read_front(contents: Contents) -> Front:
     return front
 
 
-def _read_id(element: etree._Element, front: Front) -> None:
+def _read_id(element: etree._Element, front: FrontMatter) -> None:
     value = (element.text or "").strip()
     kind = element.get("pub-id-type")
     if kind in ("pmc", "pmcid"):
@@ -78,7 +77,7 @@ def _year(pub_date: etree._Element) -> Iterator[int]:
 
 
 def read_license(permissions: etree._Element) -> str | None:
-    """The Creative Commons code as PMC writes it (`CC BY-NC-SA`), or None where none is stated.
+    """Returns the Creative Commons code as PMC writes it (`CC BY-NC-SA`), or None where none is stated.
 
     The licence's own address counts first, then addresses in its text, its type, and its wording; within each,
     what comes first: the waiver that some publishers add for the data ("CC0 applies to the data") comes later.
@@ -86,14 +85,15 @@ def read_license(permissions: etree._Element) -> str | None:
     licenses = list(permissions.iter("license"))
     addresses = [element.get(_XLINK_HREF, "") for element in licenses]
     addresses += [
-        fold(text_of(ref)) for ref in permissions.iter("{http://www.niso.org/schemas/ali/1.0/}license_ref")
+        normalise_spaces(text_of(ref))
+        for ref in permissions.iter("{http://www.niso.org/schemas/ali/1.0/}license_ref")
     ]
     addresses += [link.get(_XLINK_HREF, "") for link in permissions.iter("ext-link", "uri", "related-object")]
     for address in addresses:
         if deed := _DEED.search(address):
             return "CC0" if deed[2] else f"CC {deed[1].upper()}"
     wordings = [element.get("license-type", "") for element in licenses]
-    wordings.append(fold(text_of(permissions)))
+    wordings.append(normalise_spaces(text_of(permissions)))
     return next(filter(None, map(_license_of_wording, wordings)), None)
 
 

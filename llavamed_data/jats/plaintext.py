@@ -1,4 +1,4 @@
-"""Markup → plain text on one line: blocks apart, each formula once, nothing that is not prose."""
+"""Turns markup into plain text on one line: blocks apart, each formula once, nothing that is not prose."""
 
 import re
 from importlib.resources import files
@@ -32,34 +32,38 @@ _SPACED = frozenset(["break", "disp-formula", "label"])
 _FORMULAE = frozenset(["alternatives", "inline-formula", "disp-formula"])
 _SPECIAL = (*(_UNREAD | _BLOCKS | _SPACED | _FORMULAE), "tex-math", _MATHML)
 
-COMPOSITE = (
+BLOCKS_AND_FORMULAE = (
     "break", "disp-formula", "tex-math", _MATHML, "list", "def-list", "disp-quote", "boxed-text", "fn", "table-wrap",
     "media", "supplementary-material", "statement", "speech", "verse-group",
 )  # fmt: skip
-"""Of these at least one is in every paragraph whose bare text does not read well; a `fig` does it too."""
+"""Every paragraph or title whose bare text does not read well holds one of these at least, or a `fig`."""
 
 
-def fold(text: str) -> str:
-    """`text` on one line: every run of white space, no-break and thin spaces included, becomes one space."""
+def normalise_spaces(text: str) -> str:
+    """Returns `text` on one line: every run of white space, no-break and thin spaces included, becomes one space."""
+    if text.isprintable() and "  " not in text:  # no white space but single spaces: a tenth of the time
+        return text.strip()
     return " ".join(text.split())
 
 
 def text_of(element: etree._Element) -> str:
-    """All text below `element`, in C, as it stands; its tail is left out."""
-    return etree.tostring(element, method="text", encoding="unicode", with_tail=False)
+    """Returns all text below `element` as it stands; its tail is left out."""
+    if len(element):
+        return etree.tostring(element, method="text", encoding="unicode", with_tail=False)
+    return element.text or ""
 
 
-def plain_text(element: etree._Element, *, composite: bool = True) -> str:
-    """What a reader reads in `element`, on one line. Changes the tree: call it once an element.
+def plain_text(element: etree._Element, *, with_blocks: bool = True) -> str:
+    """Returns what a reader reads in `element`, on one line. Changes the tree: call it once an element.
 
     Args:
         element: a paragraph, title or label.
-        composite: whether it may hold blocks or formulae; `Contents` knows, and most hold none.
+        with_blocks: whether it may hold blocks or formulae; most hold none, and `ArticleTree` knows which do.
     """
-    if composite:
+    if with_blocks:
         simplify(element)
-        return fold(text_of(element).replace(BREAK, " "))
-    return fold(text_of(element))
+        return normalise_spaces(text_of(element).replace(BREAK, " "))
+    return normalise_spaces(text_of(element))
 
 
 def simplify(element: etree._Element) -> None:
@@ -73,7 +77,7 @@ def simplify(element: etree._Element) -> None:
         elif tag == "tex-math":
             _replace_content(special, read_tex("".join(special.itertext())))
         elif tag == _MATHML:
-            _replace_content(special, fold(_read_math(special)))
+            _replace_content(special, normalise_spaces(_read_math(special)))
         if tag in _SPACED or tag in _FLOATS:
             _surround(special, " ")
         if tag in _FORMULAE:
@@ -134,11 +138,11 @@ _TEX_SPACE = re.compile(r"\\[,;:! ]|\\\\|(?<!\\)[~&]")
 
 
 def read_tex(source: str) -> str:
-    r"""LaTeX → plain text: `\documentclass…\begin{document}$$\alpha_{1} \le 5$$\end{document}` → `α1 ≤ 5`."""
+    r"""Turns LaTeX into plain text: `\documentclass…\begin{document}$$\alpha_{1} \le 5$$\end{document}` → `α1 ≤ 5`."""
     body = _TEX_BODY.search(source)
     text = body[1] if body else source
     text = _TEX_FRACTION.sub(r"\1/\2", text)
     text = _TEX_SPACE.sub(" ", _TEX_LAYOUT.sub("", text))
     text = _TEX_COMMAND.sub(lambda command: _SYMBOLS.get(command[1], ""), text)
     text = re.sub(r"\\([%#&_{}$])", r"\1", re.sub(r"(?<!\\)[${}^_]", "", text))
-    return fold(text)
+    return normalise_spaces(text)

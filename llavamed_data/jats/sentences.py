@@ -1,4 +1,4 @@
-"""Where sentences of biomedical prose end: by rule, and only as far as somebody asks.
+"""Finds where sentences of biomedical prose end, by rule, and only as far as somebody asks.
 
 The rules look at the word before the stop and at the word after it; the words themselves are in
 `sentences.yaml`. Text is expected on one line with single spaces; any other white space is a character like the
@@ -31,19 +31,20 @@ _STOP = re.compile(
     """,
     re.VERBOSE,
 )
+_LONGEST_BRACKET = 300
 _REACH = 250
 """Characters before an offset within which its sentence mostly begins; where it does not, all is looked at."""
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of `text` in order, each stripped; together they hold every character but spaces."""
+    """Returns the sentences of `text` in order, each stripped; together they hold every character but spaces."""
     ends = [stop.end() for stop in _STOP.finditer(text) if _is_end(text, stop)]
     sentences = (text[start:end].strip() for start, end in zip([0, *ends], [*ends, len(text)], strict=True))
     return [sentence for sentence in sentences if sentence]
 
 
 def sentences_at(text: str, offsets: Iterable[int]) -> list[str]:
-    """The sentence around each of `offsets`: one of those that `split_sentences` gives, without splitting it all."""
+    """Returns the sentence of `split_sentences` around each of `offsets`, without splitting all of the text."""
     sentences: list[str] = []
     sentence, start, end = "", 0, -1
     for offset in offsets:
@@ -55,7 +56,7 @@ def sentences_at(text: str, offsets: Iterable[int]) -> list[str]:
 
 
 def _span_at(text: str, offset: int, *, floor: int) -> tuple[int, int]:
-    """Where the sentence around `offset` begins and ends; `floor` is where one is known to begin, not after it."""
+    """Returns where the sentence around `offset` begins and ends; `floor` is where one begins, not after it."""
     reach = max(floor, text.rfind(" ", 0, max(0, offset - _REACH)) + 1)
     before: list[re.Match[str]] = []
     end = len(text)
@@ -79,10 +80,10 @@ def _span_at(text: str, offset: int, *, floor: int) -> tuple[int, int]:
 def _is_end(text: str, stop: re.Match[str]) -> bool:
     start, end = stop.span()
     space = text.find(" ", end)
-    following = text[end : space if space >= 0 else len(text)].lstrip(_OPENING)
-    if following[:1].islower() and ((following.islower() and following.isalpha()) or text[start] != "."):
+    following = (text[end:space] if space >= 0 else text[end:]).lstrip(_OPENING)
+    if following[:1].islower() and (text[start] != "." or (following.islower() and following.isalpha())):
         return False
-    if text[end] == "(" and following.lower().startswith("fig"):
+    if text[end] == "(" and following[:3].lower() == "fig":
         return False  # "was seen. (Fig. 3)": said of the sentence before
     word_start = text.rfind(" ", 0, start) + 1
     word = text[word_start:start].lstrip(_OPENING)
@@ -93,35 +94,35 @@ def _is_end(text: str, stop: re.Match[str]) -> bool:
             return False  # a decimal number, not a reference after the stop
         if len(word) < 3 and word.isdecimal() and _is_list_number(text, word_start):
             return False
-    return not _within_brackets(text, start, end)
+    return not _is_within_brackets(text, start, end)
+
+
+def _word_may_end(word: str, following: str) -> bool:
+    """Returns whether a full stop after `word` may end a sentence where `following` is the next word."""
+    lower = word.lower()
+    if lower in _NEVER_END or (lower in _BEFORE_NUMBER and following[:1].isdigit()):
+        return False
+    if lower in _MAY_END or (len(word) == 1 and word.isalpha()) or ("." in word and _is_initials(word)):
+        return following.rstrip(",;:") in _OPENERS
+    return True
+
+
+def _is_initials(word: str) -> bool:
+    return all(len(part) == 1 and part.isalpha() for part in re.split("[.-]+", word))
 
 
 def _is_list_number(text: str, start: int) -> bool:
-    """Whether the number at `start` begins the text or a sentence: "1. Patients", but not "Fig. 1. Patients"."""
+    """Returns whether the number at `start` begins the text or a sentence: "1. Patients", not "Fig. 1. Patients"."""
     before = text[max(0, start - 40) : start].rstrip()
     return not before or (
         before[-1] in ".;:" and before[before.rfind(" ") + 1 : -1].lower() not in _ABBREVIATIONS
     )
 
 
-def _word_may_end(word: str, following: str) -> bool:
-    lower = word.lower()
-    if lower in _NEVER_END:
+def _is_within_brackets(text: str, start: int, end: int) -> bool:
+    """Returns whether the stop stands inside a bracket that opened shortly before and closes shortly after."""
+    opened = text.rfind("(", max(0, start - _LONGEST_BRACKET), start)
+    if opened < 0 or text.rfind(")", opened, end) >= 0:
         return False
-    if lower in _BEFORE_NUMBER and following[:1].isdigit():
-        return False
-    if lower in _MAY_END or (len(word) == 1 and word.isalpha()) or _is_initials(word):
-        return following.rstrip(",;:") in _OPENERS
-    return True
-
-
-def _is_initials(word: str) -> bool:
-    return "." in word and all(len(part) == 1 and part.isalpha() for part in re.split("[.-]+", word))
-
-
-def _within_brackets(text: str, start: int, end: int) -> bool:
-    """Whether the stop stands inside a bracket that opened shortly before and closes shortly after."""
-    if text.rfind("(", max(0, start - 300), start) <= text.rfind(")", max(0, start - 300), end):
-        return False
-    close = text.find(")", end, end + 300)
-    return close >= 0 and text.find("(", end, close) < 0
+    closed = text.find(")", end, end + _LONGEST_BRACKET)
+    return closed >= 0 and text.find("(", end, closed) < 0

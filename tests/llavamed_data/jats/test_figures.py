@@ -1,6 +1,8 @@
 """Which figures an article has, in which order, by which ids, with which graphics."""
 
-from llavamed_data.jats import parse_article
+import pytest
+
+from llavamed_data.jats import Figure, parse_article
 from tests.llavamed_data.jats.documents import document, fig, only, read
 
 
@@ -120,6 +122,37 @@ def test_reference_lists_are_no_hindrance() -> None:
     ):
         article = read(fig(1) + "<p>See Figure 1.</p>", back=back)
         assert only(article).inline_mentions[0] == "See Figure 1."
+
+
+TABLE = "<table-wrap><table><tbody><tr><td>See Fig. 1.</td></tr></tbody></table></table-wrap>"
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        TABLE,
+        f"{TABLE}<p>Between, Figure 1.</p>{TABLE}",
+        f"<!-- <table> --><p>Between, Figure 1.</p>{TABLE}",
+        "<!-- <table> --><p>Between, Figure 1.</p><!-- </table> -->",
+        f"<?x <table> ?><p>Between, Figure 1.</p>{TABLE}",
+        f"<p><![CDATA[<table>]]></p><p>Between, Figure 1.</p>{TABLE}",
+        f"<table-wrap><table/></table-wrap><p>Between, Figure 1.</p>{TABLE}",
+        f"<table-wrap><table>{TABLE}<tr><td>x</td></tr></table></table-wrap>",
+        f"<table-wrap><table><!-- </table> -->{TABLE}</table></table-wrap>",
+        f"<table-wrap><table><tr><td>{fig(3)}</td></tr></table></table-wrap>",
+    ],
+)
+def test_tables_are_no_hindrance(tables: str) -> None:
+    def figures_in(encoding: str) -> list[Figure]:
+        body = (
+            f"<sec>{tables}<p>One<table-wrap><table>x</table></table-wrap>Figure 1.</p>{fig(1)}</sec>{fig(2)}"
+        )
+        return list(parse_article(document(body).decode().encode(encoding)).figures)
+
+    figures = figures_in("utf-8")
+    assert figures == figures_in("utf-16")  # in which no table is found before the whole is parsed
+    between = ["Between, Figure 1."] * ("Between" in tables)
+    assert list(figures[-2].inline_mentions) == [*between, "One Figure 1."]
 
 
 def test_a_figure_in_a_table_is_found() -> None:

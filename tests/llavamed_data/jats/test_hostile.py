@@ -103,7 +103,7 @@ def test_short_declared_texts_are_read() -> None:
         b"", b" ", b"not xml", b"\x00\x01", b"<article>", b"<article></sec></article>", b"<html/>",
         document(fig(1))[:-20], document("<p>\x00</p>"), document(fig(1)).replace(b"Figure", b"\xff\xfe"),
         b'<?xml version="1.0" encoding="klingon"?><article/>',
-        b"<article><back><ref-list><ref></ref-list></back>",
+        b"<article><back><ref-list><ref></ref-list></back>", b"<article><table", b"<article><table></table>",
     ],
 )  # fmt: skip
 def test_broken_documents_are_dropped(xml: bytes) -> None:
