@@ -1,17 +1,21 @@
-"""Is an image file sound: readable, whole, bounded, and of a format that every tool down the line can read.
+"""Tests whether an image file is sound: readable, whole, bounded, and of a format that every later tool can read.
 
 The bytes decide, never the name: PMC holds PNG files called `.jpg` and upper-case suffixes. They are only looked at;
 what is published is the file as it came.
+
+Whether a JPEG or PNG reaches its own end is read from its structure, without decoding. Pillow pads what is missing when
+somebody sets `ImageFile.LOAD_TRUNCATED_IMAGES`, and libjpeg by itself forgives a lost end marker; a file is judged here
+whatever those settings are.
 """
 
 import io
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from PIL import Image, UnidentifiedImageError
 
-from llavamed_data.figures.file_ends import jpeg_is_whole, png_is_whole
 from llavamed_data.reasons import Drop, Reason
 
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
@@ -47,12 +51,15 @@ _FOREIGN: Mapping[bytes, str] = MappingProxyType(
     }
 )
 
-_WHOLE: Mapping[str, Callable[[bytes], bool]] = MappingProxyType({"JPEG": jpeg_is_whole, "PNG": png_is_whole})
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length: TEM, RST0-7, SOI
+_JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
+_AFTER_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]", re.DOTALL)  # inside a scan: stuffed FF00 and restarts
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """Bounds that a figure must keep.
+    """The bounds that a figure's image must keep.
 
     Attributes:
         bytes: most bytes of the file.
@@ -67,7 +74,7 @@ class ImageLimits:
 
 @dataclass(frozen=True, slots=True)
 class SoundImage:
-    """An image that passed.
+    """An image that passed every test.
 
     Attributes:
         format: one of `FORMATS`.
@@ -82,7 +89,7 @@ class SoundImage:
 
 
 def inspect_image(data: bytes, limits: ImageLimits = ImageLimits()) -> SoundImage:
-    """Opens and decodes `data` in full.
+    """Opens and decodes `data` in full, and raises if it is not sound.
 
     A JPEG or PNG must also reach its own end marker. A JPEG that was cut and then closed with an end marker decodes
     (libjpeg fills the rest with grey) and cannot be told from a whole one.
@@ -149,3 +156,35 @@ def _failure(error: Exception, data: bytes, expected: str) -> Drop:
     cut = not whole(data) if whole else "truncated" in str(error) or isinstance(error, EOFError)
     detail = "no header that Pillow can read" if isinstance(error, UnidentifiedImageError) else str(error)
     return Drop(Reason.IMAGE_TRUNCATED if cut else Reason.IMAGE_UNREADABLE, f"{expected}: {detail}")
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """Returns whether the markers lead from the first to the end-of-image marker with at least one scan between."""
+    position, scans = 2, 0
+    while (marker := _AFTER_SCAN.search(data, position)) is not None:
+        code, position = data[marker.end() - 1], marker.end()
+        if code == _JPEG_END:
+            return scans > 0
+        if code in _JPEG_ALONE:
+            continue
+        if position + 2 > len(data):
+            return False
+        position += int.from_bytes(data[position : position + 2], "big")
+        scans += code == _JPEG_SCAN
+    return False
+
+
+def _png_is_whole(data: bytes) -> bool:
+    """Returns whether the chunks lead to a whole `IEND`."""
+    position = len(_PNG_SIGNATURE)
+    while position + 12 <= len(data):
+        length, kind = int.from_bytes(data[position : position + 4], "big"), data[position + 4 : position + 8]
+        position += 12 + length
+        if kind == b"IEND":
+            return position <= len(data)
+    return False
+
+
+_WHOLE: Mapping[str, Callable[[bytes], bool]] = MappingProxyType(
+    {"JPEG": _jpeg_is_whole, "PNG": _png_is_whole}
+)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
@@ -146,7 +146,8 @@ def test_other_formats_cut_in_half_are_never_sound(form: str) -> None:
 
 
 @given(st.data())
-def test_damaged_bytes_give_a_verdict_and_never_another_exception(data: st.DataObject) -> None:
+@settings(deadline=None)
+def test_damaged_bytes_are_sound_or_dropped_and_raise_no_other_exception(data: st.DataObject) -> None:
     whole = data.draw(
         st.sampled_from([JPEG, PROGRESSIVE, PNG, _encoded("GIF"), _encoded("TIFF"), _encoded("WEBP")])
     )
