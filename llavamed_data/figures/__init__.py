@@ -1,6 +1,6 @@
-"""Figures: which domain a caption speaks of, whether there is one plot, whether the image is sound.
+"""Tests of figures: which domains the caption names, whether there is a single plot, whether the image is sound.
 
-No text generation and no I/O: captions, bytes and images in, verdicts out.
+Captions, bytes and images come in and answers go out: nothing here reads files or generates text.
 """
 
 from llavamed_data.figures.domains import domain_of, domains_of

@@ -1,138 +1,159 @@
 """Which of the five domains a caption says its image shows (section 3; domains in the order of Table 1).
 
-The rules are words, in `domains.yaml` with the reason for each. They are read sentence by sentence: a sentence about
-a plot, a chart or a schematic counts for no domain, a glossary entry ("CT, computed tomography") is no
-statement, and a modality that is only referred to ("confirmed by MRI", "CT-guided") is not shown.
+The rules are regular expressions, in `domains.yaml` with the reason for each. They are applied clause by clause: a
+clause about a plot, a chart or a schematic counts for no domain, an entry of an abbreviation list ("CT, computed
+tomography") states nothing, and a modality that is only referred to ("confirmed by MRI", "CT-guided") is not shown.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
-import yaml
-
+from llavamed_data.figures.caption_rules import HYPHENS, RuleFilter, load_rules, normalise_caption
 from llavamed_data.jats.sentences import split_sentences
 from llavamed_data.recipes import DOMAINS
 
-READ_CHARACTERS = 20_000
-"""How much of a caption is read for its domain and its panel marks: no honest one is longer, and rules take time."""
-
-
-_CLAUSE_END = re.compile(r"(?<=;)\s+|(?<=[.:])\s*(?=\(?[A-Za-z]\)\s)")
-_PLAIN = str.maketrans(dict.fromkeys("‐‑‒–—−", "-") | {"’": "'", "‘": "'", "“": '"', "”": '"', "×": "x"})
+_SPELLINGS = {**HYPHENS, "’": "'", "‘": "'", "“": '"', "”": '"', "×": "x"}
+_CLAUSE_END = re.compile(r";\s+|[.:]\s*(?=\(?[A-Za-z]\)\s)")
+"""A semicolon, or the full stop or colon before "(A) ". The first character belongs to the clause that it ends."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
-    """One row of the table: words that show a domain, in the company of `with_` and never in that of `unless`."""
+class DomainRule:
+    """One way in which a clause says that the image shows a domain.
+
+    Attributes:
+        domain: one of `DOMAINS`.
+        says: what the clause says.
+        with_: what else it must say somewhere, if anything.
+        unless: what it must not say anywhere, if anything.
+        referred: whether words around a match can turn it into a mere reference to another image.
+    """
 
     domain: str
-    gate: tuple[str, ...]
     says: re.Pattern[str]
     with_: re.Pattern[str] | None
     unless: re.Pattern[str] | None
     referred: bool
 
-    def hits(self, clause: str) -> Iterator[re.Match[str]]:
-        """The places of `clause` where the rule holds."""
-        if not self.says.search(clause):
-            return iter(())
-        if (self.with_ and not self.with_.search(clause)) or (self.unless and self.unless.search(clause)):
-            return iter(())
-        return self.says.finditer(clause)
-
 
 @dataclass(frozen=True, slots=True)
-class _Table:
-    glossary: re.Pattern[str]
-    drawn: re.Pattern[str]
-    plotted: re.Pattern[str]
-    before: re.Pattern[str]
-    after: re.Pattern[str]
-    rules: Sequence[_Rule]
+class DomainTable:
+    """The table `domains.yaml`, compiled.
+
+    Attributes:
+        rules: what shows a domain.
+        glossary: entries of abbreviation lists, which are taken out of the caption.
+        drawn: what makes a clause, or in the first clause the whole figure, a drawing.
+        plotted: what makes a clause one about numbers.
+        referred_before, referred_after: what turns a match right after or right before it into a mere reference.
+    """
+
+    rules: RuleFilter[DomainRule]
+    glossary: RuleFilter[re.Pattern[str]]
+    drawn: RuleFilter[re.Pattern[str]]
+    plotted: RuleFilter[re.Pattern[str]]
+    referred_before: re.Pattern[str]
+    referred_after: re.Pattern[str]
+
+    def clauses(self, text: str) -> list[str]:
+        """Returns the sentences of a normalised caption without its glossary, cut at semicolons and panel marks."""
+        for entry in self.glossary.candidates(text):
+            text = entry.sub(" ", text)
+        clauses = []
+        for sentence in split_sentences(text):
+            start = 0
+            for end in _CLAUSE_END.finditer(sentence):
+                clauses.append(sentence[start : end.start() + 1])
+                start = end.end()
+            clauses.append(sentence[start:])
+        return [clause for clause in clauses if clause.strip()]
+
+    def domains_in(self, clause: str) -> set[str]:
+        """Returns the domains that `clause` says the image shows, if it is neither a drawing nor about numbers."""
+        return {rule.domain for rule in self.rules.candidates(clause) if self._holds(rule, clause)}
+
+    def _holds(self, rule: DomainRule, clause: str) -> bool:
+        if not rule.says.search(clause):
+            return False
+        if (rule.with_ and not rule.with_.search(clause)) or (rule.unless and rule.unless.search(clause)):
+            return False
+        return not rule.referred or any(
+            not self.referred_before.search(clause[: match.start()])
+            and not self.referred_after.match(clause, match.end())
+            for match in rule.says.finditer(clause)
+        )
 
 
 def domain_of(caption: str) -> str | None:
-    """The first of `domains_of`, None where there is none."""
+    """Returns the first of `domains_of`, None where there is none."""
     return next(iter(domains_of(caption)), None)
 
 
 def domains_of(caption: str) -> tuple[str, ...]:
-    """Every domain that `caption` says the image shows, in the order of `DOMAINS`.
+    """Returns every domain that `caption` says the image shows, in the order of `DOMAINS`.
 
     >>> domains_of("Chest X-ray and axial CT scan showing a cavity in the right upper lobe.")
     ('chest_xray', 'ct_scan')
     >>> domains_of("Kaplan-Meier curves of survival by histological type.")
     ()
     """
-    table = _table()
-    caption = caption[:READ_CHARACTERS]
-    lowered = caption.lower()
-    rules = [rule for rule in table.rules if _may_hold(rule, lowered)]
-    clauses = _clauses(caption, table) if rules else []
-    said = [(clause, domains) for clause in clauses if (domains := _said(table, rules, clause))]
-    if not said or table.drawn.search(clauses[0]):
+    table = domain_table()
+    text = normalise_caption(caption, _SPELLINGS)
+    if not table.rules.candidates(text):
+        return ()
+    clauses = table.clauses(text)
+    showing = [(clause, domains) for clause in clauses if (domains := table.domains_in(clause))]
+    if not showing or _any_in(table.drawn, clauses[0]):
         return ()
     shown: set[str] = set()
-    for clause, domains in said:
-        if not (table.drawn.search(clause) or table.plotted.search(clause)):
+    for clause, domains in showing:
+        if not (_any_in(table.drawn, clause) or _any_in(table.plotted, clause)):
             shown.update(domains)
     return tuple(domain for domain in DOMAINS if domain in shown)
 
 
-def _may_hold(rule: _Rule, lowered: str) -> bool:
-    return any(map(lowered.__contains__, rule.gate))
-
-
-def _clauses(caption: str, table: _Table) -> list[str]:
-    plain = " ".join(caption.translate(_PLAIN).split())
-    sentences = split_sentences(table.glossary.sub(" ", plain))
-    return [clause for sentence in sentences for clause in _CLAUSE_END.split(sentence) if clause.strip()]
-
-
-def _said(table: _Table, rules: Sequence[_Rule], clause: str) -> set[str]:
-    lowered = clause.lower()
-    return {
-        rule.domain
-        for rule in rules
-        if _may_hold(rule, lowered)
-        and any(not (rule.referred and _is_referred(table, clause, hit)) for hit in rule.hits(clause))
-    }
-
-
-def _is_referred(table: _Table, clause: str, hit: re.Match[str]) -> bool:
-    return bool(table.before.search(clause[: hit.start()]) or table.after.match(clause, hit.end()))
+def _any_in(patterns: RuleFilter[re.Pattern[str]], clause: str) -> bool:
+    return any(pattern.search(clause) for pattern in patterns.candidates(clause))
 
 
 @lru_cache(maxsize=1)
-def _table() -> _Table:
-    raw: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("domains.yaml").read_text("utf-8"))
-    words: dict[str, str] = raw["words"]
+def domain_table() -> DomainTable:
+    """Reads and compiles `domains.yaml`, once."""
+    table = load_rules("domains.yaml")
+    words: Mapping[str, str] = table["words"]
 
     def compiled(pattern: str, end: str = "") -> re.Pattern[str]:
-        for name, value in words.items():
-            pattern = pattern.replace(f"<{name}>", f"(?:{value})")
+        for name, alternatives in words.items():
+            pattern = pattern.replace(f"<{name}>", f"(?:{alternatives})")
         return re.compile(f"(?:{pattern}){end}", re.IGNORECASE | re.VERBOSE)
 
-    def any_of(name: str, end: str = "") -> re.Pattern[str]:
-        return compiled("|".join(f"(?:{entry['says']})" for entry in raw[name]), end)
+    def filtered(entries: Iterable[Mapping[str, Any]]) -> RuleFilter[re.Pattern[str]]:
+        return RuleFilter((compiled(entry["says"]), entry["contains"]) for entry in entries)
 
-    def rule(domain: str, entry: dict[str, Any]) -> _Rule:
-        with_, unless = entry.get("with"), entry.get("unless")
-        return _Rule(
-            domain,
-            tuple(entry["gate"]),
-            compiled(entry["says"]),
-            compiled(with_) if with_ else None,
-            compiled(unless) if unless else None,
-            entry.get("referred", True),
+    def joined(entries: Iterable[Mapping[str, Any]], end: str = "") -> re.Pattern[str]:
+        return compiled("|".join(f"(?:{entry['says']})" for entry in entries), end)
+
+    def rule(domain: str, entry: Mapping[str, Any]) -> DomainRule:
+        return DomainRule(
+            domain=domain,
+            says=compiled(entry["says"]),
+            with_=compiled(entry["with"]) if "with" in entry else None,
+            unless=compiled(entry["unless"]) if "unless" in entry else None,
+            referred=entry.get("referred", True),
         )
 
-    rules = tuple(rule(domain, entry) for domain in DOMAINS for entry in raw["domains"][domain])
-    before = any_of("referred_before", end=r"[^\w]*$")
-    return _Table(
-        any_of("glossary"), any_of("drawn"), any_of("plotted"), before, any_of("referred_after"), rules
+    return DomainTable(
+        rules=RuleFilter(
+            (rule(domain, entry), entry["contains"])
+            for domain in DOMAINS
+            for entry in table["domains"][domain]
+        ),
+        glossary=filtered(table["glossary"]),
+        drawn=filtered(table["drawn"]),
+        plotted=filtered(table["plotted"]),
+        referred_before=joined(table["referred_before"], end=r"[^\w]*$"),
+        referred_after=joined(table["referred_after"]),
     )

@@ -1,22 +1,19 @@
-"""Does a caption mark panels? The paper keeps figures "that only contain a single plot" (section 3).
+"""Whether a caption marks panels: the paper keeps figures "that only contain a single plot" (section 3).
 
 The marks are in `panel_marks.yaml`. A single letter proves nothing ("aorta (A)", "(C) 2010", "vitamin A"): two that
 follow each other do.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
-from typing import Any
 
-import yaml
+from llavamed_data.figures.caption_rules import HYPHENS, RuleFilter, load_rules, normalise_caption
 
-from llavamed_data.figures.domains import READ_CHARACTERS
+_LETTER_B = re.compile(r"[bB](?<![A-Za-z].)(?![A-Za-z])")
+"""A letter b that touches no other letter. Without one, no two marks of one letter follow each other."""
 
-_PLAIN = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
-_NUMERALS = {"i": "a", "ii": "b", "iii": "c", "iv": "d", "v": "e"}
 _LONGEST_SPAN = 11
 """Letters between the first and the last of a span: A-L are panels, A-P is anteroposterior."""
 
@@ -25,42 +22,56 @@ _NO_SPANS = frozenset({"lr", "hl"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Marks:
-    letters: Sequence[re.Pattern[str]]
-    numerals: Sequence[re.Pattern[str]]
-    spans: Sequence[re.Pattern[str]]
-    words: re.Pattern[str]
+class PanelMark:
+    """One way of marking panels.
+
+    Attributes:
+        kind: the list of `panel_marks.yaml` that it stands in, which says what its groups are.
+        says: the expression that finds it in a normalised caption after ". ".
+    """
+
+    kind: str
+    says: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PanelMarks:
+    """The table `panel_marks.yaml`, compiled: marks of one letter, and a filter over all others."""
+
+    letters: tuple[PanelMark, ...]
+    others: RuleFilter[PanelMark]
 
 
 def caption_is_single_plot(caption: str) -> bool:
-    """True if nothing in `caption` marks panels.
+    """Returns whether nothing in `caption` marks panels.
 
     >>> caption_is_single_plot("Axial CT (a) before and (b) after treatment.")
     False
     >>> caption_is_single_plot("Axial CT shows the aorta (A) and vitamin B deposits.")
     True
     """
-    marks = _marks()
-    plain = " ".join(caption[:READ_CHARACTERS].translate(_PLAIN).split())
-    return not (
-        marks.words.search(plain)
-        or any(_is_span(first, last) for first, last in _spans(marks.spans, plain))
-        or _follow(_found(marks.letters, plain))
-        or _follow(_NUMERALS[numeral.lower()] for numeral in _found(marks.numerals, plain))
-    )
+    marks = panel_marks()
+    text = f". {normalise_caption(caption, HYPHENS)}"
+    if _LETTER_B.search(text) and _any_marks_panels(marks.letters, text):
+        return False
+    return not _any_marks_panels(marks.others.candidates(text), text)
 
 
-def _found(patterns: Iterable[re.Pattern[str]], text: str) -> Iterator[str]:
-    return (hit[1] for pattern in patterns for hit in pattern.finditer(text))
-
-
-def _spans(patterns: Iterable[re.Pattern[str]], text: str) -> Iterator[tuple[str, str]]:
-    return ((hit[1], hit[2]) for pattern in patterns for hit in pattern.finditer(text))
-
-
-def _follow(letters: Iterable[str]) -> bool:
-    found = set(letters)
-    return {"a", "b"} <= found or {"A", "B"} <= found
+def _any_marks_panels(marks: Iterable[PanelMark], text: str) -> bool:
+    """Returns whether one of `marks`, or two of one letter or numeral that follow each other, are in `text`."""
+    single: set[str] = set()
+    for mark in marks:
+        if mark.kind == "words":
+            if mark.says.search(text):
+                return True
+        elif mark.kind == "spans":
+            if any(_is_span(first, last) for first, last in mark.says.findall(text)):
+                return True
+        else:
+            single.update(mark.says.findall(text))
+            if {"a", "b"} <= single or {"A", "B"} <= single or {"i", "ii"} <= set(map(str.lower, single)):
+                return True
+    return False
 
 
 def _is_span(first: str, last: str) -> bool:
@@ -69,16 +80,17 @@ def _is_span(first: str, last: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _marks() -> _Marks:
-    raw: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("panel_marks.yaml").read_text("utf-8"))
+def panel_marks() -> PanelMarks:
+    """Reads and compiles `panel_marks.yaml`."""
+    table = load_rules("panel_marks.yaml")
 
-    def compiled(name: str) -> list[re.Pattern[str]]:
-        return [re.compile(entry["says"], re.VERBOSE) for entry in raw[name]]
+    def compiled(kind: str) -> list[PanelMark]:
+        flags = re.VERBOSE | (re.IGNORECASE if kind == "words" else 0)
+        return [PanelMark(kind, re.compile(entry["says"], flags)) for entry in table[kind]]
 
-    words = "|".join(f"(?:{entry['says']})" for entry in raw["words"])
-    return _Marks(
-        compiled("letters"),
-        compiled("numerals"),
-        compiled("spans"),
-        re.compile(words, re.VERBOSE | re.IGNORECASE),
-    )
+    others = [
+        (mark, entry.get("contains", ()))
+        for kind in ("numerals", "spans", "words")
+        for mark, entry in zip(compiled(kind), table[kind], strict=True)
+    ]
+    return PanelMarks(letters=tuple(compiled("letters")), others=RuleFilter(others))
