@@ -4,7 +4,7 @@ Captions, bytes and images come in and answers go out: nothing here reads files 
 """
 
 from llavamed_data.figures.domains import domain_of, domains_of
-from llavamed_data.figures.gutters import count_panels, image_is_single_plot
+from llavamed_data.figures.gutters import count_panels
 from llavamed_data.figures.panel_marks import caption_is_single_plot
 from llavamed_data.figures.soundness import FORMATS, ImageLimits, SoundImage, inspect_image
 
@@ -16,6 +16,5 @@ __all__ = [
     "count_panels",
     "domain_of",
     "domains_of",
-    "image_is_single_plot",
     "inspect_image",
 ]

@@ -1,4 +1,4 @@
-"""How many panels a figure's image has, judged by what parts them (section 3: "a single plot").
+"""Counts the panels of a figure's image by what parts them: the paper keeps "a single plot" (section 3).
 
 Three signs are looked for, on the image and then again on each part that it falls into:
 
@@ -80,38 +80,33 @@ class _Part:
     columns: _Gray
 
     @property
-    def turned(self) -> "_Part":
+    def transposed(self) -> "_Part":
         """The same with rows for columns."""
         return _Part(self.columns, self.rows)
 
     def crop(self, start: int, stop: int) -> "_Part":
-        """Rows `start` to `stop`."""
+        """Returns rows `start` to `stop`."""
         return _Part(self.rows[start:stop], self.columns[:, start // _POOL : -(-stop // _POOL)])
 
     def cut(self, lines: list[int]) -> list["_Part"]:
-        """The pieces between rows `lines`."""
+        """Returns the pieces between rows `lines`."""
         return [self.crop(start, stop) for start, stop in pairwise([0, *lines, len(self.rows)])]
 
 
 @dataclass(frozen=True, slots=True)
-class _Least:
-    """What a panel of this image has at least, in working pixels."""
+class _PanelMinimum:
+    """The least length of a panel's shorter side and its least area, in working pixels."""
 
     side: float
     area: float
 
 
-def image_is_single_plot(image: Image.Image) -> bool:
-    """True if nothing in `image` parts it into panels."""
-    return count_panels(image) == 1
-
-
 def count_panels(image: Image.Image) -> int:
-    """Panels that gutters and seams of `image` tell apart, at least 1; any mode, any size."""
+    """Returns how many panels the gutters and seams of `image` tell apart, at least 1; any mode, any size."""
     gray = _working_gray(image)
     height, width = gray.shape
-    least = _Least(max(16.0, _LEAST_SIDE * min(height, width)), _LEAST_AREA * height * width)
-    return max(1, _panels_in(_Part(_pooled(gray), _pooled(np.ascontiguousarray(gray.T))), least, 0))
+    minimum = _PanelMinimum(max(16.0, _LEAST_SIDE * min(height, width)), _LEAST_AREA * height * width)
+    return max(1, _panels_in(_Part(_pooled(gray), _pooled(np.ascontiguousarray(gray.T))), minimum, 0))
 
 
 def _working_gray(image: Image.Image) -> _Gray:
@@ -137,19 +132,19 @@ def _pooled(gray: _Gray) -> _Gray:
     return (total // _POOL).astype(np.uint8)
 
 
-def _panels_in(part: _Part, least: _Least, depth: int) -> int:
+def _panels_in(part: _Part, minimum: _PanelMinimum, depth: int) -> int:
     part = _without_margins(part)
-    if not _is_large(part, least):
+    if not _is_large(part, minimum):
         return 0
-    pieces = _pieces(part, least) if depth < _DEEPEST else [part]
+    pieces = _pieces(part, minimum) if depth < _DEEPEST else [part]
     if len(pieces) > 1:
-        return sum(_panels_in(piece, least, depth + 1) for piece in pieces)
+        return sum(_panels_in(piece, minimum, depth + 1) for piece in pieces)
     return int(_is_panel(part))
 
 
-def _is_large(part: _Part, least: _Least) -> bool:
+def _is_large(part: _Part, minimum: _PanelMinimum) -> bool:
     height, width = len(part.rows), len(part.columns)
-    return min(height, width) >= least.side and height * width >= least.area
+    return min(height, width) >= minimum.side and height * width >= minimum.area
 
 
 def _is_panel(part: _Part) -> bool:
@@ -163,14 +158,14 @@ def _is_panel(part: _Part) -> bool:
 
 def _without_margins(part: _Part) -> _Part:
     part = _without_margin_rows(part)
-    inner = _without_margin_rows(part.turned).turned
+    inner = _without_margin_rows(part.transposed).transposed
     if len(inner.columns) == len(part.columns):
         return inner
     return _without_margin_rows(inner)  # rows that a margin of columns had hidden
 
 
 def _without_margin_rows(part: _Part) -> _Part:
-    """`part` without white rows at its ends, and without black ones that end in a straight edge."""
+    """Returns `part` without white rows at its ends, and without black ones that end in a straight edge."""
     first, last = 0, len(part.rows)
     for ground, always in ((part.rows >= _WHITE, True), (part.rows <= _BLACK, False)):
         shares = _shares(ground)
@@ -186,29 +181,29 @@ def _without_margin_rows(part: _Part) -> _Part:
 
 
 def _shares(ground: _Flags) -> _Shares:
-    """Of each row, the share that is ground."""
+    """Returns the share of each row that is ground."""
     return np.asarray(np.add.reduce(ground, axis=1, dtype=np.uint16) / max(ground.shape[1], 1))
 
 
 def _content(shares: _Shares, row: int, step: int) -> float:
-    """Most share of other colours in the three rows from `row` onwards in the direction of `step`."""
+    """Returns the largest share of other colours in the three rows from `row` onwards in the direction of `step`."""
     rows = shares[row : row + 3] if step > 0 else shares[max(0, row - 2) : row + 1]
     return 1 - float(rows.min())
 
 
-def _pieces(part: _Part, least: _Least) -> list[_Part]:
-    """Pieces of `part` along the axis that has the more lines to cut; `part` alone where there is none."""
+def _pieces(part: _Part, minimum: _PanelMinimum) -> list[_Part]:
+    """Returns the pieces of `part` along the axis that has the more lines to cut; `part` alone where there is none."""
     for lines_in in (_gutters, _seams):
-        rows, columns = lines_in(part.rows, least), lines_in(part.columns, least)
+        rows, columns = lines_in(part.rows, minimum), lines_in(part.columns, minimum)
         if len(rows) >= len(columns) > 0 or (rows and not columns):
             return part.cut(rows)
         if columns:
-            return [piece.turned for piece in part.turned.cut(columns)]
+            return [piece.transposed for piece in part.transposed.cut(columns)]
     return [part]
 
 
-def _gutters(levels: _Gray, least: _Least) -> list[int]:
-    """Middles of the bands that part panels."""
+def _gutters(levels: _Gray, minimum: _PanelMinimum) -> list[int]:
+    """Returns the middles of the bands that part panels."""
     found: set[int] = set()
     for ground in (levels >= _WHITE, levels <= _BLACK):
         shares = _shares(ground)
@@ -216,9 +211,9 @@ def _gutters(levels: _Gray, least: _Least) -> list[int]:
         sharp = [run for run in _runs(empty) if _is_sharp(shares, *run)]
         found.update((start + stop) // 2 for start, stop in sharp)
         if not sharp:
-            found.update(_soft_gutters(ground, empty, least))
+            found.update(_soft_gutters(ground, empty, minimum))
     lines = sorted(found)
-    large = [stop - start >= least.side for start, stop in pairwise([0, *lines, len(levels)])]
+    large = [stop - start >= minimum.side for start, stop in pairwise([0, *lines, len(levels)])]
     return lines if sum(large) > 1 else []
 
 
@@ -229,8 +224,8 @@ def _is_sharp(shares: _Shares, start: int, stop: int) -> bool:
     return bool(min(before, after) >= _SHARP and max(before, after) >= _SHARP_ONE)
 
 
-def _soft_gutters(ground: _Flags, empty: _Flags, least: _Least) -> list[int]:
-    """Middles of the bands between parts of like size; smaller ones (a table, a line of text) are passed over."""
+def _soft_gutters(ground: _Flags, empty: _Flags, minimum: _PanelMinimum) -> list[int]:
+    """Returns the middles of the bands between parts of like size, past smaller ones (a table, a line of text)."""
     bodies = [(start, stop, _breadth(ground[start:stop])) for start, stop in _runs(~empty)]
     if len(bodies) < 2:
         return []
@@ -238,7 +233,7 @@ def _soft_gutters(ground: _Flags, empty: _Flags, least: _Least) -> list[int]:
     large = [
         (start, stop)
         for start, stop, breadth in bodies
-        if stop - start >= max(_ALIKE * longest, least.side) and breadth >= _ALIKE_ACROSS * broadest
+        if stop - start >= max(_ALIKE * longest, minimum.side) and breadth >= _ALIKE_ACROSS * broadest
     ]
     return [(stop + start) // 2 for (_, stop), (start, _) in pairwise(large)]
 
@@ -253,9 +248,9 @@ def _runs(flags: _Flags) -> Iterator[tuple[int, int]]:
     return ((int(start), int(stop)) for start, stop in edges.reshape(-1, 2))
 
 
-def _seams(levels: _Gray, least: _Least) -> list[int]:
-    """Rows at which panels touch: in most stretches of the row the step stands out from the steps around it."""
-    margin = int(least.side)
+def _seams(levels: _Gray, minimum: _PanelMinimum) -> list[int]:
+    """Returns the rows where panels touch: most stretches of the row have a step that stands out from those around."""
+    margin = int(minimum.side)
     if len(levels) <= 2 * margin or levels.shape[1] < _STRETCHES:
         return []
     profile = _steps(levels)
@@ -277,12 +272,12 @@ def _seams(levels: _Gray, least: _Least) -> list[int]:
 
 
 def _steps(levels: _Gray) -> _Steps:
-    """Between each row and the next, in each stretch, the mean step in grey levels; shape (rows - 1, stretches)."""
+    """Returns the mean step in grey levels from each row to the next, by stretch; shape (rows - 1, stretches)."""
     return _by_stretch(_difference(levels[:-1], levels[1:]))
 
 
 def _lasting_steps(levels: _Gray) -> _Steps:
-    """The same between the rows four before and four after."""
+    """Returns the same from the row four before to the row four after."""
     wide = np.zeros((len(levels) - 1, _STRETCHES))
     wide[3:-3] = _by_stretch(_difference(levels[:-7], levels[7:]))
     return wide
@@ -299,7 +294,7 @@ def _by_stretch(steps: _Gray) -> _Steps:
 
 
 def _around(profile: _Steps) -> _Steps:
-    """For each row of `profile` the largest value four to seven rows off, so far that a blurred step is past."""
+    """Returns for each row of `profile` the largest value four to seven rows off, past the end of a blurred step."""
     around = np.zeros_like(profile)
     for distance in range(4, 8):
         np.maximum(around[distance:], profile[:-distance], out=around[distance:])
