@@ -25,7 +25,8 @@ HYPHENS: Mapping[str, str] = dict.fromkeys("‐‑‒–—−", "-")
 
 def load_rules(name: str) -> dict[str, Any]:
     """Reads a table of rules, a YAML file of this package."""
-    table: dict[str, Any] = yaml.safe_load(files(__package__).joinpath(name).read_text("utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where there is libyaml
+    table: dict[str, Any] = loader(files(__package__).joinpath(name).read_text("utf-8")).get_single_data()
     return table
 
 

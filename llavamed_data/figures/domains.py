@@ -8,7 +8,6 @@ tomography") states nothing, and a modality that is only referred to ("confirmed
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from llavamed_data.figures.caption_rules import HYPHENS, RuleFilter, load_rules, normalise_caption
@@ -100,7 +99,7 @@ def domains_of(caption: str) -> tuple[str, ...]:
     >>> domains_of("Kaplan-Meier curves of survival by histological type.")
     ()
     """
-    table = domain_table()
+    table = DOMAIN_TABLE
     text = normalise_caption(caption, _SPELLINGS)
     if not table.rules.candidates(text):
         return ()
@@ -119,9 +118,7 @@ def _any_in(patterns: RuleFilter[re.Pattern[str]], clause: str) -> bool:
     return any(pattern.search(clause) for pattern in patterns.candidates(clause))
 
 
-@lru_cache(maxsize=1)
-def domain_table() -> DomainTable:
-    """Reads and compiles `domains.yaml`, once."""
+def _read_domain_table() -> DomainTable:
     table = load_rules("domains.yaml")
     words: Mapping[str, str] = table["words"]
 
@@ -157,3 +154,7 @@ def domain_table() -> DomainTable:
         referred_before=joined(table["referred_before"], end=r"[^\w]*$"),
         referred_after=joined(table["referred_after"]),
     )
+
+
+DOMAIN_TABLE = _read_domain_table()
+"""Compiled when this module is imported, so that processes forked from one that has imported it share the table."""

@@ -7,7 +7,6 @@ follow each other do.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from llavamed_data.figures.caption_rules import HYPHENS, RuleFilter, load_rules, normalise_caption
 
@@ -50,7 +49,7 @@ def caption_is_single_plot(caption: str) -> bool:
     >>> caption_is_single_plot("Axial CT shows the aorta (A) and vitamin B deposits.")
     True
     """
-    marks = panel_marks()
+    marks = PANEL_MARKS
     text = f". {normalise_caption(caption, HYPHENS)}"
     if _LETTER_B.search(text) and _any_marks_panels(marks.letters, text):
         return False
@@ -79,9 +78,7 @@ def _is_span(first: str, last: str) -> bool:
     return alike and 0 < ord(last) - ord(first) <= _LONGEST_SPAN and (first + last).lower() not in _NO_SPANS
 
 
-@lru_cache(maxsize=1)
-def panel_marks() -> PanelMarks:
-    """Reads and compiles `panel_marks.yaml`."""
+def _read_panel_marks() -> PanelMarks:
     table = load_rules("panel_marks.yaml")
 
     def compiled(kind: str) -> list[PanelMark]:
@@ -94,3 +91,7 @@ def panel_marks() -> PanelMarks:
         for mark, entry in zip(compiled(kind), table[kind], strict=True)
     ]
     return PanelMarks(letters=tuple(compiled("letters")), others=RuleFilter(others))
+
+
+PANEL_MARKS = _read_panel_marks()
+"""Compiled when this module is imported, so that processes forked from one that has imported it share the table."""

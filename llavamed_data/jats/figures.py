@@ -16,6 +16,7 @@ _END_MARKS, _CLOSERS = (".", "!", "?", ":", ";", ",", "…"), "\"”’'»)]"
 _CAPTION_BLOCKS = frozenset(["title", "subtitle", "p", "list", "def-list", "disp-formula", "disp-quote"])
 _LONGEST_LABEL = 60  # a longer one, where there is no caption, is the caption
 _DOI_ALONE = re.compile(r"(?:doi:\s?|(?:https?://)?(?:dx\.)?doi\.org/)10\.\S+", re.I)
+_NOT_IN_IDS = re.compile(r"[^\w.-]+")
 _PLACES = {"floats-group": 1, "floats-wrap": 1, "back": 2, "sub-article": 3, "response": 3}
 
 
@@ -154,7 +155,7 @@ def _unique_ids(drafts: Sequence[FigureDraft]) -> Iterator[str]:
         figure_id = draft.stated_id
         if not figure_id or figure_id in given:
             stem = draft.graphics[0] if draft.graphics else f"fig-{position}"
-            stem = re.sub(r"[^\w.-]+", "-", stem.rsplit("/", 1)[-1])
+            stem = _NOT_IN_IDS.sub("-", stem.rsplit("/", 1)[-1])
             figure_id, copy = stem, 1
             while figure_id in stated or figure_id in given:
                 copy += 1

@@ -12,6 +12,7 @@ from llavamed_data.jats.plaintext import normalise_spaces, plain_text, text_of
 _XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _NOT_PUBLICATION = frozenset(["pmc-release", "nihms-submitted", "received", "accepted", "retracted"])
 
+_PMCID = re.compile(r"(?:PMC)?(\d+)", re.I)
 _DEED = re.compile(
     r"creativecommons\.org/(?:licenses/(by(?:-nc)?(?:-nd|-sa)?)\b|publicdomain/(zero)\b)", re.I
 )
@@ -62,7 +63,7 @@ def _read_id(element: etree._Element, front: FrontMatter) -> None:
     value = (element.text or "").strip()
     kind = element.get("pub-id-type")
     if kind in ("pmc", "pmcid"):
-        digits = re.match(r"(?:PMC)?(\d+)", value, re.I)
+        digits = _PMCID.match(value)
         front.pmcid = f"PMC{digits[1]}" if digits else front.pmcid
     elif kind == "pmid":
         front.pmid = value if value.isdecimal() else front.pmid
@@ -111,7 +112,7 @@ def _license_of_wording(text: str) -> str | None:
 def _code_of_name(name: re.Match[str]) -> str:
     if name["zero"]:
         return "CC0"
-    more = re.sub(r"[^a-z]", "", name["more"].lower())
+    more = "".join(filter(str.isalpha, name["more"].lower()))
     parts = ["BY"] + [
         code for word, code in (("noncomm", "NC"), ("noderiv", "ND"), ("share", "SA")) if word in more
     ]

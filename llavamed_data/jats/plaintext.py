@@ -13,23 +13,23 @@ BREAK = "\x90"
 """Stands where one block ends and another begins; a control character that XML allows and no encoding in use has."""
 
 _FLOATS = frozenset(["fig", "fig-group", "table-wrap", "table-wrap-group", "media", "supplementary-material"])
-_UNREAD = _FLOATS | {
-    "object-id",
-    "permissions",
-    "attrib",
-    "fn",
-    "alt-text",
-    "long-desc",
-    "code",
-    "index-term",
-    "x",
-}
+_UNREAD = _FLOATS | frozenset(
+    ["object-id", "permissions", "attrib", "fn", "alt-text", "long-desc", "code", "index-term", "x"]
+)
+"""What is not read with the text around it: what floats beside it, notes, and what is for machines."""
+
 _BLOCKS = frozenset(
     ["p", "title", "subtitle", "list", "list-item", "def-list", "def-item", "term", "def", "disp-quote", "boxed-text",
      "statement", "verse-group", "verse-line", "speech", "speaker", "sec"]
 )  # fmt: skip
+"""What is read apart from the text around it."""
+
 _SPACED = frozenset(["break", "disp-formula", "label"])
+"""What is read with the text around it, with a space between."""
+
 _FORMULAE = frozenset(["alternatives", "inline-formula", "disp-formula"])
+"""What may say the same in several ways, of which one is read."""
+
 _SPECIAL = (*(_UNREAD | _BLOCKS | _SPACED | _FORMULAE), "tex-math", _MATHML)
 
 BLOCKS_AND_FORMULAE = (
@@ -134,6 +134,8 @@ _TEX_LAYOUT = re.compile(
     r"\\(?:begin|end)\{[^{}]*\}(?:\{[clr|]*\})?|\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])"
 )
 _TEX_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_TEX_MARKUP = re.compile(r"(?<!\\)[${}^_]")
+_TEX_ESCAPED = re.compile(r"\\([%#&_{}$])")
 _TEX_SPACE = re.compile(r"\\[,;:! ]|\\\\|(?<!\\)[~&]")
 
 
@@ -144,5 +146,5 @@ def read_tex(source: str) -> str:
     text = _TEX_FRACTION.sub(r"\1/\2", text)
     text = _TEX_SPACE.sub(" ", _TEX_LAYOUT.sub("", text))
     text = _TEX_COMMAND.sub(lambda command: _SYMBOLS.get(command[1], ""), text)
-    text = re.sub(r"\\([%#&_{}$])", r"\1", re.sub(r"(?<!\\)[${}^_]", "", text))
+    text = _TEX_ESCAPED.sub(r"\1", _TEX_MARKUP.sub("", text))
     return normalise_spaces(text)

@@ -31,6 +31,7 @@ _STOP = re.compile(
     """,
     re.VERBOSE,
 )
+_BETWEEN_INITIALS = re.compile(r"[.-]+")
 _LONGEST_BRACKET = 300
 _REACH = 250
 """Characters before an offset within which its sentence mostly begins; where it does not, all is looked at."""
@@ -108,7 +109,7 @@ def _word_may_end(word: str, following: str) -> bool:
 
 
 def _is_initials(word: str) -> bool:
-    return all(len(part) == 1 and part.isalpha() for part in re.split("[.-]+", word))
+    return all(len(part) == 1 and part.isalpha() for part in _BETWEEN_INITIALS.split(word))
 
 
 def _is_list_number(text: str, start: int) -> bool:

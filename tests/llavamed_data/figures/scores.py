@@ -1,4 +1,4 @@
-"""Precision and recall of yes-or-no verdicts."""
+"""Precision and recall of yes-or-no answers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Score:
         return Score(self.right + other.right, self.false + other.false, self.missed + other.missed)
 
 
-def score(verdicts: Iterable[tuple[bool, bool]]) -> Score:
+def score(answers: Iterable[tuple[bool, bool]]) -> Score:
     """The score of pairs (said, true)."""
-    pairs = list(verdicts)
+    pairs = list(answers)
     return Score(
         right=sum(said and true for said, true in pairs),
         false=sum(said and not true for said, true in pairs),

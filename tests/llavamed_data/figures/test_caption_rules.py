@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llavamed_data.figures.caption_rules import READ_CHARACTERS, RuleFilter, normalise_caption
-from llavamed_data.figures.domains import domain_table
-from llavamed_data.figures.panel_marks import panel_marks
+from llavamed_data.figures.domains import DOMAIN_TABLE
+from llavamed_data.figures.panel_marks import _LETTER_B, PANEL_MARKS
 from tests.llavamed_data.figures.test_domains import NOT_SHOWN, SHOWN
 from tests.llavamed_data.figures.test_panel_marks import COMPOUND, SINGLE
 
@@ -40,20 +40,20 @@ def test_half_a_surrogate_pair_is_like_any_other_character() -> None:
     assert RuleFilter([("chest", ["chest"])]).candidates("\ud800 Chest \udfff") == ["chest"]
 
 
-def test_normalising() -> None:
+def test_a_caption_is_normalised_to_single_spaces_and_plain_characters() -> None:
     assert normalise_caption("Chest\n  X–ray\u2009(PA) ", {"–": "-"}) == "Chest X-ray (PA)"
     assert len(normalise_caption("x" * 10**6, {})) == READ_CHARACTERS
 
 
 def _expressions() -> Iterator[tuple[str, RuleFilter[object], object, re.Pattern[str]]]:
     """Every filter of the two tables with each of its rules and the expression of the rule."""
-    table = domain_table()
+    table = DOMAIN_TABLE
     for name in ("rules", "glossary", "drawn", "plotted"):
         rules = getattr(table, name)
         for rule in rules:
             yield name, rules, rule, rule.says if name == "rules" else rule
-    for mark in panel_marks().others:
-        yield "panel marks", panel_marks().others, mark, mark.says
+    for mark in PANEL_MARKS.others:
+        yield "panel marks", PANEL_MARKS.others, mark, mark.says
 
 
 EXPRESSIONS = list(_expressions())
@@ -84,7 +84,7 @@ def test_no_rule_is_kept_from_a_caption_that_it_matches(shared_data: Path) -> No
         *SINGLE,
         *(caption for some in SHOWN.values() for caption in some),
     ]
-    table = domain_table()
+    table = DOMAIN_TABLE
     for caption in captions:
         text = normalise_caption(caption, {})
         for part in (text, *table.clauses(text)):
@@ -95,7 +95,5 @@ def test_no_rule_is_kept_from_a_caption_that_it_matches(shared_data: Path) -> No
 @given(st.from_regex(r"[(\[;,.:]? ?[bB][)\]:;,. ]") | st.sampled_from([*COMPOUND, *SINGLE]))
 @settings(deadline=None)
 def test_marks_of_one_letter_need_a_letter_alone(caption: str) -> None:
-    from llavamed_data.figures.panel_marks import _LETTER_B
-
-    found = {letter for mark in panel_marks().letters for letter in mark.says.findall(f". {caption}")}
+    found = {letter for mark in PANEL_MARKS.letters for letter in mark.says.findall(f". {caption}")}
     assert _LETTER_B.search(f". {caption}") or not found & {"b", "B"}

@@ -154,7 +154,7 @@ def test_a_caption_that_names_what_it_shows_is_flagged(domain: str, caption: str
 
 
 @pytest.mark.parametrize("caption", NOT_SHOWN.values(), ids=NOT_SHOWN)
-def test_a_false_friend_is_not(caption: str) -> None:
+def test_a_caption_that_only_seems_to_name_a_domain_is_not_flagged(caption: str) -> None:
     assert domains_of(caption) == ()
 
 
@@ -189,7 +189,7 @@ def test_labelled_captions_are_flagged_with_high_precision_and_recall(shared_dat
     assert total.recall >= 0.85
 
 
-def test_every_rule_says_why() -> None:
+def test_every_rule_states_its_reason_and_its_words() -> None:
     raw = yaml.safe_load(files("llavamed_data.figures").joinpath("domains.yaml").read_text("utf-8"))
     lists = [raw[name] for name in ("glossary", "drawn", "plotted", "referred_before", "referred_after")]
     rules = [rule for rules in [*lists, *raw["domains"].values()] for rule in rules]

@@ -1,4 +1,4 @@
-"""What a user may rely on: compound figures are told by their gutters, and single ones are left alone."""
+"""What a user may rely on: compound figures are recognised by their gutters, and single ones are left alone."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def test_the_bars_of_a_chart_are_no_panels() -> None:
     assert count_panels(page) == 1
 
 
-def test_a_thin_line_down_the_middle_parts_nothing() -> None:
+def test_a_thin_line_down_the_middle_makes_no_panels() -> None:
     head = PHANTOMS["mri"](np.random.default_rng(3))
     middle = head.width // 2
     head.paste("white", (middle, 0, middle + 2, head.height * 9 // 10))
@@ -90,20 +90,20 @@ def _recall_and_precision(real: list[Image.Image], count: int) -> None:
     assert found.precision >= 0.95
 
 
-def test_phantoms_tiled_with_a_gutter_are_told_from_single_ones() -> None:
+def test_phantoms_tiled_with_a_gutter_differ_from_single_ones() -> None:
     _recall_and_precision([], 80)
 
 
-def test_real_images_tiled_with_a_gutter_are_told_from_single_ones(shared_data: Path) -> None:
+def test_real_images_tiled_with_a_gutter_differ_from_single_ones(shared_data: Path) -> None:
     _recall_and_precision(tiling.real_images(shared_data, 1), 80)
 
 
-def test_most_figures_whose_panels_touch_are_told_as_well() -> None:
+def test_most_figures_whose_panels_touch_are_recognised_too() -> None:
     compounds = [figure for figure in tiling.compounds(1, 90) if figure.gutter is None]
     assert score((count_panels(figure.image) > 1, True) for figure in compounds).recall >= 0.75
 
 
-def test_real_figures_are_told_as_by_eye(shared_data: Path) -> None:
+def test_panels_of_real_figures_are_counted_as_by_eye(shared_data: Path) -> None:
     folder = shared_data / "llava_med_eval" / "images"
 
     def panels(name: str) -> int:

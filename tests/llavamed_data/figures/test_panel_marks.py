@@ -1,4 +1,4 @@
-"""What a user may rely on: a caption that marks panels is told, and letters that mark something else are not."""
+"""What a user may rely on: a caption that marks panels is recognised, and letters for something else are no marks."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_other_letters_and_places_are_no_marks(caption: str) -> None:
     assert caption_is_single_plot(caption)
 
 
-def test_labelled_captions(shared_data: Path) -> None:
+def test_labelled_captions_are_told_apart_with_high_precision_and_recall(shared_data: Path) -> None:
     lines = (shared_data / "captions_labelled.jsonl").read_text("utf-8").splitlines()
     rows = [row for line in lines if (row := json.loads(line))["sure"]]
     found = score((not caption_is_single_plot(row["caption"]), row["compound"]) for row in rows)

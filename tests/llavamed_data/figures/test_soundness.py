@@ -78,7 +78,7 @@ def test_the_first_frame_of_an_animation_counts() -> None:
     assert inspect_image(file.getvalue()).image.n_frames == 2
 
 
-def test_nothing_is_empty_and_noise_is_unreadable() -> None:
+def test_no_bytes_are_an_empty_file_and_noise_is_unreadable() -> None:
     assert _reason(b"") is Reason.IMAGE_EMPTY
     assert _reason(b"\x00" * 500) is Reason.IMAGE_UNREADABLE
     assert _reason(b"GIF89a and then nothing of the kind") is Reason.IMAGE_UNREADABLE
@@ -97,7 +97,7 @@ def test_nothing_is_empty_and_noise_is_unreadable() -> None:
         b"\x00\x00\x00\x18ftypheic",
     ],
 )
-def test_known_foreign_formats_are_told_as_such(data: bytes) -> None:
+def test_files_of_other_known_formats_are_not_allowed(data: bytes) -> None:
     assert _reason(data) is Reason.IMAGE_NOT_ALLOWED
 
 
@@ -115,12 +115,12 @@ def _png_header(width: int, height: int) -> bytes:
     "bomb", [_png_header(100_000, 100_000), _png_header(11_000, 11_000), _png_header(9_000, 9_000)]
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_a_bomb_is_refused_by_its_header(bomb: bytes) -> None:
+def test_a_decompression_bomb_is_refused_by_its_header(bomb: bytes) -> None:
     assert _reason(bomb) is Reason.IMAGE_TOO_LARGE
 
 
 @pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
-def test_a_bomb_is_too_large_also_where_warnings_are_errors() -> None:
+def test_a_decompression_bomb_is_too_large_also_where_warnings_are_errors() -> None:
     assert _reason(_png_header(11_000, 11_000)) is Reason.IMAGE_TOO_LARGE
 
 
@@ -159,19 +159,19 @@ def test_damaged_bytes_are_sound_or_dropped_and_raise_no_other_exception(data: s
         assert sound.width * sound.height <= 10**6
 
 
-def test_a_cut_jpeg_is_cut_though_somebody_told_pillow_to_pad(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_jpeg_is_found_even_if_pillow_is_set_to_pad_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     assert _reason(JPEG[:-500]) is Reason.IMAGE_TRUNCATED
     assert _reason(PNG[:-500]) is Reason.IMAGE_TRUNCATED
 
 
-def test_pillows_settings_stay_as_they_are() -> None:
+def test_the_settings_of_pillow_are_not_changed() -> None:
     before = (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS)
     inspect_image(JPEG)
     assert before == (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS)
 
 
-def test_the_released_images_get_the_verdicts_that_their_users_met(shared_data: Path) -> None:
+def test_the_released_images_that_users_found_empty_or_cut_are_dropped(shared_data: Path) -> None:
     def verdict(path: Path) -> str:
         try:
             return inspect_image(path.read_bytes()).format

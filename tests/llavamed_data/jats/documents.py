@@ -50,6 +50,6 @@ def mentions(paragraph: str, *, figures: int = 5, **parts: str) -> dict[str, tup
     }
 
 
-def mentioned(paragraph: str, **parts: object) -> list[int]:
+def mentioned(paragraph: str) -> list[int]:
     """Numbers of the figures 1 to 5 that `<p>paragraph</p>` mentions."""
-    return [int(number) for number in mentions(paragraph, **parts)]  # type: ignore[arg-type]
+    return [int(number) for number in mentions(paragraph)]

@@ -45,7 +45,7 @@ def test_a_made_id_leaves_stated_ones_alone() -> None:
     assert ids('<fig/><fig id="fig-1"/>') == ["fig-1-2", "fig-1"]
 
 
-def test_graphics() -> None:
+def test_each_distinct_graphic_counts_and_of_alternatives_the_one_for_the_web() -> None:
     figure = only(
         read(
             '<fig id="F1"><caption><p><inline-graphic xlink:href="symbol"/>'
@@ -58,7 +58,7 @@ def test_graphics() -> None:
     assert figure.graphics == ("a", "b", "c.jpg", "d")
 
 
-def test_a_graphic_in_a_paragraph_of_the_figure() -> None:
+def test_a_graphic_in_a_paragraph_of_the_figure_is_found() -> None:
     assert only(read('<fig id="F1"><p><graphic xlink:href="a"/></p></fig>')).graphics == ("a",)
 
 
@@ -102,7 +102,7 @@ def test_namespaces_and_wrappers_change_nothing() -> None:
         assert parse_article(document_) == expected
 
 
-def test_encodings() -> None:
+def test_a_declared_encoding_is_read() -> None:
     text = fig(1, "<p>5 µm, naïve</p>")
     latin = '<?xml version="1.0" encoding="ISO-8859-1"?>' + document(text).decode()
     assert only(parse_article(latin.encode("latin-1"))).caption == "5 µm, naïve"
@@ -111,7 +111,7 @@ def test_encodings() -> None:
     )
 
 
-def test_reference_lists_are_no_hindrance() -> None:
+def test_text_around_reference_lists_is_read() -> None:
     refs = '<ref-list><ref id="B1"><mixed-citation>Fig. 1 of a book</mixed-citation></ref></ref-list>'
     nested = f"<ref-list>{refs}{refs}</ref-list>"
     for back in (
@@ -142,7 +142,7 @@ TABLE = "<table-wrap><table><tbody><tr><td>See Fig. 1.</td></tr></tbody></table>
         f"<table-wrap><table><tr><td>{fig(3)}</td></tr></table></table-wrap>",
     ],
 )
-def test_tables_are_no_hindrance(tables: str) -> None:
+def test_text_around_tables_is_read(tables: str) -> None:
     def figures_in(encoding: str) -> list[Figure]:
         body = (
             f"<sec>{tables}<p>One<table-wrap><table>x</table></table-wrap>Figure 1.</p>{fig(1)}</sec>{fig(2)}"

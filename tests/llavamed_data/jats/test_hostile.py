@@ -2,6 +2,7 @@
 
 import time
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_a_quadratic_bomb_expands_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("declaration", ["SYSTEM", 'PUBLIC "x"'])
-def test_no_file_is_read(declaration: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_no_file_is_read(declaration: str, tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("TOP SECRET")
     found = texts(
@@ -59,7 +60,7 @@ def test_no_file_is_read(declaration: str, tmp_path) -> None:  # type: ignore[no
     assert "root:" not in texts(with_doctype('<!ENTITY e SYSTEM "file:///etc/passwd">', fig(1, "<p>&e;</p>")))
 
 
-def test_no_external_dtd_is_read(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_no_external_dtd_is_read(tmp_path: Path) -> None:
     dtd = tmp_path / "evil.dtd"
     dtd.write_text('<!ENTITY e "TOP SECRET"><!ATTLIST fig id CDATA "SECRET">')
     xml = f'<!DOCTYPE article SYSTEM "{dtd.as_uri()}">'.encode() + document(
@@ -68,7 +69,7 @@ def test_no_external_dtd_is_read(tmp_path) -> None:  # type: ignore[no-untyped-d
     assert "SECRET" not in texts(xml)
 
 
-def test_no_include_is_followed(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_no_include_is_followed(tmp_path: Path) -> None:
     secret = tmp_path / "secret.txt"
     secret.write_text("TOP SECRET")
     include = (
@@ -114,18 +115,18 @@ def test_broken_documents_are_dropped(xml: bytes) -> None:
     assert "\n" not in caught.value.detail
 
 
-def test_too_deep_is_malformed() -> None:
+def test_a_document_nested_too_deep_is_malformed() -> None:
     with pytest.raises(Drop):
         parse_article(document("<sec>" * 5000 + "</sec>" * 5000))
 
 
-def test_too_large_is_dropped_unread() -> None:
+def test_a_document_too_large_is_dropped_unread() -> None:
     with pytest.raises(Drop) as caught:
         parse_article(b"<" * (MAX_XML_BYTES + 1))
     assert caught.value.reason is Reason.XML_TOO_LARGE
 
 
-def test_marks_of_our_own_in_a_document_do_no_harm() -> None:
+def test_control_characters_that_the_parser_uses_do_no_harm_in_a_document() -> None:
     marks = "\x81 \x8d \x8f \x90 \x8199\x8d \x81x\x8d"
     xml = document(f"<p>See {marks} Figure 1 here.</p>{fig(1, f'<p>{marks}x</p>')}")
     assert parse_article(xml).figures[0].label == "Figure 1"

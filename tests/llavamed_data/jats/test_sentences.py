@@ -39,12 +39,12 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("marked", TEXTS)
-def test_split(marked: str) -> None:
+def test_sentences_end_where_a_reader_ends_them(marked: str) -> None:
     expected = [sentence.strip() for sentence in marked.split("|")]
     assert split_sentences(marked.replace("|", "")) == expected
 
 
-def test_nothing_of_nothing() -> None:
+def test_no_text_has_no_sentences() -> None:
     assert split_sentences("") == []
     assert split_sentences(" ") == []
 
