@@ -1,16 +1,19 @@
-"""Articles a second that `extract` reads with one and two workers, and the share of its time that is XML parsing.
+"""Processor time of the whole of `extract` against XML parsing alone, and articles a second with one and two workers.
 
-    python -m tests.benchmarks.bench_extract [FOLDER OF JATS FILES]
+    python -m tests.benchmarks.bench_extract [FOLDER OF JATS FILES] [--before CHECKOUT]
 
 Every file is read `COPIES` times under other names. The ceiling is what two bare processes, each over half of the
-articles and with nothing in common, reach on this machine together.
+articles and with nothing in common, reach on this machine together. With `--before` the packages of another checkout
+are measured by the same code, which needs `LocalEngine` in it.
 """
 
+import argparse
+import json
 import os
 import sys
 import tempfile
 import time
-from collections import deque
+from collections.abc import Callable
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,11 +25,12 @@ from llavamed_data.jats import parse_article
 from llavamed_data.pipeline.steps.extract import extract
 from llavamed_data.reasons import Drop
 from llavamed_data.sources import JatsFiles
-from tests.benchmarks.side_by_side import medians, show
+from tests.benchmarks.side_by_side import measured_in, medians, show, show_before_and_after
 from tests.conftest import SHARED_DATA
 
+ALONE = "XML parsing alone"
 COPIES = 10
-_TREE = etree.XMLParser(recover=True, huge_tree=True)
+_PARSER = etree.XMLParser(recover=True, huge_tree=True)
 ROUNDS = 3
 
 
@@ -40,7 +44,7 @@ def repeated(folder: Path, out: Path) -> int:
 
 
 def extracted(corpus: Path, workers: int) -> None:
-    """One run of the station."""
+    """One run of the step."""
     with tempfile.TemporaryDirectory() as scratch:
         extract(JatsFiles(corpus), Path(scratch) / "extract", engine=LocalEngine(workers=workers))
 
@@ -64,45 +68,59 @@ def parsed_apart(paths: list[Path], processes: int) -> None:
         process.join()
 
 
-def shares(paths: list[Path]) -> tuple[float, float]:
-    """What part of the processor's time of `extract` reads XML into a tree, and what part parses articles in all."""
-    spent = []
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "extract"
-        for work in (
-            partial(extract, JatsFiles(paths[0].parent), out, engine=LocalEngine(workers=1)),
-            partial(deque, (etree.fromstring(path.read_bytes(), _TREE) for path in paths), 0),
-            partial(parsed, paths),
-        ):
-            start = time.process_time()
-            work()
-            spent.append(time.process_time() - start)
-    return spent[1] / spent[0], spent[2] / spent[0]
+def peers_over(paths: list[Path]) -> dict[str, Callable[[], object]]:
+    """What is compared in every checkout, each over all of `paths` in this process."""
+
+    def alone() -> None:
+        for path in paths:
+            etree.fromstring(path.read_bytes(), _PARSER)
+
+    return {
+        ALONE: alone,
+        "figures, captions, mentions": partial(parsed, paths),
+        "extract, whole": partial(extracted, paths[0].parent, 1),
+    }
+
+
+def report_workers(corpus: Path, paths: list[Path]) -> None:
+    """Prints articles a second of one and two workers, beside bare processes."""
+    peers = {
+        "extract, 1 worker": partial(extracted, corpus, 1),
+        "extract, 2 workers": partial(extracted, corpus, 2),
+        "parse only, 1 process": partial(parsed_apart, paths, 1),
+        "parse only, 2 processes": partial(parsed_apart, paths, 2),
+    }
+    print(f"load before the run: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    seconds = medians(peers, rounds=ROUNDS)
+    show("Extract", seconds, amount=len(paths), unit="articles", ours="extract, 2 workers")
+    print(f"2 workers: {seconds['extract, 1 worker'] / seconds['extract, 2 workers']:.2f} times 1 worker")
+    alone, both = seconds["parse only, 1 process"], seconds["parse only, 2 processes"]
+    print(f"ceiling of this machine: {alone / both:.2f} times")
 
 
 def main() -> None:
-    """Prints articles a second of one and two workers, beside bare processes."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SHARED_DATA / "jats"
+    """Prints processor times, and without `--json` the throughput too."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=SHARED_DATA / "jats")
+    parser.add_argument("--before", type=Path, help="another checkout, whose packages are measured too")
+    parser.add_argument("--json", action="store_true", help="print seconds only")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         corpus = Path(scratch)
-        articles = repeated(folder, corpus)
+        articles = repeated(arguments.folder, corpus)
         paths = sorted(corpus.iterdir())
-        peers = {
-            "extract, 1 worker": partial(extracted, corpus, 1),
-            "extract, 2 workers": partial(extracted, corpus, 2),
-            "parse only, 1 process": partial(parsed_apart, paths, 1),
-            "parse only, 2 processes": partial(parsed_apart, paths, 2),
-        }
-        print(f"load before the run: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        seconds = medians(peers, rounds=ROUNDS)
-        show("Extract", seconds, amount=articles, unit="articles", ours="extract, 2 workers")
-        print(f"2 workers: {seconds['extract, 1 worker'] / seconds['extract, 2 workers']:.2f} times 1 worker")
-        alone, both = seconds["parse only, 1 process"], seconds["parse only, 2 processes"]
-        print(f"ceiling of this machine: {alone / both:.2f} times")
-        tree, parsing = shares(paths)
-        print(
-            f"XML into a tree: {tree:.0%} of the processor's time; with figures, captions, mentions: {parsing:.0%}"
-        )
+        seconds = medians(peers_over(paths), rounds=ROUNDS, clock=time.process_time)
+        if arguments.json:
+            json.dump(seconds, sys.stdout)
+            return
+        show(f"{articles} articles, processor time", seconds, amount=articles, unit="articles", ours=ALONE)
+        if arguments.before:
+            folder = str(arguments.folder.resolve())
+            before = measured_in(arguments.before, "tests.benchmarks.bench_extract", folder)
+            show_before_and_after(f"{articles} articles", before, seconds, alone=ALONE)
+        report_workers(corpus, paths)
 
 
 if __name__ == "__main__":

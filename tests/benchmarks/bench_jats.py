@@ -1,52 +1,84 @@
-"""Speed of reading articles: figures, captions and mentions against a bare parse and against pubmed_parser.
+"""Processor time of reading articles against XML parsing alone and pubmed_parser, and of the tests of captions.
 
-Run as `python -m tests.benchmarks.bench_jats [FOLDER]`. Every peer reads its files from disk in every round.
-`pubmed_parser` here is `parse_pubmed_caption` and `parse_pubmed_paragraph`, which parse each file once each.
+    python -m tests.benchmarks.bench_jats [FOLDER] [--before CHECKOUT]
+
+Every peer reads its files from disk in every round. `pubmed_parser` here is `parse_pubmed_caption` and
+`parse_pubmed_paragraph`, which parse each file once each. With `--before` the packages of another checkout are
+measured by the same code.
 """
 
+import argparse
+import json
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pubmed_parser
 from lxml import etree
 
+from llavamed_data.figures import caption_is_single_plot, domain_of
 from llavamed_data.jats import parse_article
-from tests.benchmarks.side_by_side import medians, show
+from tests.benchmarks.side_by_side import measured_in, medians, show, show_before_and_after
 from tests.conftest import SHARED_DATA
 
+ALONE, OURS, CAPTIONS = "XML parsing alone", "figures, captions, mentions", "with domains and panel marks"
+ROUNDS = 7
 
-def main(folder: Path) -> None:
-    """Times the peers over every `.xml` of `folder` and prints them."""
-    paths = sorted(folder.glob("*.xml"))
-    names = [str(path) for path in paths]
+
+def peers_over(paths: list[Path]) -> dict[str, Callable[[], object]]:
+    """What is compared in every checkout, each over all of `paths`."""
+
+    def alone() -> None:
+        for path in paths:
+            etree.fromstring(path.read_bytes())
 
     def ours() -> None:
         for path in paths:
             parse_article(path.read_bytes())
 
-    def bare_parse() -> None:
-        for name in names:
-            etree.parse(name)
+    def captions() -> None:
+        for path in paths:
+            for figure in parse_article(path.read_bytes()).figures:
+                domain_of(figure.caption)
+                caption_is_single_plot(figure.caption)
 
-    failed: set[str] = set()
+    return {ALONE: alone, OURS: ours, CAPTIONS: captions}
 
-    def peer() -> None:
-        for name in names:
-            for parse in (pubmed_parser.parse_pubmed_caption, pubmed_parser.parse_pubmed_paragraph):
-                try:
-                    parse(name)
-                except (UnboundLocalError, AttributeError, KeyError):  # figures without caption, label or id
-                    failed.add(name)
 
-    peers = {"llavamed_data.jats": ours, "lxml.etree.parse alone": bare_parse, "pubmed_parser": peer}
-    seconds = medians(peers, rounds=7)
-    show(f"{len(paths)} articles", seconds, amount=len(paths), unit="articles", ours="llavamed_data.jats")
-    print(f"{seconds['llavamed_data.jats'] / seconds['lxml.etree.parse alone']:.2f} times the bare parse")
-    print(
-        f"{seconds['pubmed_parser'] / seconds['llavamed_data.jats']:.2f} times as fast as pubmed_parser, "
-        f"which breaks off in {len(failed)} of the articles"
+def pubmed_parser_over(paths: list[Path], failed: set[str]) -> None:
+    """Captions and paragraphs by pubmed_parser; the files in which it breaks off are added to `failed`."""
+    for name in map(str, paths):
+        for parse in (pubmed_parser.parse_pubmed_caption, pubmed_parser.parse_pubmed_paragraph):
+            try:
+                parse(name)
+            except (UnboundLocalError, AttributeError, KeyError):  # figures without caption, label or id
+                failed.add(name)
+
+
+def main() -> None:
+    """Times the peers over every `.xml` of the folder and prints them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("folder", type=Path, nargs="?", default=SHARED_DATA / "jats")
+    parser.add_argument("--before", type=Path, help="another checkout, whose packages are measured too")
+    parser.add_argument("--json", action="store_true", help="print seconds only")
+    arguments = parser.parse_args()
+    paths = sorted(arguments.folder.resolve().glob("*.xml"))
+    peers = peers_over(paths)
+    if arguments.json:
+        json.dump(medians(peers, rounds=ROUNDS, clock=time.process_time), sys.stdout)
+        return
+    failed: set[str] = set()
+    theirs = {"pubmed_parser": lambda: pubmed_parser_over(paths, failed)}
+    seconds = medians(peers | theirs, rounds=ROUNDS, clock=time.process_time)
+    show(f"{len(paths)} articles, processor time", seconds, amount=len(paths), unit="articles", ours=ALONE)
+    print(f"pubmed_parser breaks off in {len(failed)} of the articles")
+    if arguments.before:
+        before = measured_in(arguments.before, "tests.benchmarks.bench_jats", str(arguments.folder.resolve()))
+        show_before_and_after(f"{len(paths)} articles", before, seconds, alone=ALONE)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else SHARED_DATA / "jats")
+    main()
