@@ -4,6 +4,7 @@ No DTD, no file and no address is ever opened, and no declared entity is expande
 character is put in by name, because many articles use the names that the JATS DTD declares (`&nbsp;`, `&alpha;`).
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,10 +33,16 @@ _PARSER = etree.XMLParser(
     remove_comments=True,
     remove_pis=True,
 )
+_REFERENCES_START, _REFERENCES_END = b"<ref-list", b"</ref-list>"
+_TABLE_START, _TABLE_END, _EMPTY_TABLE = b"<table", b"</table>", b"<table/>"
+_FIGURE_OR_MARKUP_END = (b"<fig", b"-->", b"]]>", b"?>")
 # An automaton of a single word finds it eight times as fast as bytes.find.
-_REFERENCES_START, _REFERENCES_END = BytesAhoCorasick([b"<ref-list"]), b"</ref-list>"
-_TABLE_START, _TABLE_END, _EMPTY_TABLE = BytesAhoCorasick([b"<table"]), b"</table>", b"<table/>"
-_FIGURE_OR_MARKUP_END = [BytesAhoCorasick([word]) for word in (b"<fig", b"-->", b"]]>", b"?>")]
+_FINDERS = {
+    word: BytesAhoCorasick([word]) for word in (_REFERENCES_START, _TABLE_START, *_FIGURE_OR_MARKUP_END)
+}
+_PIECE, _MOST_TABLES = 2**20, 10_000
+"""Bytes searched at a time, and tables looked at: a file that repeats a word without end takes little of all."""
+
 _AFTER_NAME = (b" ", b"\t", b"\r", b"\n", b">")
 
 _ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]*);")
@@ -118,9 +125,10 @@ def _parse_without_references_and_tables(xml: bytes) -> etree._Element | None:
     """
     cuts = [(*span, _EMPTY_TABLE) for span in _tables(xml)]
     end = xml.rfind(_REFERENCES_END)
-    starts = [start for _, start, _ in _REFERENCES_START.find_matches_as_indexes(xml) if start < end]
-    if starts:
-        start, end = starts[-1], end + len(_REFERENCES_END)
+    starts = itertools.takewhile(lambda start: start < end, _find_all(_REFERENCES_START, xml))
+    start = max(starts, default=-1)
+    if start >= 0:
+        end += len(_REFERENCES_END)
         cuts = [cut for cut in cuts if cut[1] <= start or cut[0] >= end]
         cuts.append((start, end, b""))
     if not cuts:
@@ -144,7 +152,8 @@ def _tables(xml: bytes) -> Iterator[tuple[int, int]]:
     that.
     """
     end = 0
-    for _, start, after in _TABLE_START.find_matches_as_indexes(xml):
+    for start in itertools.islice(_find_all(_TABLE_START, xml), _MOST_TABLES):
+        after = start + len(_TABLE_START)
         if start < end or xml[after : after + 1] not in _AFTER_NAME:  # as in <table-wrap>
             continue
         end = xml.find(_TABLE_END, after)
@@ -153,10 +162,18 @@ def _tables(xml: bytes) -> Iterator[tuple[int, int]]:
         end += len(_TABLE_END)
         table = xml[start:end]
         opened = table.find(b">")
-        if table[opened - 1 : opened] != b"/" and not any(
-            word.find_matches_as_indexes(table) for word in _FIGURE_OR_MARKUP_END
-        ):
+        if table[opened - 1 : opened] == b"/":
+            continue
+        if all(next(_find_all(word, table), None) is None for word in _FIGURE_OR_MARKUP_END):
             yield start, end
+
+
+def _find_all(word: bytes, xml: bytes) -> Iterator[int]:
+    """Yields where `word`, one of `_FINDERS`, begins in `xml`."""
+    for offset in range(0, len(xml), _PIECE):
+        piece = xml[offset : offset + _PIECE + len(word) - 1]
+        for _, start, _ in _FINDERS[word].find_matches_as_indexes(piece):
+            yield offset + start
 
 
 def _parse(xml: bytes) -> etree._Element:

@@ -126,6 +126,19 @@ def test_a_document_too_large_is_dropped_unread() -> None:
     assert caught.value.reason is Reason.XML_TOO_LARGE
 
 
+@pytest.mark.parametrize("repeated", [b"<table ", b"<table></table>", b"<ref-list>", b"<table>--></table>"])
+def test_a_word_repeated_without_end_takes_little_time_and_memory(repeated: bytes) -> None:
+    xml = b"<article><body>" + repeated * (8 * 2**20 // len(repeated))
+    tracemalloc.start()
+    start = time.process_time()
+    with pytest.raises(Drop):
+        parse_article(xml)
+    elapsed, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert elapsed < 5
+    assert peak < 100 * 2**20
+
+
 def test_control_characters_that_the_parser_uses_do_no_harm_in_a_document() -> None:
     marks = "\x81 \x8d \x8f \x90 \x8199\x8d \x81x\x8d"
     xml = document(f"<p>See {marks} Figure 1 here.</p>{fig(1, f'<p>{marks}x</p>')}")
