@@ -82,7 +82,8 @@ def estimate_conversations(
         pairs: the text of the dataset's figures.
         prompt: system prompt and few-shot examples.
         model: a model of the price table.
-        rpm, tpm: requests and tokens per minute that the account allows.
+        rpm: requests per minute that the account allows.
+        tpm: tokens per minute that the account allows.
         prices: a price table in place of the project's.
 
     Raises:

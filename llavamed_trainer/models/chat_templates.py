@@ -18,7 +18,7 @@ TEMPLATES = {
 }
 """The packaged templates as Jinja text, by name. `vicuna_v1` is LLaVA's `conv_vicuna_v1` (its file conversation.py),
 `mistral` is that of Mistral-7B-Instruct; LLaVA-Med's `conv_mistral_instruct` differs from it by a blank before each
-</s>."""
+`</s>`."""
 
 _GENERATION = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 

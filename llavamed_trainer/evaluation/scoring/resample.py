@@ -83,7 +83,8 @@ def mcnemar_p(only_first: int, only_second: int) -> float:
     """p value of the exact two-sided McNemar test.
 
     Args:
-        only_first, only_second: number of questions that only the first model, only the second answered right.
+        only_first: number of questions that only the first model answered right.
+        only_second: number of questions that only the second model answered right.
     """
     total, fewer = only_first + only_second, min(only_first, only_second)
     tail = sum(math.comb(total, hits) for hits in range(fewer + 1))
