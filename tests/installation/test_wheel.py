@@ -1,6 +1,7 @@
 """The wheel and the source archive hold everything; the wheel, installed, works outside the tree."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -57,6 +58,26 @@ def test_the_wheel_holds_the_package_data_and_the_version_of_the_package(built: 
     assert names >= PACKAGE_DATA
     assert any(name.startswith("llavamed_data/sources/sample/") and name.endswith(".jpg") for name in names)
     assert set(package_files()) - names == set()
+    packages = (
+        "llavamed_data",
+        "llavamed_trainer",
+        "hub_cards",
+        wheel.name.removesuffix("-py3-none-any.whl"),
+    )
+    assert [name for name in names if not name.startswith(packages)] == []
+
+
+def test_links_and_pictures_of_the_description_lead_to_the_repository(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    packed = zipfile.ZipFile(wheel)
+    (name,) = [name for name in packed.namelist() if name.endswith("/METADATA")]
+    description = packed.read(name).decode()
+    targets = re.findall(r"\]\(([^)]+)\)", description)
+    assert len(targets) > 10
+    assert all(target.startswith("https://") for target in targets)
+    assert re.search(
+        r"!\[[^]]+\]\(https://raw\.githubusercontent\.com/\S+/docs/images/data-flow\.svg\)", description
+    )
 
 
 def test_the_source_archive_holds_the_tests_and_makes_the_same_wheel(built: Path, tmp_path: Path) -> None:
@@ -66,6 +87,7 @@ def test_the_source_archive_holds_the_tests_and_makes_the_same_wheel(built: Path
     (source,) = tmp_path.iterdir()
     assert (source / "tests" / "conftest.py").is_file()
     assert (source / "CHANGELOG.md").is_file()
+    assert (source / "docs" / "index.md").is_file()
     run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "again", cwd=source)
     (again,), (first,) = (tmp_path / "again").glob("*.whl"), built.glob("*.whl")
     assert again.read_bytes() == first.read_bytes()
