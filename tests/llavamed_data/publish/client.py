@@ -1,13 +1,16 @@
 """A user of the Hub: the command line and the stock clients, in processes with their own login and home folder."""
 
 import json
-import multiprocessing
+import os
+import select
+import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
 import urllib.request
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,14 +18,10 @@ from urllib.parse import quote
 from huggingface_hub import HfApi
 
 from tests.conftest import CHECKOUT
-from tests.llavamed_data.publish.command_line import run_command
+from tests.llavamed_data.publish.command_line import CommandStarter
 from tests.servers.hub import HubProcess
 
-_FORKS = multiprocessing.get_context("forkserver")
-# modules that take long to import and read no settings of the Hub's clients from the environment
-_PRELOADED = """PIL.Image anyio fsspec h11 httpx2 jinja2 jsonschema jsonschema_rs numpy openai pandas pyarrow.dataset
-pyarrow.parquet rich.console rich.progress tqdm.asyncio tqdm.auto typer xxhash yaml"""
-_FORKS.set_forkserver_preload(_PRELOADED.split())
+_starter = cache(CommandStarter)
 
 
 @dataclass(frozen=True)
@@ -54,24 +53,27 @@ class Command:
     def __init__(self, arguments: list[str], environment: dict[str, str], folder: Path) -> None:
         self._streams = tempfile.TemporaryDirectory()
         self._out, self._err = (Path(self._streams.name, name) for name in ("out", "err"))
-        task = (arguments, environment, str(folder), str(self._out), str(self._err))
-        self._process = _FORKS.Process(target=run_command, args=task)
-        self._process.start()
+        self._pid = _starter().start(arguments, environment, str(folder), str(self._out), str(self._err))
+        self._end = os.pidfd_open(self._pid)  # readable when the process has ended
+
+    def __del__(self) -> None:
+        os.close(self._end)
 
     @property
     def running(self) -> bool:
-        return self._process.is_alive()
+        return not self._ends_within(0)
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.join()
+        signal.pidfd_send_signal(self._end, signal.SIGKILL)
+        assert self._ends_within(60)
 
     def finish(self, seconds: float = 120) -> CommandResult:
-        self._process.join(seconds)
-        assert not self.running, f"still running after {seconds} s"
-        code = self._process.exitcode
-        assert code is not None
+        assert self._ends_within(seconds), f"still running after {seconds} s"
+        code = _starter().exit_code(self._pid)
         return CommandResult(code, self._out.read_text(), self._err.read_text())
+
+    def _ends_within(self, seconds: float) -> bool:
+        return bool(select.select([self._end], [], [], seconds)[0])
 
 
 @dataclass(frozen=True)
