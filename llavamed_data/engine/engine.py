@@ -5,6 +5,7 @@ is the same whatever runs them. A task counts as finished when its output file e
 with the tasks that have none.
 """
 
+import itertools
 import math
 import os
 import shutil
@@ -136,19 +137,19 @@ class Engine(ABC):
             A task that has ended, and the error that it raised, or None.
         """
         needs, on_start = needs or {}, on_start or (lambda _: None)
-        waiting = [task for task in tasks if not task.output.exists()]
+        waiting = {task.output: task for task in tasks if not task.output.exists()}
         if not waiting:
             return
         running: dict[Any, T] = {}
         with self._open(function, len(waiting), folder / FILES) as backend:
             try:
                 while waiting or running:
-                    ready = [task for task in waiting if _is_ready(task, needs)]
-                    started = ready[: backend.room(len(running))]
+                    ready = (task for output, task in waiting.items() if _is_finished(needs.get(output)))
+                    started = list(itertools.islice(ready, backend.room(len(running))))
                     if started:
                         running |= zip(backend.start(started), started, strict=True)
-                        waiting = [task for task in waiting if task not in started]
                         for task in started:
+                            del waiting[task.output]
                             on_start(task)
                     if not running:
                         return  # what is left needs a task that failed
@@ -184,8 +185,7 @@ class Engine(ABC):
             report(name, objects or len(tasks), objects or len(tasks))
 
 
-def _is_ready(task: Task, needs: Mapping[Path, Path]) -> bool:
-    needed = needs.get(task.output)
+def _is_finished(needed: Path | None) -> bool:
     return needed is None or needed.exists()
 
 
