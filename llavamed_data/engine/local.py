@@ -1,6 +1,7 @@
 """Runs tasks on this machine, in processes that end after some tasks."""
 
 import multiprocessing
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -98,7 +99,9 @@ class _Processes(Backend[T, Connection]):
 
     def _new_process(self) -> Connection:
         here, there = self._context.Pipe()
-        process = self._context.Process(target=_work, args=(there, self._function), daemon=True)
+        process = self._context.Process(
+            target=_work, args=(there, self._function, dict(os.environ)), daemon=True
+        )
         with _without_interrupts():
             process.start()
         there.close()  # the end of the process is now the end of the pipe
@@ -135,8 +138,10 @@ class _Processes(Backend[T, Connection]):
         return process
 
 
-def _work(pipe: Connection, function: Callable[[T], None]) -> None:
+def _work(pipe: Connection, function: Callable[[T], None], environment: Mapping[str, str]) -> None:
     """Runs one task after another in a process of its own, until the engine closes the pipe or is killed."""
+    os.environ.clear()  # it is that of the fork server, which may have started long ago
+    os.environ.update(environment)
     with suppress(EOFError, OSError):
         while True:
             pipe.send(attempt(function, pipe.recv()))

@@ -59,6 +59,11 @@ def note(part: Part, seconds: float = 0.0) -> None:
     part.output.write_text(str(os.getpid()))
 
 
+def note_variable(part: Part) -> None:
+    """Leaves the value of an environment variable."""
+    part.output.write_text(os.environ["LLAVAMED_TEST"])
+
+
 def fail(error: Exception, part: Part) -> None:
     """Raises `error` in task 1."""
     if part.number == 1:
@@ -236,6 +241,16 @@ def test_no_process_runs_more_than_sixteen_tasks_unless_there_is_one_worker(tmp_
     assert max(tasks_of_a_process.values()) == 16
     assert len(tasks_of_a_process) <= 6  # two at the end may have had fewer
     assert {task.output.read_text() for task in alone} == {str(os.getpid())}
+
+
+def test_tasks_see_the_environment_as_it_is_when_they_are_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in ("before", "after"):
+        monkeypatch.setenv("LLAVAMED_TEST", value)
+        tasks = parts(tmp_path / value, 2)
+        run(LocalEngine(workers=2), note_variable, tasks)
+        assert {task.output.read_text() for task in tasks} == {value}
 
 
 def test_a_process_that_is_killed_between_two_tasks_is_replaced(tmp_path: Path) -> None:
