@@ -128,7 +128,7 @@ class ArticleWork:
         for name, output in (("select", selected), ("acquire", acquired), ("converse", conversed)):
             summary.record(name, output, dataset=recipe.name)
         figures = conversed.kept("figures")
-        shortage = _shortage(recipe, selected, figures)
+        shortage = _shortage(recipe, selected, acquired, figures)
         generator = generation.generator
         card = recipe_card(
             self.build,
@@ -206,15 +206,18 @@ class ArticleWork:
         return row
 
 
-def _shortage(recipe: Recipe, selected: Selected, figures: int) -> str:
+def _shortage(recipe: Recipe, selected: Selected, acquired: Acquired, figures: int) -> str:
     """Why there are fewer figures than the recipe wants, or ""."""
     if figures >= recipe.size:
         return ""
-    if recipe.select.article_share and figures == selected.size:
-        why = f"a small source gives at most one eligible article in {recipe.select.article_share}"
-    else:
-        why = f"the source has no more {recipe.select.unit}"
-    return f"{figures:,} of {recipe.size:,}: {why}"
+    why, found = list[str](), acquired.kept("figures")
+    if recipe.select.article_share and found == selected.size < recipe.size:
+        why.append(f"a small source gives at most one eligible article in {recipe.select.article_share}")
+    elif found < recipe.size:
+        why.append(f"the source has no more {recipe.select.unit}")
+    if figures < found:
+        why.append(f"{found - figures:,} conversations were dropped")
+    return f"{figures:,} of {recipe.size:,}: {', and '.join(why)}"
 
 
 def source_folder(source: ArticleSource, options: BuildOptions, choice: ArticleChoice) -> Path:

@@ -178,7 +178,7 @@ def run_together(
                 seconds=seconds,
             )
             replace_folder(step.unfinished, step.folder)
-            text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False, sort_keys=True)
+            text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False)
             write_text(step.manifest_path, f"{text}\n", durable=True)
     except OSError as error:
         step = next(iter(missing.values()))

@@ -159,8 +159,13 @@ def test_nothing_is_lost_silently(summary: dict[str, Any]) -> None:
     assert (extracted["figures"]["in"], extracted["figures"]["dropped"]) == (64, {"no caption": 1})
 
 
-def test_a_second_run_does_nothing_again(built: Path, summary: dict[str, Any]) -> None:
+def test_a_second_run_does_nothing_again_and_tells_the_same(built: Path, summary: dict[str, Any]) -> None:
     assert all(step["skipped"] for step in summary["stations"])
+    done = llavamed("build", cwd=built)
+    first, again = (
+        shown[shown.index("\ndataset") :] for shown in ((built / "output.txt").read_text(), done.stdout)
+    )
+    assert first == again
 
 
 def test_the_end_of_a_run_says_what_is_missing_and_how_to_load(built: Path) -> None:

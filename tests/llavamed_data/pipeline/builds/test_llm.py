@@ -115,6 +115,7 @@ def test_a_judge_keeps_the_best(server: Server, tmp_path: Path) -> None:
     step = next(s for s in json.loads(done.stdout)["stations"] if s["station"] == "converse")
     assert step["in"] == step["kept"] + sum(step["dropped"].values())
     assert step["kept"] == 7
+    assert "conversations were dropped" in json.loads(done.stdout)["datasets"][0]["shortage"]
 
 
 def test_the_batch_api_writes_the_same_conversations(server: Server, tmp_path: Path) -> None:
