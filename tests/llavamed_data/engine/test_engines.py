@@ -352,6 +352,7 @@ def test_without_ray_the_extra_is_named(tmp_path: Path) -> None:
     assert "pip install 'llavamed-data[ray]'" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_extraction_by_job_arrays_is_identical(slurm: Path, corpus: Path, tmp_path: Path) -> None:
     source = ["--source", str(corpus)]
     flags = ["--engine", "slurm", "--slurm", "partition=cpu", "--slurm", "time=00:10:00", "--workers", "3"]
@@ -384,6 +385,7 @@ def test_an_error_in_a_job_is_that_error_here_and_the_other_jobs_are_cancelled(
     assert len((slurm / "cancelled").read_text().split()) >= 10
 
 
+@pytest.mark.slow
 def test_a_job_that_slurm_ends_is_told_with_its_last_words(slurm: Path, tmp_path: Path) -> None:
     with pytest.raises(
         LlavaMedError, match=r"Slurm ended job 100_1 \(FAILED\) before it was finished.*rerun the same"
@@ -391,6 +393,7 @@ def test_a_job_that_slurm_ends_is_told_with_its_last_words(slurm: Path, tmp_path
         run(slurm_engine(), die, parts(tmp_path / "work", 3))
 
 
+@pytest.mark.slow
 def test_arrays_are_cut_at_what_the_cluster_takes(
     slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,6 +405,7 @@ def test_arrays_are_cut_at_what_the_cluster_takes(
     assert arrays == [["0-2%2"], ["0-2%2"], []]  # the seventh is a job of its own
 
 
+@pytest.mark.slow
 def test_jobs_that_a_killed_run_left_are_waited_for_and_not_submitted_again(
     slurm: Path, tmp_path: Path
 ) -> None:

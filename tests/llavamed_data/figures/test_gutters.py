@@ -90,14 +90,17 @@ def _recall_and_precision(real: list[Image.Image], count: int) -> None:
     assert found.precision >= 0.95
 
 
+@pytest.mark.slow
 def test_phantoms_tiled_with_a_gutter_differ_from_single_ones() -> None:
     _recall_and_precision([], 80)
 
 
+@pytest.mark.slow
 def test_real_images_tiled_with_a_gutter_differ_from_single_ones(shared_data: Path) -> None:
     _recall_and_precision(tiling.real_images(shared_data, 1), 80)
 
 
+@pytest.mark.slow
 def test_most_figures_whose_panels_touch_are_recognised_too() -> None:
     compounds = [figure for figure in tiling.compounds(1, 90) if figure.gutter is None]
     assert score((count_panels(figure.image) > 1, True) for figure in compounds).recall >= 0.75

@@ -78,6 +78,7 @@ def test_a_dry_run_lists_the_files_and_sends_nothing(
     assert not ada.api.repo_exists(repo, repo_type="dataset")
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_if_nothing_changed(
     hub: HubProcess, tmp_path: Path, dataset: Path, repo: str, xet: bool
 ) -> None:

@@ -41,6 +41,7 @@ def test_only_the_articles_of_a_list_are_read_and_those_that_are_not_there_are_n
     assert pq.read_table(dropped).to_pylist() == [{"id": "PMC4", "reason": "not in the source", "detail": ""}]
 
 
+@pytest.mark.slow
 def test_a_changed_list_is_read_anew_and_an_equal_one_is_not(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("PMC9000001\n")
     assert articles(summary(tmp_path, "--pmcids", "list.txt"))["in"] == 1

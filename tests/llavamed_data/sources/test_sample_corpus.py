@@ -251,6 +251,7 @@ def test_images_are_what_the_readme_says() -> None:
     assert not_jpeg == [("PMC9000018.1/JSC-1-18-g001.jpg", "PNG")]
 
 
+@pytest.mark.slow
 def test_drawing_anew_gives_the_same_corpus(tmp_path: Path) -> None:
     out = tmp_path / "corpus"
     draw(out)

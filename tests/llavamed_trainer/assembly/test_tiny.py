@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from llavamed_trainer.assembly import assemble_tiny
@@ -21,6 +22,7 @@ def test_the_tiny_model_is_small_and_the_same_each_time(tmp_path: Path, tiny_lla
     assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_command_trains_the_tokenizer_on_the_texts_of_a_dataset(
     drawn_rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:

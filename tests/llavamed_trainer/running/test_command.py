@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from llavamed_trainer.recipes import RECIPES
 from tests.conftest import CHECKOUT
 
@@ -52,6 +54,7 @@ def test_a_wrong_call_is_reported_in_one_line() -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_training_step_and_one_of_them_prints(
     tiny_llava: Path, dataset: Path, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def test_two_processes_have_the_loss_curve_of_one_and_resume_after_a_kill(
         assert torch.allclose(trained[name], wanted, atol=2e-4), name
 
 
+@pytest.mark.slow
 def test_a_launch_that_asked_for_fsdp_and_did_not_get_it_fails(
     tiny_llava: Path, on_disk: Path, tmp_path: Path
 ) -> None:

@@ -184,6 +184,7 @@ def test_workers_do_not_change_a_byte(built: Path, tmp_path: Path) -> None:
         assert digests(tmp_path / "llava-med") == digests(built / "llava-med")
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_a_rerun_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
     chance = random.Random(0)
     for _ in range(6):
@@ -272,6 +273,7 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(tmp_path: Pa
     assert pq.read_table(next((tmp_path / "flag/60k/data").iterdir())).num_rows == 5
 
 
+@pytest.mark.slow
 def test_a_lost_image_of_the_work_folder_is_fetched_anew_by_the_second_run_at_the_latest(
     built: Path, tmp_path: Path
 ) -> None:
@@ -286,6 +288,7 @@ def test_a_lost_image_of_the_work_folder_is_fetched_anew_by_the_second_run_at_th
     assert digests(tmp_path / "llava-med" / "10k") == digests(built / "llava-med" / "10k")
 
 
+@pytest.mark.slow
 def test_a_damaged_file_of_the_work_folder_is_named_with_the_way_out(built: Path, tmp_path: Path) -> None:
     assert llavamed("build", "10k", cwd=tmp_path).returncode == 0
     held = next((tmp_path / ".llavamed").glob("sample-*/10k/acquire/acquired.parquet"))

@@ -75,6 +75,7 @@ def on_a_terminal(*arguments: str, cwd: Path, env: dict[str, str]) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 
+@pytest.mark.slow
 def test_who_watches_sees_objects_speed_retries_and_the_expected_end(
     objects: dict[str, bytes], tmp_path: Path
 ) -> None:

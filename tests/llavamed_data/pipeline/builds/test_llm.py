@@ -118,6 +118,7 @@ def test_a_judge_keeps_the_best(server: Server, tmp_path: Path) -> None:
     assert "conversations were dropped" in json.loads(done.stdout)["datasets"][0]["shortage"]
 
 
+@pytest.mark.slow
 def test_the_batch_api_writes_the_same_conversations(server: Server, tmp_path: Path) -> None:
     (tmp_path / "chat").mkdir()
     (tmp_path / "batch").mkdir()

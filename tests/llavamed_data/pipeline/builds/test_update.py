@@ -113,6 +113,7 @@ def test_only_changed_articles_are_read_and_the_sets_are_those_of_a_build_from_s
     assert f"{articles - 3} articles had not changed and were not read again" in summary["notes"]
 
 
+@pytest.mark.slow
 def test_a_folder_is_updated_by_its_newer_inventory_however_often_it_is_killed(
     states: tuple[dict[str, bytes], dict[str, bytes]], tmp_path: Path
 ) -> None:

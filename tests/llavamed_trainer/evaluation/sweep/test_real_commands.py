@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 from typer.testing import CliRunner
 
@@ -58,6 +59,7 @@ def vqa_rad(folder: Path, drawn: list[dict[str, Any]]) -> Path:
     return data.parent
 
 
+@pytest.mark.slow
 def test_a_grid_is_trained_scored_and_put_into_the_tables(
     tiny_llava: Path, drawn_rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
