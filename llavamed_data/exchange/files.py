@@ -15,14 +15,7 @@ from llavamed_data.exchange.formats import IMAGE_FOLDER, ExchangeFormat, JsonRec
 from llavamed_data.exchange.manifest import MANIFEST
 from llavamed_data.exchange.values import to_json
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.released.json_stream import (
-    BrokenJsonError,
-    JsonStream,
-    Unreadable,
-    end_of_text,
-    line_values,
-    list_values,
-)
+from llavamed_data.sources.released.json_stream import BrokenJsonError, line_values, list_values
 
 DATASET_INFO = "dataset_info.json"
 """The file by which LLaMA-Factory finds the records."""
@@ -246,22 +239,15 @@ def _read_json(file: Path) -> Iterator[Any]:
             first = opened.read(_READ_BYTES).lstrip()[:1]
             opened.seek(0)
             pieces = iter(lambda: opened.read(_READ_BYTES), b"")
-            if first != b"[":
-                yield from line_values(pieces)
-                return
-            stream = JsonStream(pieces)
-            yield from list_values(stream)
-            end_of_text(stream)
+            yield from (list_values if first == b"[" else line_values)(pieces)
     except BrokenJsonError as error:
         raise LlavaMedError(f"{file} is broken at byte {error.position:,}: {error.what}") from error
 
 
 def _as_record(value: object) -> JsonRecord | Drop:
-    if isinstance(value, Unreadable):
-        return Drop(Reason.MALFORMED_ROW, value.why)
-    if not isinstance(value, dict):
-        return Drop(Reason.MALFORMED_ROW, "a record is not an object")
-    return value
+    if isinstance(value, dict | Drop):
+        return value
+    return Drop(Reason.MALFORMED_ROW, "a record is not an object")
 
 
 def _split_of(path: Path) -> str:

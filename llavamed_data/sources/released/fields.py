@@ -9,7 +9,6 @@ import yaml
 
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.recipes import DOMAINS
-from llavamed_data.sources.released.json_stream import Unreadable
 
 MAX_TEXT = 1 << 20
 """Characters of one text; more is no caption and no turn."""
@@ -25,8 +24,8 @@ def malformed(problem: str) -> Drop:
 
 def record_fields(record: Any) -> dict[str, Any]:
     """Returns `record` if it is an object that could be read."""
-    if isinstance(record, Unreadable):
-        raise malformed(record.why)
+    if isinstance(record, Drop):
+        raise record
     if not isinstance(record, dict):
         raise malformed(f"a {type(record).__name__} where an object belongs")
     return record

@@ -1,13 +1,16 @@
-"""The records of JSON files that are too large for memory: a list, JSON Lines, or lists under the names of domains."""
+"""The records of JSON files that are too large for memory: a list, JSON Lines, or lists under the names of domains.
+
+A record whose end is found but which cannot be read comes as a `Drop`, so that one bad record does not cost the others.
+"""
 
 import codecs
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
 
 from llavamed_data.errors import LlavaMedError
+from llavamed_data.reasons import Drop, Reason
 from llavamed_data.recipes import DOMAINS
 from llavamed_data.sources.released.content import Content
 
@@ -18,13 +21,24 @@ _BEGINS_GROUPS = re.compile(rf'\s*\{{\s*"({"|".join(DOMAINS)})"\s*:\s*\['.encode
 _Record = TypeVar("_Record")
 
 _BLANKS = re.compile(r"[ \t\r\n]*")
-_SCALAR_END = re.compile(r"[\s,\]}]")
-_QUOTE_OR_ESCAPE = re.compile(r'["\\]')
-_STRUCTURE = re.compile(r'["\[\]{}]')
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"|["\[\]{}]', re.DOTALL)
+"""A whole string, a quotation mark that nothing closes, or a bracket."""
+
+_SCALAR_END = re.compile(r"(?=[\s,\]}])")
+_DEPTH = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+class BrokenJsonError(Exception):
+    """The text is not the JSON that it should be; `position` is the byte at which that shows."""
+
+    def __init__(self, what: str, position: int) -> None:
+        super().__init__(what)
+        self.what = what
+        self.position = position
 
 
 def read_records(content: Content) -> Iterator[Any]:
-    """Yields the records of a JSON list or of JSON Lines, told apart by the first character; some may be `Unreadable`.
+    """Yields the records of a JSON list or of JSON Lines, told apart by the first character.
 
     Raises:
         LlavaMedError: the file is neither, is broken or breaks off; the message names the byte.
@@ -34,7 +48,7 @@ def read_records(content: Content) -> Iterator[Any]:
             f"{content.location} holds figure captions by domain, the input of generation, and no conversations"
         )
     is_lines = content.head.lstrip()[:1] == b"{"
-    return _located(content, (line_values if is_lines else _whole_list)(content.chunks()))
+    return _located(content, (line_values if is_lines else list_values)(content.chunks()))
 
 
 def read_groups(content: Content) -> Iterator[tuple[str, Any]]:
@@ -47,7 +61,7 @@ def read_groups(content: Content) -> Iterator[tuple[str, Any]]:
         raise LlavaMedError(
             f"{content.location} does not hold figure captions by domain ({{domain: [figure, …]}})"
         )
-    return _located(content, _groups(JsonStream(content.chunks())))
+    return _located(content, _groups(_JsonText(content.chunks())))
 
 
 def _located(content: Content, values: Iterator[_Record]) -> Iterator[_Record]:
@@ -60,125 +74,39 @@ def _located(content: Content, values: Iterator[_Record]) -> Iterator[_Record]:
         ) from None
 
 
-def _whole_list(chunks: Iterator[bytes]) -> Iterator[Any]:
-    stream = JsonStream(chunks)
-    yield from list_values(stream)
-    end_of_text(stream)
-
-
-def _groups(stream: "JsonStream") -> Iterator[tuple[str, Any]]:
-    mark = "{"
-    while stream.peek() == mark:
-        stream.take(mark)
-        name = stream.value()
-        if not isinstance(name, str):
-            raise BrokenJsonError("a name in quotes belongs here", stream.position)
-        stream.take(":")
-        for record in list_values(stream):
-            yield name, record
-        mark = ","
-    stream.take("}")
-    end_of_text(stream)
-
-
-class BrokenJsonError(Exception):
-    """The text is not the JSON that it should be; `position` is the byte at which that shows."""
-
-    def __init__(self, what: str, position: int) -> None:
-        super().__init__(what)
-        self.what = what
-        self.position = position
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Takes the place of a record whose end is found but which cannot be read as a value; `why` says so."""
-
-    why: str
-
-
-class _NotFiniteError(ValueError):
-    pass
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise _NotFiniteError(f"holds {name}, which JSON has no word for")
-
-
-_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
-
-
-def _decode(text: str) -> Any:
-    """The value of a whole record, or `Unreadable` if it is well-formed but beyond what Python takes."""
-    try:
-        return _decoder.decode(text)
-    except json.JSONDecodeError:
-        raise
-    except RecursionError:
-        return Unreadable("nested too deeply")
-    except ValueError as error:
-        return Unreadable(str(error) if isinstance(error, _NotFiniteError) else "holds a number too long")
-
-
-class _Extent:
-    """Finds the end of one JSON value in text that arrives in pieces, without building the value."""
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._in_string = False
-        self._escaped = False
-        self._begun = False
-
-    @property
-    def is_scalar(self) -> bool:
-        """Whether the value is a number or a word, whose end shows only by what follows it."""
-        return self._depth < 0
-
-    def end(self, text: str, start: int) -> int | None:
-        """The index just after the value in `text`, searched from `start`; None if the value goes on beyond `text`."""
-        at = start
-        while at < len(text):
-            if not self._begun:
-                self._begun = True
-                if text[at] not in '"[{':
-                    self._depth = -1
-            if self._depth < 0:
-                scalar = _SCALAR_END.search(text, at)
-                return scalar.start() if scalar else None
-            at = self._in_quotes(text, at) if self._in_string else self._between_quotes(text, at)
-            if self._depth == 0 and not self._in_string:
-                return at
-        return None
-
-    def _in_quotes(self, text: str, at: int) -> int:
-        if self._escaped:
-            self._escaped = False
-            return at + 1
-        mark = _QUOTE_OR_ESCAPE.search(text, at)
-        if mark is None:
-            return len(text)
-        self._escaped = mark[0] == "\\"
-        self._in_string = self._escaped
-        return mark.end()
-
-    def _between_quotes(self, text: str, at: int) -> int:
-        mark = _STRUCTURE.search(text, at)
-        if mark is None:
-            return len(text)
-        if mark[0] == '"':
-            self._in_string = True
-        else:
-            self._depth += 1 if mark[0] in "[{" else -1
-        return mark.end()
-
-
-class JsonStream:
-    """A JSON text that is read piece by piece: punctuation character by character, values at once.
-
-    Bytes that are not UTF-8 become lone surrogates, so that one bad record does not cost the others.
+def list_values(chunks: Iterator[bytes]) -> Iterator[Any]:
+    """Yields every value of a JSON list; a `Drop` for one that is nested too deeply or holds NaN.
 
     Args:
         chunks: the bytes of the text, in pieces of any size.
+
+    Raises:
+        BrokenJsonError: the text is no list, is broken or breaks off, or a value is longer than `MAX_RECORD`.
+    """
+    text = _JsonText(chunks)
+    yield from text.items()
+    text.end()
+
+
+def _groups(text: "_JsonText") -> Iterator[tuple[str, Any]]:
+    mark = "{"
+    while text.peek() == mark:
+        text.take(mark)
+        name = text.value()
+        if not isinstance(name, str):
+            raise BrokenJsonError("a name in quotes belongs here", text.position())
+        text.take(":")
+        for record in text.items():
+            yield name, record
+        mark = ","
+    text.take("}")
+    text.end()
+
+
+class _JsonText:
+    """A JSON text that is read piece by piece: punctuation character by character, values at once.
+
+    Bytes that are not UTF-8 become lone surrogates.
     """
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
@@ -189,13 +117,9 @@ class JsonStream:
         self._bytes_before = 0
         self._ended = False
 
-    @property
-    def position(self) -> int:
-        """Bytes before the point reached."""
-        return self._position(self._at)
-
-    def _position(self, at: int) -> int:
-        return self._bytes_before + len(self._text[:at].encode("utf-8", "surrogateescape"))
+    def position(self, at: int | None = None) -> int:
+        """The number of bytes before the character `at`, by default the one reached."""
+        return self._bytes_before + _size(self._text[: self._at if at is None else at])
 
     def _read_on(self) -> bool:
         """Drops the text before the point reached and appends the next piece; false at the end."""
@@ -204,13 +128,13 @@ class JsonStream:
         piece = next(self._chunks, b"")
         self._ended = not piece
         added = self._decoder.decode(piece, final=self._ended)
-        self._bytes_before = self.position
+        self._bytes_before = self.position()
         self._text = self._text[self._at :] + added
         self._at = 0
         return bool(added) or not self._ended
 
     def peek(self) -> str:
-        """Returns the next character that is not blank, or an empty string at the end."""
+        """The next character that is not blank, or an empty string at the end."""
         while True:
             blanks = _BLANKS.match(self._text, self._at)
             assert blanks is not None  # the pattern also matches nothing
@@ -221,79 +145,75 @@ class JsonStream:
                 return ""
 
     def take(self, mark: str) -> None:
-        """Skips `mark`.
-
-        Raises:
-            BrokenJsonError: something else stands there.
-        """
+        """Skips `mark`; raises BrokenJsonError if something else stands there."""
         found = self.peek()
         if found != mark:
             what = f"{found!a} where '{mark}' belongs" if found else f"the text ends where '{mark}' belongs"
-            raise BrokenJsonError(what, self.position)
+            raise BrokenJsonError(what, self.position())
         self._at += 1
 
-    def value(self) -> Any:
-        """Returns the next value; `Unreadable` if it is nested too deeply or holds NaN.
+    def end(self) -> None:
+        """Raises BrokenJsonError if more than blanks is left."""
+        if self.peek():
+            raise BrokenJsonError("text goes on where it should end", self.position())
 
-        Raises:
-            BrokenJsonError: it is malformed or longer than `MAX_RECORD`, or the text ends inside it.
-        """
+    def items(self) -> Iterator[Any]:
+        """The values of the list that comes next."""
+        self.take("[")
+        if self.peek() != "]":
+            yield self.value()
+            while self.peek() == ",":
+                self.take(",")
+                yield self.value()
+        self.take("]")
+
+    def value(self) -> Any:
+        """The next value."""
         if self.peek() in ("{", "[", '"'):
             try:
                 value, self._at = _decoder.raw_decode(self._text, self._at)
-            except (ValueError, RecursionError):
+            except (ValueError, RecursionError, Drop):
                 pass  # malformed, or cut by the end of this piece: `_delimited_value` finds out
             else:
                 return value
         return self._delimited_value()
 
     def _delimited_value(self) -> Any:
-        start, extent, searched = self.position, _Extent(), self._at
-        while (end := extent.end(self._text, searched)) is None:
+        """The next value, whose end is looked for first: brackets are counted, and nothing is built."""
+        start, is_scalar = self.position(), self.peek() not in ("{", "[", '"', "")
+        marks = _SCALAR_END if is_scalar else _STRING_OR_BRACKET
+        depth = searched = 0
+        while True:
+            mark = marks.search(self._text, self._at + searched)
+            if mark is not None and mark[0] != '"':
+                depth += _DEPTH.get(mark[0], 0)
+                searched = mark.end() - self._at
+                if depth <= 0:
+                    break
+                continue
             held = len(self._text) - self._at
+            searched = mark.start() - self._at if mark else held
             if held > MAX_RECORD:
                 what = f"a value longer than {MAX_RECORD >> 20} MiB, or a quotation mark that nothing closes"
                 raise BrokenJsonError(what, start)
             if not self._read_on():
-                if extent.is_scalar:
-                    end = len(self._text)
+                if is_scalar:
                     break
                 what = f"the text ends inside the value that begins at byte {start:,}"
-                raise BrokenJsonError(what, self.position + held)
-            searched = held
-        text, self._at = self._text[self._at : end], end
+                raise BrokenJsonError(what, self.position(len(self._text)))
+        text = self._text[self._at : self._at + searched]
+        self._at += searched
         try:
             return _decode(text)
         except json.JSONDecodeError as error:
-            within = len(text[: error.pos].encode("utf-8", "surrogateescape"))
-            raise BrokenJsonError(error.msg, start + within) from None
-
-
-def list_values(stream: JsonStream) -> Iterator[Any]:
-    """Yields every value of the list that comes next in the stream, as `JsonStream.value` returns it."""
-    stream.take("[")
-    if stream.peek() == "]":
-        stream.take("]")
-        return
-    yield stream.value()
-    while stream.peek() == ",":
-        stream.take(",")
-        yield stream.value()
-    stream.take("]")
-
-
-def end_of_text(stream: JsonStream) -> None:
-    """Checks that only blanks are left.
-
-    Raises:
-        BrokenJsonError: something else follows.
-    """
-    if stream.peek():
-        raise BrokenJsonError("text goes on where it should end", stream.position)
+            raise BrokenJsonError(error.msg, start + _size(text[: error.pos])) from None
 
 
 def line_values(chunks: Iterator[bytes]) -> Iterator[Any]:
-    """Yields the value of each line that is not blank; `Unreadable` if a line holds none.
+    """Yields the value of each line that is not blank; a `Drop` if a line holds none.
+
+    Args:
+        chunks: the bytes of the text, in pieces of any size.
 
     Raises:
         BrokenJsonError: the last line breaks off, or the first one begins a value that is not whole in it.
@@ -303,7 +223,7 @@ def line_values(chunks: Iterator[bytes]) -> Iterator[Any]:
     for line, ended in _lines(chunks):
         text = line.decode("utf-8", "surrogateescape") if line is not None else ""
         if line is None:
-            yield Unreadable(f"longer than {MAX_RECORD >> 20} MiB")
+            yield _unreadable(f"longer than {MAX_RECORD >> 20} MiB")
         elif text.strip():
             try:
                 yield _decode(text)
@@ -313,7 +233,7 @@ def line_values(chunks: Iterator[bytes]) -> Iterator[Any]:
                 if first and not text.rstrip().endswith("}"):
                     what = "neither a JSON list nor JSON Lines: the first line is not a whole object"
                     raise BrokenJsonError(what, position) from None
-                yield Unreadable(f"not JSON: {error.msg} at column {error.colno:,}")
+                yield _unreadable(f"not JSON: {error.msg} at column {error.colno:,}")
         first = first and not text.strip()
         position += len(line) + 1 if line is not None else 0
 
@@ -330,3 +250,33 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[tuple[bytes | None, bool]]:
             held = held + rest if len(held) + len(rest) <= MAX_RECORD else None
     if held is None or held:
         yield held, False
+
+
+def _decode(text: str) -> Any:
+    """The value of a whole record, or a `Drop` if it is well-formed but beyond what Python takes."""
+    try:
+        return _decoder.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except Drop as drop:
+        return drop
+    except RecursionError:
+        return _unreadable("nested too deeply")
+    except ValueError:
+        return _unreadable("holds a number too long")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise _unreadable(f"holds {name}, which JSON has no word for")
+
+
+def _unreadable(why: str) -> Drop:
+    return Drop(Reason.MALFORMED_ROW, why)
+
+
+def _size(text: str) -> int:
+    """The number of bytes of `text` in the file."""
+    return len(text.encode("utf-8", "surrogateescape"))
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
