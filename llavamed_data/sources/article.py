@@ -14,6 +14,9 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 """Suffixes of image files, the preferred first: PMC keeps the full figure as .jpg and a thumbnail as .gif."""
 
+MAX_XML_BYTES = 64 * 2**20
+"""An article with a longer document is dropped unread."""
+
 
 @dataclass(frozen=True, slots=True)
 class SourceArticle:

@@ -1,12 +1,16 @@
-"""The files below a folder, listed in one pass, and a digest that changes when one of them does."""
+"""The files below a folder: listed in one pass, as a digest that changes when one does, and as a source of articles."""
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import quote, unquote
 
 from llavamed_data.errors import UsageError
+from llavamed_data.reasons import Drop
+from llavamed_data.sources.article import SourceArticle
 
 
 def files_below(
@@ -52,18 +56,12 @@ def files_below(
                 raise
 
 
-def file_entry(path: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yields the name and entry of one file, like `files_below`; nothing if there is no such file."""
-    with os.scandir(path.parent) as entries:
-        yield from ((entry.name, entry) for entry in entries if entry.name == path.name)
-
-
 def is_not_hidden(path: str) -> bool:
     """Whether the name of a file or folder does not begin with a point; for `files_below(enter=…)`."""
     return not path.rpartition("/")[2].startswith(".")
 
 
-def digest_of_files(files: Iterable[tuple[str, os.DirEntry[str]]]) -> str:
+def digest_of_files(files: Iterable[tuple[str, os.DirEntry[str] | Path]]) -> str:
     """Hex digest of the paths, sizes, times of change and inode numbers of files, in whatever order they come.
 
     Their contents are not read. The digests of single files are added up, so no list of them is kept.
@@ -76,52 +74,81 @@ def digest_of_files(files: Iterable[tuple[str, os.DirEntry[str]]]) -> str:
     return f"{total % 2**256:064x}"
 
 
-class FolderFiles:
-    """The files below a folder whose names have certain suffixes, each by a handle: its path, percent-encoded.
+class FolderSource(ABC):
+    """A source whose articles are the files in a folder and all folders below it, or one file.
+
+    An article's handle is the path of its file, percent-encoded.
 
     Args:
-        path: the folder, or one file.
-        suffixes: in lower case; names match in either case.
+        path: folder or file.
 
     Raises:
         UsageError: `path` does not exist.
     """
 
-    def __init__(self, path: str | os.PathLike[str], suffixes: tuple[str, ...]) -> None:
+    name: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    """Of the files, in lower case; names match in either case."""
+
+    date = None
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
-        self.suffixes = suffixes
         if not self.path.exists():
             raise UsageError(f"{self.path} does not exist: check the path")
-
-    def __iter__(self) -> Iterator[str]:
-        """Yields the handles, in no order."""
-        if self.path.is_file():
-            yield _handle(self.path.name)
-        else:
-            yield from (_handle(path) for path, _ in self._files())
+        self._is_file = self.path.is_file()
 
     @property
     def identity(self) -> str:
-        """The absolute path."""
-        return str(self.path.absolute())
-
-    def locate(self, handle: str) -> Path:
-        """The path of the file with this handle."""
-        folder = self.path.parent if self.path.is_file() else self.path
-        return folder / unquote(handle, errors="surrogateescape")
+        """The kind and the absolute path."""
+        return f"{self.name} {self.path.absolute()}"
 
     def fingerprint(self) -> str:
-        """Hex digest of paths, sizes and times of change."""
-        return digest_of_files(file_entry(self.path) if self.path.is_file() else self._files())
+        """Hex digest of the paths, sizes and times of change of the files."""
+        return digest_of_files(self._files())
 
-    def _files(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def handles(self) -> Iterator[str]:
+        """Yields the handles in order.
+
+        Raises:
+            UsageError: there is no such file, or a folder cannot be read.
+        """
+        names = (
+            quote(path, safe="/ !$&'()*+,;=:@~[]{}^|", errors="surrogateescape") for path, _ in self._files()
+        )
+        handles = sorted(names, key=self._order)
+        if not handles:
+            suffixes = " or ".join(self.suffixes)
+            raise UsageError(f"no {suffixes} file in {self.path}: give the folder that holds them")
+        yield from handles
+
+    def read(self, handles: Sequence[str]) -> Iterator[SourceArticle | tuple[str, Drop]]:
+        """Yields the articles of `handles` in that order."""
+        for handle in handles:
+            try:
+                yield self._article(handle)
+            except Drop as drop:
+                yield handle, drop
+
+    def _order(self, handle: str) -> tuple[int, str]:
+        """The key by which handles are sorted."""
+        return 0, handle
+
+    @abstractmethod
+    def _article(self, handle: str) -> SourceArticle:
+        """Reads one article; raises Drop."""
+
+    def _locate(self, handle: str) -> Path:
+        """The path of the file with this handle."""
+        return (self.path.parent if self._is_file else self.path) / unquote(handle, errors="surrogateescape")
+
+    def _files(self) -> Iterator[tuple[str, os.DirEntry[str] | Path]]:
+        if self._is_file:
+            yield self.path.name, self.path
+            return
         try:
             for path, entry in files_below(self.path):
                 if entry.name.lower().endswith(self.suffixes) and is_not_hidden(entry.name):
                     yield path, entry
         except OSError as error:
             raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from error
-
-
-def _handle(path: str) -> str:
-    return quote(path, safe="/ !$&'()*+,;=:@~[]{}^|", errors="surrogateescape")

@@ -15,7 +15,7 @@ from typing import IO, Any, Self
 
 from llavamed_data.errors import UsageError
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.folders import digest_of_files, file_entry, files_below, is_not_hidden
+from llavamed_data.sources.folders import digest_of_files, files_below, is_not_hidden
 from llavamed_data.sources.packed_table import PackedTable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".bmp", ".webp")
@@ -76,7 +76,7 @@ class NamedImages(ABC):
         return self._index.texts(_without_suffix(name))
 
     @abstractmethod
-    def _files(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _files(self) -> Iterator[tuple[str, os.DirEntry[str] | Path]]:
         """Yields every file that may be read, with its path relative to the root."""
 
     @abstractmethod
@@ -142,7 +142,7 @@ class ImageFolder(NamedImages):
         found = min(self._places(name), key=preference, default=None)
         return Drop(Reason.IMAGE_MISSING, name) if found is None else self._read(name, found)
 
-    def _files(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _files(self) -> Iterator[tuple[str, os.DirEntry[str] | Path]]:
         return files_below(self._root, skip_unreadable=True)
 
     def _entries(self) -> Iterator[tuple[str, str]]:
@@ -195,12 +195,12 @@ class BenchmarkImages(NamedImages):
         for path, entry in self._files():
             if not path.lower().endswith(".zip"):
                 yield PurePosixPath(path), path
-            elif zipfile.is_zipfile(entry.path):
-                yield from _members(path, Path(entry.path))
+            elif zipfile.is_zipfile(entry):
+                yield from _members(path, Path(entry))
 
-    def _files(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _files(self) -> Iterator[tuple[str, os.DirEntry[str] | Path]]:
         if not self._root.is_dir():
-            yield from file_entry(self._root)
+            yield self._root.name, self._root
             return
         for path, entry in files_below(self._root, enter=is_not_hidden, skip_unreadable=True):
             if PurePosixPath(path).suffix.lower() in (*SUFFIXES, ".zip"):

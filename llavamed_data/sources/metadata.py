@@ -9,14 +9,13 @@ from typing import Any
 
 from llavamed_data.errors import UsageError
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.article import is_image_name
+from llavamed_data.sources.article import MAX_XML_BYTES, is_image_name
 from llavamed_data.sources.fetch import FetchRequest
 
 LICENSES = ("cc0", "cc-by", "cc-by-sa", "cc-by-nd", "cc-by-nc", "cc-by-nc-sa", "cc-by-nc-nd")
 """Names of the licences under which PMC offers articles for reuse, as `--license` takes them."""
 
 TEXT_MINING_ONLY = "tdm"
-MAX_XML_BYTES = 64 * 2**20
 
 
 def known_licenses(names: Iterable[str]) -> frozenset[str]:

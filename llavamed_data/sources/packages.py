@@ -7,17 +7,14 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
-from llavamed_data.errors import UsageError
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.archive import Archive, ArchiveLimits
 from llavamed_data.sources.article import SourceArticle, is_image_name, without_lone_thumbnails
-from llavamed_data.sources.folders import FolderFiles
-
-SUFFIXES = (".tar.gz", ".tgz")
+from llavamed_data.sources.folders import FolderSource
 
 
-class Packages:
-    """The packages in a folder and all folders below it, or one package.
+class Packages(FolderSource):
+    """The packages in a folder and all folders below it, or one package; in the order of their PMCIDs.
 
     Nothing is ever written to disk: members are read from a stream, within `limits`. One member that no honest package
     holds (a path out of its folder, a link, a device) drops the whole article, because nothing in it can be trusted.
@@ -31,43 +28,15 @@ class Packages:
     """
 
     name = "packages"
-    date = None
+    suffixes = (".tar.gz", ".tgz")
 
     def __init__(self, path: str | os.PathLike[str], *, limits: ArchiveLimits | None = None) -> None:
-        self.files = FolderFiles(path, SUFFIXES)
+        super().__init__(path)
         self.limits = limits or ArchiveLimits()
-
-    @property
-    def identity(self) -> str:
-        """The kind and the absolute path."""
-        return f"packages {self.files.identity}"
-
-    def fingerprint(self) -> str:
-        """Hex digest of the paths, sizes and times of change of the archives."""
-        return self.files.fingerprint()
 
     def images_version(self) -> str:
         """Changes with any archive, because a locator does not determine the bytes behind it."""
         return self.fingerprint()[:16]
-
-    def handles(self) -> Iterator[str]:
-        """Yields the path of each archive below the folder, by the number of its PMCID.
-
-        Raises:
-            UsageError: there is no archive, or a folder cannot be read.
-        """
-        handles = sorted(self.files, key=lambda handle: (int((_pmcid(handle) or "PMC0")[3:]), handle))
-        if not handles:
-            raise UsageError(f"no .tar.gz package in {self.files.path}: give the folder that holds them")
-        yield from handles
-
-    def read(self, handles: Sequence[str]) -> Iterator[SourceArticle | tuple[str, Drop]]:
-        """Yields the articles of `handles` in that order."""
-        for handle in handles:
-            try:
-                yield self._article(handle)
-            except Drop as drop:
-                yield handle, drop
 
     async def images(self, locators: Sequence[str]) -> AsyncIterator[tuple[str, bytes | Drop]]:
         """Yields the bytes of each locator; every archive is read once, from start to end."""
@@ -81,8 +50,11 @@ class Packages:
             while got := await asyncio.to_thread(next, images, None):
                 yield got
 
+    def _order(self, handle: str) -> tuple[int, str]:
+        return int((_pmcid(handle) or "PMC0")[3:]), handle
+
     def _article(self, handle: str) -> SourceArticle:
-        archive = Archive(self.files.locate(handle), self.limits)
+        archive = Archive(self._locate(handle), self.limits)
         documents: dict[str, bytes] = {}
         media: dict[str, str] = {}
         for member in archive:
@@ -103,7 +75,7 @@ class Packages:
     def _images(self, handle: str, locators_of: dict[str, list[str]]) -> Iterator[tuple[str, bytes | Drop]]:
         """Reads one archive; `locators_of` holds the locators of each member wanted."""
         left = dict(locators_of)
-        archive = Archive(self.files.locate(handle), self.limits)
+        archive = Archive(self._locate(handle), self.limits)
         try:
             for member in archive:
                 if member.name not in left:

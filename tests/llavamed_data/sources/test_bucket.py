@@ -401,7 +401,7 @@ def test_what_cannot_be_opened_says_why_and_what_to_do(
         f"{tmp_path}/tar": f"use packages:{tmp_path}/tar",
         f"{tmp_path}/empty": "holds no article",
         f"jats:{tmp_path}/empty": "no .xml or .nxml file",
-        f"packages:{tmp_path}/empty": "no .tar.gz package",
+        f"packages:{tmp_path}/empty": "no .tar.gz or .tgz file",
         f"packages:{tmp_path}/none": "does not exist",
         "jats:": "use jats:PATH",
         "ftp://host/x": "unknown kind of address ftp://",
