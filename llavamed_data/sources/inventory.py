@@ -8,7 +8,6 @@ with ETags.
 import csv
 import gzip
 import hashlib
-import io
 import itertools
 import json
 import re
@@ -16,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
@@ -27,7 +26,7 @@ from obstore.exceptions import BaseError
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.sources.folders import digest_of_files, files_below
-from llavamed_data.sources.locations import CHUNK_BYTES, BucketLocation, first_line
+from llavamed_data.sources.locations import CHUNK_BYTES, BucketLocation, file_of_chunks, first_line
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -73,13 +72,15 @@ class Inventory:
         key_at, etag_at = self.columns.index("Key"), self.columns.index("ETag")
         store = location.store(retry_seconds=_OUTAGE_SECONDS)
         for part, md5 in self.parts:
+            digest = hashlib.md5(usedforsecurity=False)
             try:
-                packed = _HashedStream(obstore.get(store, part).stream(min_chunk_size=CHUNK_BYTES))
-                unpacked = gzip.GzipFile(fileobj=packed, mode="rb")
-                with io.TextIOWrapper(unpacked, encoding="utf-8", newline="") as lines:
+                chunks = _passed_to(
+                    digest.update, obstore.get(store, part).stream(min_chunk_size=CHUNK_BYTES)
+                )
+                with gzip.open(file_of_chunks(chunks), "rt", encoding="utf-8", newline="") as lines:
                     for row in csv.reader(lines):
                         yield unquote_plus(row[key_at]), row[etag_at]
-                if md5 and packed.md5.hexdigest() != md5:
+                if md5 and digest.hexdigest() != md5:
                     raise ValueError("its checksum differs")
             except (BaseError, OSError, EOFError, zlib.error, ValueError, IndexError, csv.Error) as error:
                 raise LlavaMedError(
@@ -259,20 +260,8 @@ def _unreachable(location: BucketLocation, error: Exception) -> UsageError:
     )
 
 
-class _HashedStream(io.RawIOBase):
-    """Chunks as a file that is read once from its start; the checksum is taken on the way."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._rest = b""
-        self.md5 = hashlib.md5(usedforsecurity=False)
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if not self._rest:
-            self._rest = next(self._chunks, b"")
-            self.md5.update(self._rest)
-        data, self._rest = self._rest[:size], self._rest[size:]
-        return data
+def _passed_to(take: Callable[[bytes], None], chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields the chunks; each is given to `take` first."""
+    for chunk in chunks:
+        take(chunk)
+        yield chunk

@@ -5,10 +5,11 @@ import os
 import posixpath
 import re
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import obstore
@@ -229,7 +230,7 @@ class FileLocation:
             raise LlavaMedError(f"cannot look for {self}: {first_line(error)}") from error
         return True
 
-    def open(self) -> IO[bytes]:
+    def open(self) -> io.BufferedReader:
         """Opens the file for one pass from its start; raises FileNotFoundError and `READ_ERRORS`."""
         if not self.is_remote:
             return Path(self.given).open("rb")
@@ -237,8 +238,11 @@ class FileLocation:
             from huggingface_hub import HfFileSystem
 
             # block_size=0: one streamed request, resumed by the library, in place of many ranges
-            return HfFileSystem().open(self._path_on_hub(), "rb", block_size=0)  # type: ignore[no-any-return]  # untyped
-        return io.BufferedReader(_HttpBytes(*self._object_on_server()), CHUNK_BYTES)
+            return io.BufferedReader(
+                HfFileSystem().open(self._path_on_hub(), "rb", block_size=0), CHUNK_BYTES
+            )
+        # obstore itself resumes a broken transfer if the server gives an ETag
+        return file_of_chunks(obstore.get(*self._object_on_server()).stream(min_chunk_size=CHUNK_BYTES))
 
     def _path_on_hub(self) -> str:
         path = self.given.removeprefix("hf://")
@@ -261,11 +265,14 @@ class FileLocation:
         return store, unquote(name)
 
 
-class _HttpBytes(io.RawIOBase):
-    """The body of one response; obstore itself resumes a broken transfer if the server gives an ETag."""
+def file_of_chunks(chunks: Iterable[bytes]) -> io.BufferedReader:
+    """Chunks of bytes, such as those of a response, as a file that is read once from its start."""
+    return io.BufferedReader(_Chunks(chunks), CHUNK_BYTES)
 
-    def __init__(self, store: HTTPStore, name: str) -> None:
-        self._pieces = iter(obstore.get(store, name).stream(min_chunk_size=CHUNK_BYTES))
+
+class _Chunks(io.RawIOBase):
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -273,7 +280,7 @@ class _HttpBytes(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if not self._rest:
-            self._rest = memoryview(next(self._pieces, b""))
+            self._rest = memoryview(next(self._chunks, b""))
         size = min(len(buffer), len(self._rest))
         buffer[:size] = self._rest[:size]
         self._rest = self._rest[size:]
