@@ -1,7 +1,7 @@
 """The released list of image addresses: the package of the article on PMC, and the file in it."""
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llavamed_data.reasons import Drop
@@ -20,16 +20,25 @@ class PmcFiles(Mapping[str, tuple[str, str]]):
         malformed: how many lines could not be used.
     """
 
-    def __init__(self, entries: Iterator[tuple[str, tuple[str, str]] | None]) -> None:
+    def __init__(self, records: Iterator[Any]) -> None:
         self.malformed = 0
-        self._table = PackedTable(self._usable(entries))
+        self._table = PackedTable(self._entries(records))
 
-    def _usable(self, entries: Iterator[tuple[str, tuple[str, str]] | None]) -> Iterator[tuple[str, str]]:
-        for entry in entries:
-            if entry is None:
+    def _entries(self, records: Iterator[Any]) -> Iterator[tuple[str, str]]:
+        """Yields each pair's id, and its PMCID and the name of the image with a slash between them."""
+        for record in records:
+            try:
+                fields = record_fields(record)
+                pair_id = plain_name(fields.get("pair_id"), "pair_id")
+                package = _PACKAGE.search(text_of(fields.get("pmc_tar_url"), "pmc_tar_url"))
+                if package is None:
+                    raise malformed("pmc_tar_url names no package")
+                path = text_of(fields.get("image_file_path"), "image_file_path")
+                name = plain_name(path.rpartition("/")[2], "image_file_path")
+            except Drop:
                 self.malformed += 1
             else:
-                yield entry[0], "/".join(entry[1])
+                yield pair_id, f"{package[1]}/{name}"
 
     def __getitem__(self, pair_id: str) -> tuple[str, str]:
         text = next(self._table.texts(pair_id), None)
@@ -46,35 +55,19 @@ class PmcFiles(Mapping[str, tuple[str, str]]):
         return sum(1 for _ in self)
 
 
-def read_image_urls(url_file: str, pair_ids: Container[str] | None = None) -> PmcFiles:
+def read_image_urls(url_file: str) -> PmcFiles:
     """Reads from which article, and which file of it, each pair's image came.
 
     `{pair_id: "21139713_F0003", pmc_tar_url: ".../PMC2988167.tar.gz", image_file_path:
-    "PMC2988167/LI-27-196-g003.jpg"}` gives `21139713_F0003` → `("PMC2988167", "LI-27-196-g003.jpg")`.
+    "PMC2988167/LI-27-196-g003.jpg"}` gives `21139713_F0003` → `("PMC2988167", "LI-27-196-g003.jpg")`. All 721,154
+    pairs of the release take less than 100 MB.
 
     Args:
         url_file: `llava_med_image_urls.jsonl` or `qa50_image_urls.jsonl`: a local path, `https://…` or `hf://…`.
-        pair_ids: keep only these. All 721,154 pairs of the release take less than 100 MB.
 
     Raises:
         UsageError: no such file.
         LlavaMedError: it cannot be read or breaks off.
     """
     with open_content(url_file) as content:
-        entries = map(_entry, read_records(content))
-        return PmcFiles(
-            entry for entry in entries if entry is None or pair_ids is None or entry[0] in pair_ids
-        )
-
-
-def _entry(record: Any) -> tuple[str, tuple[str, str]] | None:
-    try:
-        fields = record_fields(record)
-        pair_id = plain_name(fields.get("pair_id"), "pair_id")
-        package = _PACKAGE.search(text_of(fields.get("pmc_tar_url"), "pmc_tar_url"))
-        if package is None:
-            raise malformed("pmc_tar_url names no package")
-        path = text_of(fields.get("image_file_path"), "image_file_path")
-        return pair_id, (package[1], plain_name(path.rpartition("/")[2], "image_file_path"))
-    except Drop:
-        return None
+        return PmcFiles(read_records(content))

@@ -23,7 +23,6 @@ def test_each_pair_has_its_article_and_file(tmp_path: Path) -> None:
     assert dict(found) == {"1_F1": ("PMC11", "x.jpg"), "2_F1": ("PMC22", "y.jpg")}
     assert len(found) == 2
     assert "3_F1" not in found
-    assert dict(read_image_urls(str(path), {"2_F1", "3_F1"})) == {"2_F1": ("PMC22", "y.jpg")}
 
 
 def test_lines_that_cannot_be_used_are_counted(tmp_path: Path) -> None:
