@@ -9,7 +9,7 @@ from pathlib import Path
 
 import ijson
 
-from llavamed_data.sources.released import read_rows
+from llavamed_data.sources.released import RowFile
 from llavamed_data.sources.released.content import open_content
 from llavamed_data.sources.released.json_stream import read_records
 from tests.benchmarks.side_by_side import medians, show
@@ -22,7 +22,7 @@ def main() -> None:
         path.write_text(json.dumps([_row(number) for number in range(40_000)], indent=2))
         peers = {
             "our records": lambda: _records(path),
-            "our rows": lambda: sum(1 for _ in read_rows(str(path))),
+            "our rows": lambda: sum(1 for _ in RowFile(str(path))),
             f"ijson.items ({ijson.backend})": lambda: _ijson(path),
             "json.load (whole file in memory)": lambda: json.loads(path.read_bytes()),
         }

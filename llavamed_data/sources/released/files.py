@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal
 
 import yaml
 
@@ -142,58 +142,33 @@ class ReleasedFiles:
             UsageError: it is not there, or the one file given is known to be another's.
             LlavaMedError: the server cannot be asked.
         """
-        meant = [file for file in released_files() if file.holds == "rows" and recipe in file.recipes]
+        meant = _files_of("rows", recipe)
         if not meant:
-            raise UsageError(f"no released file holds '{recipe}'; there are {', '.join(_recipes())}")
-        if not self._is_file:
-            return self._found(meant)
-        name = self.location.name
-        other = next((file for file in released_files() if name in file.names and file not in meant), None)
-        if other:
-            raise UsageError(f"{self.location} is not the file of {recipe}, which is {meant[0].name}")
-        return self.location.given
+            known = (name for file in released_files() if file.holds == "rows" for name in file.recipes)
+            raise UsageError(f"no released file holds '{recipe}'; there are {', '.join(known)}")
+        if self._is_file:
+            name = self.location.name
+            if any(name in file.names and file not in meant for file in released_files()):
+                raise UsageError(f"{self.location} is not the file of {recipe}, which is {meant[0].name}")
+            return self.location.given
+        if found := self._first_present(meant):
+            return found
+        names = " or ".join(name for file in meant for name in file.names)
+        raise UsageError(f"{self.location} does not hold {names}")
 
     def captions(self, recipe: str) -> str | None:
         """The file of the captions that `recipe` was generated from, if it lies here or beside the file given."""
-        return self._beside("captions", recipe)
+        return self._first_present(_files_of("captions", recipe))
 
     def image_urls(self, recipe: str) -> str | None:
         """The file that names the PMC package of each image of `recipe`, if it lies here or beside the file given."""
-        return self._beside("image_urls", recipe)
+        return self._first_present(_files_of("image_urls", recipe))
 
-    def find(self, name: str) -> str:
-        """The file of that name, or of that recipe's conversations.
-
-        Raises:
-            UsageError: it is not there.
-            LlavaMedError: the server cannot be asked.
-        """
-        if name in _recipes():
-            return self.rows(name)
-        if known := [file for file in released_files() if name in file.names]:
-            return self._found(known)
-        location = self._folder / name
-        return location.given if location.is_file() else self._raise_missing([name])
-
-    @property
-    def _folder(self) -> FileLocation:
-        return self.location.parent if self._is_file else self.location
-
-    def _beside(self, holds: Holds, recipe: str) -> str | None:
-        meant = (file for file in released_files() if file.holds == holds and recipe in file.recipes)
-        return next((path for file in meant for path in self._present(file)), None)
-
-    def _found(self, meant: list[ReleasedFile]) -> str:
-        paths = (path for file in meant for path in self._present(file))
-        return next(paths, None) or self._raise_missing([name for file in meant for name in file.names])
-
-    def _present(self, file: ReleasedFile) -> Iterator[str]:
-        locations = (self._folder / place for place in file.places)
-        return (location.given for location in locations if location.is_file())
-
-    def _raise_missing(self, names: list[str]) -> NoReturn:
-        raise UsageError(f"{self.location} does not hold {' or '.join(names)}")
+    def _first_present(self, meant: list[ReleasedFile]) -> str | None:
+        folder = self.location.parent if self._is_file else self.location
+        locations = (folder / place for file in meant for place in file.places)
+        return next((location.given for location in locations if location.is_file()), None)
 
 
-def _recipes() -> tuple[str, ...]:
-    return tuple(recipe for file in released_files() if file.holds == "rows" for recipe in file.recipes)
+def _files_of(holds: Holds, recipe: str) -> list[ReleasedFile]:
+    return [file for file in released_files() if file.holds == holds and recipe in file.recipes]

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.released.content import Content, open_content
+from llavamed_data.sources.released.content import open_content
 from llavamed_data.sources.released.fields import (
     first_flagged,
     malformed,
@@ -19,7 +19,7 @@ from llavamed_data.sources.released.fields import (
     record_label,
     text_of,
 )
-from llavamed_data.sources.released.files import Identity, ReleasedFiles, identity_of
+from llavamed_data.sources.released.files import Identity, identity_of
 from llavamed_data.sources.released.json_stream import read_records
 
 _MARKER = "<image>"
@@ -59,28 +59,18 @@ class ReleasedRow:
     question_type: str | None
 
 
-def read_rows(path: str, *, file: str | None = None) -> Iterator[ReleasedRow | tuple[str, Drop]]:
-    """Yields the rows of one released file in order; for a bad row, its name and the drop.
-
-    Args:
-        path: the file, or with `file` the folder: a local path, `https://…` or `hf://datasets/ORG/NAME/…`.
-        file: name of the file in the folder, or the recipe whose file it is (`60k-im`).
-
-    Raises:
-        UsageError: no such file.
-        LlavaMedError: it cannot be read, breaks off, or is not what it should be.
-    """
-    return iter(RowFile(path if file is None else ReleasedFiles(path).find(file)))
-
-
 class RowFile:
-    """One released file of conversations, read and identified in the same pass.
+    """The rows of one released file in order, or for a bad row its name and the drop; identified in the same pass.
 
     Args:
-        path: as for `read_rows`.
+        path: a local path, `https://…` or `hf://datasets/ORG/NAME/…`.
 
     Attributes:
         identity: which released file it is; None until an iteration has reached the end.
+
+    Raises (while iterated):
+        UsageError: no such file.
+        LlavaMedError: it cannot be read, breaks off, or is not what it should be.
     """
 
     def __init__(self, path: str) -> None:
@@ -88,19 +78,15 @@ class RowFile:
         self.identity: Identity | None = None
 
     def __iter__(self) -> Iterator[ReleasedRow | tuple[str, Drop]]:
-        """Reads the file from its start; raises what `read_rows` raises."""
+        """Reads the file from its start."""
+        seen: dict[int, int] = {}
         with open_content(self.path) as content:
-            yield from _rows(content)
+            for position, record in enumerate(read_records(content), start=1):
+                try:
+                    yield _with_new_id(_row(record_fields(record)), seen)
+                except Drop as drop:
+                    yield record_label(record, position, "id", "pair_id"), drop
             self.identity = identity_of(content)
-
-
-def _rows(content: Content) -> Iterator[ReleasedRow | tuple[str, Drop]]:
-    seen = _SeenIds()
-    for position, record in enumerate(read_records(content), start=1):
-        try:
-            yield seen.admit(_row(record_fields(record)))
-        except Drop as drop:
-            yield record_label(record, position, "id", "pair_id"), drop
 
 
 def _row(fields: dict[str, Any]) -> ReleasedRow:
@@ -188,25 +174,20 @@ def _without_marker(text: str) -> str:
     return between.join(part for part in (before.strip(), after.strip()) if part)
 
 
-class _SeenIds:
-    """The ids so far and the digest of each row's text: some hundred bytes a row."""
+def _with_new_id(row: ReleasedRow, seen: dict[int, int]) -> ReleasedRow:
+    """The row with an id that no row before it has; raises Drop if an earlier row has the same text or number.
 
-    def __init__(self) -> None:
-        self._texts: dict[int, int] = {}
-
-    def admit(self, row: ReleasedRow) -> ReleasedRow:
-        """Returns `row` with an id that no row before it has.
-
-        Raises:
-            Drop: an earlier row has the same id and text, or it is a question whose number an earlier row has.
-        """
-        text, key = _digest(row.image, *(text for _, text in row.turns)), _digest(row.id)
-        if key not in self._texts:
-            self._texts[key] = text
-            return row
-        if self._texts[key] == text or row.question_id is not None:
-            raise Drop(Reason.DUPLICATE_ID, row.id)
-        return self.admit(replace(row, id=f"{row.id}-{text:016x}"))
+    Args:
+        row: with its own id.
+        seen: digest of each id so far → digest of its row's text; some hundred bytes a row.
+    """
+    text, key = _digest(row.image, *(text for _, text in row.turns)), _digest(row.id)
+    if key not in seen:
+        seen[key] = text
+        return row
+    if seen[key] == text or row.question_id is not None:
+        raise Drop(Reason.DUPLICATE_ID, row.id)
+    return _with_new_id(replace(row, id=f"{row.id}-{text:016x}"), seen)
 
 
 def _digest(*texts: str) -> int:

@@ -48,10 +48,10 @@ def test_llava_json_has_the_released_files_fields(tmp_path: Path) -> None:
 
 
 def test_an_exported_llava_file_is_a_released_file_to_build(tmp_path: Path) -> None:
-    from llavamed_data.sources.released import ReleasedRow, read_rows
+    from llavamed_data.sources.released import ReleasedRow, RowFile
 
     export_dataset(str(sound_set(tmp_path / "set", rows=2)), "llava", tmp_path / "out")
-    rows = list(read_rows(str(tmp_path / "out" / "train.json")))
+    rows = list(RowFile(str(tmp_path / "out" / "train.json")))
     assert all(isinstance(row, ReleasedRow) for row in rows)
     assert [(row.id, row.domain, row.turns[0]) for row in rows if isinstance(row, ReleasedRow)] == [
         ("9000_F1", "chest_xray", ("user", QUESTIONS[0])),

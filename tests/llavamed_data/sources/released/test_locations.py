@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.sources.released import ReleasedFiles, ReleasedRow, RowFile, identify, read_rows
+from llavamed_data.sources.released import ReleasedFiles, ReleasedRow, RowFile, identify
 from tests.servers.ranges import FileServer
 
 TENK = "llava_med_instruct_10k.json"
@@ -35,7 +35,7 @@ ROWS = many_rows(3000)
 
 
 def count(path: str) -> int:
-    rows = list(read_rows(path))
+    rows = list(RowFile(path))
     assert all(isinstance(row, ReleasedRow) for row in rows)
     return len(rows)
 
@@ -43,8 +43,8 @@ def count(path: str) -> int:
 def test_a_file_over_http(tmp_path: Path) -> None:
     (tmp_path / TENK).write_bytes(ROWS)
     with FileServer({f"some where/{TENK}": ROWS}) as server:
-        assert list(read_rows(f"{server.url}/some%20where/{TENK}?download=true")) == list(
-            read_rows(str(tmp_path / TENK))
+        assert list(RowFile(f"{server.url}/some%20where/{TENK}?download=true")) == list(
+            RowFile(str(tmp_path / TENK))
         )
         assert server.requests == [("GET", f"/some%20where/{TENK}?download=true", None)]
 
@@ -106,10 +106,10 @@ def test_a_folder_over_http() -> None:
 HUB_PROGRAM = """
 import sys
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.sources.released import ReleasedFiles, read_rows
+from llavamed_data.sources.released import ReleasedFiles, RowFile
 try:
     path = ReleasedFiles(sys.argv[1]).rows(sys.argv[2])
-    print(path, sum(1 for _ in read_rows(path)))
+    print(path, sum(1 for _ in RowFile(path)))
 except LlavaMedError as error:
     print(error.exit_code, error)
 """
@@ -153,7 +153,7 @@ def test_gzip_is_undone_and_identified_by_what_is_inside(tmp_path: Path) -> None
     plain, packed = tmp_path / "rows.json", tmp_path / "rows.json.gz"
     plain.write_bytes(ROWS)
     packed.write_bytes(gzip.compress(ROWS))
-    assert list(read_rows(str(packed))) == list(read_rows(str(plain)))
+    assert list(RowFile(str(packed))) == list(RowFile(str(plain)))
     assert identify(str(packed)) == identify(str(plain))
 
 

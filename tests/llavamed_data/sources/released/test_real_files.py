@@ -19,7 +19,6 @@ from llavamed_data.sources.released import (
     identify,
     read_captions,
     read_image_urls,
-    read_rows,
     released_eval_pmids,
 )
 
@@ -33,7 +32,7 @@ def folder(shared_data: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(folder: Path) -> list[ReleasedRow]:
-    found = list(read_rows(str(folder), file="eval"))
+    found = list(RowFile(ReleasedFiles(str(folder)).rows("eval")))
     assert all(isinstance(row, ReleasedRow) for row in found)
     return [row for row in found if isinstance(row, ReleasedRow)]
 
@@ -139,9 +138,9 @@ def test_eval_pmids_are_those_of_the_file(rows: list[ReleasedRow]) -> None:
 
 def test_the_captions_file_is_not_taken_for_conversations(folder: Path) -> None:
     with pytest.raises(Exception, match="holds figure captions by domain"):
-        list(read_rows(str(folder / CAPTIONS)))
+        list(RowFile(str(folder / CAPTIONS)))
 
 
 def test_answer_files_are_not_taken_for_questions(folder: Path) -> None:
     answers = folder / "llava_med_qa50_instruct_caption_in_text_cleaned-60k-3epoch.json"
-    assert all(isinstance(row, tuple) for row in read_rows(str(answers)))
+    assert all(isinstance(row, tuple) for row in RowFile(str(answers)))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.released import ReleasedRow, read_rows
+from llavamed_data.sources.released import ReleasedRow, RowFile
 
 TURNS = [{"from": "human", "value": "<image>\nWhat is shown?"}, {"from": "gpt", "value": "A lung."}]
 ROW: dict[str, Any] = {"id": "123_F1", "image": "123_F1.jpg", "conversations": TURNS}
@@ -30,7 +30,7 @@ QUESTION: dict[str, Any] = {
 def read(tmp_path: Path, *records: Any) -> list[ReleasedRow | tuple[str, Drop]]:
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(records))
-    return list(read_rows(str(path)))
+    return list(RowFile(str(path)))
 
 
 def read_one(tmp_path: Path, record: Any) -> ReleasedRow:
@@ -192,7 +192,7 @@ def test_a_bad_row_is_dropped_with_its_detail_and_the_rest_goes_on(tmp_path: Pat
 
 
 def one_drop_then_a_row(path: Path) -> tuple[str, Drop]:
-    first, second = read_rows(str(path))
+    first, second = RowFile(str(path))
     assert isinstance(first, tuple)
     assert isinstance(second, ReleasedRow)
     return first
@@ -267,7 +267,7 @@ def test_each_record_comes_out_once_as_a_row_or_a_drop(
     # lines begin with an object: that tells them from a list
     records = [{}, *records]
     path.write_text("\n".join(map(json.dumps, records)) + "\n" if lines else json.dumps(records))
-    found = list(read_rows(str(path)))
+    found = list(RowFile(str(path)))
     assert len(found) == len(records)
     ids = [row.id for row in found if isinstance(row, ReleasedRow)]
     assert len(ids) == len(set(ids))
