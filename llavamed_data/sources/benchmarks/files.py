@@ -10,16 +10,17 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # not in its __all__
 
+from llavamed_data.dataset.layout import REPO_ID
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.recipes import SPLITS, Benchmark
 from llavamed_data.sources.benchmarks.questions import split_of_phrase
 from llavamed_data.sources.benchmarks.records import KeepImage, file_records
 from llavamed_data.sources.folders import files_below, is_not_hidden
+from llavamed_data.sources.locations import first_line
 
 HUB = "hub"
 """The location that stands for a benchmark's usual copy on the Hub."""
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _WANTED_FROM_HUB = ["*.parquet", "*.json", "*.json.gz", "*.jsonl", "*.pkl", "imgs.zip", "images.zip"]
 _SHARD = re.compile(
     r"(?:.*/)?(?P<split>train|validation|val|test)(?:-\d+-of-\d+[\w.-]*|/\d+)?\.parquet", re.ASCII
@@ -114,7 +115,7 @@ def open_benchmark(benchmark: Benchmark, location: str, *, progress: bool = Fals
         return BenchmarkFiles(benchmark, path, _files_of_folder(benchmark, path, location))
     named = location.removeprefix("hf://datasets/").rstrip("/")
     repository = benchmark.hub.repository if location == HUB else named
-    if not _REPOSITORY.fullmatch(repository):
+    if not REPO_ID.fullmatch(repository):
         raise UsageError(
             f"there is no file or folder {location}: give the files of {benchmark.title}, or {HUB} for its copy "
             f"{benchmark.hub.repository}"
@@ -135,9 +136,8 @@ def _fetch_copy(repository: str, *, progress: bool) -> Path:
         with nullcontext() if progress else disable_progress_bars():
             return Path(snapshot_download(repository, repo_type="dataset", allow_patterns=_WANTED_FROM_HUB))
     except Exception as error:  # the client's own errors, its HTTP library's, and those of its Rust half
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise LlavaMedError(
-            f"{repository!r} is not a folder here, and the Hub does not give it: {reason} "
+            f"{repository!r} is not a folder here, and the Hub does not give it: {first_line(error)} "
             "(check the name, HF_TOKEN and the network)"
         ) from error
 

@@ -9,14 +9,13 @@ from typing import Any
 
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.recipes import Benchmark
-from llavamed_data.sources.released.fields import MAX_TEXT, malformed, record_fields, text_of
+from llavamed_data.sources.released.fields import MAX_TEXT, is_plain_name, malformed, record_fields, text_of
 
 ALL_LANGUAGES = "all"
 """In place of a language: the questions of every one."""
 
 _MARKER = "<image>"
 _QID = re.compile(r"[A-Za-z0-9][\w.-]{0,63}", re.ASCII)
-_PART = re.compile(r"[^/\\\x00-\x1f\x7f]{1,200}")
 _LONGEST_TEXT = min(100_000, MAX_TEXT)
 """What `common.json` allows of a text."""
 
@@ -199,13 +198,9 @@ def image_name(value: Any) -> str:
     """
     name = text_of(value, "the image's name")
     parts = name.split("/")
-    if len(parts) > 8 or not all(_is_plain(part) for part in parts):
+    if len(parts) > 8 or not all(map(is_plain_name, parts)):
         raise malformed(f"the image's name {name[:40]!a} is no plain name")
     return name
-
-
-def _is_plain(part: str) -> bool:
-    return bool(_PART.fullmatch(part)) and not part.startswith(".") and part == part.strip()
 
 
 def _language(fields: Mapping[str, Any], benchmark: Benchmark) -> str:

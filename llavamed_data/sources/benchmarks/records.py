@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pyarrow.parquet as pq
 
-from llavamed_data.errors import LlavaMedError
+from llavamed_data.errors import LlavaMedError, one_line
 from llavamed_data.sources.released.content import open_content
 from llavamed_data.sources.released.json_stream import read_records
 
@@ -49,8 +49,7 @@ def _parquet_records(path: Path, keep_image: KeepImage) -> Iterator[Any]:
     except (OSError, ValueError) as error:  # Arrow's errors are ValueErrors
         if getattr(error, "errno", None):
             raise
-        reason = " ".join(str(error).split())
-        raise LlavaMedError(f"{path} is no sound Parquet file ({reason}); fetch it again") from error
+        raise LlavaMedError(f"{path} is no sound Parquet file ({one_line(error)}); fetch it again") from error
 
 
 def read_pickle(path: Path) -> list[Any]:

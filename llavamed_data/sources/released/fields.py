@@ -57,10 +57,15 @@ def optional_text(value: Any, field: str) -> str:
     return "" if value is None else text_of(value, field).strip()
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether `name` can be the name of a file or figure: no path, no control characters."""
+    return bool(_NAME.fullmatch(name)) and not name.startswith(".") and name == name.strip()
+
+
 def plain_name(value: Any, field: str) -> str:
-    """Returns `value` if it can be the name of a file or figure: no path, no control characters."""
+    """Returns `value` if it is a plain name."""
     name = text_of(value, field)
-    if not _NAME.fullmatch(name) or name.startswith(".") or name != name.strip():
+    if not is_plain_name(name):
         raise malformed(f"{field} {name[:40]!a} is not a plain name")
     return name
 
