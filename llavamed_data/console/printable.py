@@ -1,6 +1,12 @@
 """Text from data or servers made safe to print: nothing in it acts on a terminal or a page, and no token is in it."""
 
 import unicodedata
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def printable(text: str) -> str:
@@ -28,6 +34,27 @@ def hide_token(text: str) -> str:
 
     token = get_token()
     return text.replace(token, "hf_…") if token else text
+
+
+@cache
+def page_templates(package: str, **filters: Callable[[Any], str]) -> "Environment":
+    """The templates of a package's pages, in which values are escaped, so that no text becomes markup.
+
+    Args:
+        package: its folder `templates` holds them.
+        filters: name → function that templates may pass values through.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= filters
+    return environment
 
 
 def _printable_character(character: str) -> str:

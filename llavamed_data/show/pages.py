@@ -3,16 +3,16 @@
 import base64
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from llavamed_data.console.printable import printable, printable_line
+from llavamed_data.console.printable import page_templates, printable, printable_line
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.show.image_files import thumbnail
@@ -90,10 +90,7 @@ def single_page(dataset: Dataset, wanted: RowFilter, *, limit: int) -> str:
         return [_inline(image) for image in dataset.row(number, ["images"]).get("images") or ()]
 
     cards = [_page_row(dataset, number, addresses) for number in numbers[:limit]]
-    domains: dict[str, int] = {}
-    for card in cards:
-        if card.domain:
-            domains[card.domain] = domains.get(card.domain, 0) + 1
+    domains = Counter(card.domain for card in cards if card.domain)
     script = _script()
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
@@ -115,7 +112,7 @@ def single_page(dataset: Dataset, wanted: RowFilter, *, limit: int) -> str:
 
 
 def _render(dataset: Dataset, cards: Sequence[PageRow], **more: Any) -> str:
-    template = _environment().get_template("browse.html.j2")
+    template = page_templates("llavamed_data.show").get_template("browse.html.j2")
     return template.render(
         name=printable_line(dataset.name, 80), rows=len(dataset), cards=cards, **{"script": "", **more}
     )
@@ -153,14 +150,3 @@ def _inline(image: Row | None) -> str:
 @cache
 def _script() -> str:
     return files("llavamed_data.show").joinpath("templates", "browse.js").read_text(encoding="utf-8")
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("llavamed_data.show"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

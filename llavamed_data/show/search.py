@@ -1,5 +1,6 @@
 """Finds the rows of a dataset that hold given words or are of a given domain."""
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -45,11 +46,8 @@ class RowSearch:
 
     def domains(self) -> dict[str, int]:
         """Domain → rows, in alphabetical order."""
-        counts: dict[str, int] = {}
-        for row in self._dataset.rows(["domain"]):
-            if isinstance(row.get("domain"), str):
-                counts[row["domain"]] = counts.get(row["domain"], 0) + 1
-        return dict(sorted(counts.items()))
+        domains = (row.get("domain") for row in self._dataset.rows(["domain"]))
+        return dict(sorted(Counter(domain for domain in domains if isinstance(domain, str)).items()))
 
     def _find(self, wanted: RowFilter) -> range | list[int]:
         if wanted == RowFilter():

@@ -51,7 +51,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         port = self.server.server_port
         if self.headers.get("Host") not in (f"{HOST}:{port}", f"localhost:{port}"):
-            return self._send(HTTPStatus.FORBIDDEN, b"ask for 127.0.0.1", "text/plain; charset=utf-8")
+            return self._send(HTTPStatus.FORBIDDEN, b"ask for 127.0.0.1")
         url = urlsplit(self.path)
         try:
             if url.path == "/":
@@ -59,10 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
             if match := _IMAGE.fullmatch(url.path):
                 return self._image(int(match[1]), int(match[2]))
         except LlavaMedError as error:
-            return self._send(
-                HTTPStatus.INTERNAL_SERVER_ERROR, str(error).encode(), "text/plain; charset=utf-8"
-            )
-        return self._send(HTTPStatus.NOT_FOUND, b"no such page", "text/plain; charset=utf-8")
+            return self._send(HTTPStatus.INTERNAL_SERVER_ERROR, str(error).encode())
+        return self._send(HTTPStatus.NOT_FOUND, b"no such page")
 
     def _page(self, query: dict[str, list[str]]) -> None:
         words, domain, page = (query.get(name, [""])[0] for name in ("q", "domain", "page"))
@@ -78,10 +76,12 @@ class _Handler(BaseHTTPRequestHandler):
             data = None
         kind = image_type(data)[1] if isinstance(data, bytes) else ""
         if kind not in _SHOWN:
-            return self._send(HTTPStatus.NOT_FOUND, b"no such image", "text/plain; charset=utf-8")
+            return self._send(HTTPStatus.NOT_FOUND, b"no such image")
         return self._send(HTTPStatus.OK, data, kind, keep=True)
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str, *, keep: bool = False) -> None:
+    def _send(
+        self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8", *, keep: bool = False
+    ) -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

@@ -3,15 +3,13 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hub_cards import CardPicture
 from llavamed_data.charts import Spec, page_colours, to_png, to_svg
-from llavamed_data.console.printable import printable_line
+from llavamed_data.console.printable import page_templates, printable_line
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.stats.charts import bars, histogram, sunburst
 from llavamed_data.stats.counts import ENCODING, DatasetStats, mean, quantile, spread
@@ -201,17 +199,14 @@ def _render(sets: Sequence[DatasetStats], sections: Sequence[ReportSection]) -> 
         ]
         for stats in sets
     ]
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            sets=sets,
-            title=" and ".join(printable_line(stats.name, 60) for stats in sets),
-            summaries=summaries,
-            sections=sections,
-            encoding=ENCODING,
-            colours=Markup(page_colours()),  # noqa: S704  (no data in it)
-        )
+    templates = page_templates("llavamed_data.stats", cell=_cell, svg=_drawing)
+    return templates.get_template("page.html.j2").render(
+        sets=sets,
+        title=" and ".join(printable_line(stats.name, 60) for stats in sets),
+        summaries=summaries,
+        sections=sections,
+        encoding=ENCODING,
+        colours=Markup(page_colours()),  # noqa: S704  (no data in it)
     )
 
 
@@ -219,15 +214,5 @@ def _cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int | float) else printable_line(str(value), 200)
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("llavamed_data.stats"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["cell"] = _cell
-    environment.filters["svg"] = lambda spec: Markup(to_svg(spec))  # noqa: S704  (parsed and written again)
-    return environment
+def _drawing(spec: Spec) -> Markup:
+    return Markup(to_svg(spec))  # noqa: S704  (parsed and written again)
