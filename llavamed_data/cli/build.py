@@ -21,6 +21,7 @@ from llavamed_data.console.options import (
 
 Quiet = Annotated[bool, option("--quiet", help="No progress and no tables.")]
 AsJson = Annotated[bool, option("--json", help="Print the summary as JSON.")]
+DatasetArgument = Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")]
 Work = Annotated[
     Path, option(help="Folder for the outputs of the steps; a rerun uses those that are complete.")
 ]

@@ -44,11 +44,11 @@ def estimate(
     )
     options = BuildOptions(source=source, work=work, size=size, limit=limit, writing=generation)
     if dry_run:
-        _print_json(first_requests(recipe, options))
+        print_json(first_requests(recipe, options))
         return
     found = estimate_recipe(recipe, options)
     if as_json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         Console().print(estimate_table(found))
 
@@ -72,7 +72,3 @@ def estimate_table(found: "ConversationEstimate") -> Table:
             time = f"{each.hours * 60:,.1f} min" if each.hours < 2 else f"{each.hours:,.1f} h"
         table.add_row(each.generator, f"{each.dollars:,.2f}", time)
     return table
-
-
-def _print_json(value: object) -> None:
-    print_json(value)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from llavamed_data.cli.build import Quiet
+from llavamed_data.cli.build import DatasetArgument, Quiet
 from llavamed_data.console.options import option
 
 
@@ -22,7 +22,7 @@ class FormatName(StrEnum):
 
 
 def export(
-    dataset: Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")],
+    dataset: DatasetArgument,
     to: Annotated[FormatName, option("--to", help="Format of the export.")],
     out: Annotated[
         Path | None, option(help="New folder for the export.", show_default="exports/NAME-FORMAT")

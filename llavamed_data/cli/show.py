@@ -7,9 +7,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from llavamed_data.cli.build import DatasetArgument
 from llavamed_data.console.options import option
-
-DatasetArgument = Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")]
 
 
 def show(

@@ -1,16 +1,14 @@
 """`validate`: checks a dataset."""
 
-from typing import Annotated
-
 import typer
 from rich.console import Console
 
-from llavamed_data.cli.build import AsJson
+from llavamed_data.cli.build import AsJson, DatasetArgument
 from llavamed_data.console.command_line import print_json
 
 
 def validate(
-    dataset: Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")],
+    dataset: DatasetArgument,
     as_json: AsJson = False,
 ) -> None:
     """Check a dataset's files, rows, images and card; exit code 1 on any fault.
