@@ -8,9 +8,8 @@ from typing import NamedTuple
 from lxml import etree
 
 from llavamed_data.jats.document import SUB_ARTICLES, ArticleTree
-from llavamed_data.jats.plaintext import normalise_spaces, plain_text
+from llavamed_data.jats.plaintext import XLINK_HREF, normalise_spaces, plain_text
 
-_XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _FOR_THE_WEB = re.compile(r"\.(?:jpe?g|png)$", re.I)
 _END_MARKS, _CLOSERS = (".", "!", "?", ":", ";", ",", "…"), "\"”’'»)]"
 _CAPTION_BLOCKS = frozenset(["title", "subtitle", "p", "list", "def-list", "disp-formula", "disp-quote"])
@@ -145,7 +144,7 @@ def _href_for_the_web(alternatives: etree._Element) -> str:
 
 
 def _href(graphic: etree._Element) -> str:
-    return (graphic.get(_XLINK_HREF) or graphic.get("href") or "").strip()
+    return (graphic.get(XLINK_HREF) or graphic.get("href") or "").strip()
 
 
 def _unique_ids(drafts: Sequence[FigureDraft]) -> Iterator[str]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from lxml import etree
 
 from llavamed_data.jats.document import ArticleTree
-from llavamed_data.jats.plaintext import normalise_spaces, plain_text, text_of
+from llavamed_data.jats.plaintext import XLINK_HREF, normalise_spaces, plain_text, text_of
 
-_XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _NOT_PUBLICATION = frozenset(["pmc-release", "nihms-submitted", "received", "accepted", "retracted"])
 
 _PMCID = re.compile(r"(?:PMC)?(\d+)", re.I)
@@ -84,12 +83,12 @@ def read_license(permissions: etree._Element) -> str | None:
     what comes first: the waiver that some publishers add for the data ("CC0 applies to the data") comes later.
     """
     licenses = list(permissions.iter("license"))
-    addresses = [element.get(_XLINK_HREF, "") for element in licenses]
+    addresses = [element.get(XLINK_HREF, "") for element in licenses]
     addresses += [
         normalise_spaces(text_of(ref))
         for ref in permissions.iter("{http://www.niso.org/schemas/ali/1.0/}license_ref")
     ]
-    addresses += [link.get(_XLINK_HREF, "") for link in permissions.iter("ext-link", "uri", "related-object")]
+    addresses += [link.get(XLINK_HREF, "") for link in permissions.iter("ext-link", "uri", "related-object")]
     for address in addresses:
         if deed := _DEED.search(address):
             return "CC0" if deed[2] else f"CC {deed[1].upper()}"

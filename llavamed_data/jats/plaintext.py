@@ -6,6 +6,7 @@ from importlib.resources import files
 import yaml
 from lxml import etree
 
+XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _MATHML = _MATH + "math"
 
