@@ -1,6 +1,6 @@
 """Checks of one row: the JSON Schema, and what the schema cannot say about one row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -41,7 +41,7 @@ class RowSchema:
             DatasetFault(
                 Check(_rule(error).get("x-check", Check.SCHEMA)),
                 _message(error),
-                field=field_path(error.absolute_path),
+                field=error.json_path.removeprefix("$."),
             )
             for error in islice(errors, VIOLATIONS_A_ROW)
         ]
@@ -94,11 +94,6 @@ def first_image_fault(row: object) -> str | None:
     images = row.get("images") if isinstance(row, dict) else None
     first = images[0] if isinstance(images, list) and images else None
     return image_fault(first.get("bytes")) if isinstance(first, dict) else None
-
-
-def field_path(steps: Sequence[str | int]) -> str:
-    """`["messages", 0, "role"]` → `messages[0].role`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps).removeprefix(".")
 
 
 def shorten(value: object) -> str:

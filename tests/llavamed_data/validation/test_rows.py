@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from llavamed_data.dataset.schema import KINDS, load_schema, validator
-from llavamed_data.validation.rows import RowSchema, field_path, shorten
+from llavamed_data.validation.rows import RowSchema, shorten
 from tests.llavamed_data.validation.sets import MAKERS
 
 ODD = st.one_of(
@@ -65,10 +65,6 @@ def test_both_validators_read_a_pattern_alike_for_every_odd_character(column: st
         if not chr(code).isalpha():
             changed = row | {column: chr(code) if column == "license" else row[column] + chr(code)}
             assert SCHEMAS["instruct"].accepts(changed) == rule.is_valid(changed[column]), hex(code)
-
-
-def test_field_paths_are_written_as_in_python() -> None:
-    assert field_path(["messages", 0, "content", 1, "text"]) == "messages[0].content[1].text"
 
 
 def test_values_are_described_in_a_few_words() -> None:
