@@ -100,7 +100,7 @@ def _holds_images(dataset: Dataset) -> bool:
     inner = kind.value_type if pt.is_list(kind) else None
     if inner is None or not pt.is_struct(inner):
         return False
-    return {inner.field(index).name for index in range(inner.num_fields)} == {"bytes", "path"}
+    return {field.name for field in inner} == {"bytes", "path"}
 
 
 def _counted_rows(

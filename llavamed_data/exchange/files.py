@@ -4,8 +4,7 @@ import io
 import json
 import re
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -96,15 +95,9 @@ class TarFiles:
         self._count, self._held = self._count + 1, 0
 
 
-@dataclass(frozen=True, slots=True)
-class SplitFiles:
-    """The files that hold the records of one split."""
-
-    split: str
-    files: tuple[Path, ...]
-
-
-def find_split_files(path: Path, chosen: ExchangeFormat, splits: tuple[str, ...] | None) -> list[SplitFiles]:
+def find_split_files(
+    path: Path, chosen: ExchangeFormat, splits: tuple[str, ...] | None
+) -> dict[str, list[Path]]:
     """Finds the files of records under `path`, by split.
 
     Args:
@@ -118,26 +111,26 @@ def find_split_files(path: Path, chosen: ExchangeFormat, splits: tuple[str, ...]
         LlavaMedError: the files of a split that the manifest names are missing.
     """
     if path.is_file():
-        return [SplitFiles(_split_of(path), (path,))]
+        return {_split_of(path): [path]}
     if not path.is_dir():
         raise UsageError(f"there is no {path}: name a folder or file in the format {chosen.name}")
     pattern = "{}-*.tar" if chosen.in_tar_files else "{}" + chosen.suffix
     names = _SPLITS if splits is None else tuple(split for split in splits if _SPLIT_NAME.fullmatch(split))
-    found = [SplitFiles(split, tuple(sorted(path.glob(pattern.format(split))))) for split in names]
-    if there := [each for each in found if each.files]:
-        if splits is not None and len(there) < len(found):
-            missing = ", ".join(each.split for each in found if not each.files)
+    found = {split: sorted(path.glob(pattern.format(split))) for split in names}
+    missing = [split for split, files in found.items() if not files]
+    if len(missing) < len(found):
+        if splits is not None and missing:
             raise LlavaMedError(
-                f"{path} lacks the rows of {missing}, which the export had: export the set again"
+                f"{path} lacks the rows of {', '.join(missing)}, which the export had: export the set again"
             )
-        return there
+        return {split: files for split, files in found.items() if files}
     suffixes = (chosen.suffix,) if chosen.in_tar_files else (".json", ".jsonl")
     others = sorted(file for file in path.iterdir() if file.suffix in suffixes and not _is_description(file))
     if chosen.in_tar_files and not others:
         raise UsageError(f"{path} holds no {chosen.suffix} files: name a folder in the format {chosen.name}")
     if not chosen.in_tar_files and len(others) != 1:
         raise UsageError(f"{path} holds no train{chosen.suffix}: name the file of rows itself")
-    return [SplitFiles("train", tuple(others))]
+    return {"train": others}
 
 
 def default_image_folder(path: Path, chosen: ExchangeFormat) -> Path:
@@ -148,7 +141,7 @@ def default_image_folder(path: Path, chosen: ExchangeFormat) -> Path:
 
 
 def read_records(
-    files: SplitFiles, chosen: ExchangeFormat, images: Path
+    files: Iterable[Path], chosen: ExchangeFormat, images: Path
 ) -> Iterator[tuple[JsonRecord | Drop, ReadImage]]:
     """Each record, or why it cannot be read, and the function that reads its images.
 
@@ -161,7 +154,7 @@ def read_records(
         LlavaMedError: a file is broken beyond one record.
     """
     read_image = partial(_read_image, images.resolve())
-    for file in files.files:
+    for file in files:
         if chosen.in_tar_files:
             yield from _read_samples(file)
         else:

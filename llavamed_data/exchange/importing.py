@@ -1,7 +1,7 @@
 """Importing an export, or the files of another trainer, as a dataset."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,6 @@ from llavamed_data.dataset.writer import tables_of, write_shards
 from llavamed_data.errors import UsageError
 from llavamed_data.exchange.files import (
     ReadImage,
-    SplitFiles,
     default_image_folder,
     find_split_files,
     read_records,
@@ -120,9 +119,9 @@ def import_dataset(
     image_folder = images or default_image_folder(path, chosen)
     reader = _RowReader(chosen, schema, image_folder, summary, on_progress)
     with atomic_folder(out) as folder:
-        for files in found:
-            tables = tables_of(reader.rows(files), schema)
-            summary.rows[files.split] = write_shards(tables, folder / "data", files.split, schema)
+        for split, files in found.items():
+            tables = tables_of(reader.rows(split, files), schema)
+            summary.rows[split] = write_shards(tables, folder / "data", split, schema)
         for name, text in _described(summary, manifest).items():
             (folder / name).write_text(text, encoding="utf-8")
     if reader.dropped:
@@ -148,10 +147,10 @@ class _RowReader:
         self._names = set(schema.names)
         self._typed = pa.schema([column for column in schema if column.name != "images"])
 
-    def rows(self, files: SplitFiles) -> Iterator[Row]:
+    def rows(self, split: str, files: Iterable[Path]) -> Iterator[Row]:
         """The rows of a split."""
         tally, exported = self._summary.tally, self._summary.exported or 0
-        rows = self._read(files)
+        rows = self._read(split, files)
         while batch := list(islice(rows, _BATCH_ROWS)):
             all_fit = self._fits([row for _, row in batch])
             for name, row in batch:
@@ -163,10 +162,10 @@ class _RowReader:
             if self._on_progress:
                 self._on_progress("import (rows)", tally.entered, max(exported, tally.entered))
 
-    def _read(self, files: SplitFiles) -> Iterator[tuple[str, Row]]:
+    def _read(self, split: str, files: Iterable[Path]) -> Iterator[tuple[str, Row]]:
         """A name for each record, and its row; records that cannot be read are dropped."""
         for number, (record, read_image) in enumerate(read_records(files, self._format, self._images)):
-            name = f"{files.split}-{number}"
+            name = f"{split}-{number}"
             try:
                 if isinstance(record, Drop):
                     raise record

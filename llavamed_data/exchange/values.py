@@ -40,8 +40,7 @@ def check_types(schema: pa.Schema) -> None:
 
 def _has_json_form(kind: pa.DataType) -> bool:
     if pt.is_struct(kind):
-        fields = [kind.field(index) for index in range(kind.num_fields)]
-        return all(not field.name.startswith("$") and _has_json_form(field.type) for field in fields)
+        return all(not field.name.startswith("$") and _has_json_form(field.type) for field in kind)
     if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind) or pt.is_dictionary(kind):
         return _has_json_form(kind.value_type)
     return any(is_simple(kind) for is_simple in _SIMPLE_TYPES)
