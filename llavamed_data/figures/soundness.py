@@ -12,7 +12,6 @@ import io
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from PIL import Image, UnidentifiedImageError
 
@@ -21,35 +20,31 @@ from llavamed_data.reasons import Drop, Reason
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
 """Formats allowed: what PMC's figures come in, and what `datasets.Image` decodes with Pillow alone."""
 
-_STARTS: Mapping[bytes, str] = MappingProxyType(
-    {
-        b"\xff\xd8": "JPEG",
-        b"\x89PNG": "PNG",
-        b"GIF8": "GIF",
-        b"II*\x00": "TIFF",
-        b"MM\x00*": "TIFF",
-        b"II+\x00": "TIFF",
-        b"MM\x00+": "TIFF",
-        b"RIFF": "WEBP",
-        b"BM": "BMP",
-    }
-)
+_STARTS: Mapping[bytes, str] = {
+    b"\xff\xd8": "JPEG",
+    b"\x89PNG": "PNG",
+    b"GIF8": "GIF",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"II+\x00": "TIFF",
+    b"MM\x00+": "TIFF",
+    b"RIFF": "WEBP",
+    b"BM": "BMP",
+}
 
-_FOREIGN: Mapping[bytes, str] = MappingProxyType(
-    {
-        b"%PDF": "a PDF file",
-        b"%!PS": "a PostScript file",
-        b"\xc5\xd0\xd3\xc6": "a PostScript file",
-        b"PK\x03\x04": "a ZIP archive",
-        b"\x1f\x8b": "a gzip archive",
-        b"\x00\x00\x00\x0cjP  ": "a JPEG 2000 image",
-        b"\xff\x4f\xff\x51": "a JPEG 2000 image",
-        b"\x00\x00\x01\x00": "an icon",
-        b"8BPS": "a Photoshop file",
-        b"<": "a text of markup (HTML, XML or SVG)",
-        b"version https://git-lfs": "a Git LFS pointer",
-    }
-)
+_FOREIGN: Mapping[bytes, str] = {
+    b"%PDF": "a PDF file",
+    b"%!PS": "a PostScript file",
+    b"\xc5\xd0\xd3\xc6": "a PostScript file",
+    b"PK\x03\x04": "a ZIP archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x00\x00\x00\x0cjP  ": "a JPEG 2000 image",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 image",
+    b"\x00\x00\x01\x00": "an icon",
+    b"8BPS": "a Photoshop file",
+    b"<": "a text of markup (HTML, XML or SVG)",
+    b"version https://git-lfs": "a Git LFS pointer",
+}
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length: TEM, RST0-7, SOI
@@ -185,6 +180,4 @@ def _png_is_whole(data: bytes) -> bool:
     return False
 
 
-_WHOLE: Mapping[str, Callable[[bytes], bool]] = MappingProxyType(
-    {"JPEG": _jpeg_is_whole, "PNG": _png_is_whole}
-)
+_WHOLE: Mapping[str, Callable[[bytes], bool]] = {"JPEG": _jpeg_is_whole, "PNG": _png_is_whole}
