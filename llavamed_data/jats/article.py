@@ -1,6 +1,6 @@
 """Reads a JATS document into an `Article`: its figures with their captions and mentions (section 3)."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from llavamed_data.jats.document import read_document
 from llavamed_data.jats.figures import read_figures
@@ -64,15 +64,8 @@ def parse_article(xml: bytes) -> Article:
     front = read_front_matter(tree)
     drafts = read_figures(tree)
     add_mentions(tree, drafts)
-    return Article(
-        pmcid=front.pmcid,
-        pmid=front.pmid,
-        doi=front.doi,
-        title=front.title,
-        license=front.license,
-        year=front.year,
-        figures=tuple(
-            Figure(draft.figure_id, draft.label, draft.caption, draft.graphics, tuple(draft.mentions))
-            for draft in drafts
-        ),
+    figures = (
+        Figure(draft.figure_id, draft.label, draft.caption, draft.graphics, tuple(draft.mentions))
+        for draft in drafts
     )
+    return Article(**asdict(front), figures=tuple(figures))
