@@ -36,8 +36,8 @@ Days = tuple[int, int]
 """First and last day of publication, as ordinals."""
 
 
-def _environment(name: str) -> Callable[[], str]:
-    return lambda: os.environ.get(name, "").strip()
+def _environment(name: str, default: str = "") -> Callable[[], str]:
+    return lambda: os.environ.get(name, "").strip() or default
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Eutils:
         request_seconds: after which a request without a response has failed.
     """
 
-    address: str = field(default_factory=lambda: os.environ.get("NCBI_EUTILS_URL", "").strip() or NCBI)
+    address: str = field(default_factory=_environment("NCBI_EUTILS_URL", NCBI))
     key: str = field(default_factory=_environment("NCBI_API_KEY"), repr=False)
     email: str = field(default_factory=_environment("NCBI_EMAIL"), repr=False)
     attempts: int = 8
