@@ -19,7 +19,7 @@ from llavamed_data.cli.update import update
 from llavamed_data.cli.validate import validate
 from llavamed_data.console.command_line import run_command_line
 from llavamed_data.console.options import option
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import UsageError, one_line
 from llavamed_data.version import __version__
 
 app = typer.Typer(
@@ -70,7 +70,7 @@ def _settings(path: Path, context: typer.Context) -> dict[str, Any]:
     try:
         stated = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"the settings {path} cannot be read: {' '.join(str(error).split())}") from error
+        raise UsageError(f"the settings {path} cannot be read: {one_line(error)}") from error
     if not isinstance(stated, dict) or not all(isinstance(part, dict) for part in stated.values()):
         raise UsageError(f"the settings {path} must be a table a command, such as build: {{work: DIR}}")
     commands: Mapping[str, Any] = context.command.commands  # type: ignore[attr-defined]

