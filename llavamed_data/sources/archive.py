@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Self
 
 from llavamed_data.reasons import Drop, Reason
+from llavamed_data.sources.article import MAX_XML_BYTES
 
 _ALLOWED = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
 _NAME_HEADERS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
@@ -42,7 +43,7 @@ class ArchiveLimits:
     ratio: int = 200
     free_bytes: int = 16 * 2**20
     name_bytes: int = 64 * 1024
-    xml_bytes: int = 64 * 2**20
+    xml_bytes: int = MAX_XML_BYTES
     image_bytes: int = 256 * 2**20
 
 
