@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal, NoReturn
 
 import torch
 from trl import ModelConfig, SFTConfig, TrlParser
@@ -15,76 +15,45 @@ from llavamed_data.errors import UsageError, one_line
 from llavamed_trainer.recipes import TrainingRecipe, accumulation, find_recipe, split_config
 from llavamed_trainer.recipes.recipe import OWN_SETTINGS
 
-StageName: TypeAlias = Literal["projector", "projector+language-model"]
-TextName: TypeAlias = Literal["all", "answers"]
-
 _NO_RECIPE = TrainingRecipe(OWN_SETTINGS, OWN_SETTINGS, {})
 _LISTS = ("report_to", "lora_target_modules", "lora_modules_to_save", "lora_target_parameters")
 _KINDS = {"int": "a whole number", "float": "a number", "string_to_bool": "true or false"}
 
 
-def _help(text: str) -> dict[str, str]:
-    return {"help": text}
+def _setting(default: Any, text: str) -> Any:
+    """Makes a field of `TrainArguments` with the text that `--help-all` shows."""
+    return field(default=default, metadata={"help": text})
 
 
 @dataclass
 class TrainArguments:
-    """The settings of a run that TRL's `SFTConfig` and `ModelConfig` lack; each is a flag and a key of a recipe.
+    """The settings of a run that TRL's `SFTConfig` and `ModelConfig` lack; each is a flag and a key of a recipe."""
 
-    Attributes:
-        dataset: what `load_dataset` takes: a name (`llava-med/60k-im`) or a folder; columns `messages`, `images`.
-        dataset_revision: branch, tag or commit of a dataset on the Hub.
-        split: the split that is trained on.
-        eval_dataset: the dataset for `eval_strategy`, if it is another one.
-        eval_split: the split that is evaluated.
-        streaming: read rows while training, without downloading the dataset first.
-        shuffle_buffer: the number of rows among which a stream is shuffled.
-        max_rows: train on the first rows only.
-        stage: the parts of the model that are trained (section 4); the vision tower never is.
-        text: with `answers` the image is the only input (section C.2).
-        template: a chat template in place of the model's own: a packaged one by name, or a file.
-        global_batch_size: rows in a training step, over all processes and accumulated batches (Table 5: 128).
-        exact_images: decode images to the bit as the stock processor does, at half the speed.
-        max_bad_rows: end the run if more rows than this cannot be trained on; None for no limit.
-    """
-
-    dataset: str | None = field(
-        default=None, metadata=_help("Name or folder of the dataset, as load_dataset takes it.")
+    dataset: str | None = _setting(None, "Name or folder of the dataset, as load_dataset takes it.")
+    dataset_revision: str | None = _setting(None, "Branch, tag or commit of a dataset on the Hub.")
+    split: str = _setting("train", "Split that is trained on.")
+    eval_dataset: str | None = _setting(None, "Dataset for --eval_strategy, if it is another one.")
+    eval_split: str | None = _setting(None, "Split that is evaluated.")
+    streaming: bool = _setting(False, "Read rows while training, without downloading the dataset first.")
+    shuffle_buffer: int = _setting(
+        1000, "Number of rows among which --streaming shuffles; 0 does not shuffle."
     )
-    dataset_revision: str | None = field(
-        default=None, metadata=_help("Branch, tag or commit of a dataset on the Hub.")
+    max_rows: int | None = _setting(None, "Train on the first rows only.")
+    stage: Literal["projector", "projector+language-model"] = _setting(
+        "projector+language-model", "Parts of the model that are trained; the vision tower never is."
     )
-    split: str = field(default="train", metadata=_help("Split that is trained on."))
-    eval_dataset: str | None = field(
-        default=None, metadata=_help("Dataset for --eval_strategy, if it is another one.")
+    text: Literal["all", "answers"] = _setting("all", "answers: the image is the only input (section C.2).")
+    template: str | None = _setting(
+        None, "Chat template in place of the model's own: vicuna_v1, mistral, or a file."
     )
-    eval_split: str | None = field(default=None, metadata=_help("Split that is evaluated."))
-    streaming: bool = field(
-        default=False, metadata=_help("Read rows while training, without downloading the dataset first.")
+    global_batch_size: int = _setting(
+        128, "Rows in a training step, over all processes and accumulated batches (Table 5)."
     )
-    shuffle_buffer: int = field(
-        default=1000, metadata=_help("Number of rows among which --streaming shuffles; 0 does not shuffle.")
+    exact_images: bool = _setting(
+        False, "Decode images to the bit as the stock processor does, at half the speed."
     )
-    max_rows: int | None = field(default=None, metadata=_help("Train on the first rows only."))
-    stage: StageName = field(
-        default="projector+language-model",
-        metadata=_help("Parts of the model that are trained; the vision tower never is."),
-    )
-    text: TextName = field(
-        default="all", metadata=_help("answers: the image is the only input (section C.2).")
-    )
-    template: str | None = field(
-        default=None,
-        metadata=_help("Chat template in place of the model's own: vicuna_v1, mistral, or a file."),
-    )
-    global_batch_size: int = field(
-        default=128, metadata=_help("Rows in a training step, over all processes and accumulated batches.")
-    )
-    exact_images: bool = field(
-        default=False, metadata=_help("Decode images to the bit as the stock processor does.")
-    )
-    max_bad_rows: int | None = field(
-        default=None, metadata=_help("End the run if more rows than this cannot be trained on.")
+    max_bad_rows: int | None = _setting(
+        None, "End the run if more rows than this cannot be trained on; no limit by default."
     )
 
 
@@ -115,14 +84,6 @@ class _Parser(TrlParser):
     def error(self, message: str) -> NoReturn:
         raise UsageError(one_line(message, 1000))
 
-    def actions_by_name(self) -> dict[str, argparse.Action]:
-        """Returns the actions by the names of their arguments."""
-        actions: dict[str, argparse.Action] = {}
-        for action in self._actions:
-            actions.setdefault(action.dest, action)  # a switch has a second action, --no_…
-        del actions["help"]
-        return actions
-
 
 def make_parser() -> _Parser:
     """Makes the parser of `train`: the arguments of this package, then all of `SFTConfig` and of `ModelConfig`."""
@@ -147,7 +108,8 @@ def parse_settings(words: Sequence[str]) -> TrainingSettings:
     config, words = split_config(words)
     recipe = find_recipe(config) if config else _NO_RECIPE
     parser = make_parser()
-    actions = parser.actions_by_name()
+    # A switch has a second action, --no_…, after its own: read from the end, so that its own is the one kept.
+    actions = {action.dest: action for action in reversed(parser._actions) if action.dest != "help"}
     settings = {
         name: _converted(actions, name, value, config or "") for name, value in recipe.settings.items()
     }
@@ -172,7 +134,13 @@ def parse_settings(words: Sequence[str]) -> TrainingSettings:
         parser.set_defaults(bf16=False, use_cpu=True)
         if stated.bf16 is not False:
             notes = ("There is no accelerator here: training runs in float32 on the CPU.",)
-    arguments, training, model = _parse_dataclasses(parser, words)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+        try:
+            parsed = parser.parse_args_into_dataclasses(list(words), look_for_args_file=False)
+        except (ValueError, ImportError) as error:
+            raise UsageError(one_line(error, 1000)) from error
+    arguments, training, model = parsed
     return TrainingSettings(recipe, arguments, training, model, given, notes)
 
 
@@ -222,16 +190,3 @@ def _given_by_flags(parser: _Parser, words: Sequence[str]) -> set[str]:
 def _suggestion(name: str, known: Iterable[str]) -> str:
     near = get_close_matches(name, list(known), 1)
     return f": did you mean {near[0]}?" if near else " (see train --help-all)"
-
-
-def _parse_dataclasses(
-    parser: _Parser, words: Sequence[str]
-) -> tuple[TrainArguments, SFTConfig, ModelConfig]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
-        try:
-            parsed = parser.parse_args_into_dataclasses(list(words), look_for_args_file=False)
-        except (ValueError, ImportError) as error:
-            raise UsageError(one_line(error, 1000)) from error
-    arguments, training, model = parsed
-    return arguments, training, model
