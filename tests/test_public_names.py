@@ -22,7 +22,7 @@ TYPES: dict[ModuleType, dict[str, str]] = {
     },
     llavamed_trainer: {
         "run_training": "def (settings: llavamed_trainer.running.arguments.TrainingSettings, *, "
-        "console: Any | None =) -> llavamed_trainer.running.run.TrainingReport",
+        "console: Any | None =) -> llavamed_trainer.running.summary.TrainingReport",
         "make_plan(load_recipe('stage1'), 8, find_gpu('a100-40g')).hours": "float",
         "Stage.PROJECTOR": "Literal[llavamed_trainer.models.stages.Stage.PROJECTOR]?",
         "BadRows(limit=3).counts": "dict[llavamed_trainer.collate.bad_rows.BadRowReason, int]",

@@ -19,19 +19,16 @@ _STATED_ELSEWHERE = frozenset(("dataset", "dataset_revision", "model_name_or_pat
 
 
 def write_card(
-    folder: Path,
-    settings: TrainingSettings,
-    data: Sequence[TrainingData],
-    losses: Sequence[tuple[int, float]],
+    settings: TrainingSettings, data: Sequence[TrainingData], losses: Sequence[tuple[int, float]]
 ) -> None:
     """Writes `README.md` and the picture of the loss curve into the folder of a model.
 
     Args:
-        folder: of the model.
         settings: of the run.
         data: the datasets that it was trained on.
         losses: pairs of training step and loss, as logged.
     """
+    folder = Path(str(settings.training.output_dir))
     folder.mkdir(parents=True, exist_ok=True)
     has_picture = len(losses) > 1
     if has_picture:

@@ -7,21 +7,18 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import ProgressCallback, TrainerCallback, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
 from llavamed_trainer.training import LlavaMedTrainer
 
 Losses: TypeAlias = list[tuple[int, float]]
 """Pairs of a training step and its loss."""
-
-_GIGABYTE = 1e9
 
 
 class MonitoredTrainer(LlavaMedTrainer):
@@ -38,7 +35,7 @@ class MonitoredTrainer(LlavaMedTrainer):
         self, *args: Any, run_log: "RunLog", write_card: Callable[[Losses], None], **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self._speed = SpeedMeter(self._sum_over_processes)
+        self._speed = SpeedMeter(self.accelerator)
         self._write_card = write_card
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
@@ -75,22 +72,15 @@ class MonitoredTrainer(LlavaMedTrainer):
         if self.is_world_process_zero():
             self._write_card(self.losses)
 
-    def _sum_over_processes(self, counts: torch.Tensor) -> torch.Tensor:
-        summed: torch.Tensor = self.accelerator.reduce(counts.to(self.accelerator.device), reduction="sum")
-        return summed
-
 
 class SpeedMeter:
-    """Measures tokens and images per second and the share of padding, over all processes.
+    """Measures tokens and images per second and the share of padding, over all processes of an accelerator.
 
     Batches are counted on their own device, so that no step waits for the device before `read`.
-
-    Args:
-        sum_over_processes: adds up a tensor over all processes.
     """
 
-    def __init__(self, sum_over_processes: Callable[[torch.Tensor], torch.Tensor]) -> None:
-        self._sum_over_processes = sum_over_processes
+    def __init__(self, accelerator: Any) -> None:
+        self._accelerator = accelerator
         self.start()
 
     def start(self) -> None:
@@ -113,9 +103,9 @@ class SpeedMeter:
 
         Every process must call it, since their counts are added up.
         """
-        tokens, positions, images = self._sum_over_processes(
-            torch.tensor([float(self._tokens), float(self._positions), float(self._images)])
-        ).tolist()
+        counts = [float(self._tokens), float(self._positions), float(self._images)]
+        counted = torch.tensor(counts, device=self._accelerator.device)
+        tokens, positions, images = self._accelerator.reduce(counted, reduction="sum").tolist()
         seconds = max(time.monotonic() - self._since, 1e-9)
         self.start()
         if not positions:
@@ -128,62 +118,41 @@ class SpeedMeter:
 
 
 class RunLog(TrainerCallback):
-    """Shows progress, loss, speed, padding, memory and the expected end, on the main process only.
-
-    Args:
-        console: where it is shown.
-    """
+    """Shows progress, loss, speed, padding, memory and the expected end on a console, on the main process only."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
+        self.console = console
         self._progress: Progress | None = None
         self._task = TaskID(0)
         self._started = 0.0
         self._first_step = 0
 
-    def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **_: Any,
-    ) -> None:
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Shows the bar."""
         if not state.is_world_process_zero:
             return
         self._started, self._first_step = time.monotonic(), state.global_step
-        if self._console.is_terminal:
+        if self.console.is_terminal:
             self._progress = Progress(
                 TextColumn("training step"),
                 MofNCompleteColumn(),
                 BarColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[values]}"),
-                console=self._console,
+                console=self.console,
             )
             self._task = self._progress.add_task(
                 "", total=state.max_steps, completed=state.global_step, values=""
             )
             self._progress.start()
 
-    def on_step_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **_: Any,
-    ) -> None:
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Moves the bar."""
         if self._progress:
             self._progress.update(self._task, completed=state.global_step)
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: Mapping[str, float] | None = None,
-        **_: Any,
+        self, args: Any, state: TrainerState, control: Any, logs: Mapping[str, float] | None = None, **_: Any
     ) -> None:
         """Shows the values of a log."""
         if not state.is_world_process_zero or not logs:
@@ -201,19 +170,13 @@ class RunLog(TrainerCallback):
                 f"training step {state.global_step:,}/{state.max_steps:,} ({share:.1%}) · {values} · {self._end(state)}"
             )
 
-    def on_train_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **_: Any,
-    ) -> None:
+    def on_train_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
         """Removes the bar."""
         self.close()
 
     def say(self, line: str) -> None:
         """Prints one line, above the bar if there is one."""
-        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def close(self) -> None:
         """Removes the bar, so that the terminal is as it was, also after an error."""
@@ -228,28 +191,6 @@ class RunLog(TrainerCallback):
         left = (state.max_steps - state.global_step) * (time.monotonic() - self._started) / done
         ends = datetime.now().astimezone() + timedelta(seconds=left)
         return f"{duration(left)} left, ends {ends:%a %H:%M}"
-
-
-class OnCheckpoint(TrainerCallback):
-    """Calls a function with the folder of each checkpoint, when it is complete.
-
-    Args:
-        on_checkpoint: the function.
-    """
-
-    def __init__(self, on_checkpoint: Callable[[Path], None]) -> None:
-        self._on_checkpoint = on_checkpoint
-
-    def on_save(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        **_: Any,
-    ) -> None:
-        """Is called by the trainer when a checkpoint is written."""
-        if state.is_world_process_zero:
-            self._on_checkpoint(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
 
 def duration(seconds: float) -> str:
@@ -271,7 +212,7 @@ def _describe(logs: Mapping[str, float]) -> str:
             f"{logs['images_per_second']:,.1f} images/s",
             f"padding {logs['padding']:.1%}",
         ]
-    return " · ".join([*parts, f"{_peak_memory() / _GIGABYTE:.1f} GB"])
+    return " · ".join([*parts, f"{_peak_memory() / 1e9:.1f} GB"])
 
 
 def _peak_memory() -> int:

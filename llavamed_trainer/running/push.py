@@ -4,9 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
+from transformers import TrainerCallback, TrainerState
 from transformers.trainer_utils import HubStrategy
 from trl import SFTConfig
 
@@ -38,8 +40,8 @@ _TRAINING_STATE = (
 """Files of a checkpoint that only resuming needs."""
 
 
-class HubPush:
-    """Pushes the folder of a run to a model repository.
+class HubPush(TrainerCallback):
+    """Pushes the folder of a run to a model repository; added to a trainer as a callback, it pushes checkpoints too.
 
         push = HubPush(training, folder, say=print)
         push.open()                              # makes the repository; a failure is reported and retried at the end
@@ -85,6 +87,10 @@ class HubPush:
             self._make_repository()
         except Exception as error:  # whatever it is, the training is worth more
             self._report(error)
+
+    def on_save(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:  # noqa: ARG002  (transformers sets the parameters)
+        """Pushes the checkpoint that the trainer has just written."""
+        self.checkpoint(self._folder / f"checkpoint-{state.global_step}")
 
     def checkpoint(self, checkpoint: Path) -> None:
         """Pushes a checkpoint in the background, unless the last one is still being pushed.

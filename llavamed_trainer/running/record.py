@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,13 @@ from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.training import newest_checkpoint
 
 RECORD = "run.json"
-_DONE = "done"
-_RUNNING = "running"
+
+_FREE_SETTINGS = frozenset(
+    name
+    for names in yaml.safe_load(files(__package__).joinpath("free_settings.yaml").read_text("utf-8")).values()
+    for name in names
+)
+"""The settings that a resumed run may change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +69,22 @@ def find_starting_point(folder: Path, settings: TrainingSettings) -> StartingPoi
         )
     if asked.lower() == "false" and last is not None:
         raise UsageError(f"{folder} holds checkpoints of this run: move it away to train from the start")
-    return StartingPoint(last, done=record["state"] == _DONE)
+    return StartingPoint(last, done=record["state"] == "done")
 
 
-def record_start(folder: Path, settings: TrainingSettings) -> None:
-    """Records which run the folder belongs to."""
-    _write(folder, settings, _RUNNING)
-
-
-def record_end(folder: Path, settings: TrainingSettings) -> None:
-    """Records that the run is done."""
-    _write(folder, settings, _DONE)
+def write_record(folder: Path, settings: TrainingSettings, *, done: bool) -> None:
+    """Records which run the folder belongs to, and whether it is done."""
+    record = {
+        "recipe": settings.recipe.name,
+        "state": "done" if done else "running",
+        "settings": settings_that_matter(settings),
+    }
+    write_text(folder / RECORD, json.dumps(record, indent=1, default=str) + "\n")
 
 
 def settings_that_matter(settings: TrainingSettings) -> dict[str, Any]:
-    """The given settings without those that a resumed run may change (`free_settings.yaml`)."""
-    return {name: value for name, value in sorted(settings.given.items()) if name not in _free_settings()}
-
-
-@cache
-def _free_settings() -> frozenset[str]:
-    text = files("llavamed_trainer.running").joinpath("free_settings.yaml").read_text(encoding="utf-8")
-    return frozenset(name for names in yaml.safe_load(text).values() for name in names)
+    """The given settings without those that a resumed run may change."""
+    return {name: value for name, value in sorted(settings.given.items()) if name not in _FREE_SETTINGS}
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
@@ -118,8 +116,3 @@ def _changes(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]
         for name in sorted({*recorded, *given})
         if recorded.get(name) != given.get(name)
     ]
-
-
-def _write(folder: Path, settings: TrainingSettings, state: str) -> None:
-    record = {"recipe": settings.recipe.name, "state": state, "settings": settings_that_matter(settings)}
-    write_text(folder / RECORD, json.dumps(record, indent=1, default=str) + "\n")

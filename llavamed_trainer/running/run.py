@@ -4,7 +4,6 @@ import copy
 import json
 import sys
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,33 +22,12 @@ from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.card import write_card
 from llavamed_trainer.running.data import TrainingRows, describe_dataset, load_training_rows
 from llavamed_trainer.running.model import load_model, prepare_model
-from llavamed_trainer.running.monitoring import MonitoredTrainer, OnCheckpoint, RunLog
+from llavamed_trainer.running.monitoring import MonitoredTrainer, RunLog
 from llavamed_trainer.running.push import HubPush
-from llavamed_trainer.running.record import StartingPoint, find_starting_point, record_end, record_start
-from llavamed_trainer.running.summary import show_end, show_start
+from llavamed_trainer.running.record import find_starting_point, write_record
+from llavamed_trainer.running.summary import TrainingReport, show_end, show_start
 
 BAD_ROWS = "bad_rows.jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingReport:
-    """The outcome of a run.
-
-    Attributes:
-        folder: where the model is.
-        steps: training steps of the whole run.
-        first_loss: the first logged loss; None if there was no log.
-        last_loss: the last logged loss; None if there was no log.
-        seconds: duration of this part of the run; 0 if it was done before.
-        bad_rows: the number of rows that could not be trained on, by reason.
-    """
-
-    folder: Path
-    steps: int
-    first_loss: float | None
-    last_loss: float | None
-    seconds: float
-    bad_rows: dict[str, int]
 
 
 def run_training(settings: TrainingSettings, *, console: Console | None = None) -> TrainingReport:
@@ -87,7 +65,7 @@ def run_training(settings: TrainingSettings, *, console: Console | None = None) 
         report = _finished_report(folder)
     else:
         try:
-            report = _train(settings, start, push, log, console)
+            report = _train(settings, start.checkpoint, push, log)
         finally:
             log.close()
     if push:
@@ -97,7 +75,7 @@ def run_training(settings: TrainingSettings, *, console: Console | None = None) 
 
 
 def _train(
-    settings: TrainingSettings, start: StartingPoint, push: HubPush | None, log: RunLog, console: Console
+    settings: TrainingSettings, checkpoint: Path | None, push: HubPush | None, log: RunLog
 ) -> TrainingReport:
     arguments, state = settings.arguments, settings.training.distributed_state
     folder = Path(str(settings.training.output_dir))
@@ -107,14 +85,14 @@ def _train(
     data = [describe_dataset(arguments.dataset or "", arguments.dataset_revision)]
     bad_rows = BadRows(arguments.max_bad_rows, folder / BAD_ROWS)
     if state.is_main_process:
-        record_start(folder, settings)
+        write_record(folder, settings, done=False)
     if push:
         push.open()
     trainer = _make_trainer(settings, model, processor, rows, bad_rows, data, log)
     if push:
-        trainer.add_callback(OnCheckpoint(push.checkpoint))
-    show_start(settings, trainer, data, rows.lengths, state.num_processes, start.checkpoint, console)
-    trainer.train(resume_from_checkpoint=str(start.checkpoint) if start.checkpoint else None)
+        trainer.add_callback(push)
+    show_start(settings, trainer, data, rows.lengths, checkpoint, log)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trainer.save_model(str(folder))
     trainer.save_state()
     trainer.create_model_card()
@@ -129,10 +107,8 @@ def _train(
         bad_rows={str(reason): count for reason, count in bad_rows.counts.items()},
     )
     if state.is_main_process:
-        record_end(folder, settings)
-        ends = (losses[0], losses[-1]) if losses else None
-        adapter = settings.model.use_peft
-        show_end(folder, report.steps, ends, report.seconds, report.bad_rows, adapter, console)
+        write_record(folder, settings, done=True)
+        show_end(report, log, adapter=settings.model.use_peft)
     return report
 
 
@@ -175,7 +151,7 @@ def _make_trainer(
         data_collator=collator,
         peft_config=adapters,
         run_log=log,
-        write_card=partial(write_card, Path(str(training.output_dir)), settings, data),
+        write_card=partial(write_card, settings, data),
     )
 
 

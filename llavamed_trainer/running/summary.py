@@ -1,18 +1,39 @@
 """What a run prints before it begins and after it ends."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from transformers import SchedulerType, Trainer
 
 from hub_cards import TrainingData
 from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.data import LengthSummary
-from llavamed_trainer.running.monitoring import duration
+from llavamed_trainer.running.monitoring import RunLog, duration
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """The outcome of a run.
+
+    Attributes:
+        folder: where the model is.
+        steps: training steps of the whole run.
+        first_loss: the first logged loss; None if there was no log.
+        last_loss: the last logged loss; None if there was no log.
+        seconds: duration of this part of the run; 0 if it was done before.
+        bad_rows: the number of rows that could not be trained on, by reason.
+    """
+
+    folder: Path
+    steps: int
+    first_loss: float | None
+    last_loss: float | None
+    seconds: float
+    bad_rows: dict[str, int]
 
 
 def show_start(
@@ -20,9 +41,8 @@ def show_start(
     trainer: Trainer,
     data: Sequence[TrainingData],
     lengths: LengthSummary | None,
-    processes: int,
     checkpoint: Path | None,
-    console: Console,
+    log: RunLog,
 ) -> None:
     """Shows what is trained on what, how a training step is made up, and what was decided differently from the recipe.
 
@@ -31,63 +51,37 @@ def show_start(
         trainer: ready to train.
         data: the datasets as the card states them.
         lengths: of the rows; None for a stream.
-        processes: the number of processes.
         checkpoint: the one that the run resumes from, if any.
-        console: where it is shown.
+        log: where it is shown.
     """
     table = Table(title=f"train {settings.recipe.name}", show_header=False)
     for name, value in (
         *_model_lines(settings, trainer),
         *_data_lines(settings, data, lengths),
-        *_training_lines(settings, trainer, processes),
+        *_training_lines(settings, trainer),
     ):
         table.add_row(name, value)
-    console.print(table)
+    log.console.print(table)
     for note in settings.notes:
-        console.print(note, soft_wrap=True, highlight=False)
+        log.say(note)
     if checkpoint:
-        console.print(f"resuming from {checkpoint}", soft_wrap=True, highlight=False, markup=False)
+        log.say(f"resuming from {checkpoint}")
 
 
-def show_end(
-    folder: Path,
-    steps: int,
-    losses: tuple[float, float] | None,
-    seconds: float,
-    bad_rows: dict[str, int],
-    adapter: bool,
-    console: Console,
-) -> None:
-    """Shows what a run made and how to use it.
-
-    Args:
-        folder: of the model.
-        steps: training steps of the whole run.
-        losses: the first and the last loss; None if there was no log.
-        seconds: duration of this part of the run.
-        bad_rows: the number of rows that could not be trained on, by reason.
-        adapter: whether the folder holds an adapter.
-        console: where it is shown.
-    """
-    loss = f", loss {losses[0]:.4f} → {losses[1]:.4f}" if losses else ""
-    lines = [f"done: {steps:,} training steps in {duration(seconds)}{loss}"]
-    if bad_rows:
-        parts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(bad_rows.items()))
-        lines.append(
-            f"rows that could not be trained on: {sum(bad_rows.values()):,} ({parts}), listed in {folder}"
-        )
-    loading = f'LlavaForConditionalGeneration.from_pretrained("{folder}")'
+def show_end(report: TrainingReport, log: RunLog, *, adapter: bool) -> None:
+    """Shows what a run made, a whole model or an adapter, and how to use it."""
+    loss = f", loss {report.first_loss:.4f} → {report.last_loss:.4f}" if report.first_loss is not None else ""
+    log.say(f"done: {report.steps:,} training steps in {duration(report.seconds)}{loss}")
+    if report.bad_rows:
+        parts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report.bad_rows.items()))
+        count = sum(report.bad_rows.values())
+        log.say(f"rows that could not be trained on: {count:,} ({parts}), listed in {report.folder}")
+    loading = f'LlavaForConditionalGeneration.from_pretrained("{report.folder}")'
     if adapter:
-        loading = (
-            f'PeftModel.from_pretrained(LlavaForConditionalGeneration.from_pretrained(BASE), "{folder}")'
-        )
-    lines += [
-        f"load it:     {loading}",
-        f"evaluate it: python -m llavamed_trainer predict --model {folder} --benchmark vqa-rad",
-        "For research only, not for clinical use.",
-    ]
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        loading = f'PeftModel.from_pretrained(LlavaForConditionalGeneration.from_pretrained(BASE), "{report.folder}")'
+    log.say(f"load it:     {loading}")
+    log.say(f"evaluate it: python -m llavamed_trainer predict --model {report.folder} --benchmark vqa-rad")
+    log.say("For research only, not for clinical use.")
 
 
 def _model_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[str, str]]:
@@ -127,9 +121,10 @@ def _data_lines(
     ]
 
 
-def _training_lines(settings: TrainingSettings, trainer: Trainer, processes: int) -> list[tuple[str, str]]:
+def _training_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[str, str]]:
     training = settings.training
     at_once, accumulated = training.per_device_train_batch_size, training.gradient_accumulation_steps
+    processes = training.world_size
     steps, epochs = trainer.args.max_steps, ""
     if steps <= 0:
         rows: Any = trainer.train_dataset

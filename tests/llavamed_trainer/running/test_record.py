@@ -6,7 +6,7 @@ import pytest
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.running import TrainingSettings, parse_settings
-from llavamed_trainer.running.record import find_starting_point, record_end, record_start
+from llavamed_trainer.running.record import find_starting_point, write_record
 
 
 def settings(folder: Path, *flags: str) -> TrainingSettings:
@@ -26,7 +26,7 @@ def test_a_run_in_a_new_folder_begins_from_the_start(tmp_path: Path) -> None:
 
 
 def test_the_same_run_resumes_from_its_last_complete_checkpoint(tmp_path: Path) -> None:
-    record_start(tmp_path, settings(tmp_path))
+    write_record(tmp_path, settings(tmp_path), done=False)
     checkpoint(tmp_path, 90)
     checkpoint(tmp_path, 100)
     checkpoint(tmp_path, 200, state='{"global')  # cut off by a kill
@@ -35,7 +35,7 @@ def test_the_same_run_resumes_from_its_last_complete_checkpoint(tmp_path: Path) 
 
 
 def test_settings_that_do_not_change_the_result_may_differ(tmp_path: Path) -> None:
-    record_start(tmp_path, settings(tmp_path))
+    write_record(tmp_path, settings(tmp_path), done=False)
     last = checkpoint(tmp_path, 100)
     other = settings(
         tmp_path, "--save_steps", "10", "--per_device_train_batch_size", "4", "--report_to", "none"
@@ -44,7 +44,7 @@ def test_settings_that_do_not_change_the_result_may_differ(tmp_path: Path) -> No
 
 
 def test_another_run_is_refused_and_the_differences_are_named(tmp_path: Path) -> None:
-    record_start(tmp_path, settings(tmp_path))
+    write_record(tmp_path, settings(tmp_path), done=False)
     with pytest.raises(
         UsageError, match=r"holds another run \(stage1; learning_rate 0.002 there, 0.001 here\)"
     ):
@@ -54,8 +54,8 @@ def test_another_run_is_refused_and_the_differences_are_named(tmp_path: Path) ->
 
 
 def test_more_epochs_may_follow_if_resuming_is_asked_for(tmp_path: Path) -> None:
-    record_start(tmp_path, settings(tmp_path))
-    record_end(tmp_path, settings(tmp_path))
+    write_record(tmp_path, settings(tmp_path), done=False)
+    write_record(tmp_path, settings(tmp_path), done=True)
     last = checkpoint(tmp_path, 100)
     more = settings(tmp_path, "--num_train_epochs", "3", "--resume_from_checkpoint", "true")
     start = find_starting_point(tmp_path, more)
@@ -63,7 +63,7 @@ def test_more_epochs_may_follow_if_resuming_is_asked_for(tmp_path: Path) -> None
 
 
 def test_a_finished_run_is_done(tmp_path: Path) -> None:
-    record_end(tmp_path, settings(tmp_path))
+    write_record(tmp_path, settings(tmp_path), done=True)
     assert find_starting_point(tmp_path, settings(tmp_path)).done
 
 
@@ -90,7 +90,7 @@ def test_a_named_checkpoint_must_be_complete(tmp_path: Path) -> None:
 
 
 def test_starting_over_in_a_used_folder_is_refused(tmp_path: Path) -> None:
-    record_start(tmp_path, settings(tmp_path))
+    write_record(tmp_path, settings(tmp_path), done=False)
     checkpoint(tmp_path, 5)
     with pytest.raises(UsageError, match="move it away to train from the start"):
         find_starting_point(tmp_path, settings(tmp_path, "--resume_from_checkpoint", "false"))
@@ -103,7 +103,7 @@ def test_a_damaged_record_is_reported(tmp_path: Path) -> None:
 
 
 def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
-    record_start(tmp_path, settings(tmp_path))
+    write_record(tmp_path, settings(tmp_path), done=False)
     for step in (9, 1000, 200):
         checkpoint(tmp_path, step)
     assert find_starting_point(tmp_path, settings(tmp_path)).checkpoint == tmp_path / "checkpoint-1000"
