@@ -17,18 +17,6 @@ from llavamed_data.console.options import (
 if TYPE_CHECKING:
     from llavamed_trainer.evaluation.judge import Judgement
 
-_TITLES = {
-    "conversation": "Conversation",
-    "detailed_description": "Description",
-    "chest_xray": "CXR",
-    "mri": "MRI",
-    "histology": "Histology",
-    "gross": "Gross",
-    "ct_scan": "CT",
-    "overall": "Overall",
-}
-"""Groups of questions, as the columns of Table 1 call them."""
-
 
 def judge(
     answers: Annotated[
@@ -121,6 +109,8 @@ def _show(result: "Judgement") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from llavamed_trainer.evaluation.judge.relative_scores import GROUPS
+
     console = Console()
     console.print(f"{result.candidate or 'the candidate'}, judged by {result.judge}", highlight=False)
     table = Table(caption=f"percent of the score of the reference answers ({result.reference})")
@@ -129,7 +119,7 @@ def _show(result: "Judgement") -> None:
     for name, group in result.groups.items():
         values = (group.reference_first, group.swapped, group.both)
         shown = ("-" if value is None else f"{value:.1f}" for value in values)
-        table.add_row(_TITLES[name], str(group.questions), *shown)
+        table.add_row(GROUPS[name], str(group.questions), *shown)
     console.print(table)
     if result.bias:
         console.print(

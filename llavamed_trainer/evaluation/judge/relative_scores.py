@@ -1,23 +1,24 @@
 """Relative scores by question type and domain, as Table 1 groups them, and how the order changes a judge's scores."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from llavamed_trainer.evaluation.judge.chat_judge import ChatVerdict
 from llavamed_trainer.evaluation.questions import Question
 
-GROUPS: Mapping[str, Callable[[Question], bool]] = {
-    "conversation": lambda question: question.question_type == "conversation",
-    "detailed_description": lambda question: question.question_type == "detailed_description",
-    "chest_xray": lambda question: question.domain == "chest_xray",
-    "mri": lambda question: question.domain == "mri",
-    "histology": lambda question: question.domain == "histology",
-    "gross": lambda question: question.domain == "gross",
-    "ct_scan": lambda question: question.domain == "ct_scan",
-    "overall": lambda _: True,
+GROUPS: Mapping[str, str] = {
+    "conversation": "Conversation",
+    "detailed_description": "Description",
+    "chest_xray": "CXR",
+    "mri": "MRI",
+    "histology": "Histology",
+    "gross": "Gross",
+    "ct_scan": "CT",
+    "overall": "Overall",
 }
-"""The columns of Table 1. A question counts in one domain: the first flagged in this order, which its row states."""
+"""Question types, domains and all questions, as the columns of Table 1 call them and in their order. A question counts
+in one domain: the first flagged in this order, which its row states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +69,8 @@ class PositionBias:
 def relative_scores(judged: Sequence[JudgedQuestion]) -> dict[str, RelativeScore]:
     """Group → relative score, in the order of Table 1's columns."""
     return {
-        name: _relative_score([each for each in judged if belongs(each.question)])
-        for name, belongs in GROUPS.items()
+        group: _relative_score([each for each in judged if group in _groups_of(each.question)])
+        for group in GROUPS
     }
 
 
@@ -92,6 +93,10 @@ def _relative_score(judged: Sequence[JudgedQuestion]) -> RelativeScore:
     second_mean = fmean(second) if second else None
     both = (first_mean + second_mean) / 2 if first_mean is not None and second_mean is not None else None
     return RelativeScore(len(judged), first_mean, second_mean, both)
+
+
+def _groups_of(question: Question) -> tuple[str | None, ...]:
+    return question.question_type, question.domain, "overall"
 
 
 def _percent(verdict: ChatVerdict) -> float:
