@@ -1,5 +1,6 @@
 """Training recipes: settings of `train` read from YAML. A user's own file may build on a packaged recipe."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -96,17 +97,13 @@ def split_config(words: Sequence[str]) -> tuple[str | None, list[str]]:
     Raises:
         UsageError: `--config` has no value.
     """
-    config, rest, left = None, [], iter(words)
-    for word in left:
-        if word == "--config":
-            config = next(left, None)
-            if config is None:
-                raise UsageError("--config takes the name of a recipe or a file of settings")
-        elif word.startswith("--config="):
-            config = word.removeprefix("--config=")
-        else:
-            rest.append(word)
-    return config, rest
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config")
+    try:
+        stated, rest = parser.parse_known_args(words)
+    except argparse.ArgumentError as error:
+        raise UsageError("--config takes the name of a recipe or a file of settings") from error
+    return stated.config, rest
 
 
 def accumulation(rows: int, per_device: int, processes: int, *, stated: int | None = None) -> int:
