@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from transformers import ProcessorMixin
-from trl import ModelConfig, get_quantization_config
+from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.models import Stage, apply_stage, find_template, load_llava, lora_config
@@ -61,18 +61,10 @@ def prepare_model(model: Any, stated: ModelConfig, stage: Stage) -> Any:
     if not stated.use_peft:
         apply_stage(model, stage)
         return None
-    adapters = lora_config(
-        model,
-        r=stated.lora_r,
-        lora_alpha=stated.lora_alpha,
-        lora_dropout=stated.lora_dropout,
-        use_rslora=stated.use_rslora,
-        use_dora=stated.use_dora,
-    )
-    if stated.lora_target_modules is not None:
-        adapters.target_modules = stated.lora_target_modules
-    if stated.lora_modules_to_save is not None:
-        adapters.modules_to_save = stated.lora_modules_to_save
+    default = lora_config(model)
+    adapters: Any = get_peft_config(stated)
+    adapters.target_modules = adapters.target_modules or default.target_modules
+    adapters.modules_to_save = adapters.modules_to_save or default.modules_to_save
     return adapters
 
 
