@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from importlib.resources import files
 from typing import Any, Literal
 
 import yaml
@@ -152,10 +152,8 @@ def _rule(entry: Mapping[str, Any], words: Mapping[str, str]) -> CleaningRule:
 
 
 @cache
-def _document() -> Mapping[str, Any]:
-    source = resources.files("llavamed_data.instruct").joinpath("cleaning.yaml")
-    document: Mapping[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
-    return document
+def _document() -> Any:
+    return yaml.safe_load(files(__package__).joinpath("cleaning.yaml").read_text(encoding="utf-8"))
 
 
 @cache

@@ -91,7 +91,5 @@ def without_references(sentence: str) -> str:
 
 
 @cache
-def _phrases() -> Mapping[str, Any]:
-    text = files("llavamed_data.instruct").joinpath("offline_generator.yaml").read_text(encoding="utf-8")
-    phrases: Mapping[str, Any] = yaml.safe_load(text)
-    return phrases
+def _phrases() -> Any:
+    return yaml.safe_load(files(__package__).joinpath("offline_generator.yaml").read_text(encoding="utf-8"))

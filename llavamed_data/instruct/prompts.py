@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -128,10 +128,8 @@ def pick(choices: Sequence[str], key: str, seed: int) -> str:
 
 
 @cache
-def _yaml(name: str) -> Mapping[str, Any]:
-    source = resources.files("llavamed_data.instruct").joinpath(name)
-    content: Mapping[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
-    return content
+def _yaml(name: str) -> Any:
+    return yaml.safe_load(files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
 def load_few_shots(path: Path | None = None) -> tuple[FewShot, ...]:
@@ -143,7 +141,7 @@ def load_few_shots(path: Path | None = None) -> tuple[FewShot, ...]:
     Raises:
         UsageError: the file cannot be read, is no YAML, or an example lacks something; the message says which.
     """
-    source = path or resources.files("llavamed_data.instruct").joinpath("few_shots.yaml")
+    source = path or files(__package__).joinpath("few_shots.yaml")
     try:
         entries = yaml.safe_load(source.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

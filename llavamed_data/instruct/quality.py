@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from importlib.resources import files
 from typing import Any
 
 import yaml
@@ -100,10 +100,8 @@ def _squeezed(text: str) -> str:
 
 
 @cache
-def _tables() -> Mapping[str, Any]:
-    source = resources.files("llavamed_data.instruct").joinpath("quality.yaml")
-    tables: Mapping[str, Any] = yaml.safe_load(source.read_text(encoding="utf-8"))
-    return tables
+def _tables() -> Any:
+    return yaml.safe_load(files(__package__).joinpath("quality.yaml").read_text(encoding="utf-8"))
 
 
 @cache

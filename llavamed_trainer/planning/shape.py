@@ -164,11 +164,9 @@ def known_shapes() -> Mapping[str, ModelShape]:
 
 
 @cache
-def read_table(name: str) -> dict[str, Any]:
+def read_table(name: str) -> Any:
     """Reads one of the YAML tables of this package."""
-    text = files("llavamed_trainer.planning").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
-    stated: dict[str, Any] = yaml.safe_load(text)
-    return stated
+    return yaml.safe_load(files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _from_config(stated: Mapping[str, Any], name: str) -> ModelShape:

@@ -1,10 +1,11 @@
 """A chat model compares a candidate's answer with a reference answer, in one order and in the other (section 5.1)."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from importlib.resources import files
+from typing import Any
 
 import yaml
 
@@ -122,14 +123,13 @@ def parse_scores(reply: str) -> tuple[float, float] | None:
 
 def instruction(name: str) -> str:
     """The text called `name` in `instruction.yaml`: `system` or `reminder`."""
-    return _instructions()[name]
+    text: str = _instructions()[name]
+    return text
 
 
 @cache
-def _instructions() -> Mapping[str, str]:
-    source = resources.files("llavamed_trainer.evaluation.judge").joinpath("instruction.yaml")
-    texts: Mapping[str, str] = yaml.safe_load(source.read_text(encoding="utf-8"))
-    return texts
+def _instructions() -> Any:
+    return yaml.safe_load(files(__package__).joinpath("instruction.yaml").read_text(encoding="utf-8"))
 
 
 def _remind(request: Request, answer: Answer) -> Request | None:
