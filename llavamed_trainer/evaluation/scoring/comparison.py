@@ -15,13 +15,11 @@ from llavamed_trainer.evaluation.scoring.resample import (
     permutation_p,
 )
 from llavamed_trainer.evaluation.scoring.scores import (
-    FAMILIES,
     METRICS,
     MetricEstimate,
-    columns_of,
+    families_with_values,
     load_questions_to_score,
     metric_matrix,
-    rows_with_value,
 )
 
 _BINARY = frozenset({"CLOSED", "ALL"})
@@ -131,16 +129,11 @@ def _compare(
     values = metric_matrix(kept[0]) - metric_matrix(kept[1])
     images = [each.question.image for each in kept[0]]
     differences = dict[str, Difference]()
-    for family in FAMILIES:
-        columns = columns_of(family)
-        if rows := rows_with_value(values[:, columns[0]]):
-            found = _differences(
-                values[rows][:, columns],
-                [images[row] for row in rows],
-                resampling,
-                binary=family in _BINARY,
-            )
-            differences |= {METRICS[column].name: each for column, each in zip(columns, found, strict=True)}
+    for family, columns, rows in families_with_values(values):
+        found = _differences(
+            values[rows][:, columns], [images[row] for row in rows], resampling, binary=family in _BINARY
+        )
+        differences |= {METRICS[column].name: each for column, each in zip(columns, found, strict=True)}
     return Comparison(
         benchmark=questions.name,
         split=questions.split,

@@ -1,6 +1,6 @@
 """A benchmark's scores: every metric with its interval, over all questions and by group."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -55,7 +55,7 @@ METRICS = (
 """Every metric, in percent. The paper's "Open" is `open_recall`, its "Closed" `closed_accuracy`. A further metric is a
 line here and a value in `metric_values`."""
 
-FAMILIES: tuple[Family, ...] = ("OPEN", "CLOSED", "ALL")
+_FAMILIES: tuple[Family, ...] = ("OPEN", "CLOSED", "ALL")
 
 _COLUMN = {metric.name: column for column, metric in enumerate(METRICS)}
 _GROUPS = ("question_type", "domain", "language")
@@ -207,14 +207,12 @@ def metric_matrix(predictions: Sequence[Prediction]) -> Floats:
     return values
 
 
-def columns_of(family: Family) -> list[int]:
-    """The columns of a family's metrics in `metric_matrix`."""
-    return [column for column, metric in enumerate(METRICS) if metric.family == family]
-
-
-def rows_with_value(column: Floats) -> list[int]:
-    """The rows in which a metric has a value."""
-    return [int(row) for row in np.flatnonzero(~np.isnan(column))]
+def families_with_values(values: Floats) -> Iterator[tuple[Family, list[int], list[int]]]:
+    """Yields each family of metrics that has values in a `metric_matrix`, its columns, and the rows with a value."""
+    for family in _FAMILIES:
+        columns = [column for column, metric in enumerate(METRICS) if metric.family == family]
+        if rows := np.flatnonzero(~np.isnan(values[:, columns[0]])).tolist():
+            yield family, columns, rows
 
 
 def scores_to_dict(scores: Scores) -> dict[str, Any]:
@@ -266,18 +264,15 @@ def _estimates(
     values: Floats, questions: Sequence[Question], resampling: Resampling
 ) -> dict[str, MetricEstimate]:
     estimates = dict[str, MetricEstimate]()
-    for family in FAMILIES:
-        columns = columns_of(family)
-        rows = rows_with_value(values[:, columns[0]])
-        if rows:
-            part = values[rows][:, columns]
-            low, high = 100 * intervals(part, [questions[row].image for row in rows], resampling)
-            for place, column in enumerate(columns):
-                # added up from left to right, as the authors' code does: equal to the last digit
-                mean = float(np.add.accumulate(part[:, place])[-1]) * 100 / len(rows)
-                estimates[METRICS[column].name] = MetricEstimate(
-                    mean, float(low[place]), float(high[place]), len(rows)
-                )
+    for _, columns, rows in families_with_values(values):
+        part = values[rows][:, columns]
+        low, high = 100 * intervals(part, [questions[row].image for row in rows], resampling)
+        for place, column in enumerate(columns):
+            # added up from left to right, as the authors' code does: equal to the last digit
+            mean = float(np.add.accumulate(part[:, place])[-1]) * 100 / len(rows)
+            estimates[METRICS[column].name] = MetricEstimate(
+                mean, float(low[place]), float(high[place]), len(rows)
+            )
     return estimates
 
 
