@@ -5,7 +5,7 @@ and as many for its weights if they are trained. Attention is counted in full, n
 activations and embeddings are left out. `torch.utils.flop_counter` counts the same way.
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from llavamed_trainer.planning.shape import LanguageShape, ModelShape, VisionShape
 
@@ -96,9 +96,7 @@ class GpuMemory:
     @property
     def total(self) -> int:
         """The sum of all."""
-        return (
-            self.weights + self.gradients + self.optimizer + self.gathered + self.activations + self.reserve
-        )
+        return sum(astuple(self))
 
 
 def operations(shape: ModelShape, batch: BatchShape, trained: TrainedParts) -> OperationCounts:

@@ -168,11 +168,6 @@ def judge(answers: Path, out: Path, options: JudgeOptions) -> Judgement:
     return result
 
 
-def scores_path(out: Path) -> Path:
-    """The file of relative scores, which `tables` reads."""
-    return out.with_suffix(".scores.json")
-
-
 def unjudged_path(out: Path) -> Path:
     """The file that lists the questions without a verdict."""
     return out.with_suffix(".unjudged.jsonl")
@@ -263,6 +258,5 @@ def _write(
                     }
 
     write_text(out, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows()))
-    write_result(
-        scores_path(out), "llavamed-judgement", {**result.to_dict(), "variant": dict(options.variant)}
-    )
+    stated = {**result.to_dict(), "variant": dict(options.variant)}
+    write_result(out.with_suffix(".scores.json"), "llavamed-judgement", stated)

@@ -188,18 +188,14 @@ def _others(results: Results) -> Table | None:
         if row.variant
     }
     notes = _Notes()
-    rows = [
-        Row(
-            (_name(run), run.scores["benchmark"], run.scores["split"], run.scores["prompt_form"]),
-            tuple(
-                Cell(None, run.scores["metrics"].get(metric, {}).get("value"), our_marks=marks)
-                for metric in METRIC.values()
-            ),
-        )
-        for run in results.scored
-        if not (run.is_comparable and run.variant and run.variant.unseeded() in known)
-        for marks in [_partial_mark(run, notes)]
-    ]
+    rows = []
+    for run in results.scored:
+        if run.is_comparable and run.variant and run.variant.unseeded() in known:
+            continue
+        marks = (notes.letter("PARTIAL: not every question has an answer."),) if run.scores["partial"] else ()
+        values = [run.scores["metrics"].get(metric, {}).get("value") for metric in METRIC.values()]
+        head = (_name(run), run.scores["benchmark"], run.scores["split"], run.scores["prompt_form"])
+        rows.append(Row(head, tuple(Cell(None, value, our_marks=marks) for value in values)))
     if not rows:
         return None
     return Table(
@@ -211,10 +207,6 @@ def _others(results: Results) -> Table | None:
         groups=(("", tuple(rows)),),
         marked=notes.marked,
     )
-
-
-def _partial_mark(run: ScoredAnswers, notes: "_Notes") -> Marks:
-    return (notes.letter("PARTIAL: not every question has an answer."),) if run.scores["partial"] else ()
 
 
 def _name(run: ScoredAnswers) -> str:
