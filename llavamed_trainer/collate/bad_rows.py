@@ -166,11 +166,8 @@ class BadRows:
     def _append(self, row: BadRow) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = json.dumps(asdict(row), ensure_ascii=False) + "\n"
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(handle, line.encode("utf-8", "replace"))
-        finally:
-            os.close(handle)
+        with self.path.open("ab", buffering=0) as file:  # one write, which no other process can break into
+            file.write(line.encode("utf-8", "replace"))
 
     def _read_appended(self) -> None:
         size = self.path.stat().st_size if self.path.exists() else 0
