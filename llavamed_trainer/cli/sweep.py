@@ -68,20 +68,18 @@ def sweep(
         slurm_defaults={},
     )
     states = states_of(plan)
-    console = Console()
-    if not (as_json or quiet):
-        show_plan(plan, states, console)
+    console = Console(quiet=as_json or quiet)
+    show_plan(plan, states, console)
     reasons: dict[str, str] = {}
     if not dry_run:
 
         def show_state(run: "SweepRun", state: str, _: str) -> None:
-            if not (as_json or quiet):
+            if not console.quiet:
                 typer.echo(f"{state}: {run.name}", err=True)
 
         report = run_plan(plan, chosen, show_state)
         states, reasons = dict(report.states), dict(report.reasons)
-        if not (as_json or quiet):
-            show_end(report, console)
+        show_end(report, console)
     if as_json:
         stated = {
             "grid": plan.name,
