@@ -1,8 +1,7 @@
 """`assemble`: makes a LLaVA checkpoint."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -10,21 +9,6 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from llavamed_trainer.assembly import AssembledModel
-
-
-class Projector(StrEnum):
-    """The values of `--projector`."""
-
-    LINEAR = "linear"
-    MLP = "mlp2x_gelu"
-
-
-class Dtype(StrEnum):
-    """The values of `--dtype`."""
-
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
 
 
 def assemble(
@@ -44,8 +28,9 @@ def assemble(
         ),
     ] = None,
     projector: Annotated[
-        Projector, typer.Option(help="linear as in the paper, or mlp2x_gelu as in LLaVA-1.5.")
-    ] = Projector.LINEAR,
+        Literal["linear", "mlp2x_gelu"],
+        typer.Option(help="linear as in the paper, or mlp2x_gelu as in LLaVA-1.5."),
+    ] = "linear",
     projector_weights: Annotated[
         Path | None,
         typer.Option(help="Weights of the projector: LLaVA's mm_projector.bin.", show_default="random"),
@@ -57,7 +42,9 @@ def assemble(
             show_default="vicuna_v1; with --from-legacy that of its language model",
         ),
     ] = None,
-    dtype: Annotated[Dtype, typer.Option(help="Data type of the saved weights.")] = Dtype.BFLOAT16,
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"], typer.Option(help="Data type of the saved weights.")
+    ] = "bfloat16",
     from_legacy: Annotated[
         Path | None,
         typer.Option(
@@ -92,14 +79,14 @@ def assemble(
         raise UsageError("give --vision-tower and --language-model, or --from-legacy, or --tiny")
     if tiny:
         folder = assembly.assemble_tiny_of(
-            dataset, out, projector=projector.value, template=template or "vicuna_v1", seed=seed
+            dataset, out, projector=projector, template=template or "vicuna_v1", seed=seed
         )
         Console().print(f"{folder}: a tiny random LLaVA, for trying things out", soft_wrap=True, markup=False)
         return
     if from_legacy is not None:
         _show(
             assembly.convert_legacy(
-                from_legacy, out, vision_tower=vision_tower, template=template, dtype=dtype.value
+                from_legacy, out, vision_tower=vision_tower, template=template, dtype=dtype
             )
         )
         return
@@ -110,9 +97,9 @@ def assemble(
             out,
             vision_tower=vision_tower,
             language_model=language_model,
-            projector=projector.value,
+            projector=projector,
             template=template or "vicuna_v1",
-            dtype=dtype.value,
+            dtype=dtype,
             projector_weights=projector_weights,
             seed=seed,
         )
