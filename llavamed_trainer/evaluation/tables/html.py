@@ -1,13 +1,12 @@
 """Tables and the plot of quality against cost as one HTML file: no scripts, nothing loaded."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from llavamed_data.charts import page_colours, to_svg
+from llavamed_data.console.printable import page_templates
 from llavamed_trainer.evaluation.tables.paper_tables import other_errata
 from llavamed_trainer.evaluation.tables.plot import plots
 from llavamed_trainer.evaluation.tables.table import Marks, Row, Table
@@ -18,7 +17,7 @@ _COST = "11"
 def to_html(tables: Sequence[Table]) -> str:
     """All tables as one page; text from results is escaped."""
     return (
-        _environment()
+        page_templates("llavamed_trainer.evaluation.tables")
         .get_template("tables.html.j2")
         .render(
             tables=[_shown(table) for table in tables],
@@ -47,14 +46,3 @@ def _lines(row: Row, table: Table) -> list[tuple[Sequence[str], str, list[tuple[
         (row.head if place == 0 else [""] * len(row.head), whose, values)
         for place, (whose, values) in enumerate(row.lines(table.decimals))
     ]
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("llavamed_trainer.evaluation.tables"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
