@@ -44,6 +44,8 @@ class DatasetCard:
         name: name of the recipe and of the folder (`60k-im`).
         title: name of the dataset in a heading.
         schema: `alignment`, `instruct` or `eval`.
+        figures: which figures were drawn from, in words, where the recipe is not one of the paper's; else "".
+        mentions: whether the text was written from inline mentions too.
         split: `train` or `test`.
         features: `Features` in the form of a card's YAML.
         rows, images: number of rows and of images.
@@ -63,6 +65,8 @@ class DatasetCard:
     name: str
     title: str
     schema: str
+    figures: str
+    mentions: bool
     split: str
     features: Sequence[Mapping[str, Any]]
     rows: int

@@ -14,7 +14,7 @@ from tests.conftest import CHECKOUT
 
 TYPES: dict[ModuleType, dict[str, str]] = {
     llavamed_data: {
-        "build": "def (recipes: typing.Sequence[str] =, "
+        "build": "def (recipes: typing.Sequence[str | pathlib.Path] =, "
         "options: llavamed_data.pipeline.builds.options.BuildOptions | None =, "
         "engine: llavamed_data.engine.engine.Engine | None =) -> llavamed_data.pipeline.builds.summary.BuildSummary",
         "BuildOptions().source": "str",

@@ -59,7 +59,8 @@ def build(
     recipes: Annotated[
         list[str] | None,
         typer.Argument(
-            help="alignment-600k | 10k | 60k | 60k-im | eval, or a benchmark: vqa-rad | slake | path-vqa",
+            help="alignment-600k | 10k | 60k | 60k-im | eval, or a YAML file of your own; or a benchmark: vqa-rad | "
+            "slake | path-vqa",
             show_default="the first five",
         ),
     ] = None,

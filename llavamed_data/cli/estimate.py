@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def estimate(
-    recipe: Annotated[str, typer.Argument(help="10k | 60k | 60k-im", show_default=False)],
+    recipe: Annotated[
+        str, typer.Argument(help="10k | 60k | 60k-im, or a YAML file of your own.", show_default=False)
+    ],
     model: Annotated[str, option(help="The LLM, by its name in the price table.")],
     source: Source = "sample",
     work: Work = Path(".llavamed"),

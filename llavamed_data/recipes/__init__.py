@@ -9,6 +9,7 @@ from llavamed_data.recipes.recipe import (
     Recipe,
     Select,
     Task,
+    find_recipe,
     load_recipe,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "Recipe",
     "Select",
     "Task",
+    "find_recipe",
     "load_benchmark",
     "load_recipe",
 ]

@@ -1,15 +1,17 @@
-"""The recipe of one of the paper's datasets, read from its YAML file."""
+"""Recipes of datasets: those of the paper's, and a user's own that vary one of them, each read from its YAML file."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import UsageError, one_line
 
 RECIPES = ("alignment-600k", "10k", "60k", "60k-im", "eval")
 """The datasets of the paper, in the order in which they are built and shown."""
@@ -61,7 +63,7 @@ class Converse:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One dataset of the paper (section 3, section 5.1).
+    """One dataset: of the paper (section 3, section 5.1), or a user's own that varies one of the paper's.
 
     Attributes:
         name: folder and repository name.
@@ -69,6 +71,10 @@ class Recipe:
         schema: which JSON Schema its rows follow.
         split: `train` or `test`.
         size: figures wanted.
+        select: which figures it draws from.
+        converse: what is written about each.
+        base: of a user's own recipe, the name of the recipe that it varies; else "".
+        file: of a user's own recipe, its file.
     """
 
     name: str
@@ -78,11 +84,13 @@ class Recipe:
     size: int
     select: Select
     converse: Converse
+    base: str = ""
+    file: Path | None = None
 
 
 @cache
 def load_recipe(name: str) -> Recipe:
-    """Returns the recipe of that name.
+    """Returns the paper's recipe of that name.
 
     Raises:
         UsageError: there is none.
@@ -96,6 +104,63 @@ def load_recipe(name: str) -> Recipe:
             "converse": Converse(task=Task(converse["task"]), mentions=converse["mentions"]),
         }
     )
+
+
+def find_recipe(name: str | Path) -> Recipe:
+    """Returns the paper's recipe of that name, or a user's own from a YAML file.
+
+        find_recipe("60k-im")
+        find_recipe("mine.yaml")  # {recipe: 60k-im, name: ct-and-mri, size: 1000, select: {domains: [ct_scan, mri]}}
+
+    A user's own recipe varies an instruct set (`recipe`): it has another `name`, and whatever else it states (`title`,
+    `size`, parts of `select` and `converse`) replaces what that recipe states.
+
+    Raises:
+        UsageError: there is neither such a recipe nor such a file, or the file states what no recipe has.
+    """
+    if str(name) in RECIPES or not str(name).endswith((".yaml", ".yml")):
+        return load_recipe(str(name))
+    file = Path(name)
+    try:
+        stated = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UsageError(f"the recipe {file} cannot be read: {one_line(error)}") from error
+    _check_own(stated, file)
+    base = load_recipe(stated["recipe"])
+    select = base.select
+    if own := stated.get("select"):
+        select = replace(select, **{**own, "domains": tuple(own.get("domains", select.domains))})
+        select = replace(select, unit=own.get("unit") or _unit(select))
+    return replace(
+        base,
+        name=stated["name"],
+        title=stated.get("title", stated["name"]),
+        size=stated.get("size", base.size),
+        select=select,
+        converse=replace(base.converse, **stated.get("converse", {})),
+        base=base.name,
+        file=file,
+    )
+
+
+def _check_own(stated: object, file: Path) -> None:
+    """Checks a user's own recipe against `own_recipe.schema.json`."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    text = files("llavamed_data.recipes").joinpath("own_recipe.schema.json").read_text(encoding="utf-8")
+    if error := best_match(Draft202012Validator(json.loads(text)).iter_errors(stated)):
+        place = ".".join(str(part) for part in error.absolute_path)
+        schema = error.schema if isinstance(error.schema, dict) and place else {}
+        fault = f"{error.instance!r} is {schema['description']}" if "description" in schema else error.message
+        raise UsageError(f"the recipe {file} has a fault{f' in {place}' if place else ''}: {fault}")
+
+
+def _unit(select: Select) -> str:
+    """The figures that can be drawn, in words."""
+    figures = "single-plot figures" if select.single_plot else "figures"
+    mentioned = " that a sentence mentions" if select.mentioned else ""
+    return f"{figures} of the domains {', '.join(select.domains)}{mentioned}"
 
 
 def read_stated(name: str, known: Sequence[str], *, kind: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ CARD = DatasetCard(
     name="60k-im",
     title="LLaVA-Med Instruct 60K-IM",
     schema="instruct",
+    figures="",
+    mentions=True,
     split="train",
     features=[{"name": "id", "dtype": "string"}],
     rows=1234,
@@ -70,6 +72,21 @@ def test_a_model_s_text_is_disclosed_with_the_model_and_the_rules() -> None:
     assert "model gpt-4o" in text
     assert "| apology | 3 |" in text
     assert "without a language model" not in text
+
+
+def test_the_card_says_whether_the_model_saw_inline_mentions() -> None:
+    with_mentions, without = (
+        render_dataset_card(replace(CARD, generator="openai", model="gpt-4o", mentions=mentions))
+        for mentions in (True, False)
+    )
+    assert "It saw captions and inline mentions, never an image" in with_mentions
+    assert "It saw captions, never an image" in without
+
+
+def test_the_card_of_a_user_s_own_recipe_states_its_figures() -> None:
+    text = render_dataset_card(replace(CARD, figures="figures of the domains ct_scan"))
+    assert "Conversations about figures of biomedical articles: figures of the domains ct\\_scan" in text
+    assert "chest X-ray, MRI, histology" not in text
 
 
 def test_the_sample_is_marked_synthetic_in_metadata_and_text() -> None:

@@ -57,7 +57,8 @@ def build_from_articles(recipes: Sequence[Recipe], build: Build) -> BuildSummary
         if recipe.name not in acquired:
             acquired[recipe.name] = source.acquire(recipe, selected[recipe.name])
         source.write(recipe, selected[recipe.name], acquired[recipe.name])
-    record_build(options, [built.name for built in build.summary.datasets if built.folder])
+    built = {each.name for each in build.summary.datasets if each.folder}
+    record_build(options, [recipe for recipe in recipes if recipe.name in built])
     return build.summary
 
 
@@ -156,6 +157,8 @@ class ArticleWork:
 
     def _notes(self, recipe: Recipe) -> list[str]:
         notes = self._choice.note(self._articles)
+        if recipe.base:
+            notes.append(f"The recipe is not one of the paper's: it varies `{recipe.base}`.")
         if recipe.name != EVAL and self.build.options.keep_eval_articles:
             notes.append(
                 "Articles of an evaluation set drawn from the same source were not left out "

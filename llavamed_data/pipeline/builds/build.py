@@ -13,19 +13,20 @@ from llavamed_data.pipeline.builds.ending import Build
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.released import build_from_released
 from llavamed_data.pipeline.builds.summary import BuildSummary
-from llavamed_data.recipes import BENCHMARKS, RECIPES, Benchmark, load_benchmark, load_recipe
+from llavamed_data.recipes import BENCHMARKS, RECIPES, Benchmark, find_recipe, load_benchmark
 from llavamed_data.sources.benchmarks import HUB
 
 RELEASED = "released:"
 
 
 def build(
-    recipes: Sequence[str] = (), options: BuildOptions | None = None, engine: Engine | None = None
+    recipes: Sequence[str | Path] = (), options: BuildOptions | None = None, engine: Engine | None = None
 ) -> BuildSummary:
     """Builds datasets: folders that stock `load_dataset` reads.
 
     Args:
-        recipes: names of recipes, or of benchmarks; the five recipes where empty.
+        recipes: names of recipes, or YAML files of your own recipes; or names of benchmarks; the five recipes where
+            empty.
         options: how to build; the bundled sample corpus by default.
         engine: what runs the tasks; all cores of this machine by default.
 
@@ -38,10 +39,15 @@ def build(
     """
     run = Build(options or BuildOptions(), engine or LocalEngine())
     options = run.options
-    names = tuple(dict.fromkeys(recipes or RECIPES))
+    names = tuple(dict.fromkeys(map(str, recipes or RECIPES)))
     benchmarks = _benchmarks(names, options)
-    chosen = [] if benchmarks else [load_recipe(name) for name in names]
-    for name in names:
+    chosen = [] if benchmarks else [find_recipe(name) for name in names]
+    folders = [each.name for each in benchmarks or chosen]
+    for name in folders:
+        if folders.count(name) > 1:
+            raise UsageError(
+                f"two recipes are called {name!r}: build them one after another, with another --out"
+            )
         refuse_foreign_folder(options.out / name)
     with lock_work_folder(options.work):
         if benchmarks:

@@ -113,6 +113,8 @@ def recipe_card(
             name=recipe.name,
             title=recipe.title,
             schema=recipe.schema,
+            figures=recipe.select.unit if recipe.base else "",
+            mentions=recipe.converse.mentions,
             split=recipe.split,
             features=features(recipe.schema)._to_yaml_list(),
             rows=of_split.rows,

@@ -18,7 +18,7 @@ from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.steps.acquire import quotas_of
 from llavamed_data.pipeline.steps.converse import pair_of
 from llavamed_data.pipeline.steps.select import ExcludedArticles, Selected
-from llavamed_data.recipes import Recipe, Task, load_recipe
+from llavamed_data.recipes import Recipe, Task, find_recipe
 from llavamed_data.sources.released import released_eval_pmids
 
 
@@ -29,7 +29,7 @@ def estimate_recipe(name: str, options: BuildOptions, engine: Engine | None = No
     as many as the recipe wants.
 
     Args:
-        name: an instruct recipe.
+        name: an instruct recipe, or the YAML file of your own.
         options: source, work folder, size, and the model.
         engine: what runs the extraction; all cores of this machine by default.
 
@@ -58,14 +58,14 @@ def _candidates(
     name: str, options: BuildOptions, engine: Engine | None
 ) -> Iterator[tuple[Recipe, Iterator[Pair]]]:
     """Yields the recipe, and the text of the figures that are first in rank, as many as it wants."""
-    recipe = load_recipe(name)
+    recipe = find_recipe(name)
     if recipe.converse.task is not Task.CONVERSATION:
         raise UsageError(f"{name} is not estimated: an LLM writes the conversations of 10k, 60k and 60k-im")
     with lock_work_folder(options.work):
         source = ArticleWork(Build(options, engine or LocalEngine()))
         recipe = source.sized(recipe)
         excluded = ExcludedArticles(released_pmids=released_eval_pmids())
-        selected = source.select([recipe], source.extract(), excluded=excluded)[name]
+        selected = source.select([recipe], source.extract(), excluded=excluded)[recipe.name]
         yield recipe, _pairs(recipe, selected)
 
 

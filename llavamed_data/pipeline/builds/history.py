@@ -11,13 +11,14 @@ from llavamed_data.errors import LlavaMedError
 from llavamed_data.instruct import GenerationOptions
 from llavamed_data.io.atomic import write_text
 from llavamed_data.pipeline.builds.options import BuildOptions
+from llavamed_data.recipes import Recipe
 
 BUILDS = "builds.json"
 _PATHS = ("out", "pmcids", "few_shots", "prices")
 _LOGIN = re.compile(r"://[^/]*@")
 
 
-def record_build(options: BuildOptions, recipes: Sequence[str]) -> None:
+def record_build(options: BuildOptions, recipes: Sequence[Recipe]) -> None:
     """Records how `recipes` were built, each by its output folder; the last build of a folder counts.
 
     A build whose addresses hold a login is not recorded: logins are never written to disk.
@@ -27,7 +28,8 @@ def record_build(options: BuildOptions, recipes: Sequence[str]) -> None:
         return
     builds = _read(options.work)
     for recipe in recipes:
-        builds[str((options.out / recipe).absolute())] = {"recipe": recipe, "options": stated}
+        stated_by = str(recipe.file.absolute()) if recipe.file else recipe.name
+        builds[str((options.out / recipe.name).absolute())] = {"recipe": stated_by, "options": stated}
     write_text(options.work / BUILDS, json.dumps(builds, indent=1, sort_keys=True) + "\n")
 
 
