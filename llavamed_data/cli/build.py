@@ -49,6 +49,12 @@ Workers = Annotated[int | None, option(min=1, help="Tasks that run at a time.", 
 Size = Annotated[
     int | None, option(min=1, help="Number of figures, in place of the recipe's.", show_default=False)
 ]
+CleaningRulesFile = Annotated[
+    Path | None,
+    option(
+        help="YAML file of cleaning rules of your own, applied after the built-in ones.", show_default=False
+    ),
+]
 FewShots = Annotated[
     Path | None,
     option(help="YAML file of few-shot examples, in place of the built-in ones.", show_default=False),
@@ -135,6 +141,7 @@ def build(
     rpm: RequestsPerMinute = None,
     tpm: TokensPerMinute = None,
     max_cost: MaxCost = None,
+    cleaning_rules: CleaningRulesFile = None,
     drop_unseen_facts: Annotated[
         bool, option("--drop-unseen-facts", help="Drop rounds whose answer states what no image shows.")
     ] = False,
@@ -193,6 +200,7 @@ def build(
             rpm=rpm,
             tpm=tpm,
             max_cost=max_cost,
+            cleaning_rules=cleaning_rules,
             drop_unseen_facts=drop_unseen_facts,
             judge=judge,
             best=best,

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from llavamed_data.cli.build import CleaningRulesFile
 from llavamed_data.console.options import option
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def clean(
             help="File for the cleaned conversations; without it, they are only counted.", show_default=False
         ),
     ] = None,
+    cleaning_rules: CleaningRulesFile = None,
     explain: Annotated[
         bool, option("--explain", help="Show each change: the round, the rule, the text before and after.")
     ] = False,
@@ -33,7 +35,7 @@ def clean(
 
     Example: python -m llavamed_data clean conversations.jsonl --explain
     """
-    from llavamed_data.instruct import clean_file
+    from llavamed_data.instruct import clean_file, load_cleaning_rules
 
     console = Console()
 
@@ -43,7 +45,9 @@ def clean(
         console.print(Text(f"  - {edit.before}", style="red"))
         console.print(Text(f"  + {edit.after}" if edit.after else "  (the round is dropped)", style="green"))
 
-    console.print(summary_table(clean_file(conversations, out, on_edit=show if explain else None)))
+    rules = load_cleaning_rules(cleaning_rules)
+    summary = clean_file(conversations, out, rules=rules, on_edit=show if explain else None)
+    console.print(summary_table(summary))
 
 
 def summary_table(summary: "CleanSummary") -> Table:

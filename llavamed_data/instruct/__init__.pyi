@@ -1,4 +1,4 @@
-from .cleaning import clean, find_leaks
+from .cleaning import CleaningRules, clean, find_leaks, load_cleaning_rules
 from .conversation import GENERATORS, Conversation, Generator, Pair, Round
 from .conversation_files import clean_file
 from .estimate import ConversationEstimate, estimate_conversations
@@ -19,6 +19,7 @@ from .references import ReferenceAnswer, ReferenceWriter
 
 __all__ = [
     "GENERATORS",
+    "CleaningRules",
     "Conversation",
     "ConversationEstimate",
     "Generation",
@@ -40,6 +41,7 @@ __all__ = [
     "estimate_conversations",
     "find_leaks",
     "instructions",
+    "load_cleaning_rules",
     "load_few_shots",
     "open_generation",
     "pair_text",

@@ -1,20 +1,31 @@
-"""Cleans conversations of what gives away that they were written from a text, by the rules in `cleaning.yaml`."""
+"""Cleans conversations of what gives away that they were written from a text, by the rules in `cleaning.yaml`.
 
+A user's own rules, in a file of the same form, may be added to them.
+"""
+
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_data.instruct.conversation import Round
 
 LEAKING_SENTENCE = "leaking_sentence"
 LEAKING_ROUND = "leaking_turn"
 """Names, beside those of the rules, under which sentences and rounds are counted that no rule could clean."""
+
+_KINDS = ("drop_round", "cut_opening", "cut_aside")
+_KEYS = frozenset({"name", "kind", "in", "pattern", "replacement", "note", "example"})
+_MOST_EDITS = 1000
+"""More changes of one text than this: two rules undo each other, or one makes the text longer each time."""
 
 _SENTENCE_START = r"(?:(?<=\A)|(?<=[.!?]\s)|(?<=[.!?][\"”)]\s)|(?<=\n))"
 _SENTENCE_END = re.compile(
@@ -32,7 +43,7 @@ class RuleExample:
 
 @dataclass(frozen=True, slots=True)
 class CleaningRule:
-    """One rule of `cleaning.yaml`.
+    """One rule of `cleaning.yaml`, or of a file of the same form.
 
     Attributes:
         name: the name under which its changes are counted.
@@ -59,6 +70,20 @@ class CleaningRule:
 
 
 @dataclass(frozen=True, slots=True)
+class CleaningRules:
+    """Rules in the order in which they are tried.
+
+    Attributes:
+        rules: the packaged rules, then a user's own.
+        version: the version of the packaged rules; with own rules, followed by `+` and the first digits of their
+            file's SHA-256.
+    """
+
+    rules: tuple[CleaningRule, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class CleaningEdit:
     """A change that a rule made to one side of one round.
 
@@ -82,7 +107,7 @@ class Cleaned:
     """The rounds that are left after cleaning, and every change that was made."""
 
     rounds: tuple[Round, ...]
-    edits: tuple[CleaningEdit, ...]
+    edits: tuple[CleaningEdit, ...] = ()
 
     @property
     def rule_counts(self) -> Mapping[str, int]:
@@ -90,18 +115,26 @@ class Cleaned:
         return dict(sorted(Counter(edit.rule for edit in self.edits).items()))
 
 
-def clean(rounds: Iterable[Round]) -> Cleaned:
+def clean(rounds: Iterable[Round], rules: CleaningRules | None = None) -> Cleaned:
     """Applies every rule to every round until none applies any more; nothing in the result leaks the text.
+
+    Args:
+        rounds: the rounds of a conversation.
+        rules: what `load_cleaning_rules` returns; the packaged rules by default.
+
+    Raises:
+        LlavaMedError: rules of a user's own change a text again and again.
 
     >>> clean([("What is it?", "Based on the caption, it is a cyst.")]).rounds
     (('What is it?', 'It is a cyst.'),)
     """
+    rules = rules or load_cleaning_rules()
     kept: list[Round] = []
     edits: list[CleaningEdit] = []
     for index, sides in enumerate(rounds):
         cleaned: list[str] = []
         for side, text in zip(("question", "answer"), sides, strict=True):
-            changes = list(_clean_side(text, side, index))
+            changes = list(_clean_side(text, side, index, rules))
             edits += changes
             after = changes[-1].after if changes else text
             if after is None:
@@ -121,18 +154,63 @@ def find_leaks(text: str) -> list[str]:
     return [name for name, pattern in _leak_patterns().items() if pattern.search(text)]
 
 
-def rules_version() -> str:
-    """The version of the rules, for the provenance of rows."""
-    version: str = _document()["version"]
-    return version
+def load_cleaning_rules(own: Path | None = None) -> CleaningRules:
+    """Loads the packaged rules and, to be tried after them, those of a user's own file.
+
+    Args:
+        own: a YAML file with a list `rules` as in `cleaning.yaml`, whose `words` its patterns may use. Each rule is
+            tried on the example that it states.
+
+    Raises:
+        UsageError: the file cannot be read, or a rule is faulty or does not do what its example states.
+    """
+    packaged = _packaged_rules()
+    if own is None:
+        return packaged
+    try:
+        content = own.read_bytes()
+        entries = yaml.safe_load(content)["rules"]
+    except OSError as error:
+        raise UsageError(f"the cleaning rules {own} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise UsageError(f"{own} holds no list of cleaning rules, `rules: […]`: {one_line(error)}") from error
+    rules = {rule.name: rule for rule in packaged.rules}
+    for number, entry in enumerate(entries, 1):
+        try:
+            rule = _own_rule(entry)
+            if rule.name in rules:
+                raise ValueError("another rule has this name")
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, re.error) as error:
+            named = f" ({entry['name']})" if isinstance(entry, dict) and "name" in entry else ""
+            what = f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
+            raise UsageError(f"{own}, cleaning rule {number}{named}: {what}") from error
+        rules[rule.name] = rule
+    digest = hashlib.sha256(content).hexdigest()[:12]
+    return CleaningRules(tuple(rules.values()), f"{packaged.version}+{digest}")
 
 
 @cache
-def rules() -> tuple[CleaningRule, ...]:
-    """The rules in the order in which they are tried."""
+def _packaged_rules() -> CleaningRules:
     document = _document()
-    words: dict[str, str] = document["words"]
-    return tuple(_rule(entry, words) for entry in document["rules"])
+    return CleaningRules(
+        tuple(_rule(entry, document["words"]) for entry in document["rules"]), document["version"]
+    )
+
+
+def _own_rule(entry: Mapping[str, Any]) -> CleaningRule:
+    """A rule that does what its example states; raises ValueError, KeyError and the like where it does not."""
+    if unknown := sorted(map(str, set(entry) - _KEYS)):
+        raise ValueError(f"a rule has no {', '.join(unknown)}, only {', '.join(sorted(_KEYS))}")
+    if entry["kind"] not in _KINDS or entry.get("in", "answer") not in ("question", "answer"):
+        raise ValueError(f"kind must be one of {', '.join(_KINDS)}, in must be question or answer")
+    rule = _rule(entry, _document()["words"])
+    before, stated = rule.example.before, rule.example.after
+    after = rule.apply(before)
+    if after != stated or before == stated:
+        raise ValueError(f"its example becomes {after!r}, not {stated!r}")
+    if after is not None and rule.apply(after) != after:
+        raise ValueError("it changes what it has changed again, without an end")
+    return rule
 
 
 def _rule(entry: Mapping[str, Any], words: Mapping[str, str]) -> CleaningRule:
@@ -161,12 +239,12 @@ def _leak_patterns() -> Mapping[str, re.Pattern[str]]:
     return {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _document()["leaks"].items()}
 
 
-def _clean_side(text: str, side: str, index: int) -> Iterator[CleaningEdit]:
+def _clean_side(text: str, side: str, index: int, rules: CleaningRules) -> Iterator[CleaningEdit]:
     """Yields the changes that turn one side of a round into its clean form, one after the other."""
-    changed = True
+    changed, edits = True, 0
     while changed:
         changed = False
-        for rule in rules():
+        for rule in rules.rules:
             if side not in rule.sides:
                 continue
             after = rule.apply(text)
@@ -176,7 +254,12 @@ def _clean_side(text: str, side: str, index: int) -> Iterator[CleaningEdit]:
             yield CleaningEdit(index, side, rule.name, text, after)
             if after is None:
                 return
-            text, changed = after, True
+            text, changed, edits = after, True, edits + 1
+            if edits > _MOST_EDITS:
+                raise LlavaMedError(
+                    f"the cleaning rule {rule.name} changes a text again and again, by itself or against another: "
+                    "change its pattern, and rerun the same command; finished work is kept"
+                )
     if find_leaks(text):
         rest = _without_leaking_sentences(text) if side == "answer" else None
         yield CleaningEdit(index, side, LEAKING_SENTENCE if rest else LEAKING_ROUND, text, rest)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import UsageError
-from llavamed_data.instruct.cleaning import CleaningEdit, clean
+from llavamed_data.instruct.cleaning import CleaningEdit, CleaningRules, clean
 from llavamed_data.instruct.conversation import Round
 from llavamed_data.io.atomic import atomic_path
 
@@ -39,6 +39,7 @@ def clean_file(
     source: Path,
     out: Path | None = None,
     *,
+    rules: CleaningRules | None = None,
     on_edit: Callable[[str, CleaningEdit], None] | None = None,
 ) -> CleanSummary:
     """Cleans every conversation of a file.
@@ -48,6 +49,7 @@ def clean_file(
             `content`) or as `conversations` (`from`, `value`); whatever else it holds is kept.
         out: the file for the cleaned rows, in the same form, without those of which no round is left. It appears when
             all rows are cleaned. None only counts.
+        rules: what `load_cleaning_rules` returns; the packaged rules by default.
         on_edit: called with each change, and the id of its conversation.
 
     Raises:
@@ -66,7 +68,7 @@ def clean_file(
         except OSError as error:
             raise UsageError(f"{out} cannot be written: {error.strerror}") from error
         for name, row, rounds in _rows(source):
-            cleaned = clean(rounds)
+            cleaned = clean(rounds, rules)
             summary.read += 1
             summary.kept += bool(cleaned.rounds)
             summary.dropped += not cleaned.rounds

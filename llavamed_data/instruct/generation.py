@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llavamed_data.errors import UsageError
+from llavamed_data.instruct.cleaning import load_cleaning_rules
 from llavamed_data.instruct.conversation import GENERATORS, OFFLINE, Generator
 from llavamed_data.instruct.judge import GroundednessJudge
 from llavamed_data.instruct.llm_generator import LlmGenerator
@@ -29,6 +30,7 @@ class GenerationOptions:
         prices: a price table in place of the project's.
         rpm, tpm: requests and tokens per minute.
         max_cost: US dollars that generating one dataset may cost; the run stops before passing them.
+        cleaning_rules: a file of cleaning rules of the user's own, to be applied after the project's.
         drop_unseen_facts: drop rounds whose answer takes from the text what no image shows.
         judge: the model that scores how well each conversation is grounded in its text.
         best: number of conversations to keep, those with the judge's best scores; None keeps all.
@@ -42,6 +44,7 @@ class GenerationOptions:
     rpm: float | None = None
     tpm: float | None = None
     max_cost: float | None = None
+    cleaning_rules: Path | None = None
     drop_unseen_facts: bool = False
     judge: str | None = None
     best: int | None = None
@@ -50,7 +53,8 @@ class GenerationOptions:
         """Checks the options before any work is done.
 
         Raises:
-            UsageError: an unknown generator, a model that is missing or not needed, a judge without a number, no key.
+            UsageError: an unknown generator, a model that is missing or not needed, a judge without a number, no key,
+                or faulty cleaning rules.
         """
         if self.generator not in GENERATORS:
             raise UsageError(
@@ -66,6 +70,7 @@ class GenerationOptions:
             )
         if self.generator != OFFLINE:
             Endpoint(self.base_url).check()
+        load_cleaning_rules(self.cleaning_rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +114,10 @@ def open_generation(
         UsageError: a key, a price or a file is missing.
         LlavaMedError: another run has opened the journal.
     """
+    rules = load_cleaning_rules(options.cleaning_rules)
     if options.generator == OFFLINE or recipe.converse.task is Task.CAPTION:
-        yield Generation(OfflineGenerator(seed))
+        cleans = options.cleaning_rules is not None and recipe.converse.task is not Task.CAPTION
+        yield Generation(OfflineGenerator(seed, rules if cleans else None))
         return
     budget = Budget(options.max_cost)
     with Journal(work / "journal.jsonl") as journal:
@@ -120,9 +127,10 @@ def open_generation(
             client,
             prompt_for(recipe, options),
             QualityChecks(drop_unseen_facts=options.drop_unseen_facts),
+            rules,
         )
         if recipe.converse.task is Task.EVALUATION:
-            yield Generation(generator, references=ReferenceWriter(client))
+            yield Generation(generator, references=ReferenceWriter(client, rules))
         elif options.judge:
             judge_client = _open_client(options, options.judge, journal, budget)
             judge = GroundednessJudge(judge_client, mentions=recipe.converse.mentions)

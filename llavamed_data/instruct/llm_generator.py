@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from llavamed_data.instruct.cleaning import clean, rules_version
+from llavamed_data.instruct.cleaning import CleaningRules, clean, load_cleaning_rules
 from llavamed_data.instruct.conversation import Conversation, Pair, Round
 from llavamed_data.instruct.prompts import Prompt, prompt_text
 from llavamed_data.instruct.quality import QualityChecks
@@ -21,12 +21,14 @@ class LlmGenerator:
         client: the client that asks the model.
         prompt: system prompt and few-shot examples; it also says whether inline mentions are sent.
         quality: the checks beyond the cleaning rules.
+        rules: the cleaning rules.
     """
 
     name: str
     client: LlmClient
     prompt: Prompt
     quality: QualityChecks = field(default_factory=QualityChecks)
+    rules: CleaningRules = field(default_factory=load_cleaning_rules)
 
     @property
     def model(self) -> str:
@@ -39,7 +41,7 @@ class LlmGenerator:
         return {
             "prompt_sha256": self.prompt.system_sha256,
             "few_shots_sha256": self.prompt.few_shots_sha256,
-            "rules_version": rules_version(),
+            "rules_version": self.rules.version,
         }
 
     def request(self, pair: Pair) -> Request:
@@ -66,7 +68,7 @@ class LlmGenerator:
         rounds = _read_rounds(outcome)
         if not rounds:
             return pair.pair_id, Drop(Reason.UNREADABLE_ANSWER, outcome.text)
-        cleaned = clean(rounds)
+        cleaned = clean(rounds, self.rules)
         kept, check_counts = self.quality.apply(cleaned.rounds, pair, mentions=self.prompt.mentions)
         if not kept:
             return pair.pair_id, Drop(Reason.NO_CONVERSATION, outcome.text)

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from llavamed_data.instruct.cleaning import Cleaned, CleaningRules, clean
 from llavamed_data.instruct.conversation import OFFLINE, Conversation, Pair, Round
 from llavamed_data.instruct.prompts import pick
 from llavamed_data.jats.sentences import split_sentences
@@ -38,23 +39,29 @@ class OfflineGenerator:
 
     Args:
         seed: chooses between the phrasings of a question.
+        rules: cleaning rules for what was written; None leaves it as it is.
     """
 
     name = OFFLINE
     model = None
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, rules: CleaningRules | None = None) -> None:
         self.seed = seed
-        self.versions: Mapping[str, str] = {}
+        self.rules = rules
+        self.versions: Mapping[str, str] = {"rules_version": rules.version} if rules else {}
 
     def generate(self, pairs: Iterable[Pair]) -> Iterator[Conversation | tuple[str, Drop]]:
         """Yields, in order, a conversation for each pair, or its id and why there is none."""
         for pair in pairs:
             rounds = tuple(self._rounds(pair))
-            if len(rounds) >= 2:
-                yield Conversation(pair.pair_id, rounds)
-            else:
+            if len(rounds) < 2:
                 yield pair.pair_id, Drop(Reason.NO_CONVERSATION, "fewer than two rounds could be written")
+                continue
+            cleaned = clean(rounds, self.rules) if self.rules else Cleaned(rounds)
+            if cleaned.rounds:
+                yield Conversation(pair.pair_id, cleaned.rounds, rule_counts=cleaned.rule_counts)
+            else:
+                yield pair.pair_id, Drop(Reason.NO_CONVERSATION, "no round is left after cleaning")
 
     def _rounds(self, pair: Pair) -> Iterator[Round]:
         caption = [*filter(None, map(without_references, split_sentences(pair.caption)))]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from llavamed_data.instruct.cleaning import clean
+from llavamed_data.instruct.cleaning import CleaningRules, clean
 from llavamed_data.instruct.conversation import Pair
 from llavamed_data.instruct.prompts import pair_text, prompt_text
 from llavamed_data.llm import LlmClient, Request
@@ -33,9 +33,11 @@ class ReferenceWriter:
 
     Attributes:
         client: the client that asks the model.
+        rules: the cleaning rules; the packaged ones if None.
     """
 
     client: LlmClient
+    rules: CleaningRules | None = None
 
     def request(self, pair: Pair, question: str) -> Request:
         """The request for the answer to `question`."""
@@ -56,7 +58,7 @@ class ReferenceWriter:
                 yield pair_id, outcome
                 continue
             text = outcome.text.strip()
-            rounds = clean([("Question", text)]).rounds if text else ()
+            rounds = clean([("Question", text)], self.rules).rounds if text else ()
             if rounds:
                 yield ReferenceAnswer(pair_id, question, rounds[0][1], outcome.model)
             else:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llavamed_data.instruct.cleaning import CleaningRule, clean, find_leaks, rules
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.instruct.cleaning import CleaningRule, clean, find_leaks, load_cleaning_rules
 
 QUESTION = "What is seen?"
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", load_cleaning_rules().rules, ids=lambda rule: rule.name)
 def test_each_rule_turns_its_example_into_what_it_states(rule: CleaningRule) -> None:
     side = "answer" if "answer" in rule.sides else "question"
     before = rule.example.before
@@ -28,7 +29,7 @@ def test_each_rule_turns_its_example_into_what_it_states(rule: CleaningRule) -> 
 
 
 def test_rule_names_are_unique() -> None:
-    names = [rule.name for rule in rules()]
+    names = [rule.name for rule in load_cleaning_rules().rules]
     assert len(names) == len(set(names))
 
 
@@ -152,3 +153,84 @@ def test_released_answers_are_clean_afterwards(shared_data: Path) -> None:
         assert not re.search(r"caption|\bcontext\b|figure text", answer, re.IGNORECASE)
         assert answer[0].isupper() or not answer[0].isalpha()
         assert not re.search(r" [,.;]|,,|,\.|\( *\)|  ", answer)
+
+
+OWN_RULES = """\
+rules:
+  - name: arrow_in_brackets
+    kind: cut_aside
+    pattern: "\\\\(arrows?\\\\)"
+    example: {before: "The mass (arrow) is round.", after: "The mass is round."}
+  - name: disease_stage
+    kind: drop_round
+    in: answer
+    pattern: "stage [IV]+"
+    example: {before: "It is of stage IV."}
+"""
+
+
+def own_rules(folder: Path, text: str) -> Path:
+    path = folder / "own.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_rules_of_a_user_s_own_are_tried_after_the_packaged_ones(tmp_path: Path) -> None:
+    rules = load_cleaning_rules(own_rules(tmp_path, OWN_RULES))
+    turns = [
+        ("Is it of stage IV?", "According to the caption, the cyst (arrows) is small."),
+        (QUESTION, "A cyst of stage IV."),
+    ]
+    cleaned = clean(turns, rules)
+    assert cleaned.rounds == (("Is it of stage IV?", "The cyst is small."),)
+    assert [edit.rule for edit in cleaned.edits][1:] == ["arrow_in_brackets", "disease_stage"]
+    assert clean(turns[1:]).rounds == ((QUESTION, "A cyst of stage IV."),)
+
+
+def test_the_version_of_the_rules_tells_the_content_of_a_user_s_own_file(tmp_path: Path) -> None:
+    packaged, own = load_cleaning_rules(), load_cleaning_rules(own_rules(tmp_path, OWN_RULES))
+    other = load_cleaning_rules(own_rules(tmp_path, OWN_RULES.replace("[IV]", "[IVX]")))
+    assert re.fullmatch(rf"{packaged.version}\+[0-9a-f]{{12}}", own.version)
+    assert len({packaged.version, own.version, other.version}) == 3
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            ('is round."}', 'is small."}'),
+            "its example becomes 'The mass is round.', not 'The mass is small.'",
+        ),
+        (("name: disease_stage", "name: apology"), "another rule has this name"),
+        (("kind: drop_round", "kind: drop"), "kind must be one of drop_round, cut_opening, cut_aside"),
+        (("in: answer", "on: answer"), "a rule has no"),
+        (("[IV]+", "[IV"), "unterminated character set"),
+        (("[IV]+", "{stage}"), "'stage' is missing"),
+        (('    pattern: "stage [IV]+"\n', ""), "'pattern' is missing"),
+        (("rules:", "rule:"), "holds no list of cleaning rules"),
+    ],
+)
+def test_a_faulty_rule_of_a_user_s_own_is_named(change: tuple[str, str], says: str, tmp_path: Path) -> None:
+    assert change[0] in OWN_RULES
+    path = own_rules(tmp_path, OWN_RULES.replace(*change))
+    with pytest.raises(UsageError, match=re.escape(says)):
+        load_cleaning_rules(path)
+
+
+def test_rules_that_never_end_are_refused(tmp_path: Path) -> None:
+    def rule(name: str, pattern: str, replacement: str) -> str:
+        example = f'{{before: "A {pattern}.", after: "A {replacement}."}}'
+        stated = f"name: {name}, kind: cut_aside, pattern: {pattern}, replacement: {replacement}"
+        return f"  - {{{stated}, example: {example}}}\n"
+
+    longer = own_rules(tmp_path, "rules:\n" + rule("longer", "scan", "CT-scan"))
+    with pytest.raises(UsageError, match="changes what it has changed again"):
+        load_cleaning_rules(longer)
+    contrary = own_rules(tmp_path, "rules:\n" + rule("one", "scan", "image") + rule("two", "image", "scan"))
+    with pytest.raises(LlavaMedError, match="again and again"):
+        clean([(QUESTION, "A scan.")], load_cleaning_rules(contrary))
+
+
+def test_a_missing_file_of_rules_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere.yaml cannot be read"):
+        load_cleaning_rules(tmp_path / "nowhere.yaml")
