@@ -1,5 +1,8 @@
 """Fine-tune a LLaVA on a LLaVA-Med dataset with TRL's SFTTrainer and this package's collator and frozen parts.
 
+    pip install -e ".[train]"
+    python -m llavamed_data build 60k-im
+
 One GPU, the language model by LoRA:
 
     python examples/sft_llavamed.py \
@@ -15,6 +18,12 @@ Eight GPUs, the whole language model, sharded:
         --model_name_or_path llava-hf/llava-1.5-7b-hf --template vicuna_v1 \
         --dataset_name llava-med/60k-im --learning_rate 2e-5 --max_length 2048 \
         --per_device_train_batch_size 8 --gradient_accumulation_steps 2 --output_dir runs/sft
+
+Any machine, a tiny random model, which learns next to nothing in 15 training steps:
+
+    python -m llavamed_trainer assemble models/tiny --tiny
+    python examples/sft_llavamed.py --model_name_or_path models/tiny --dataset_name llava-med/60k-im \
+        --learning_rate 1e-3 --max_length 512 --logging_steps 5 --use_cpu --bf16 false --output_dir runs/sft
 
 `python -m llavamed_trainer train` does more: the paper's recipes, logits only where labels are, no back-propagation
 through the frozen vision tower, checkpoints that resume to the bit. See --help for all flags.

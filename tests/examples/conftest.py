@@ -1,6 +1,77 @@
-"""The trainer's tiny model and drawn rows, for the examples too."""
+"""A newcomer's folder for the examples, and the trainer's tiny model and drawn rows."""
 
+import ast
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import CHECKOUT, EXAMPLES
 from tests.llavamed_trainer.conftest import drawn_rows, tiny_llava
 from tests.llavamed_trainer.running.conftest import dataset
 
-__all__ = ["dataset", "drawn_rows", "tiny_llava"]
+__all__ = ["dataset", "drawn_rows", "newcomer", "run_example", "sample", "tiny_llava"]
+
+RunExample = Callable[..., str]
+
+
+def docstring(name: str) -> str:
+    """The docstring of a script in `examples/`."""
+    return ast.get_docstring(ast.parse((EXAMPLES / name).read_text(encoding="utf-8"))) or ""
+
+
+def commands(name: str) -> list[str]:
+    """The commands that the docstring of a script states, each in one line and without comments."""
+    text = re.sub(r"\\\n *", "", docstring(name))
+    lines = re.findall(r"(?m)^    ((?:python|accelerate) .+)$", text)
+    return [shlex.join(shlex.split(line, comments=True)) for line in lines]
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `llava-med/60k-im` and `models/tiny`, made by the commands of the examples' docstrings."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    run_python(folder, "-m", "llavamed_data", "build", "60k-im", "--quiet")
+    run_python(folder, "-m", "llavamed_trainer", "assemble", "models/tiny", "--tiny")
+    return folder
+
+
+@pytest.fixture
+def newcomer(sample: Path, tmp_path: Path) -> Path:
+    """The test's folder, with what `sample` holds."""
+    shutil.copytree(sample, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.fixture
+def run_example(tmp_path: Path) -> RunExample:
+    """`run_example(command, …arguments, …settings)` runs a command that a script's docstring states.
+
+    It runs in the test's folder, with further arguments and environment variables, and what is printed is returned.
+    """
+
+    def run(command: str, *arguments: str | Path, **settings: str) -> str:
+        python, script, *words = shlex.split(command)
+        assert (python, command in commands(Path(script).name)) == ("python", True)
+        return run_python(tmp_path, EXAMPLES.parent / script, *words, *arguments, **settings)
+
+    return run
+
+
+def run_python(folder: Path, *words: str | Path, **settings: str) -> str:
+    """Runs Python with these words and environment variables in a folder, and returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT), **settings},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
