@@ -6,12 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 from datasets import load_dataset
 from huggingface_hub import HfApi
 from PIL import Image, ImageChops
 from safetensors.torch import load_file
 
-from tests.conftest import EXAMPLES
+from tests.conftest import CHECKOUT, EXAMPLES
+from tests.docs.blocks import blocks
 from tests.examples.conftest import RunExample, commands, docstring, run_python
 from tests.servers.hub import running_hub
 from tests.servers.openai import KEY, running
@@ -190,6 +192,12 @@ def test_vqa_rad_is_built_and_all_its_test_questions_are_scored(
 def test_the_docstring_says_how_to_run_the_script_and_the_readme_what_it_shows(name: str) -> None:
     assert f"examples/{name}" in docstring(name)
     assert f"[{name}]({name})" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_guide_shows_the_recipe_of_the_example() -> None:
+    recipe = yaml.safe_load((EXAMPLES / "ct_and_mri.yaml").read_text(encoding="utf-8"))
+    guide = CHECKOUT / "docs" / "build.md"
+    assert recipe in [yaml.safe_load(block.text) for block in blocks(guide) if block.language == "yaml"]
 
 
 def test_the_command_in_the_docstring_builds_what_the_script_builds(
