@@ -1,6 +1,7 @@
 """A newcomer's folder for the examples, and the trainer's tiny model and drawn rows."""
 
 import ast
+import contextlib
 import os
 import re
 import shlex
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from llavamed_data import build
+from llavamed_trainer.assembly import assemble_tiny_of
 from tests.conftest import CHECKOUT, EXAMPLES
 from tests.llavamed_trainer.conftest import drawn_rows, tiny_llava
 from tests.llavamed_trainer.running.conftest import dataset
@@ -35,10 +38,11 @@ def commands(name: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `llava-med/60k-im` and `models/tiny`, made by the commands of the examples' docstrings."""
+    """A folder with `llava-med/60k-im` and `models/tiny`, as the first commands of the docstrings leave it."""
     folder = tmp_path_factory.mktemp("newcomer")
-    run_python(folder, "-m", "llavamed_data", "build", "60k-im", "--quiet")
-    run_python(folder, "-m", "llavamed_trainer", "assemble", "models/tiny", "--tiny")
+    with contextlib.chdir(folder):
+        build(["60k-im"])
+        assemble_tiny_of("llava-med/60k-im", Path("models/tiny"))
     return folder
 
 
