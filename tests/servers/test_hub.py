@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from tests.conftest import CHECKOUT
 from tests.llavamed_data.publish.client import Client
 from tests.servers.hub import HubProcess, running_hub
 
@@ -168,3 +171,8 @@ def test_all_state_survives_a_kill(tmp_path: Path) -> None:
         hub.start()
         after = ada.dataset_info("ada/lasting", files_metadata=True)
         assert (after.sha, after.siblings) == (before.sha, before.siblings)
+
+
+def test_users_run_the_servers_of_the_guides_without_pytest() -> None:
+    code = "import sys; sys.modules['pytest'] = None; import tests.servers.hub.__main__, tests.servers.openai"
+    assert subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT).returncode == 0

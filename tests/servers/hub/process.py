@@ -13,9 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import CHECKOUT
 from tests.servers.hub.http import HubFault
 from tests.servers.hub.hub import Accounts
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+"""The same as that of `tests.conftest`, which imports pytest: users run the Hub without it."""
 
 
 class HubProcess:
