@@ -8,7 +8,8 @@
 small benchmark: an open and a closed question about each figure of the bundled sample corpus. That also shows the form
 of a benchmark of your own, which is a dataset with one question a row and a column `answer_type`.
 
-A model of 7 billion parameters needs a GPU with 16 GB. To try the script on any machine, take a tiny random model:
+A model of 7 billion parameters needs a GPU: its weights alone take 14 GB. To try the script on any machine, take a tiny
+random model:
 
     python -m llavamed_data build 60k-im
     python -m llavamed_trainer assemble models/tiny --tiny

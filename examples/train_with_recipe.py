@@ -4,8 +4,12 @@
     python -m llavamed_data build 60k-im
     python examples/train_with_recipe.py
 
-It runs the paper's second stage (section 4) on LLaVA 1.5 7B, with LoRA on the language model, so that one GPU with
-24 GB is enough. Every flag of `python -m llavamed_trainer train` can be added, and wins over what this script states:
+It runs the paper's second stage (section 4) on LLaVA 1.5 7B, with LoRA on the language model. By calculation that takes
+38 GB on one GPU; for another model or GPU, calculate it anew:
+
+    python -m llavamed_trainer plan --config stage2-60k-im --gpus 1 --model llava-hf/llava-1.5-7b-hf --lora 64
+
+Every flag of `python -m llavamed_trainer train` can be added, and wins over what this script states:
 
     python examples/train_with_recipe.py --model_name_or_path llava-hf/llava-1.5-13b-hf --output_dir runs/13b
 
@@ -39,9 +43,9 @@ def main(flags: Sequence[str]) -> None:
         ]
     )
     report = run_training(settings)
-    print(
-        f"loss {report.first_loss:.2f} → {report.last_loss:.2f}; rows not used: {report.bad_rows or 'none'}"
-    )
+    if report.first_loss and report.last_loss:  # a run of few training steps logs none
+        print(f"loss {report.first_loss:.2f} → {report.last_loss:.2f}")
+    print(f"rows not used: {report.bad_rows or 'none'}")
 
     row = load_dataset(settings.arguments.dataset, split="train")[0]
     question, right_answer = (turn["content"][-1]["text"] for turn in row["messages"][:2])
@@ -51,7 +55,8 @@ def main(flags: Sequence[str]) -> None:
 
 def ask(checkpoint: str, image: Image, question: str) -> str:
     """Returns a model's answer to a question about an image."""
-    model, processor = load_llava(checkpoint)  # an adapter is merged into the model that it was trained on
+    # An adapter is merged into the model that it was trained on; what GPUs have room for is put there.
+    model, processor = load_llava(checkpoint, dtype="auto", device_map="auto")
     content = [{"type": "image"}, {"type": "text", "text": question}]
     prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     inputs = processor(images=image, text=prompt, return_tensors="pt").to(model.device)

@@ -121,7 +121,7 @@ def test_the_recipe_trains_adapters_and_the_model_answers(run_example: RunExampl
         *("--global_batch_size", "4", "--per_device_train_batch_size", "4", "--logging_steps", "1"),
     )
     first, last = map(
-        float, re.search(r"(?m)^loss ([\d.]+) → ([\d.]+); rows not used: none$", printed).groups()
+        float, re.search(r"(?m)^loss ([\d.]+) → ([\d.]+)\nrows not used: none$", printed).groups()
     )
     assert last < first
     names = load_file(newcomer / "runs" / "from-python" / "adapter_model.safetensors")
@@ -157,11 +157,24 @@ def test_a_model_that_has_learnt_the_sample_by_heart_knows_its_images(
     run_example: RunExample, newcomer: Path
 ) -> None:
     printed = run_example(tiny_command("train_with_recipe.py"))
-    first, last = map(float, re.search(r"(?m)^loss ([\d.]+) → ([\d.]+);", printed).groups())
+    first, last = map(float, re.search(r"(?m)^loss ([\d.]+) → ([\d.]+)$", printed).groups())
     assert last < first / 3
     printed = run_example("python examples/evaluate.py", "--model", "runs/from-python")
     recall = float(re.search(r"OPEN +recall +([\d.]+) %", printed)[1])
     assert recall > 50, "a model that has not learnt any of the five kinds of image gets 20"
+
+
+@pytest.mark.slow
+def test_a_run_too_short_to_log_a_loss_ends_with_an_answer_too(
+    run_example: RunExample, newcomer: Path
+) -> None:
+    batch = ("--global_batch_size", "4", "--per_device_train_batch_size", "4")
+    printed = run_example(
+        "python examples/train_with_recipe.py",
+        *("--model_name_or_path", "models/tiny", "--max_steps", "1", *batch),
+    )
+    assert "\nrows not used: none\n" in printed
+    assert "\n  the model:      " in printed
 
 
 @pytest.mark.slow
@@ -209,3 +222,12 @@ def test_the_command_in_the_docstring_builds_what_the_script_builds(
     run_python(tmp_path, *words, "--out", "by-command", "--quiet")
     built, again = (next((tmp_path / out).rglob("*.parquet")) for out in ("llava-med", "by-command"))
     assert built.read_bytes() == again.read_bytes()
+
+
+def test_the_plan_calculates_the_memory_that_the_docstring_of_the_training_script_states(
+    newcomer: Path,
+) -> None:
+    [plan] = [each for each in commands("train_with_recipe.py") if "llavamed_trainer plan" in each]
+    printed = run_python(newcomer, *plan.split()[1:])
+    stated = int(re.search(r"(\d+) GB on one GPU", docstring("train_with_recipe.py"))[1])
+    assert round(float(re.search(r"memory per GPU +│ ([\d.]+) GB", printed)[1])) == stated
