@@ -4,6 +4,7 @@ import ast
 import contextlib
 import os
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from tests.conftest import CHECKOUT, EXAMPLES
 from tests.llavamed_trainer.conftest import drawn_rows, tiny_llava
 from tests.llavamed_trainer.running.conftest import dataset
 
-__all__ = ["dataset", "drawn_rows", "newcomer", "run_example", "sample", "tiny_llava"]
+__all__ = ["call_example", "dataset", "drawn_rows", "newcomer", "run_example", "sample", "tiny_llava"]
 
 RunExample = Callable[..., str]
 
@@ -66,6 +67,23 @@ def run_example(tmp_path: Path) -> RunExample:
         return run_python(tmp_path, EXAMPLES.parent / script, *words, *arguments, **settings)
 
     return run
+
+
+@pytest.fixture
+def call_example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> RunExample:
+    """The same as `run_example` in this process, which has imported torch already."""
+
+    def call(command: str, *arguments: str | Path) -> str:
+        python, script, *words = shlex.split(command)
+        assert (python, command in commands(Path(script).name)) == ("python", True)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", [script, *words, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES.parent / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    return call
 
 
 def run_python(folder: Path, *words: str | Path, **settings: str) -> str:

@@ -114,8 +114,8 @@ def test_a_dry_run_sends_nothing_and_publishing_makes_a_version_that_loads(
         assert re.findall(r"(?m)^(\w+) +[\d,]+ bytes", again) == ["same"] * len(files)
 
 
-def test_the_recipe_trains_adapters_and_the_model_answers(run_example: RunExample, newcomer: Path) -> None:
-    printed = run_example(
+def test_the_recipe_trains_adapters_and_the_model_answers(call_example: RunExample, newcomer: Path) -> None:
+    printed = call_example(
         "python examples/train_with_recipe.py",
         *("--model_name_or_path", "models/tiny", "--max_steps", "4", "--learning_rate", "1e-2"),
         *("--global_batch_size", "4", "--per_device_train_batch_size", "4", "--logging_steps", "1"),
@@ -131,9 +131,9 @@ def test_the_recipe_trains_adapters_and_the_model_answers(run_example: RunExampl
 
 
 def test_the_benchmark_asks_two_questions_about_each_figure_and_all_are_scored(
-    run_example: RunExample, newcomer: Path
+    call_example: RunExample, newcomer: Path
 ) -> None:
-    printed = run_example("python examples/evaluate.py --model models/tiny")
+    printed = call_example("python examples/evaluate.py --model models/tiny")
     assert "76 of 76 questions answered, in predictions/small-vqa-tiny.jsonl\n" in printed
     rows = load_dataset(str(newcomer / "small-vqa"), split="test")
     assert Counter(rows["answer_type"]) == {"OPEN": 38, "CLOSED": 38}
