@@ -9,11 +9,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import xxhash
@@ -26,6 +27,8 @@ from llavamed_data.io.parquet import read_batches, read_rows, write_rows
 from llavamed_data.pipeline.steps.step import fingerprint
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources import ReportsFetches
+
+T = TypeVar("T")
 
 LEAST_IMAGES, MOST_IMAGES = 64, 2_000
 """Images of a task: many enough to keep many requests in flight, few enough to share between cores."""
@@ -158,8 +161,18 @@ class _Part:
 
 def _check_part(store: ImageStore, part: _Part) -> None:
     locators = json.loads(part.wanted.read_text(encoding="utf-8"))
-    checks = asyncio.run(_check(store, locators, FetchCounter(part.output), part.threads))
+    checks = _run(_check(store, locators, FetchCounter(part.output), part.threads))
     write_rows(part.output, CHECKS, (asdict(checks[locator]) for locator in sorted(checks)))
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run`, also in a notebook, whose thread has an event loop that runs already."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 async def _check(

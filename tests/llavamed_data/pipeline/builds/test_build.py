@@ -1,5 +1,6 @@
 """`python -m llavamed_data build` as a user runs it: on the sample corpus, whose truth was worked out by hand."""
 
+import asyncio
 import fcntl
 import hashlib
 import json
@@ -18,6 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
+import llavamed_data
+from llavamed_data import BuildOptions
+from llavamed_data.pipeline.builds.summary import BuildSummary
 from tests.llavamed_data.pipeline.sample_truth import sample_truth
 
 SETS = {"alignment-600k": "train", "10k": "train", "60k": "train", "60k-im": "train", "eval": "test"}
@@ -175,6 +179,13 @@ def test_the_end_of_a_run_says_what_is_missing_and_how_to_load(built: Path) -> N
     card = (built / "llava-med" / "60k" / "README.md").read_text()
     assert "of 60,000: the source has no more single-plot figures in the five domains" in card
     assert "synthetic" in card
+
+
+def test_the_call_works_in_a_notebook_whose_event_loop_is_running(tmp_path: Path) -> None:
+    async def cell() -> BuildSummary:
+        return llavamed_data.build(["60k-im"], BuildOptions(out=tmp_path / "sets", work=tmp_path / "work"))
+
+    assert asyncio.run(cell()).datasets[0].rows == 38
 
 
 def test_workers_do_not_change_a_byte(built: Path, tmp_path: Path) -> None:
