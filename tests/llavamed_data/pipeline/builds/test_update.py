@@ -187,11 +187,12 @@ def test_where_nothing_was_built_nothing_can_be_updated(tmp_path: Path, flags: l
 def test_a_login_in_an_address_is_never_written_down(tmp_path: Path) -> None:
     from llavamed_data.pipeline.builds.history import record_build, recorded_builds
     from llavamed_data.pipeline.builds.options import BuildOptions
+    from llavamed_data.recipes import load_recipe
 
-    record_build(BuildOptions(source="https://me:secret@example.org/x", work=tmp_path), ["60k"])
+    record_build(BuildOptions(source="https://me:secret@example.org/x", work=tmp_path), [load_recipe("60k")])
     assert not any(b"secret" in path.read_bytes() for path in tmp_path.iterdir())
     options = BuildOptions(source="sample", work=tmp_path, size=3, licenses=("cc0",), pmcids=Path("list.txt"))
-    record_build(options, ["60k"])
+    record_build(options, [load_recipe("60k")])
     ((again, recipes),) = recorded_builds(tmp_path)
     assert (again.size, again.licenses, again.pmcids, recipes) == (
         3,
