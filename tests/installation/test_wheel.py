@@ -2,9 +2,9 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,8 +82,7 @@ def test_links_and_pictures_of_the_description_lead_to_the_repository(built: Pat
 
 def test_the_source_archive_holds_the_tests_and_makes_the_same_wheel(built: Path, tmp_path: Path) -> None:
     (archive,) = built.glob("*.tar.gz")
-    with tarfile.open(archive) as opened:
-        opened.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(archive, tmp_path)
     (source,) = tmp_path.iterdir()
     assert (source / "tests" / "conftest.py").is_file()
     assert (source / "CHANGELOG.md").is_file()
