@@ -12,8 +12,8 @@ import pytest
 from tests.docs.blocks import Block, blocks, pages
 from tests.docs.run import ReaderFolder, Runner
 
-SLOW = {"train.md", "evaluate.md"}
-"""Pages that train a model."""
+SLOW = {"train.md", "evaluate.md", "publish.md", "conversations.md", "benchmarks.md"}
+"""Pages that train a model, or run many commands."""
 
 
 def is_run(block: Block) -> bool:

@@ -88,6 +88,7 @@ def test_a_model_on_a_server_writes_the_conversations_of_the_own_recipe(
     assert all(each["model"].startswith("gpt-4o") for each in rows["provenance"])
 
 
+@pytest.mark.slow
 def test_a_dry_run_sends_nothing_and_publishing_makes_a_version_that_loads(
     run_example: RunExample, newcomer: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

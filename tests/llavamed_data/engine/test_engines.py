@@ -149,6 +149,7 @@ def wait_for(holds: Any, seconds: float = 60) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_two_workers_write_what_one_writes(corpus: Path, expected: dict[str, str], tmp_path: Path) -> None:
     done = llavamed("build", "60k-im", "--source", str(corpus), "--workers", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,8 @@ from tests.llavamed_data.publish.client import Client
 from tests.llavamed_data.publish.sets import files_in
 from tests.servers.hub import HubFault, HubProcess
 
+pytestmark = pytest.mark.slow
+
 DATA_UPLOAD = {True: "POST /_xet/v1/xorbs", False: "PUT /_lfs"}
 QUICK_TO_GIVE_UP = (("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1"), ("HF_XET_CLIENT_RETRY_MAX_DURATION", "1s"))
 

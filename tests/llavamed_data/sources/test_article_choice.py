@@ -87,6 +87,7 @@ def test_a_search_is_split_by_date_if_the_server_gives_no_further_page() -> None
     assert len(found) == 3_000
 
 
+@pytest.mark.slow
 def test_a_search_that_cannot_be_listed_completely_is_an_error() -> None:
     one_day = dict.fromkeys(range(1, 100), date(2020, 1, 1))
     says = pytest.raises(LlavaMedError, match="counts 99 articles for 'cyst' and gives 10")

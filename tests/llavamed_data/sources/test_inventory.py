@@ -86,6 +86,7 @@ def test_without_inventory_it_is_listed_by_metadata_or_by_prefixes(tmp_path: Pat
     assert list(inventory.current_versions(where, None)) == ["PMC7.1"]
 
 
+@pytest.mark.slow
 def test_faults_while_listing_and_reading_lose_nothing() -> None:
     handles = [f"PMC{number}.1" for number in range(1, 2_201)]
     objects = listing(handles)

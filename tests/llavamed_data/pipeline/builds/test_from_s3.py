@@ -37,6 +37,7 @@ def rough(request: Request) -> Fault | None:
     return {0: Latency(0.1), 1: Reset(), 2: Status(503), 3: Truncated(0.4), 4: Status(500)}.get(kind)
 
 
+@pytest.mark.slow
 def test_a_rough_network_changes_no_byte(objects: dict[str, bytes], tmp_path: Path) -> None:
     lay_out(objects, tmp_path / "copy")
     calm = llavamed("build", "60k-im", "--source", "copy", "--out", "calm", cwd=tmp_path)

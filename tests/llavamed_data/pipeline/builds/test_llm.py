@@ -66,6 +66,7 @@ def recorded_keys(journal: Path) -> set[str]:
     return {json.loads(line)["key"] for line in lines if line.endswith("\n") and "key" in json.loads(line)}
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     with running(Settings(latency=0.2)) as server:
         command = [sys.executable, "-m", "llavamed_data", "build", "60k-im", "--generator", "openai"]

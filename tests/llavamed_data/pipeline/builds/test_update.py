@@ -86,6 +86,7 @@ def run(folder: Path, *arguments: str, **env: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_only_changed_articles_are_read_and_the_sets_are_those_of_a_build_from_scratch(
     states: tuple[dict[str, bytes], dict[str, bytes]], tmp_path: Path
 ) -> None:

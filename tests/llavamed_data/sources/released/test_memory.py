@@ -15,9 +15,10 @@ SHOW_PEAK = f"""
 print(next(line.split()[1] for line in open("{STATUS}") if line.startswith("VmHWM")))
 """
 
-pytestmark = pytest.mark.skipif(
-    not STATUS.exists(), reason="needs Linux's /proc to tell a process's own peak"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not STATUS.exists(), reason="needs Linux's /proc to tell a process's own peak"),
+]
 
 READ_ROWS = """
 import sys

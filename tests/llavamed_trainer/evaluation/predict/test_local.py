@@ -112,6 +112,7 @@ def test_a_stopped_run_goes_on_and_leaves_the_same_bytes(
     assert not part.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_at_most_the_batch_in_flight(
     tmp_path: Path, options: PredictOptions, uninterrupted: Path
 ) -> None:
