@@ -12,10 +12,10 @@ from llavamed_data.llm.client import (
     LlmClient,
     RunLimits,
     chat_model,
-    open_client,
 )
 from llavamed_data.llm.costs import Budget
 from llavamed_data.llm.journal import Journal
+from llavamed_data.llm.open import open_client
 from llavamed_data.llm.request import ChatModel, JsonObject, Message, Request
 
 __all__ = [
