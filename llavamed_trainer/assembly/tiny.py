@@ -116,7 +116,9 @@ def assemble_tiny_of(
     Args:
         dataset: a folder, or a name on the Hub.
         out: the folder to write; it appears complete or not at all.
-        projector, template, seed: as `assemble_tiny` takes them.
+        projector: `linear` or `mlp2x_gelu`.
+        template: one of `TEMPLATES`.
+        seed: of the weights.
 
     Returns:
         `out`.
