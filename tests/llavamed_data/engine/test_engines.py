@@ -264,6 +264,7 @@ def test_a_process_that_is_killed_between_two_tasks_is_replaced(tmp_path: Path) 
         assert [error for _, error in outcomes] == [None, None]
 
 
+@pytest.mark.slow
 def test_processes_end_when_the_engine_is_killed(tmp_path: Path) -> None:
     code = (
         f"from {__name__} import *; from pathlib import Path; import sys; "
@@ -376,6 +377,7 @@ def slurm_engine(**settings: Any) -> Engine:
     return SlurmEngine(**settings)
 
 
+@pytest.mark.slow
 def test_an_error_in_a_job_is_that_error_here_and_the_other_jobs_are_cancelled(
     slurm: Path, tmp_path: Path
 ) -> None:

@@ -204,6 +204,7 @@ def test_an_s3_bucket_at_a_plain_address_gives_the_same(
     same(Bucket(f"{endpoint}/pmc-oa-opendata/"), undisturbed)
 
 
+@pytest.mark.slow
 def test_faults_of_the_network_change_nothing(
     endpoint: str, undisturbed: tuple[Read, dict[str, bytes | Reason]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +225,7 @@ def test_faults_of_the_network_change_nothing(
         same(Bucket("s3://pmc-oa-opendata", policy=HASTY), undisturbed)
 
 
+@pytest.mark.slow
 def test_an_outage_in_the_middle_changes_nothing(
     endpoint: str, undisturbed: tuple[Read, dict[str, bytes | Reason]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

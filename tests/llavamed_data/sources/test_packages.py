@@ -174,6 +174,7 @@ def bombs() -> Iterator[tuple[str, Callable[[], bytes]]]:
     yield "nested names", lambda: gzip.compress(header("PMC1/a", 0, tarfile.XHDTYPE) * 100_000, 6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build"), [build for _, build in bombs()], ids=[name for name, _ in bombs()])
 def test_a_bomb_is_refused_in_bounded_time_and_memory(build: Callable[[], bytes], tmp_path: Path) -> None:
     packages = package(tmp_path, build())

@@ -13,6 +13,7 @@ from llavamed_trainer.collate import BadRow, BadRowReason, BadRows, LlavaMedColl
 from .conftest import row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("start", "workers", "epochs"), [("fork", 2, 2), ("spawn", 1, 1)])
 def test_workers_share_one_count_and_one_record(
     processor: LlavaProcessor, tmp_path: Path, start: str, workers: int, epochs: int

@@ -70,6 +70,7 @@ def test_two_processes_share_a_training_step_and_one_of_them_prints(
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "done"
 
 
+@pytest.mark.slow
 def test_environment_variables_of_a_file_are_set_before_torch_is_imported(tmp_path: Path) -> None:
     settings = tmp_path / "mine.yaml"
     settings.write_text("recipe: stage1\nenv: {LLAVAMED_TRIED: 3}\n")

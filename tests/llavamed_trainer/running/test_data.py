@@ -39,6 +39,7 @@ def descriptions(hub: HubProcess, home: Path, *revisions: str | None) -> list[li
     return stated
 
 
+@pytest.mark.slow
 def test_a_dataset_on_the_hub_is_described_by_its_commit_and_the_licence_of_its_card(tmp_path: Path) -> None:
     with running_hub(tmp_path / "hub") as hub:
         api = HfApi(endpoint=hub.address, token=hub.token("ada"))

@@ -110,6 +110,7 @@ class Broken(io.StringIO):
         return super().write(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["stage1", "stage2-60k"])
 def test_a_run_that_failed_resumes_to_the_same_weights(
     recipe: str, train: Train, output: io.StringIO, tmp_path: Path
