@@ -91,6 +91,7 @@ class NamedImages(ABC):
         try:
             with self._member(path, member) if member else path.open("rb") as image:
                 content = image.read(self._max_bytes + 1)
+        # NotImplementedError: a compression that zipfile does not know; RuntimeError: a member with a password
         except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
             return Drop(Reason.IMAGE_UNREADABLE, f"{name}: {getattr(error, 'strerror', None) or error}")
         if len(content) > self._max_bytes:

@@ -7,7 +7,6 @@ articles and with nothing in common, reach on this machine together. With `--bef
 are measured by the same code, which needs `LocalEngine` in it.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -25,8 +24,7 @@ from llavamed_data.jats import parse_article
 from llavamed_data.pipeline.steps.extract import extract
 from llavamed_data.reasons import Drop
 from llavamed_data.sources import JatsFiles
-from tests.benchmarks.side_by_side import measured_in, medians, show, show_before_and_after
-from tests.conftest import SHARED_DATA
+from tests.benchmarks.side_by_side import article_arguments, measured_in, medians, show, show_before_and_after
 
 ALONE = "XML parsing alone"
 COPIES = 10
@@ -100,13 +98,7 @@ def report_workers(corpus: Path, paths: list[Path]) -> None:
 
 def main() -> None:
     """Prints processor times, and without `--json` the throughput too."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, nargs="?", default=SHARED_DATA / "jats")
-    parser.add_argument("--before", type=Path, help="another checkout, whose packages are measured too")
-    parser.add_argument("--json", action="store_true", help="print seconds only")
-    arguments = parser.parse_args()
+    arguments = article_arguments(__doc__)
     with tempfile.TemporaryDirectory() as scratch:
         corpus = Path(scratch)
         articles = repeated(arguments.folder, corpus)

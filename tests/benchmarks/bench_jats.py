@@ -7,7 +7,6 @@ Every peer reads its files from disk in every round. `pubmed_parser` here is `pa
 measured by the same code.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -19,8 +18,7 @@ from lxml import etree
 
 from llavamed_data.figures import caption_is_single_plot, domain_of
 from llavamed_data.jats import parse_article
-from tests.benchmarks.side_by_side import measured_in, medians, show, show_before_and_after
-from tests.conftest import SHARED_DATA
+from tests.benchmarks.side_by_side import article_arguments, measured_in, medians, show, show_before_and_after
 
 ALONE, OURS, CAPTIONS = "XML parsing alone", "figures, captions, mentions", "with domains and panel marks"
 ROUNDS = 7
@@ -58,13 +56,7 @@ def pubmed_parser_over(paths: list[Path], failed: set[str]) -> None:
 
 def main() -> None:
     """Times the peers over every `.xml` of the folder and prints them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, nargs="?", default=SHARED_DATA / "jats")
-    parser.add_argument("--before", type=Path, help="another checkout, whose packages are measured too")
-    parser.add_argument("--json", action="store_true", help="print seconds only")
-    arguments = parser.parse_args()
+    arguments = article_arguments(__doc__)
     paths = sorted(arguments.folder.resolve().glob("*.xml"))
     peers = peers_over(paths)
     if arguments.json:

@@ -1,5 +1,6 @@
 """Times peers in turn, in one process and one run, and prints medians and ratios."""
 
+import argparse
 import json
 import os
 import statistics
@@ -12,6 +13,19 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+
+from tests.conftest import SHARED_DATA
+
+
+def article_arguments(description: str | None) -> argparse.Namespace:
+    """The command line of a benchmark over JATS files: `folder`, `before` and `json`."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=SHARED_DATA / "jats")
+    parser.add_argument("--before", type=Path, help="another checkout, whose packages are measured too")
+    parser.add_argument("--json", action="store_true", help="print seconds only")
+    return parser.parse_args()
 
 
 def medians(

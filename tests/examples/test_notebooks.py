@@ -74,7 +74,7 @@ def all_text(cells: list[Cell]) -> str:
     return "\n".join(text for cell in cells for text in (printed(cell), *shown(cell, "text/plain")))
 
 
-def check_training(cells: list[Cell]) -> None:
+def assert_learnt(cells: list[Cell]) -> None:
     """Checks that a reader sees a model that has learnt what it was trained on."""
     text = all_text(cells)
     first, last = map(float, re.search(r"140 training steps, loss ([\d.]+) → ([\d.]+)\n", text).groups())
@@ -123,13 +123,13 @@ def test_looking_at_a_dataset_shows_what_the_notebook_holds(tmp_path: Path) -> N
 
 
 def test_the_training_notebook_holds_the_results_of_a_model_that_learnt() -> None:
-    check_training(code_cells(EXAMPLES / "train_and_chat.ipynb"))
+    assert_learnt(code_cells(EXAMPLES / "train_and_chat.ipynb"))
 
 
 @pytest.mark.slow
 def test_training_and_chatting_ends_with_a_model_that_learnt(tmp_path: Path) -> None:
     cells = run_notebook("train_and_chat.ipynb", tmp_path)
-    check_training(cells)
+    assert_learnt(cells)
     chart, figure = picture_sizes(cells)
     assert min(chart) > 100
     assert figure == (368, 404)

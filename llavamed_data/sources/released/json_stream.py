@@ -253,7 +253,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[tuple[bytes | None, bool]]:
 
 
 def _decode(text: str) -> Any:
-    """The value of a whole record, or a `Drop` if it is well-formed but beyond what Python takes."""
+    """The value of a whole record, or a `Drop` if Python cannot hold it: NaN, deep nesting, a very long number."""
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError:

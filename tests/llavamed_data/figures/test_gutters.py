@@ -82,7 +82,7 @@ def test_the_image_is_left_as_it_was() -> None:
     assert page.tobytes() == before
 
 
-def _recall_and_precision(real: list[Image.Image], count: int) -> None:
+def _assert_recall_and_precision(real: list[Image.Image], count: int) -> None:
     compounds = [figure for figure in tiling.compounds(1, count, real) if figure.gutter]
     singles = tiling.singles(1, len(compounds), real)
     found = score((count_panels(figure.image) > 1, figure.panels > 1) for figure in [*compounds, *singles])
@@ -92,12 +92,12 @@ def _recall_and_precision(real: list[Image.Image], count: int) -> None:
 
 @pytest.mark.slow
 def test_phantoms_tiled_with_a_gutter_differ_from_single_ones() -> None:
-    _recall_and_precision([], 80)
+    _assert_recall_and_precision([], 80)
 
 
 @pytest.mark.slow
 def test_real_images_tiled_with_a_gutter_differ_from_single_ones(shared_data: Path) -> None:
-    _recall_and_precision(tiling.real_images(shared_data, 1), 80)
+    _assert_recall_and_precision(tiling.real_images(shared_data, 1), 80)
 
 
 @pytest.mark.slow

@@ -173,7 +173,7 @@ def test_images_are_those_of_their_checksums_or_have_a_reason(
             assert got == picture(key)
 
 
-def same(bucket: Bucket, undisturbed: tuple[Read, dict[str, bytes | Reason]]) -> None:
+def assert_same(bucket: Bucket, undisturbed: tuple[Read, dict[str, bytes | Reason]]) -> None:
     articles = read(bucket, list(bucket.handles()))
     assert articles == undisturbed[0]
     assert images(bucket, articles) == undisturbed[1]
@@ -186,7 +186,7 @@ def test_an_s3_server_gives_the_same(
     bucket = open_source("pmc-cloud")
     assert isinstance(bucket, Bucket)
     assert (bucket.name, bucket.date) == ("pmc-cloud", "2026-11-01")
-    same(pickle.loads(pickle.dumps(bucket)), undisturbed)
+    assert_same(pickle.loads(pickle.dumps(bucket)), undisturbed)
 
 
 def test_a_plain_web_mirror_gives_the_same(
@@ -195,13 +195,13 @@ def test_a_plain_web_mirror_gives_the_same(
     with files.folder(copy) as address:
         bucket = Bucket(address)
         assert (bucket.name, bucket.date) == ("pmc-mirror", "2026-11-01")
-        same(bucket, undisturbed)
+        assert_same(bucket, undisturbed)
 
 
 def test_an_s3_bucket_at_a_plain_address_gives_the_same(
     endpoint: str, undisturbed: tuple[Read, dict[str, bytes | Reason]]
 ) -> None:
-    same(Bucket(f"{endpoint}/pmc-oa-opendata/"), undisturbed)
+    assert_same(Bucket(f"{endpoint}/pmc-oa-opendata/"), undisturbed)
 
 
 @pytest.mark.slow
@@ -222,7 +222,7 @@ def test_faults_of_the_network_change_nothing(
 
     with FaultyProxy(endpoint, faults) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
-        same(Bucket("s3://pmc-oa-opendata", policy=HASTY), undisturbed)
+        assert_same(Bucket("s3://pmc-oa-opendata", policy=HASTY), undisturbed)
 
 
 @pytest.mark.slow
@@ -345,7 +345,7 @@ def test_an_xml_or_image_beyond_its_limit_is_dropped(tmp_path: Path) -> None:
 def test_little_memory_in_flight_only_slows_it_down(
     copy: Path, undisturbed: tuple[Read, dict[str, bytes | Reason]]
 ) -> None:
-    same(Bucket(copy, policy=FetchPolicy(bytes_in_flight=500)), undisturbed)
+    assert_same(Bucket(copy, policy=FetchPolicy(bytes_in_flight=500)), undisturbed)
 
 
 def test_reading_may_stop_anywhere(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def test_closed_answers(answer: str, truth: str, released: bool, by_words: bool)
     ],
 )
 def test_bleu_is_nltks_to_the_last_digit(answer: str, truth: str) -> None:
-    _same_as_nltk(answer.split(), truth.split())
+    _assert_same_as_nltk(answer.split(), truth.split())
 
 
 _words = st.lists(st.sampled_from("abc"), max_size=12)
@@ -102,10 +102,10 @@ _words = st.lists(st.sampled_from("abc"), max_size=12)
 @settings(deadline=None)
 @given(_words, _words)
 def test_bleu_is_nltks_for_any_words(answer: list[str], truth: list[str]) -> None:
-    _same_as_nltk(answer, truth)
+    _assert_same_as_nltk(answer, truth)
 
 
-def _same_as_nltk(words: list[str], truth: list[str]) -> None:
+def _assert_same_as_nltk(words: list[str], truth: list[str]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert sentence_bleu(words, truth) == nltk_bleu([truth], words)
