@@ -113,6 +113,8 @@ def resolve_graphic(href: str, media: Mapping[str, str]) -> str | None:
     >>> resolve_graphic("Figs/a%20b.TIF", {"a b.gif": "1", "A b.jpg": "2"})
     '2'
     """
+    if not media:
+        return None
     for spelling in (href, unquote(href)):
         stem = _stem(spelling.replace("\\", "/").rstrip("/").rpartition("/")[2])
         found = [name for name in media if stem and is_image_name(name) and _stem(name) == stem]

@@ -1,5 +1,6 @@
 """Bare JATS files, without any image."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 
 from llavamed_data.reasons import Drop, Reason
@@ -25,7 +26,8 @@ class JatsFiles(FolderSource):
     def _article(self, handle: str) -> SourceArticle:
         try:
             with self._locate(handle).open("rb") as file:
-                xml = file.read(MAX_XML_BYTES + 1)
+                size = os.fstat(file.fileno()).st_size  # read() sets aside as many bytes as it may read
+                xml = file.read(min(size, MAX_XML_BYTES) + 1)
         except OSError as error:
             raise Drop(Reason.NO_XML, error.strerror or type(error).__name__) from error
         if len(xml) > MAX_XML_BYTES:
