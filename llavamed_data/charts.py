@@ -83,12 +83,12 @@ def empty_chart(text: str, title: str) -> Spec:
     return as_spec([words], title, height=60)
 
 
-def integer_axis(low: int, high: int, number_format: str = ",d") -> "alt.Axis":
+def integer_axis(low: int, high: int) -> "alt.Axis":
     """An axis for whole numbers from `low` to `high`, with some twelve ticks and none between two numbers."""
     import altair as alt
 
     ticks = list(range(low, high + 1)) if high - low < 12 else alt.Undefined
-    return alt.Axis(format=number_format, grid=False, tickCount=12, values=ticks)
+    return alt.Axis(format=",d", grid=False, tickCount=12, values=ticks)
 
 
 def to_svg(spec: Spec) -> str:

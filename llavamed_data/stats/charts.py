@@ -60,9 +60,7 @@ def bars(series: Sequence[tuple[str, Mapping[str, int]]], title: str) -> Spec:
     return as_spec([drawn, values], title, height=alt.Step(17, **{"for": "offset"}))
 
 
-def histogram(
-    series: Sequence[tuple[str, Mapping[int, int]]], title: str, unit: str, *, number_format: str = ",d"
-) -> Spec:
+def histogram(series: Sequence[tuple[str, Mapping[int, int]]], title: str, unit: str) -> Spec:
     """Columns for counts of numbers, as shares of each set's total, with a line at each set's median.
 
     The scale ends at the 99th percentile of the set with the higher one; what lies beyond is in the last column.
@@ -71,7 +69,6 @@ def histogram(
         series: (set, number → count), one or two.
         title: what is counted.
         unit: what the numbers are.
-        number_format: of the numbers below the columns, in the notation that Python and D3 share.
     """
     import altair as alt
 
@@ -94,13 +91,13 @@ def histogram(
             hint = f"{numbers}{more} {unit}: {share:.1%}"
             rows.append({"set": set_name, "left": left, "right": left + thick, "share": share, "hint": hint})
         median, top = quantile(counts, 0.5), _MEDIAN_HEIGHT * (place + 0.5)
-        label = f"median {median:{number_format}}"
+        label = f"median {median:,d}"
         medians.append({"set": set_name, "left": median, "label": label, "top": top})
 
     top = _MEDIAN_HEIGHT * len(series) + 4
     height = _COLUMNS_HEIGHT + top
     scale = alt.Scale(domain=[low - 0.5, low - 0.5 + columns * width], nice=False, zero=False)
-    x = alt.X("left:Q", title=unit, axis=integer_axis(low, high, number_format), scale=scale)
+    x = alt.X("left:Q", title=unit, axis=integer_axis(low, high), scale=scale)
     shares = alt.Axis(domain=False, format="%", tickCount=3, ticks=False)
     y = alt.Y("share:Q", title=None, axis=shares, scale=alt.Scale(range=[height, top], nice=False))
     colour = _set_colours(sets)

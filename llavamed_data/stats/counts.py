@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ENCODING = "cl100k_base"
 """The tokeniser of the counts of tokens."""
 
-_COLUMNS = ("id", "images.list.element.path", "messages", "domain", "license", "pmcid", "year")
+_COLUMNS = ("id", "images.list.element.path", "messages", "domain", "license", "pmcid")
 _NO_DOMAIN = "no domain"
 _PROGRESS_ROWS = 500
 """Rows between two reports of progress."""
@@ -76,7 +76,7 @@ class DatasetStats:
         pairs: number of question–answer pairs.
         images_by_domain, pairs_by_domain: domain → count, the five domains first, in the paper's order.
         rounds: number of question–answer pairs → how many conversations have it.
-        licenses, years: value → rows; `years` is empty where the set does not state them.
+        licenses: licence → rows.
         measured: number of conversations whose text was measured: all, or those of the sample.
         instructions, responses: what was measured of the texts of users and of assistants.
         steps: what the card states of the making of the set; empty where it states nothing.
@@ -92,7 +92,6 @@ class DatasetStats:
     pairs_by_domain: dict[str, int] = field(default_factory=dict)
     rounds: Counter[int] = field(default_factory=Counter)
     licenses: Counter[str] = field(default_factory=Counter)
-    years: Counter[int] = field(default_factory=Counter)
     measured: int = 0
     instructions: TextCounts = field(default_factory=TextCounts)
     responses: TextCounts = field(default_factory=TextCounts)
@@ -116,7 +115,6 @@ class DatasetStats:
             "pairs_by_domain": self.pairs_by_domain,
             "rounds": dict(sorted(self.rounds.items())),
             "licenses": dict(self.licenses.most_common()),
-            "years": dict(sorted(self.years.items())),
             "read": self.measured,
             **{name: side.to_dict() for name, side in self.sides.items()},
             "rules": dict(self.rules),
@@ -193,8 +191,6 @@ def count(
         pairs[domain] += rounds
         stats.rounds[rounds] += 1
         stats.licenses[str(row.get("license") or "not stated")] += 1
-        if isinstance(row.get("year"), int):
-            stats.years[row["year"]] += 1
         if chosen is None or number in chosen:
             stats.measured += 1
             for role, text in turns_of(row["messages"]):

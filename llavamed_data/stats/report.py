@@ -33,7 +33,6 @@ _VERBS_NOTE = (
 _DOMAINS_NOTE = "Distinct image files, and question–answer pairs, by imaging domain."
 _LENGTHS_NOTE = "Shares of all texts; the last column holds the longest one of a hundred."
 _LICENCES_NOTE = "Conversations by the licence of the article that the image is from."
-_YEARS_NOTE = "Conversations by the year that the set states."
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +126,6 @@ def report_sections(sets: Sequence[DatasetStats]) -> list[ReportSection]:
     licenses = [dict(stats.licenses.most_common(_MOST_LICENCES)) for stats in sets]
     by_licence = _bars("licences", "Conversations by licence", sets, licenses)
     sections.append(ReportSection("Licences", _LICENCES_NOTE, (by_licence,)))
-    if any(stats.years for stats in sets):
-        counts = [stats.years for stats in sets]
-        by_year = _histogram("years", "Conversations by year", "year", sets, counts, number_format="d")
-        sections.append(ReportSection("Years", _YEARS_NOTE, (by_year,)))
     return sections
 
 
@@ -177,14 +172,11 @@ def _histogram(
     unit: str,
     sets: Sequence[DatasetStats],
     counts: Sequence[Mapping[int, int]],
-    *,
-    number_format: str = ",d",
 ) -> ReportChart:
     named = [(stats.name, each) for stats, each in zip(sets, counts, strict=True)]
     numbers = tuple((set_name, sum(each.values()), *spread(each, 1)) for set_name, each in named if each)
     heading = ("set", "counted", "least", "median", "mean", "99th percentile", "most")
-    spec = histogram(named, caption, unit, number_format=number_format)
-    return ReportChart(name, caption, spec, heading, numbers)
+    return ReportChart(name, caption, histogram(named, caption, unit), heading, numbers)
 
 
 def _render(sets: Sequence[DatasetStats], sections: Sequence[ReportSection]) -> str:

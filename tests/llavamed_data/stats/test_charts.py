@@ -77,11 +77,6 @@ def test_a_histogram_of_many_numbers_has_forty_columns_at_most() -> None:
     assert hints(spec)[-1] == "976–1000 and more words: 2.5%"
 
 
-def test_years_have_no_thousands_separator() -> None:
-    spec = histogram([("set", {2019: 1, 2021: 1})], "Years", "year", number_format="d")
-    assert {"2019", "2020", "2021", "median 2019"} <= set(texts(spec))
-
-
 @pytest.mark.parametrize("spec", [histogram([("set", {})], "L", "words"), bars([("set", {})], "Images")])
 def test_a_chart_of_nothing_says_so(spec: Spec) -> None:
     assert texts(spec) == ["not counted"]

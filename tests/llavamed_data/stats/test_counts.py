@@ -34,7 +34,6 @@ def test_counts_of_a_set(tmp_path: Path) -> None:
     assert stats.responses.words == {3: 4, 4: 3}
     assert stats.responses.sentences == {"A synthetic phantom.": 4, "No, it is noise.": 3}
     assert sum(stats.instructions.tokens.values()) in (0, 7)
-    assert stats.years == {}
 
 
 def test_image_bytes_are_never_read(tmp_path: Path) -> None:
@@ -61,12 +60,6 @@ def test_a_sample_measures_its_own_rows_and_counts_all(tmp_path: Path) -> None:
     )
     assert ten < twenty
     assert ten != other
-
-
-def test_years_are_counted_where_the_set_states_them(tmp_path: Path) -> None:
-    schema = arrow_schema("instruct").append(pa.field("year", pa.int32()))
-    rows = [instruct_row(number) | {"year": year} for number, year in enumerate([2010, 2010, None, 2021])]
-    assert count(Dataset(str(write_set(tmp_path / "set", rows, schema=schema)))).years == {2010: 2, 2021: 1}
 
 
 def test_rows_without_an_id_or_with_nulls_count_too(tmp_path: Path) -> None:
