@@ -13,6 +13,7 @@ class Reason(StrEnum):
     NO_XML = "no XML"
     MALFORMED_XML = "malformed XML"
     XML_TOO_LARGE = "XML too large"
+    SEVERAL_ARTICLES = "several articles in one document"
     XML_CHECKSUM = "XML checksum"
     METADATA_UNREADABLE = "metadata unreadable"
     RETRACTED = "retracted"

@@ -57,7 +57,7 @@ def parse_article(xml: bytes) -> Article:
     """Reads one JATS document of any version, bare or wrapped, in any declared encoding.
 
     Raises:
-        Drop: MALFORMED_XML (not well-formed, or no `<article>` in it), XML_TOO_LARGE (above
+        Drop: MALFORMED_XML (not well-formed, or no `<article>` in it), SEVERAL_ARTICLES, XML_TOO_LARGE (above
             `document.MAX_XML_BYTES`).
     """
     tree = read_document(xml)

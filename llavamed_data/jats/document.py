@@ -94,7 +94,7 @@ def read_document(xml: bytes) -> ArticleTree:
     instructions are gone, and entity references are replaced by their text.
 
     Raises:
-        Drop: MALFORMED_XML, or XML_TOO_LARGE above `MAX_XML_BYTES`.
+        Drop: MALFORMED_XML, SEVERAL_ARTICLES, or XML_TOO_LARGE above `MAX_XML_BYTES`.
     """
     if len(xml) > MAX_XML_BYTES:
         raise Drop(Reason.XML_TOO_LARGE, f"{len(xml)} bytes, {MAX_XML_BYTES} allowed")
@@ -104,14 +104,21 @@ def read_document(xml: bytes) -> ArticleTree:
         root = _parse(xml)
     if root.tag == "article":
         return _article_tree(root)
-    article = next(root.iter("{*}article"), None)
-    if article is None:
+    articles = [article for article in root.iter("{*}article") if not _is_within_article(article)]
+    if not articles:
         raise Drop(Reason.MALFORMED_XML, f"no <article>, the root is <{etree.QName(root).localname}>")
+    if len(articles) > 1:
+        raise Drop(Reason.SEVERAL_ARTICLES, f"{len(articles)} articles: give each by itself")
+    (article,) = articles
     namespace = etree.QName(article).namespace
     if namespace is not None:
         for element in article.iter(f"{{{namespace}}}*"):
             element.tag = etree.QName(element).localname
     return _article_tree(article)
+
+
+def _is_within_article(element: etree._Element) -> bool:
+    return next(element.iterancestors("{*}article"), None) is not None
 
 
 def _parse_without_references_and_tables(xml: bytes) -> etree._Element | None:

@@ -23,7 +23,8 @@ class SourceArticle:
     """One article as its source holds it, before its XML is parsed.
 
     Attributes:
-        handle: the source's own name of it (`PMC9000001.1`, `PMC2467486.tar.gz`, `journal.pbio.0020188.xml`).
+        handle: the source's own name of it (`PMC9000001.1`, `PMC2467486.tar.gz`, `journal.pbio.0020188.xml`,
+            `articleset.xml#20481` for the article that begins at this byte of a set).
         xml: the JATS document.
         media: file name → image locator, for every file that could be a figure's image. A locator is a string
             that `ArticleSource.images` of the same source understands; `?md5=<hex>` at its end is verified.

@@ -18,7 +18,7 @@ SEARCH_RESULT = "found.txt"
 """What the search found, in the folder of the source: a rerun reads the same articles, `update` searches again."""
 
 _PMCID = re.compile(r"(?:PMC)?(\d{1,15})(?:\.\d{1,9})?", re.ASCII | re.IGNORECASE)
-_PMCID_IN_HANDLE = re.compile(r"(?:.*/)?PMC(\d{1,15})(?!\d)")
+_PMCID_IN_HANDLE = re.compile(r"(?!.*#)(?:.*/)?PMC(\d{1,15})(?!\d)")
 _BATCH = 10_000
 
 
@@ -71,7 +71,7 @@ class ArticleList:
 
 
 def article_number(handle: str) -> int:
-    """The number of the PMCID that a handle begins with; -1 if it names none."""
+    """The number of the PMCID that a handle begins with; -1 if it names none, or names a file of several articles."""
     found = _PMCID_IN_HANDLE.match(handle)
     return int(found.group(1)) if found else -1
 

@@ -75,9 +75,10 @@ def digest_of_files(files: Iterable[tuple[str, os.DirEntry[str] | Path]]) -> str
 
 
 class FolderSource(ABC):
-    """A source whose articles are the files in a folder and all folders below it, or one file.
+    """A source whose articles are in the files in a folder and all folders below it, or in one file.
 
-    An article's handle is the path of its file, percent-encoded.
+    An article's handle is the path of its file, percent-encoded; of a file that holds several, `#` and the article's
+    place in it follow.
 
     Args:
         path: folder or file.
@@ -116,11 +117,12 @@ class FolderSource(ABC):
         names = (
             quote(path, safe="/ !$&'()*+,;=:@~[]{}^|", errors="surrogateescape") for path, _ in self._files()
         )
-        handles = sorted(names, key=self._order)
-        if not handles:
+        files = sorted(names, key=self._order)
+        if not files:
             suffixes = " or ".join(self.suffixes)
             raise UsageError(f"no {suffixes} file in {self.path}: give the folder that holds them")
-        yield from handles
+        for file in files:
+            yield from self._handles_of(file)
 
     def read(self, handles: Sequence[str]) -> Iterator[SourceArticle | tuple[str, Drop]]:
         """Yields the articles of `handles` in that order."""
@@ -134,13 +136,18 @@ class FolderSource(ABC):
         """The key by which handles are sorted."""
         return 0, handle
 
+    def _handles_of(self, file: str) -> Iterator[str]:
+        """Yields the handles of the articles in the file with the handle `file`; at least one."""
+        yield file
+
     @abstractmethod
     def _article(self, handle: str) -> SourceArticle:
         """Reads one article; raises Drop."""
 
     def _locate(self, handle: str) -> Path:
-        """The path of the file with this handle."""
-        return (self.path.parent if self._is_file else self.path) / unquote(handle, errors="surrogateescape")
+        """The path of the file that holds the article with this handle."""
+        path = unquote(handle.partition("#")[0], errors="surrogateescape")
+        return (self.path.parent if self._is_file else self.path) / path
 
     def _files(self) -> Iterator[tuple[str, os.DirEntry[str] | Path]]:
         if self._is_file:

@@ -8,9 +8,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.archive import Archive, ArchiveLimits
+from llavamed_data.sources.archive import Archive, ArchiveLimits, ArchiveMember
 from llavamed_data.sources.article import SourceArticle, is_image_name, without_lone_thumbnails
 from llavamed_data.sources.folders import FolderSource
+
+_ARTICLE = re.compile(rb"<(?:[\w.-]+:)?article[\s/>]")
 
 
 class Packages(FolderSource):
@@ -55,22 +57,23 @@ class Packages(FolderSource):
 
     def _article(self, handle: str) -> SourceArticle:
         archive = Archive(self._locate(handle), self.limits)
-        documents: dict[str, bytes] = {}
+        documents: dict[str, list[bytes]] = {".nxml": [], ".xml": []}
         media: dict[str, str] = {}
         for member in archive:
             name = PurePosixPath(member.name).name
             suffix = PurePosixPath(name).suffix.lower()
-            if suffix in (".nxml", ".xml") and not name.startswith("."):
-                if suffix not in documents:
-                    documents[suffix] = member.read(self.limits.xml_bytes, Reason.XML_TOO_LARGE)
+            if suffix in documents and not name.startswith("."):
+                _add_document(member, documents[suffix], self.limits.xml_bytes)
             elif is_image_name(name):
                 media.setdefault(name, f"{handle}#{quote(member.name, safe='/ ', errors='surrogateescape')}")
-        xml = documents.get(".nxml") or documents.get(".xml")
-        if xml is None:
+        found = documents[".nxml"] or documents[".xml"]
+        if not found:
             raise Drop(Reason.ARCHIVE_TRUNCATED if archive.broken else Reason.NO_XML, archive.broken)
+        if len(found) > 1:
+            raise Drop(Reason.SEVERAL_ARTICLES, "unpack it and give the folder as jats:FOLDER")
         if archive.broken:
             media = without_lone_thumbnails(media)
-        return SourceArticle(handle, xml, media, pmcid=_pmcid(handle), incomplete=bool(archive.broken))
+        return SourceArticle(handle, found[0], media, pmcid=_pmcid(handle), incomplete=bool(archive.broken))
 
     def _images(self, handle: str, locators_of: dict[str, list[str]]) -> Iterator[tuple[str, bytes | Drop]]:
         """Reads one archive; `locators_of` holds the locators of each member wanted."""
@@ -92,6 +95,21 @@ class Packages(FolderSource):
         except Drop as drop:
             rest = drop
         yield from ((locator, rest) for locators in left.values() for locator in locators)
+
+
+def _add_document(member: ArchiveMember, documents: list[bytes], max_bytes: int) -> None:
+    """Adds the first document of an archive, and those after it that hold an article; two are too many already."""
+    if not documents:
+        documents.append(member.read(max_bytes, Reason.XML_TOO_LARGE))
+    elif len(documents) < 2:
+        try:
+            xml = member.read(max_bytes, Reason.XML_TOO_LARGE)
+        except Drop:  # a supplement
+            return
+        if _ARTICLE.search(xml):
+            if not _ARTICLE.search(documents[0]):
+                documents.clear()
+            documents.append(xml)
 
 
 def _pmcid(handle: str) -> str | None:

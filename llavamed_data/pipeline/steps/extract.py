@@ -268,9 +268,10 @@ def _parsed(handle: str, read: SourceArticle) -> ArticleResult:
 
 def _row(read: SourceArticle, article: Article, figure: Figure) -> dict[str, Any]:
     pmcid, pmid = read.pmcid or article.pmcid, read.pmid or article.pmid
+    file, *place = read.handle.split("#")
     single = len(figure.graphics) <= 1 and caption_is_single_plot(figure.caption)
     return {
-        "pair_id": f"{pmid or pmcid or Path(read.handle).stem}_{figure.figure_id}",
+        "pair_id": f"{pmid or pmcid or '-'.join([Path(file).stem, *place])}_{figure.figure_id}",
         "pmcid": pmcid,
         "pmid": pmid,
         "figure_id": figure.figure_id,

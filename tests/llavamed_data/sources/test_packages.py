@@ -88,6 +88,24 @@ def test_an_article_and_its_images_come_out_whole(tmp_path: Path) -> None:
     assert images(packages, *article.media.values()) == {article.media[n]: d for n, d in pictures.items()}
 
 
+def test_an_archive_of_several_articles_is_dropped_with_its_reason(tmp_path: Path) -> None:
+    got = read(package(tmp_path, gzip.compress(tar(("a/PMC1.xml", XML), ("a/PMC2.xml", XML)))))
+    assert isinstance(got, Drop)
+    assert got.reason is Reason.SEVERAL_ARTICLES
+
+
+@pytest.mark.parametrize(
+    "documents", [[XML, b"<data/>"], [b"<data/>", XML], [XML, b"<data>" + b"x" * 100_000]]
+)
+def test_a_supplement_in_xml_is_not_taken_for_the_article(documents: list[bytes], tmp_path: Path) -> None:
+    members = [(f"a/{number}.xml", document) for number, document in enumerate(documents)]
+    packages = package(tmp_path, gzip.compress(tar(*members)))
+    packages.limits = ArchiveLimits(xml_bytes=50_000)
+    got = read(packages)
+    assert isinstance(got, SourceArticle)
+    assert got.xml == XML
+
+
 def test_real_packages(shared_data: Path) -> None:
     """Four whole ones and one truly cut off inside its third figure's neighbour: three of four full figures."""
     packages = Packages(shared_data / "pmc_packages")
