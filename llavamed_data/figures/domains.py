@@ -14,7 +14,7 @@ from llavamed_data.figures.caption_rules import HYPHENS, RuleFilter, load_rules,
 from llavamed_data.jats.sentences import split_sentences
 from llavamed_data.recipes import DOMAINS
 
-_SPELLINGS = {**HYPHENS, "’": "'", "‘": "'", "“": '"', "”": '"', "×": "x"}
+_SPELLINGS = {**HYPHENS, "’": "'", "‘": "'", "“": '"', "”": '"', "×": "x", "₁": "1", "₂": "2"}
 _CLAUSE_END = re.compile(r";\s+|[.:]\s*(?=\(?[A-Za-z]\)\s)")
 """A semicolon, or the full stop or colon before "(A) ". The first character belongs to the clause that it ends."""
 

@@ -102,8 +102,11 @@ def read_document(xml: bytes) -> ArticleTree:
     root = _parse_without_references_and_tables(xml)
     if root is None:
         root = _parse(xml)
-    if root.tag == "article":
-        return _article_tree(root)
+    return _article_tree(root if root.tag == "article" else _wrapped_article(root))
+
+
+def _wrapped_article(root: etree._Element) -> etree._Element:
+    """Returns the only article below `root`, whose tags are then without namespace."""
     articles = [article for article in root.iter("{*}article") if not _is_within_article(article)]
     if not articles:
         raise Drop(Reason.MALFORMED_XML, f"no <article>, the root is <{etree.QName(root).localname}>")
@@ -114,7 +117,7 @@ def read_document(xml: bytes) -> ArticleTree:
     if namespace is not None:
         for element in article.iter(f"{{{namespace}}}*"):
             element.tag = etree.QName(element).localname
-    return _article_tree(article)
+    return article
 
 
 def _is_within_article(element: etree._Element) -> bool:

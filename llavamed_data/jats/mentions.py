@@ -28,6 +28,7 @@ from llavamed_data.jats.figure_names import (
 )
 from llavamed_data.jats.figures import FigureDraft
 from llavamed_data.jats.plaintext import BREAK, normalise_spaces, simplify, text_of
+from llavamed_data.jats.scripts import write_scripts
 from llavamed_data.jats.sentences import sentences_at
 
 # Control characters that XML allows, that no encoding in use has and that keep Latin text one byte a character. What
@@ -104,8 +105,10 @@ def add_mentions(tree: ArticleTree, drafts: Sequence[FigureDraft]) -> None:
     index = _FigureIndex(drafts)
     marked = _mark_cross_references(tree, index)
     for paragraph, text in list(_paragraphs_with_mentions(tree, index)):  # before any of them is changed
+        has_scripts = write_scripts(paragraph)
         if paragraph in tree.with_blocks:
             simplify(paragraph)
+        if has_scripts or paragraph in tree.with_blocks:
             text = text_of(paragraph)
         scope = tree.scope_of(paragraph)
         for block in text.split(BREAK):

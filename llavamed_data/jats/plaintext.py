@@ -6,6 +6,8 @@ from importlib.resources import files
 import yaml
 from lxml import etree
 
+from llavamed_data.jats.scripts import subscript, superscript, write_scripts
+
 XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 _MATH = "{http://www.w3.org/1998/Math/MathML}"
 _MATHML = _MATH + "math"
@@ -61,6 +63,7 @@ def plain_text(element: etree._Element, *, with_blocks: bool = True) -> str:
         element: a paragraph, title or label.
         with_blocks: whether it may hold blocks or formulae; most hold none, and `ArticleTree` knows which do.
     """
+    write_scripts(element)
     if with_blocks:
         simplify(element)
         return normalise_spaces(text_of(element).replace(BREAK, " "))
@@ -118,6 +121,8 @@ def _read_math(node: etree._Element) -> str:
     if tag == "mspace":
         return " "
     parts = [_read_math(child) for child in node]
+    if tag in ("msup", "msub", "msubsup", "mmultiscripts"):
+        return _read_scripts(tag, [child.tag == f"{_MATH}mprescripts" for child in node], parts)
     if tag == "mfrac":
         return "/".join(parts)
     if tag == "mfenced":
@@ -127,25 +132,64 @@ def _read_math(node: etree._Element) -> str:
     return (node.text or "" if tag == "mtext" else (node.text or "").strip()) + "".join(parts)
 
 
+def _read_scripts(tag: str, is_divider: list[bool], parts: list[str]) -> str:
+    """Reads a base with scripts; in `mmultiscripts` they come in pairs, those after the divider stand before it."""
+    base, *scripts = [part.strip() for part in parts] or [""]
+    if tag == "msup":
+        return base + "".join(superscript(script, in_formula=True) for script in scripts)
+    if tag != "mmultiscripts":
+        below, above = (*scripts, "", "")[:2]
+        return base + subscript(below, before=base) + superscript(above, in_formula=True)
+    divider = is_divider.index(True) if True in is_divider else len(parts)
+    after, before = scripts[: divider - 1], scripts[divider:]
+    return _pairs_of_scripts(before) + base + _pairs_of_scripts(after)
+
+
+def _pairs_of_scripts(scripts: list[str]) -> str:
+    return "".join(
+        superscript(script, in_formula=True) if place % 2 else subscript(script)
+        for place, script in enumerate(scripts)
+    )
+
+
 _TEX = yaml.safe_load(files(__package__).joinpath("tex.yaml").read_text("utf-8"))
 _SYMBOLS: dict[str, str] = _TEX["symbols"]
+_DEEPEST_TEX = 8
+_WRITTEN_MARKS = {0x81: "^", 0x8D: "_"}
+"""Marks that are part of the text already, while those of LaTeX are still read."""
+
 _TEX_BODY = re.compile(r"\\begin\{document\}(.*?)(?:\\end\{document\}|\Z)", re.DOTALL)
 _TEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _TEX_LAYOUT = re.compile(
     r"\\(?:begin|end)\{[^{}]*\}(?:\{[clr|]*\})?|\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])"
 )
 _TEX_COMMAND = re.compile(r"\\([A-Za-z]+)")
-_TEX_MARKUP = re.compile(r"(?<!\\)[${}^_]")
+_TEX_SCRIPT = re.compile(r"(?<!\\)([_^])\s?(?:\{([^{}]*)\}|([^\s{}\\$]))")
+_TEX_GROUP = re.compile(r"(?<![\\^_])\{([^{}]*)\}")
+_TEX_MARKUP = re.compile(r"(?<!\\)[${}]")
 _TEX_ESCAPED = re.compile(r"\\([%#&_{}$])")
 _TEX_SPACE = re.compile(r"\\[,;:! ]|\\\\|(?<!\\)[~&]")
 
 
 def read_tex(source: str) -> str:
-    r"""Turns LaTeX into plain text: `\documentclass…\begin{document}$$\alpha_{1} \le 5$$\end{document}` → `α1 ≤ 5`."""
+    r"""Turns LaTeX into plain text: `\documentclass…\begin{document}$$\alpha_{1} \le 5$$\end{document}` → `α₁ ≤ 5`."""
     body = _TEX_BODY.search(source)
     text = body[1] if body else source
     text = _TEX_FRACTION.sub(r"\1/\2", text)
     text = _TEX_SPACE.sub(" ", _TEX_LAYOUT.sub("", text))
     text = _TEX_COMMAND.sub(lambda command: _SYMBOLS.get(command[1], ""), text)
-    text = _TEX_ESCAPED.sub(r"\1", _TEX_MARKUP.sub("", text))
+    for _ in range(_DEEPEST_TEX):  # from the innermost braces outwards
+        simpler = _TEX_SCRIPT.sub(_read_tex_script, _TEX_GROUP.sub(r"\1", text))
+        if simpler == text:
+            break
+        text = simpler
+    text = _TEX_ESCAPED.sub(r"\1", _TEX_MARKUP.sub("", text.translate(_WRITTEN_MARKS)))
     return normalise_spaces(text)
+
+
+def _read_tex_script(script: re.Match[str]) -> str:
+    mark, braced, single = script.groups()
+    content = (braced if single is None else single).strip()
+    before = script.string[: script.start()][-1:]
+    written = subscript(content, before=before) if mark == "_" else superscript(content, in_formula=True)
+    return written.replace("^", "\x81").replace("_", "\x8d")

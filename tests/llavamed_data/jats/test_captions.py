@@ -25,7 +25,7 @@ TEX = (
         ("<title/><p>Alone.</p>", "Alone."),
         ("", ""),
         ("<title> \n </title><p>\n\tA\n\t  <bold>B</bold>\xa0C\u2009D\n</p>", "A B C D"),
-        ("<p>10<sup>−3</sup> mm<sub>2</sub> of <italic>E. coli</italic></p>", "10−3 mm2 of E. coli"),
+        ("<p>10<sup>−3</sup> mm<sub>2</sub> of <italic>E. coli</italic></p>", "10⁻³ mm₂ of E. coli"),
         ("<p>one<break/>two</p>", "one two"),
         (
             '<p>See <xref ref-type="fig" rid="F2">Fig. 2</xref> and <ext-link>this</ext-link>.</p>',
@@ -65,10 +65,10 @@ def test_caption(markup: str, caption: str) -> None:
         (f"<inline-formula>{MATH}</inline-formula>", "α=0.05"),
         (f"<inline-formula><alternatives>{TEX}<graphic/></alternatives></inline-formula>", "α = 0.05"),
         (f"<inline-formula>{TEX}</inline-formula>", "α = 0.05"),
-        (r"<tex-math>$\frac{a}{b} \le 10^{-3}\,\mathrm{mm}$</tex-math>", "a/b ≤ 10-3 mm"),
-        (r"<tex-math>\upbeta_{1} \pm 5\%</tex-math>", "β1 ± 5%"),
+        (r"<tex-math>$\frac{a}{b} \le 10^{-3}\,\mathrm{mm}$</tex-math>", "a/b ≤ 10⁻³ mm"),
+        (r"<tex-math>\upbeta_{1} \pm 5\%</tex-math>", "β₁ ± 5%"),
         ("<mml:math><mml:mfrac><mml:mi>a</mml:mi><mml:mi>b</mml:mi></mml:mfrac></mml:math>", "a/b"),
-        ("<mml:math><mml:msup><mml:mi>R</mml:mi><mml:mn>2</mml:mn></mml:msup></mml:math>", "R2"),
+        ("<mml:math><mml:msup><mml:mi>R</mml:mi><mml:mn>2</mml:mn></mml:msup></mml:math>", "R²"),
         (
             "<mml:math>\n <mml:mi> p </mml:mi>\n <mml:mo>&lt;</mml:mo>\n <mml:mn>1</mml:mn>\n</mml:math>",
             "p<1",
