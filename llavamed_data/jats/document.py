@@ -6,7 +6,7 @@ character is put in by name, because many articles use the names that the JATS D
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html.entities import html5
 from typing import Any
@@ -15,6 +15,7 @@ from ahocorasick_rs import BytesAhoCorasick
 from lxml import etree
 
 from llavamed_data.errors import one_line
+from llavamed_data.jats.characters import character_of
 from llavamed_data.jats.plaintext import BLOCKS_AND_FORMULAE
 from llavamed_data.reasons import Drop, Reason
 
@@ -45,12 +46,26 @@ _PIECE, _MOST_TABLES = 2**20, 10_000
 
 _AFTER_NAME = (b" ", b"\t", b"\r", b"\n", b">")
 
-_ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9]*);")
-_DECLARATION = re.compile(rb"<!ENTITY\s+([A-Za-z][A-Za-z0-9]*)\s")
+_MOST_REPAIRS = 3
+_NAMESPACES_OF_THE_DTD = {
+    "xlink": "http://www.w3.org/1999/xlink",
+    "mml": "http://www.w3.org/1998/Math/MathML",
+    "ali": "http://www.niso.org/schemas/ali/1.0/",
+    "xsi": "http://www.w3.org/2001/XMLSchema-instance",
+    "oasis": "http://www.niso.org/standards/z39-96/ns/oasis-exchange/table",
+}
+"""Prefixes that the JATS DTD declares by fixed attributes, so that documents may leave them out."""
+
+_UNDECLARED_PREFIX = re.compile(r"Namespace prefix (\S+) .*is not defined")
+_ARTICLE_OR_COMMENT = re.compile(rb"<!--.*?-->|(<(?:[\w.-]+:)?article(?=[\s/>]))", re.DOTALL)
+
+_ENTITY = re.compile(rb"&([A-Za-z][A-Za-z0-9.]*);")
+_DECLARATION = re.compile(rb"<!ENTITY\s+([A-Za-z][A-Za-z0-9.]*)\s")
 _PREDEFINED = frozenset([b"amp", b"lt", b"gt", b"quot", b"apos"])
 _LONGEST_DECLARED_TEXT, _MARKUP = 32, frozenset("&<%")
 
 _FRONT_REGIONS = frozenset(["title-group", "abstract", "trans-abstract", "permissions"])
+_NO_PLACE_OF_FIGURES = ("table-wrap", "caption", "disp-formula", "inline-formula", "supplementary-material")
 _PARAGRAPHS_AND_TITLES = frozenset(["p", "title", "article-title"])
 
 
@@ -187,15 +202,21 @@ def _find_all(word: bytes, xml: bytes) -> Iterator[int]:
 
 
 def _parse(xml: bytes) -> etree._Element:
-    try:
-        return etree.fromstring(xml, _PARSER)
-    except (etree.XMLSyntaxError, ValueError) as error:
-        fault = error
-    if "not defined" in str(fault) and "Entity" in str(fault):  # no DOCTYPE: each name is an error of its own
+    for _ in range(_MOST_REPAIRS):
         try:
-            return etree.fromstring(_with_character_references(xml), _PARSER)
+            return etree.fromstring(xml, _PARSER)
         except (etree.XMLSyntaxError, ValueError) as error:
             fault = error
+        repaired = xml
+        if "not defined" in str(fault) and "Entity" in str(
+            fault
+        ):  # no DOCTYPE: each name is an error of its own
+            repaired = _with_character_references(xml)
+        elif isinstance(fault, etree.XMLSyntaxError) and _UNDECLARED_PREFIX.match(str(fault)):
+            repaired = _with_namespaces_of_the_dtd(xml, fault)
+        if repaired == xml:
+            break
+        xml = repaired
     raise Drop(Reason.MALFORMED_XML, one_line(fault)) from fault
 
 
@@ -207,9 +228,18 @@ def _with_character_references(xml: bytes) -> bytes:
         name = match[1]
         if name in declared:
             return match[0]
-        return b"".join(b"&#%d;" % ord(character) for character in html5.get(f"{name.decode()};", ""))
+        return b"".join(b"&#%d;" % ord(character) for character in character_of(name.decode()))
 
     return _ENTITY.sub(replace, xml)
+
+
+def _with_namespaces_of_the_dtd(xml: bytes, fault: etree.XMLSyntaxError) -> bytes:
+    """Returns `xml` with the namespaces on its `<article>` that it leaves to the JATS DTD to declare."""
+    named = (_UNDECLARED_PREFIX.match(entry.message) for entry in fault.error_log)
+    prefixes = {match[1] for match in named if match} & _NAMESPACES_OF_THE_DTD.keys()
+    declared = "".join(f' xmlns:{prefix}="{_NAMESPACES_OF_THE_DTD[prefix]}"' for prefix in sorted(prefixes))
+    start = next((match.end() for match in _ARTICLE_OR_COMMENT.finditer(xml) if match[1]), None)
+    return xml if start is None else xml[:start] + declared.encode() + xml[start:]
 
 
 def _article_tree(article: etree._Element) -> ArticleTree:
@@ -223,7 +253,7 @@ def _article_tree(article: etree._Element) -> ArticleTree:
         else:
             regions.append(part)
     tree = ArticleTree(article, meta, regions, [], set(), has_sub_articles=False)
-    tree.figures.extend(tree.iter("fig"))
+    tree.figures.extend(_figures_below(regions))
     blocks: list[etree._Element] = [*tree.figures]
     references: list[Any] = []
     for element in article.iter(*SUB_ARTICLES, *BLOCKS_AND_FORMULAE, etree.Entity):
@@ -244,6 +274,47 @@ def _article_tree(article: etree._Element) -> ArticleTree:
     return tree
 
 
+def _figures_below(regions: Sequence[etree._Element]) -> list[etree._Element]:
+    """Returns every `<fig>`, after each graphic with a caption of its own that stands in none was put into one."""
+    found = [element for region in regions for element in region.iter("fig", "graphic")]
+    captioned = [
+        element for element in found if element.tag == "graphic" and element.find("caption") is not None
+    ]
+    if not captioned:
+        return [element for element in found if element.tag == "fig"]
+    in_figures: dict[etree._Element, list[etree._Element]] = {}
+    for graphic in captioned:
+        holder = next(graphic.iterancestors("fig", *_NO_PLACE_OF_FIGURES), None)
+        if holder is None:
+            _put_into_figure(graphic)
+        elif holder.tag == "fig":
+            in_figures.setdefault(holder, []).append(graphic)
+    for figure, own in in_figures.items():
+        if len(own) > 1 and all(graphic in own for graphic in figure.iter("graphic")):
+            figure.tag = "fig-group"
+            for graphic in own:
+                _put_into_figure(graphic)
+    return [figure for region in regions for figure in region.iter("fig")]
+
+
+def _put_into_figure(graphic: etree._Element) -> None:
+    """Puts a graphic into a `<fig>` that takes over its id, its label and its caption."""
+    parent = graphic.getparent()
+    if parent is None:
+        return
+    if parent.tag == "alternatives":
+        alternatives, grandparent = parent, parent.getparent()
+        if grandparent is None:
+            return
+        shown, parent = alternatives, grandparent
+    else:
+        shown = graphic
+    figure = etree.Element("fig", {"id": graphic.get("id", "")} if graphic.get("id") else None)
+    figure.tail, shown.tail = shown.tail, None
+    parent.replace(shown, figure)
+    figure.extend([*graphic.iterchildren("label", "caption"), shown])
+
+
 def _replace_entities(references: list[Any]) -> None:
     """Replaces unexpanded entity references by their text, or by nothing where they stand for no plain text."""
     declared: dict[str, str] | None = None
@@ -253,7 +324,8 @@ def _replace_entities(references: list[Any]) -> None:
         parent = reference.getparent()
         if parent is None:
             continue
-        text = html5.get(f"{reference.name};") or declared.get(reference.name, "")
+        name = reference.name
+        text = html5.get(f"{name};") or declared.get(name) or character_of(name)
         before = reference.getprevious()
         if before is None:
             parent.text = (parent.text or "") + text + (reference.tail or "")

@@ -1,5 +1,6 @@
 """Documents that mean harm, and documents that are merely broken."""
 
+import re
 import time
 import tracemalloc
 from pathlib import Path
@@ -91,6 +92,42 @@ def test_named_characters_are_read_without_the_dtd(doctype: str) -> None:
         fig(1, "<p>5&nbsp;&micro;m &alpha;-actin &amp; <bold>&Omega;</bold>&nosuchname; &lt;</p>")
     )
     assert only(parse_article(xml)).caption == "5 µm α-actin & Ω <"
+
+
+@pytest.mark.parametrize("doctype", ["", '<!DOCTYPE article PUBLIC "-//NLM//DTD JATS//EN" "JATS.dtd">'])
+def test_greek_letters_of_iso_are_read_without_the_dtd(doctype: str) -> None:
+    xml = doctype.encode() + document(
+        fig(1, "<p>&agr;, &Ggr;, 5 &mgr;m, &eegr;, &OHgr;, &eacgr;, &sfgr;, &b.beta;</p>")
+    )
+    assert only(parse_article(xml)).caption == "α, Γ, 5 μm, η, Ω, έ, ς, β"
+
+
+@pytest.mark.parametrize(
+    "doctype",
+    [
+        "",
+        '<!DOCTYPE article PUBLIC "-//NLM//DTD JATS//EN" "JATS.dtd">',
+        "<?xml version='1.0'?><!-- <article> -->",
+    ],
+)
+def test_namespaces_that_the_dtd_declares_may_be_left_out(doctype: str) -> None:
+    body = fig(1, "<p>&alpha; in <mml:math><mml:mi>x</mml:mi></mml:math></p>")
+    full = document(
+        body,
+        meta='<permissions><license xlink:href="http://creativecommons.org/licenses/by/4.0/"/></permissions>',
+    )
+    bare = re.sub(rb' xmlns:\w+="[^"]*"', b"", full)
+    assert b"xmlns" not in bare
+    article = parse_article(doctype.encode() + bare)
+    assert article == parse_article(full)
+    assert only(article).graphics == ("g1",)
+    assert article.license == "CC BY"
+
+
+def test_a_prefix_that_nobody_declares_is_malformed() -> None:
+    with pytest.raises(Drop) as caught:
+        parse_article(document("<unknown:p>x</unknown:p>"))
+    assert caught.value.reason is Reason.MALFORMED_XML
 
 
 def test_short_declared_texts_are_read() -> None:
