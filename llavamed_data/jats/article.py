@@ -19,6 +19,8 @@ class Figure:
             panel mark follows the group's label: "Figure 3 (a)".
         caption: title and paragraphs on one line of plain text; its group's where it has none; "" if there is none.
         graphics: `xlink:href` of each distinct graphic, in order; of alternatives the one for the web.
+        shares_caption: whether the caption speaks of other images too: of further graphics of the figure, or of the
+            other figures of the group whose caption it is.
         inline_mentions: the sentences of the running text that mention it, each once, in reading order. Captions,
             tables, footnotes and headings are not running text.
     """
@@ -27,6 +29,7 @@ class Figure:
     label: str
     caption: str
     graphics: tuple[str, ...]
+    shares_caption: bool
     inline_mentions: tuple[str, ...]
 
 
@@ -65,7 +68,14 @@ def parse_article(xml: bytes) -> Article:
     drafts = read_figures(tree)
     add_mentions(tree, drafts)
     figures = (
-        Figure(draft.figure_id, draft.label, draft.caption, draft.graphics, tuple(draft.mentions))
+        Figure(
+            draft.figure_id,
+            draft.label,
+            draft.caption,
+            draft.graphics,
+            draft.shares_caption,
+            tuple(draft.mentions),
+        )
         for draft in drafts
     )
     return Article(**asdict(front), figures=tuple(figures))

@@ -11,10 +11,17 @@ from llavamed_data.jats.document import SUB_ARTICLES, ArticleTree
 from llavamed_data.jats.plaintext import XLINK_HREF, normalise_spaces, plain_text
 
 _FOR_THE_WEB = re.compile(r"\.(?:jpe?g|png)$", re.I)
+_SUFFIX = re.compile(r"\.(?:jpe?g|png|gif|tiff?|eps|svg|bmp|webp|jp2)$", re.I)
 _END_MARKS, _CLOSERS = (".", "!", "?", ":", ";", ",", "…"), "\"”’'»)]"
 _CAPTION_BLOCKS = frozenset(["title", "subtitle", "p", "list", "def-list", "disp-formula", "disp-quote"])
+_AFTER_LABEL = " .:,;–—-|"
 _LONGEST_LABEL = 60  # a longer one, where there is no caption, is the caption
-_DOI_ALONE = re.compile(r"(?:doi:\s?|(?:https?://)?(?:dx\.)?doi\.org/)10\.\S+", re.I)
+_DOI = r"(?:doi:?\s*(?:(?:https?://)?(?:dx\.)?doi\.org/)?|(?:https?://)?(?:dx\.)?doi\.org/)10\.\S+"
+_DOI_ALONE = re.compile(_DOI, re.I)
+_DOI_AT_END = re.compile(rf"(?<=[.!?)\]”\"])\s+(?=doi){_DOI}$", re.I)
+_SEPARATORS_IN_FRONT = re.compile(r"(?:[:;,|]\s*|\.(?![.\d])\s*|[–—-](?:\s+|(?=[A-Z][a-z])))+")
+_GOES_ON = re.compile(r"[.:](?!\S)\s*|\.(?=[A-Za-z])")
+_GOES_ON_IN_SENTENCE = re.compile(r"[,;](?!\S)")
 _NOT_IN_IDS = re.compile(r"[^\w.-]+")
 _PLACES = {"floats-group": 1, "floats-wrap": 1, "back": 2, "sub-article": 3, "response": 3}
 
@@ -26,6 +33,7 @@ class FigureDraft:
     Attributes:
         scope: the (sub-)article that it belongs to, whose labels it shares.
         stated_id: `fig/@id` as it stands, which need not be unique.
+        shares_caption: whether the caption speaks of other images too: its own further graphics, or its group's.
         number_labels: labels whose numbers name it: its own and its group's.
         group_ids: ids of the groups around it, by which it may be referred to.
     """
@@ -35,6 +43,7 @@ class FigureDraft:
     label: str
     caption: str
     graphics: tuple[str, ...]
+    shares_caption: bool
     number_labels: list[str]
     group_ids: list[str] = field(default_factory=list)
     figure_id: str = ""
@@ -61,18 +70,21 @@ class _Description(NamedTuple):
     label: str
     caption: str
     graphics: list[str]
+    figures: int
 
 
 def _read_figure(
     element: etree._Element, tree: ArticleTree, groups: dict[etree._Element, _Description]
 ) -> tuple[int, FigureDraft]:
     own = _read_description(element, tree)
+    graphics = tuple(dict.fromkeys(own.graphics or _graphics_below(element)))
     draft = FigureDraft(
         scope=tree.article,
         stated_id=element.get("id", ""),
         label=own.label,
         caption=own.caption,
-        graphics=tuple(dict.fromkeys(own.graphics or _graphics_below(element))),
+        graphics=graphics,
+        shares_caption=len({_SUFFIX.sub("", graphic).lower() for graphic in graphics}) > 1,
         number_labels=[own.label],
     )
     place = 0
@@ -93,42 +105,95 @@ def _add_group(draft: FigureDraft, group_id: str, group: _Description) -> None:
     draft.number_labels.append(group.label)
     if not any(character.isdigit() for character in draft.label):
         draft.label = f"{group.label} {draft.label}".strip()
-    draft.caption = draft.caption or group.caption
+    if not draft.caption and group.caption:
+        draft.caption = group.caption
+        draft.shares_caption |= group.figures > 1
 
 
 def _read_description(element: etree._Element, tree: ArticleTree) -> _Description:
-    label, blocks, graphics = "", [], []
+    label, blocks, outside, graphics = "", [], [], []
     for child in element:
         match child.tag:
             case "label":
-                label = (plain_text(child) if len(child) else normalise_spaces(child.text or "")).rstrip(
-                    " .:,;–—-|"
-                )
+                text = plain_text(child) if len(child) else normalise_spaces(child.text or "")
+                label = text.rstrip(_AFTER_LABEL)
             case "caption":
-                blocks += [_block_text(block, tree) for block in child] or [plain_text(child)]
-            case "graphic":
-                graphics.append(_href(child))
-            case "alternatives":
-                graphics.append(_href_for_the_web(child))
+                blocks += _caption_blocks(child, tree)
+            case "title" | "p" if element.tag == "fig":
+                outside.append(child)
+            case "graphic" | "alternatives":
+                graphics.append(_href(child) if child.tag == "graphic" else _href_for_the_web(child))
+                for graphic in child.iter("graphic") if len(child) else ():
+                    own_label, own_blocks = _read_graphic_caption(graphic, tree)
+                    label = label or own_label
+                    blocks += own_blocks
+    if not any(blocks):
+        blocks = [plain_text(child) for child in outside]
     caption = _join(text for text in blocks if text and not _DOI_ALONE.fullmatch(text))
+    caption = _DOI_AT_END.sub("", caption)
+    if separators := _SEPARATORS_IN_FRONT.match(caption):
+        caption = caption[separators.end() :]
     if not caption and len(label) > _LONGEST_LABEL:
         label, caption = "", label
-    return _Description(label, caption, list(filter(None, graphics)))
+    figures = sum(1 for _ in element.iterdescendants("fig")) if element.tag == "fig-group" else 1
+    return _Description(label, caption, list(filter(None, graphics)), figures)
 
 
-def _block_text(block: etree._Element, tree: ArticleTree) -> str:
-    if block.tag not in _CAPTION_BLOCKS:
-        return ""
-    return plain_text(block, with_blocks=block in tree.with_blocks or block.tag not in ("p", "title"))
+def _read_graphic_caption(graphic: etree._Element, tree: ArticleTree) -> tuple[str, list[str]]:
+    """Returns the label and the blocks of the caption of a graphic; one that names a panel goes before them."""
+    label = "".join(plain_text(child) for child in graphic.iterchildren("label")).rstrip(_AFTER_LABEL)
+    caption = _join(
+        text for child in graphic.iterchildren("caption") for text in _caption_blocks(child, tree) if text
+    )
+    if not caption:
+        return "", []
+    if label and not any(map(str.isdigit, label)):
+        return "", [f"{label if label.endswith(')') else f'({label})'} {caption}"]
+    return label, [caption]
+
+
+def _caption_blocks(caption: etree._Element, tree: ArticleTree) -> list[str]:
+    """Returns the text of each block of a caption; text that stands in none makes a block of its own."""
+    blocks = []
+    stray = etree.Element("p")
+    _add_text(stray, caption.text)
+    for child in list(caption):
+        if child.tag in _CAPTION_BLOCKS:
+            if _holds_text(stray):
+                blocks.append(plain_text(stray))
+            stray = etree.Element("p")
+            blocks.append(
+                plain_text(child, with_blocks=child in tree.with_blocks or child.tag not in ("p", "title"))
+            )
+            _add_text(stray, child.tail)
+        else:
+            stray.append(child)  # with its tail
+    return [*blocks, plain_text(stray)] if _holds_text(stray) else blocks
+
+
+def _add_text(element: etree._Element, text: str | None) -> None:
+    if text and not text.isspace():
+        element.text = text
+
+
+def _holds_text(element: etree._Element) -> bool:
+    return bool(element.text) or len(element) > 0
 
 
 def _join(blocks: Iterable[str]) -> str:
+    """Joins blocks of text, each a sentence of its own unless its first character says that the last goes on."""
     joined = ""
     for block in blocks:
-        if joined:
-            joined += " " if joined.rstrip(_CLOSERS).endswith(_END_MARKS) else ". "
-        joined += block
-    return joined
+        ended = joined.rstrip(_CLOSERS).endswith(_END_MARKS)
+        if not joined:
+            joined = block
+        elif _GOES_ON_IN_SENTENCE.match(block):
+            joined += block
+        elif stop := _GOES_ON.match(block):
+            joined += f" {block[stop.end() :]}" if ended else block
+        else:
+            joined += f" {block}" if ended else f". {block}"
+    return joined.rstrip()
 
 
 def _graphics_below(figure: etree._Element) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.llavamed_data.jats.documents import caption_of, fig, only, read
+from tests.llavamed_data.jats.documents import caption_of, fig, only, read, xref
 
 MATH = "<mml:math><mml:mi>α</mml:mi><mml:mo>=</mml:mo><mml:mn>0.05</mml:mn></mml:math>"
 TEX = (
@@ -40,6 +40,37 @@ TEX = (
             "T. one two",
         ),
         ("<p>Real.</p><p><ext-link>doi:10.1371/journal.pone.0001.g001</ext-link></p>", "Real."),
+        (
+            "<p>Real.</p><p><bold>DOI:</bold> <ext-link>http://dx.doi.org/10.7554/x.003</ext-link></p>",
+            "Real.",
+        ),
+        ("<p>Real.</p><p>https://doi.org/10.7554/x.003</p>", "Real."),
+        ("<p>Real. <bold>DOI:</bold> <ext-link>https://doi.org/10.7554/x.003</ext-link></p>", "Real."),
+        (
+            "<p>Data are at https://doi.org/10.5281/zenodo.1</p>",
+            "Data are at https://doi.org/10.5281/zenodo.1",
+        ),
+        # text outside paragraphs
+        ('A <italic>healthy</italic> man, <xref ref-type="bibr" rid="r1">[1]</xref>.', "A healthy man, [1]."),
+        ("<title>Chest CT</title>of a man<bold>,</bold> old.", "Chest CT. of a man, old."),
+        ("<bold>Chest CT</bold> of a man<p>A mass.</p>after it", "Chest CT of a man. A mass. after it"),
+        ("<bold>Chest CT</bold>", "Chest CT"),
+        ("<object-id>x1</object-id><p>Mass.</p>", "Mass."),
+        # punctuation between blocks and in front
+        ("<title>Structure of X</title><p>. a) Ribbon view.</p>", "Structure of X. a) Ribbon view."),
+        ("<title>Structure of X.</title><p>. a) Ribbon view.</p>", "Structure of X. a) Ribbon view."),
+        ("<title>A girdle. pip</title><p>, posterior process.</p>", "A girdle. pip, posterior process."),
+        ("<title>A girdle</title><p>: front view.</p>", "A girdle: front view."),
+        ("<title>A girdle?</title><p>.</p>", "A girdle?"),
+        ("<p>: agarose gel.</p>", "agarose gel."),
+        ("<p>- Seven steps.</p>", "Seven steps."),
+        ("<title>.</title><p>– Seven steps.</p>", "Seven steps."),
+        ("<p>| . Seven steps.</p>", "Seven steps."),
+        ("<p>−5 °C, .5 mm</p>", "−5 °C, .5 mm"),
+        ("<p>-5 °C</p>", "-5 °C"),
+        ("<p>.5 mm</p>", ".5 mm"),
+        ("<p>... and so on</p>", "... and so on"),
+        ("<p>. </p>", ""),
         ("<p>Ash &amp; oak, p &lt; 0.05, &#181;m</p>", "Ash & oak, p < 0.05, µm"),
         ("<p>before<fn><p>a footnote</p></fn> after</p>", "before after"),
         ("<p>a<!-- comment --><?pi x?>b</p>", "ab"),
@@ -116,3 +147,54 @@ def test_a_caption_set_as_label_is_the_caption() -> None:
 )
 def test_label(written: str, label: str) -> None:
     assert only(read(fig(3, "<p>x</p>", label=written))).label == label
+
+
+def test_a_paragraph_of_the_figure_is_its_caption_where_it_has_no_other() -> None:
+    without, beside = read(
+        '<fig id="F1"><label>Figure 1</label><title>CT</title><p>of a man</p><graphic xlink:href="a"/></fig>'
+        '<fig id="F2"><caption><p>CT.</p></caption><p>Source: us.</p><graphic xlink:href="b"/></fig>'
+    ).figures
+    assert (without.caption, beside.caption) == ("CT. of a man", "CT.")
+
+
+def test_a_caption_on_the_graphic_of_a_figure_is_the_figure_s() -> None:
+    labelled, both = read(
+        '<fig id="F1"><graphic xlink:href="a"><label>Figure 1.</label><caption><title>CT.</title><p>A mass.</p>'
+        "</caption></graphic></fig>"
+        '<fig id="F2"><label>Figure 2</label><caption><p>Scans.</p></caption>'
+        '<alternatives><graphic xlink:href="b"><caption><p>A CT.</p></caption></graphic></alternatives></fig>'
+    ).figures
+    assert (labelled.label, labelled.caption) == ("Figure 1", "CT. A mass.")
+    assert (both.label, both.caption, both.graphics) == ("Figure 2", "Scans. A CT.", ("b",))
+
+
+def test_graphics_of_a_figure_that_have_captions_each_are_figures_of_a_group() -> None:
+    article = read(
+        f"<p>It grew ({xref(3, 'Figure 3')}).</p>"
+        '<fig id="F3"><label>Figure 3</label><caption><p>Scans.</p></caption>'
+        '<graphic id="g1" xlink:href="a"><label>(a)</label><caption><p>CT before.</p></caption></graphic>'
+        '<graphic xlink:href="b"><label>(b)</label><caption><p>CT after.</p></caption></graphic></fig>'
+    )
+    first, second = article.figures
+    assert (first.figure_id, first.label, first.caption, first.graphics) == (
+        "g1",
+        "Figure 3 (a)",
+        "CT before.",
+        ("a",),
+    )
+    assert (second.label, second.caption, second.graphics) == ("Figure 3 (b)", "CT after.", ("b",))
+    assert first.inline_mentions == second.inline_mentions == ("It grew (Figure 3).",)
+    assert not first.shares_caption
+    assert not second.shares_caption
+
+
+def test_a_graphic_with_a_caption_outside_of_figures_is_a_figure() -> None:
+    article = read(
+        '<p>Waves are in Figure 1 <graphic id="W" xlink:href="w.png"><label>Figure 1</label><caption><p>Brain waves</p>'
+        "</caption></graphic> of all.</p>"
+        '<table-wrap><graphic xlink:href="t"><caption><p>A table</p></caption></graphic></table-wrap>'
+    )
+    figure = only(article)
+    assert (figure.figure_id, figure.label, figure.caption) == ("W", "Figure 1", "Brain waves")
+    assert figure.graphics == ("w.png",)
+    assert figure.inline_mentions == ("Waves are in Figure 1 of all.",)

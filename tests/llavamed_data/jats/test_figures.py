@@ -76,6 +76,21 @@ def test_members_of_a_group_take_over_what_only_the_group_says() -> None:
     assert first.inline_mentions == second.inline_mentions == ("As Figure 3 shows.", "Compare Fig. 3b.")
 
 
+def test_a_caption_of_several_images_is_known_as_such() -> None:
+    def shared(body: str) -> list[bool]:
+        return [figure.shares_caption for figure in read(body).figures]
+
+    caption = "<caption><p>CT before and after.</p></caption>"
+    four = "".join(f'<graphic xlink:href="g004{panel}.jpg"/>' for panel in "abcd")
+    assert shared(f"<fig>{caption}{four}</fig>") == [True]
+    assert shared(f"<fig>{caption}<p>{four}</p></fig>") == [True]
+    same_picture = '<graphic xlink:href="g1.tif"/><graphic xlink:href="g1.jpg"/><graphic xlink:href="g1"/>'
+    assert shared(f"<fig>{caption}{same_picture}</fig>") == [False]
+    assert shared(f"<fig-group>{caption}{fig(1)}{fig(2)}</fig-group>") == [True, True]
+    assert shared(f"<fig-group>{caption}{fig(1)}{fig(2, '<p>Own.</p>')}</fig-group>") == [True, False]
+    assert shared(f"<fig-group>{caption}{fig(1)}</fig-group>") == [False]
+
+
 def test_namespaces_and_wrappers_change_nothing() -> None:
     plain = document(
         f"<p>See Figure 1 and <xref rid='F1'>1</xref>.</p>{fig(1, '<p>A <italic>b</italic>.</p>')}"
