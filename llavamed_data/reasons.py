@@ -24,6 +24,7 @@ class Reason(StrEnum):
     ARTICLE_UNREACHABLE = "article unreachable"
     # figures
     NO_CAPTION = "no caption"
+    SHARED_CAPTION = "one caption for several images"
     NO_IMAGE = "no image"
     NO_LICENSE = "no licence"
     COMPOUND_CAPTION = "compound by caption"

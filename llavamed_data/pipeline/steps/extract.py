@@ -254,22 +254,22 @@ def _read_and_parse(
 
 
 def _parsed(handle: str, read: SourceArticle) -> ArticleResult:
-    """The rows of an article's figures; a figure without a caption is dropped."""
+    """The rows of an article's figures; a figure without a caption of its own is dropped."""
     article = parse_article(read.xml)
     rows, dropped = [], []
     for figure in article.figures:
         row = _row(read, article, figure)
-        if figure.caption:
+        if figure.caption and not figure.shares_caption:
             rows.append(row)
         else:
-            dropped.append(Dropped(row["pair_id"], Reason.NO_CAPTION.value, figure.label))
+            reason = Reason.SHARED_CAPTION if figure.caption else Reason.NO_CAPTION
+            dropped.append(Dropped(row["pair_id"], reason.value, figure.label))
     return ArticleResult(handle, None, rows, dropped)
 
 
 def _row(read: SourceArticle, article: Article, figure: Figure) -> dict[str, Any]:
     pmcid, pmid = read.pmcid or article.pmcid, read.pmid or article.pmid
     file, *place = read.handle.split("#")
-    single = len(figure.graphics) <= 1 and caption_is_single_plot(figure.caption)
     return {
         "pair_id": f"{pmid or pmcid or '-'.join([Path(file).stem, *place])}_{figure.figure_id}",
         "pmcid": pmcid,
@@ -280,7 +280,7 @@ def _row(read: SourceArticle, article: Article, figure: Figure) -> dict[str, Any
         "inline_mentions": list(figure.inline_mentions),
         "image": _locator(read, figure.graphics),
         "license": read.license or article.license,
-        "single_plot": single,
+        "single_plot": caption_is_single_plot(figure.caption),
         "domain": domain_of(figure.caption),
     }
 
