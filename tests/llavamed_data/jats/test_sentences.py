@@ -34,6 +34,34 @@ TEXTS = [
     "They are shown in Fig. 1.| Patients were old.",
     "It grew in the U.S. market.| It ended at 5 p.m. The cells".replace("p.m. The", "p.m.| The"),
     "S. typhi sp. nov. was found.| X",
+    # a dash, a slash or the like before an abbreviation
+    "It was drawn without a projection –Fig. 1.| In addition, it grew.",
+    "It was drawn without a projection–Fig. 1 and so on.| It grew.",
+    "It is shown in text-Fig. 2 and Table 1/Fig. 3.| It grew.",
+    # a reference in brackets belongs to the sentence before
+    "It runs up to the next one. (See Fig 3)| Dialog extraction follows.",
+    "It runs up to the next one. (see also Figs. 3 and 4).| Dialog extraction follows.",
+    "It runs up to the next one. [Table 2]| Dialog extraction follows.",
+    "It runs up to the next one. (cf. Suppl. Fig. 2)",
+    "It grew.| (Patients were old.)| Then it shrank.",
+    "It has a value of 0.89 (Fig. 1).| The group is large.",
+    "It grew by 5 mm approx. (Fig. 1).| Mice were old.",
+    "It grew.| (In one case (a man of 80) it is in Fig. 5H.)| Patients were old.",
+    # acronyms are no abbreviations
+    "Figure 6 tests areas V1 and MT.| The value is 0.42.",
+    "It is rich in CA.| Patients had EXT.| Mice had MS.| Tissue was cut.",
+    "As in FIG. 3 and Mt. Fuji, it grew.| End.",
+    # units after a number
+    "It took 24 hr. Paraoxon had no effect".replace("hr. P", "hr.| P"),
+    "It came after 200 ms. Prior to that it did not".replace("ms. P", "ms.| P"),
+    "It took 24 h. Paraoxon had no effect".replace("h. P", "h.| P"),
+    "It came from Ms. Prior, in 5 E. Coli plates.| End.",
+    # an abbreviation in brackets
+    "Lejeunea angusta (Lehm. & Lindenb.) Mont. and others (Benth.) Kuntze were cited.| End.",
+    "It grew (Lehm. & Lindenb.) The end was near".replace(") The", ")| The"),
+    "It grew (data not shown.) Mice were old.".replace(") Mice", ")| Mice"),
+    "It grew (Fig. 3.) Mice were old.".replace(") Mice", ")| Mice"),
+    "It causes disease.¹² The patient".replace("² The", "²| The"),
     "One sentence without an end",
 ]
 
