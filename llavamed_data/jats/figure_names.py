@@ -18,21 +18,32 @@ FAMILY_OF: dict[str, str] = {word: family for family, entry in _FAMILIES.items()
 """The family of each word, in small letters."""
 
 _SERIES = [(re.compile(rf"\b{rule['before']}\s?$", re.I), rule["series"]) for rule in _RULES["series"]]
-_FOREIGN_BEFORE = re.compile("(?:" + "|".join(_RULES["foreign"]["before"]) + ")$")
-_FOREIGN_AFTER = re.compile("|".join(_RULES["foreign"]["after"]))
+_FOREIGN: dict[str, list[str]] = _RULES["foreign"]
+_FOREIGN_BEFORE = re.compile("(?:" + "|".join([*_FOREIGN["before"], *_FOREIGN["before_untagged"]]) + ")$")
+_FOREIGN_AFTER = re.compile("|".join([*_FOREIGN["after"], *_FOREIGN["after_untagged"]]))
+_SIGNS_OF_FOREIGN_BEFORE, _SIGNS_OF_FOREIGN_AFTER = (
+    ("[", "their ", "his ", "her "),
+    (" in ", " of ", " from ", " by ", "ef"),
+)
 _LONGEST_BEFORE = 48
 
 _WORDS = "|".join(sorted(FAMILY_OF, key=len, reverse=True))
 _LABEL = re.compile(rf"\b({_WORDS})\b\.?\s?(?=[A-Z]{{0,2}}[.-]?\d)", re.I)
+_TAGGED_FOREIGN_BEFORE = re.compile(
+    "(?:" + "|".join(_FOREIGN["before"]) + rf")(?:(?i:text-)?(?i:{_WORDS})\b\.?\s?)?$"
+)
+_TAGGED_FOREIGN_AFTER = re.compile(
+    r"(?:\s?\(?[A-Za-z]\)?(?:[,–-]\s?[A-Za-z]\b)*)?(?:" + "|".join(_FOREIGN["after"]) + ")"
+)
 _PANEL = r"\s?\(?[A-Za-z](?![A-Za-z])\)?"
 _ITEM = re.compile(
-    rf"""\(?(?P<letters>[A-Z]{{0,2}})[.-]?(?P<number>\d{{1,3}}(?:\.\d{{1,2}}(?!\d))?)(?!\d)
+    rf"""\(?(?P<letters>[A-Z]{{0,2}})[.-]?(?P<number>\d{{1,3}}(?:\.\d{{1,2}}(?!\d))?)(?!\d|,\d\d\d(?!\d))
          (?:{_PANEL}(?:\s?(?:[-–—,/&]|and|to)\s?{_PANEL})*)?
          (?:\s?[-–—]+\s?figure\ssupplements?\s(?P<supplement>\d+)[A-Z]?(?:[-–,][A-Z])*)?""",
     re.VERBOSE,
 )
 _JOINT = re.compile(
-    rf"\s?(?:(?P<range>[-–—−‐‑~]|to\b|through\b)|(?:[,;](?:\s?(?:and|or|&))?|and\b|or\b|&|/))\s?"
+    rf"\s?(?:(?P<range>[-–—−‐‑~]|to\b|through\b)|(?P<and>[,;]?\s?(?:and\b|or\b|&))|[,;/])\s?"
     rf"(?:(?P<word>{_WORDS})\b\.?\s?)?",
     re.I,
 )
@@ -79,7 +90,9 @@ class FigureWords:
             rest = "|".join(word[1:] for word in sorted(words, key=len, reverse=True))
             patterns.append(rf"[{stem[0]}{stem[0].upper()}](?<!\w.)(?i:{rest})\b")
         self._stems = tuple(stems)
-        self._word = re.compile(rf"(?:{'|'.join(patterns)})\.?,?\s?(?=\(?[A-Z]{{0,2}}[.-]?\d)")
+        self._word = re.compile(
+            rf"(?:{'|'.join(patterns)})(?:\.,?|(?<=[Ff]ig),|(?<=[Ff]igs),)?\s?(?=\(?[A-Z]{{0,2}}[.-]?\d)"
+        )
 
     def may_be_in(self, text: str) -> bool:
         """Returns whether `text` holds the stem of a word."""
@@ -127,6 +140,18 @@ def is_foreign(text: str, start: int, end: int) -> bool:
     )
 
 
+def is_tagged_foreign(text: str, start: int, end: int) -> bool:
+    """Returns whether the words around cross-references give their figures to another paper all the same."""
+    after = text[end : end + _LONGEST_BEFORE]
+    if any(sign in after for sign in _SIGNS_OF_FOREIGN_AFTER) and _TAGGED_FOREIGN_AFTER.match(after):
+        return True
+    before = text[max(0, start - _LONGEST_BEFORE) : start]
+    return (
+        any(sign in before for sign in _SIGNS_OF_FOREIGN_BEFORE)
+        and _TAGGED_FOREIGN_BEFORE.search(before) is not None
+    )
+
+
 def has_more_numbers(text: str) -> bool:
     """Returns whether `text`, which follows a number, goes on with another: "–4", "A and 5"."""
     return _MORE_NUMBERS.match(text) is not None
@@ -141,6 +166,7 @@ def numbers_at(text: str, start: int, *, plural: bool) -> Iterator[NamedNumber]:
         plural: whether the word says that there are several; if not, "Fig. 3, 12 patients" names only one.
     """
     item = _ITEM.match(text, start)
+    closed = False  # by "and": "Figs. 1 and 2, 12 patients"
     while item is not None:
         number = _number(item)
         yield NamedNumber(item.start(), item.end(), number)
@@ -149,9 +175,14 @@ def numbers_at(text: str, start: int, *, plural: bool) -> Iterator[NamedNumber]:
         if joint is None or following is None:
             return
         if joint["word"]:
-            plural = True
-        elif not (plural or joint["range"] or text[following.end() : following.end() + 1] in _CLOSING):
+            plural, closed = True, False
+        elif (
+            (not plural or (closed and not joint["and"]))
+            and not joint["range"]
+            and text[following.end() : following.end() + 1] not in _CLOSING
+        ):
             return
+        closed = closed or joint["and"] is not None
         if joint["range"]:
             for between in _between(number, _number(following)):
                 yield NamedNumber(joint.start(), joint.start(), between)

@@ -22,6 +22,7 @@ from llavamed_data.jats.figure_names import (
     figure_words,
     has_more_numbers,
     is_foreign,
+    is_tagged_foreign,
     keys_of_label,
     numbers_at,
     series_of,
@@ -43,6 +44,11 @@ _NOT_RUNNING_TEXT = (
     "author-notes", "bio", "supplementary-material", "front-stub", "notes-group", "funding-group", "custom-meta-group",
 )  # fmt: skip
 
+_WITHIN_A_LIST = re.compile(r"[A-Za-z]?\s?(?:[,–-]|[,;]?\s?(?:and|or|&))?\s?")
+_BEFORE_LOCATOR = ("in ", "of ", "from ", "by ", "see ", "cf. ", "f. ", "(")
+_BEFORE_FIGURE = re.compile(r"[,:]\s?(?:text-)?[Ff]ig")
+_AFTER_FIGURE = re.compile(r"\b[Ff]ig\w*\.?\s?\d+\w?,?\s(?:in|of|from|by)\s(?:[Rr]ef\.\s)?$")
+_LONGEST_LINK = 12
 _SEVERAL_NUMBERS = re.compile(r"\d\D+\d")
 _BARE_REFERENCE = frozenset([*FAMILY_OF, "table", "tables", "and", "to"])
 """Words of a reference that stands alone in a list or a table, "Fig. 4, S2 Table", which is no sentence."""
@@ -129,7 +135,25 @@ def _mark_cross_references(tree: ArticleTree, index: _FigureIndex) -> list[str]:
             else:
                 xref.text = begin + _CLOSE
             marked.append(rids)
+        elif xref.get("ref-type") == "bibr" and _is_locator(xref):
+            xref.text = f"[{xref.text}]"
     return marked
+
+
+def _is_locator(xref: etree._Element) -> bool:
+    """Returns whether a bare number of a citation says in which paper a figure is: "Fig. 5 in 10", "in 10, Fig. 5"."""
+    if len(xref) or not (xref.text or "").isdecimal():
+        return False
+    previous, parent = xref.getprevious(), xref.getparent()
+    before = (previous.tail if previous is not None else parent.text if parent is not None else "") or ""
+    if not before.endswith(_BEFORE_LOCATOR):
+        return False
+    if _BEFORE_FIGURE.match(xref.tail or ""):
+        return True
+    is_after_reference = (
+        previous is not None and previous.get("ref-type") == "fig" and len(before) < _LONGEST_LINK
+    )
+    return is_after_reference or _AFTER_FIGURE.search(before) is not None
 
 
 def _paragraphs_with_mentions(tree: ArticleTree, index: _FigureIndex) -> Iterator[tuple[etree._Element, str]]:
@@ -176,7 +200,11 @@ def _add_mentions_in(
         untagged.append(after)
         length = end + len(after)
     text = "".join(parts)
-    mentions = [(reference.start, reference.figures) for reference in references if reference.figures]
+    mentions = [
+        (reference.start, reference.figures)
+        for reference in _of_this_article(references, text)
+        if reference.figures
+    ]
     if goes_on or index.words.may_be_in("\n".join(untagged)):
         keys = index.by_key.get(scope, {})
         mentions += _mentions_by_number(text, references, index.words, keys, tagged_too=goes_on)
@@ -191,6 +219,18 @@ def _add_mentions_in(
             continue
         for figure in figures:
             figure.mentions[text_line] = None
+
+
+def _of_this_article(references: Sequence[_CrossReference], text: str) -> Iterator[_CrossReference]:
+    """Yields the cross-references but those to figures of other papers, which some publishers tag as their own."""
+    run: list[_CrossReference] = []
+    for reference in references:
+        if run and not _WITHIN_A_LIST.fullmatch(text, run[-1].end, reference.start):
+            yield from () if is_tagged_foreign(text, run[0].start, run[-1].end) else run
+            run = []
+        run.append(reference)
+    if run and not is_tagged_foreign(text, run[0].start, run[-1].end):
+        yield from run
 
 
 def _mentions_by_number(

@@ -4,6 +4,8 @@ import pytest
 
 from tests.llavamed_data.jats.documents import fig, mentioned, mentions, read, xref
 
+BIBR = '<xref ref-type="bibr" rid="B1">'
+
 
 @pytest.mark.parametrize(
     ("paragraph", "numbers"),
@@ -67,7 +69,47 @@ from tests.llavamed_data.jats.documents import fig, mentioned, mentions, read, x
         ("It is known (Pilsbry, 1903: fig. 3).", []),
         ("It is known (ref. 12, Fig. 3).", []),
         ("See Figure 3 of the original paper.", []),
+        ("It is wide [1: 293, fig. 4].", []),
+        ("It is wide [12, p. 34, fig. 4].", []),
+        ("It is wide [12:34–36, fig. 4].", []),
+        ("It is wide (Pilsbry, 1903: 45, pl. 2, fig. 3).", []),
+        ("It is wide ([26]: fig. 2A).", []),
+        ("It is wide ([25], fig. 1N; [26], fig. 3H).", []),
+        ("It is wide, as in [10], Fig. 2.", []),
+        ("It is wide (see Fig. 1 in Ref. [10]).", []),
+        ("It is wide (cf. Fig. 1 from Ref. 5).", []),
+        ("It is wide, figure 5 of reference 3.", []),
+        ("It is wide (Fig. 2 of the Supplementary Material).", []),
+        ("It is wide (Fig. 2 in the online supplement).", []),
+        ("It is wide (Fig. 2 in Additional file 1).", []),
+        ("It is wide (Smith et al., Fig. 3).", []),
+        ("It is wide (their Fig. 3).", []),
+        ("It is wide (see Fig. 3 in their paper).", []),
+        # nor where the publisher tags it, or the citation
+        (f"It is wide ({xref(1, 'Fig 1')} in [73]).", []),
+        (f"It is wide ({xref(1, 'Fig 1')}A,B in [73]).", []),
+        (f"It is wide ([26]: fig. {xref(2, '2A')}).", []),
+        (f"It is wide ([25], fig. {xref(1, '1N')}, {xref(1, 'O')}; {xref(3, 'Fig. 3')}).", [3]),
+        (f"It is wide ({xref(1, 'Figs. 1')} and {xref(2, '2')} of Smith et al. 2010).", []),
+        (f"It is wide (their {xref(1, 'Fig. 1')}).", []),
+        (f"It is wide (see Fig. 5 in {BIBR}10</xref>).", []),
+        (f"It is wide (see {xref(5, 'Fig. 5')} in {BIBR}10</xref>).", []),
+        (f"It is wide (see {BIBR}Li et al., 2010</xref>, Fig. 4).", []),
+        (f"It is wide ({BIBR}10</xref>, Fig. 4).", []),
+        # this article's all the same
+        (f"It is wide (Smith et al., 2004; {xref(1, 'Fig. 1')}).", [1]),
+        (f"It is wide [12] ({xref(1, 'Fig. 1')}).", [1]),
+        (f"It is wide [12], {xref(1, 'Fig. 1')}.", [1]),
+        (f"{xref(1, 'Fig. 1')} of 10 patients and {xref(2, 'Fig. 2')} in Europe [12].", [1, 2]),
+        ("The scan (Fig. 1) of [18F]FDG in Fig. 2.", [1, 2]),
         ("See Figure 3 in the liver.", [3]),
+        # numbers that are no figure's
+        ("They report in their first figure, 5,153 genes.", []),
+        ("In the figure, 5 genes are shown.", []),
+        ("In figure 5,153 genes are shown.", []),
+        ("In Figs. 1 and 2, 5 patients are shown.", [1, 2]),
+        ("See Figs. 1 and 2 and 3 here.", [1, 2, 3]),
+        ("See Fig., 3 and (Fig, 4).", [3, 4]),
         ("See Figure 33.", []),
         ("The config 3 and Table 3.", []),
         ("See the figure.", []),
