@@ -276,12 +276,21 @@ def _article_tree(article: etree._Element) -> ArticleTree:
 
 def _figures_below(regions: Sequence[etree._Element]) -> list[etree._Element]:
     """Returns every `<fig>`, after each graphic with a caption of its own that stands in none was put into one."""
-    found = [element for region in regions for element in region.iter("fig", "graphic")]
-    captioned = [
-        element for element in found if element.tag == "graphic" and element.find("caption") is not None
-    ]
+    figures, captioned = [], []
+    for region in regions:
+        for element in region.iter("fig", "caption"):
+            if element.tag == "fig":
+                figures.append(element)
+            elif (parent := element.getparent()) is not None and parent.tag == "graphic":
+                captioned.append(parent)
     if not captioned:
-        return [element for element in found if element.tag == "fig"]
+        return figures
+    _make_figures_of(captioned)
+    return [figure for region in regions for figure in region.iter("fig")]
+
+
+def _make_figures_of(captioned: Sequence[etree._Element]) -> None:
+    """Puts graphics into figures of their own, but for one in a figure that is the caption of all of that."""
     in_figures: dict[etree._Element, list[etree._Element]] = {}
     for graphic in captioned:
         holder = next(graphic.iterancestors("fig", *_NO_PLACE_OF_FIGURES), None)
@@ -294,7 +303,6 @@ def _figures_below(regions: Sequence[etree._Element]) -> list[etree._Element]:
             figure.tag = "fig-group"
             for graphic in own:
                 _put_into_figure(graphic)
-    return [figure for region in regions for figure in region.iter("fig")]
 
 
 def _put_into_figure(graphic: etree._Element) -> None:

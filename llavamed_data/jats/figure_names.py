@@ -21,17 +21,18 @@ _SERIES = [(re.compile(rf"\b{rule['before']}\s?$", re.I), rule["series"]) for ru
 _FOREIGN: dict[str, list[str]] = _RULES["foreign"]
 _FOREIGN_BEFORE = re.compile("(?:" + "|".join([*_FOREIGN["before"], *_FOREIGN["before_untagged"]]) + ")$")
 _FOREIGN_AFTER = re.compile("|".join([*_FOREIGN["after"], *_FOREIGN["after_untagged"]]))
-_SIGNS_OF_FOREIGN_BEFORE, _SIGNS_OF_FOREIGN_AFTER = (
-    ("[", "their ", "his ", "her "),
-    (" in ", " of ", " from ", " by ", "ef"),
-)
+_BEFORE_FOREIGN = ("r ", "s ", ", ", ":", ": ", "; ")
+"""Ends of what may give a figure to another paper: "their ", "[12], "."""
+
+_BEFORE_NUMBER = ("g ", ". ", "s ", "e ")
+"""Ends of the words for figures."""
+
 _LONGEST_BEFORE = 48
 
 _WORDS = "|".join(sorted(FAMILY_OF, key=len, reverse=True))
 _LABEL = re.compile(rf"\b({_WORDS})\b\.?\s?(?=[A-Z]{{0,2}}[.-]?\d)", re.I)
-_TAGGED_FOREIGN_BEFORE = re.compile(
-    "(?:" + "|".join(_FOREIGN["before"]) + rf")(?:(?i:text-)?(?i:{_WORDS})\b\.?\s?)?$"
-)
+_TAGGED_FOREIGN_BEFORE = re.compile("(?:" + "|".join(_FOREIGN["before"]) + ")$")
+_WORD_AT_END = re.compile(rf"(?i:text-)?\b(?i:{_WORDS})\b\.?\s?$")
 _TAGGED_FOREIGN_AFTER = re.compile(
     r"(?:\s?\(?[A-Za-z]\)?(?:[,–-]\s?[A-Za-z]\b)*)?(?:" + "|".join(_FOREIGN["after"]) + ")"
 )
@@ -142,13 +143,16 @@ def is_foreign(text: str, start: int, end: int) -> bool:
 
 def is_tagged_foreign(text: str, start: int, end: int) -> bool:
     """Returns whether the words around cross-references give their figures to another paper all the same."""
-    after = text[end : end + _LONGEST_BEFORE]
-    if any(sign in after for sign in _SIGNS_OF_FOREIGN_AFTER) and _TAGGED_FOREIGN_AFTER.match(after):
+    if text[end : end + 1] not in _CLOSING and _TAGGED_FOREIGN_AFTER.match(text, end):
         return True
-    before = text[max(0, start - _LONGEST_BEFORE) : start]
+    first = max(0, start - _LONGEST_BEFORE)
+    if text[max(0, start - 2) : start] in _BEFORE_NUMBER and (
+        word := _WORD_AT_END.search(text, first, start)
+    ):
+        start = word.start()
     return (
-        any(sign in before for sign in _SIGNS_OF_FOREIGN_BEFORE)
-        and _TAGGED_FOREIGN_BEFORE.search(before) is not None
+        text[max(0, start - 2) : start].endswith(_BEFORE_FOREIGN)
+        and _TAGGED_FOREIGN_BEFORE.search(text, first, start) is not None
     )
 
 

@@ -19,6 +19,7 @@ _LONGEST_LABEL = 60  # a longer one, where there is no caption, is the caption
 _DOI = r"(?:doi:?\s*(?:(?:https?://)?(?:dx\.)?doi\.org/)?|(?:https?://)?(?:dx\.)?doi\.org/)10\.\S+"
 _DOI_ALONE = re.compile(_DOI, re.I)
 _DOI_AT_END = re.compile(rf"(?<=[.!?)\]”\"])\s+(?=doi){_DOI}$", re.I)
+_LONGEST_DOI = 120
 _SEPARATORS_IN_FRONT = re.compile(r"(?:[:;,|]\s*|\.(?![.\d])\s*|[–—-](?:\s+|(?=[A-Z][a-z])))+")
 _GOES_ON = re.compile(r"[.:](?!\S)\s*|\.(?=[A-Za-z])")
 _GOES_ON_IN_SENTENCE = re.compile(r"[,;](?!\S)")
@@ -84,7 +85,7 @@ def _read_figure(
         label=own.label,
         caption=own.caption,
         graphics=graphics,
-        shares_caption=len({_SUFFIX.sub("", graphic).lower() for graphic in graphics}) > 1,
+        shares_caption=len(graphics) > 1 and len({_SUFFIX.sub("", name).lower() for name in graphics}) > 1,
         number_labels=[own.label],
     )
     place = 0
@@ -127,12 +128,7 @@ def _read_description(element: etree._Element, tree: ArticleTree) -> _Descriptio
                     own_label, own_blocks = _read_graphic_caption(graphic, tree)
                     label = label or own_label
                     blocks += own_blocks
-    if not any(blocks):
-        blocks = [plain_text(child) for child in outside]
-    caption = _join(text for text in blocks if text and not _DOI_ALONE.fullmatch(text))
-    caption = _DOI_AT_END.sub("", caption)
-    if separators := _SEPARATORS_IN_FRONT.match(caption):
-        caption = caption[separators.end() :]
+    caption = _tidy(_join(filter(None, blocks if any(blocks) else map(plain_text, outside))))
     if not caption and len(label) > _LONGEST_LABEL:
         label, caption = "", label
     figures = sum(1 for _ in element.iterdescendants("fig")) if element.tag == "fig-group" else 1
@@ -155,35 +151,43 @@ def _read_graphic_caption(graphic: etree._Element, tree: ArticleTree) -> tuple[s
 def _caption_blocks(caption: etree._Element, tree: ArticleTree) -> list[str]:
     """Returns the text of each block of a caption; text that stands in none makes a block of its own."""
     blocks = []
-    stray = etree.Element("p")
-    _add_text(stray, caption.text)
+    stray = _paragraph_of(caption.text)
     for child in list(caption):
         if child.tag in _CAPTION_BLOCKS:
-            if _holds_text(stray):
+            if stray is not None:
                 blocks.append(plain_text(stray))
-            stray = etree.Element("p")
-            blocks.append(
-                plain_text(child, with_blocks=child in tree.with_blocks or child.tag not in ("p", "title"))
-            )
-            _add_text(stray, child.tail)
+            has_blocks = child in tree.with_blocks or child.tag not in ("p", "title")
+            blocks.append(plain_text(child, with_blocks=has_blocks))
+            stray = _paragraph_of(child.tail)
         else:
+            stray = etree.Element("p") if stray is None else stray
             stray.append(child)  # with its tail
-    return [*blocks, plain_text(stray)] if _holds_text(stray) else blocks
+    return blocks if stray is None else [*blocks, plain_text(stray)]
 
 
-def _add_text(element: etree._Element, text: str | None) -> None:
-    if text and not text.isspace():
-        element.text = text
+def _paragraph_of(text: str | None) -> etree._Element | None:
+    """Returns a paragraph that begins with `text`; None where that is only white space."""
+    if not text or text.isspace():
+        return None
+    paragraph = etree.Element("p")
+    paragraph.text = text
+    return paragraph
 
 
-def _holds_text(element: etree._Element) -> bool:
-    return bool(element.text) or len(element) > 0
+def _tidy(caption: str) -> str:
+    """Returns a caption without its own address at the end and without separators in front."""
+    if "10." in caption[-_LONGEST_DOI:]:
+        caption = _DOI_AT_END.sub("", caption)
+    separators = _SEPARATORS_IN_FRONT.match(caption)
+    return caption[separators.end() :] if separators else caption
 
 
 def _join(blocks: Iterable[str]) -> str:
     """Joins blocks of text, each a sentence of its own unless its first character says that the last goes on."""
     joined = ""
     for block in blocks:
+        if "10." in block[:_LONGEST_DOI] and _DOI_ALONE.fullmatch(block):
+            continue
         ended = joined.rstrip(_CLOSERS).endswith(_END_MARKS)
         if not joined:
             joined = block

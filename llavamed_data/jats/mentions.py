@@ -45,10 +45,15 @@ _NOT_RUNNING_TEXT = (
 )  # fmt: skip
 
 _WITHIN_A_LIST = re.compile(r"[A-Za-z]?\s?(?:[,–-]|[,;]?\s?(?:and|or|&))?\s?")
-_BEFORE_LOCATOR = ("in ", "of ", "from ", "by ", "see ", "cf. ", "f. ", "(")
+_BEFORE_CITATION = ("in ", "of ", "from ", "by ", "see ", "cf. ", "f. ", "(")
 _BEFORE_FIGURE = re.compile(r"[,:]\s?(?:text-)?[Ff]ig")
 _AFTER_FIGURE = re.compile(r"\b[Ff]ig\w*\.?\s?\d+\w?,?\s(?:in|of|from|by)\s(?:[Rr]ef\.\s)?$")
 _LONGEST_LINK = 12
+# Each with a literal at its front, which the engine searches for at once.
+_MAY_NAME_PAPER_AFTER = re.compile(
+    rf"ig(?:ure)?s?\.?\s?(?:{_OPEN}\d+{_BETWEEN})?\d+\w{{0,3}}{_CLOSE}?,?\s(?:in|of|from|by)\s(?:[Rr]ef\.\s)?\d"
+)
+_MAY_NAME_PAPER_BEFORE = (", Fig", ", fig", ": fig", f", {_OPEN}", f": {_OPEN}")
 _SEVERAL_NUMBERS = re.compile(r"\d\D+\d")
 _BARE_REFERENCE = frozenset([*FAMILY_OF, "table", "tables", "and", "to"])
 """Words of a reference that stands alone in a list or a table, "Fig. 4, S2 Table", which is no sentence."""
@@ -111,10 +116,13 @@ def add_mentions(tree: ArticleTree, drafts: Sequence[FigureDraft]) -> None:
     index = _FigureIndex(drafts)
     marked = _mark_cross_references(tree, index)
     for paragraph, text in list(_paragraphs_with_mentions(tree, index)):  # before any of them is changed
-        has_scripts = write_scripts(paragraph)
+        changed = write_scripts(paragraph)
+        if _may_name_paper(text):
+            changed |= _bracket_citations_of_figures(paragraph)
         if paragraph in tree.with_blocks:
             simplify(paragraph)
-        if has_scripts or paragraph in tree.with_blocks:
+            changed = True
+        if changed:
             text = text_of(paragraph)
         scope = tree.scope_of(paragraph)
         for block in text.split(BREAK):
@@ -135,25 +143,37 @@ def _mark_cross_references(tree: ArticleTree, index: _FigureIndex) -> list[str]:
             else:
                 xref.text = begin + _CLOSE
             marked.append(rids)
-        elif xref.get("ref-type") == "bibr" and _is_locator(xref):
-            xref.text = f"[{xref.text}]"
     return marked
 
 
-def _is_locator(xref: etree._Element) -> bool:
-    """Returns whether a bare number of a citation says in which paper a figure is: "Fig. 5 in 10", "in 10, Fig. 5"."""
-    if len(xref) or not (xref.text or "").isdecimal():
-        return False
-    previous, parent = xref.getprevious(), xref.getparent()
-    before = (previous.tail if previous is not None else parent.text if parent is not None else "") or ""
-    if not before.endswith(_BEFORE_LOCATOR):
-        return False
-    if _BEFORE_FIGURE.match(xref.tail or ""):
-        return True
-    is_after_reference = (
-        previous is not None and previous.get("ref-type") == "fig" and len(before) < _LONGEST_LINK
-    )
-    return is_after_reference or _AFTER_FIGURE.search(before) is not None
+def _may_name_paper(text: str) -> bool:
+    """Returns whether a number in `text` may say in which paper a figure is."""
+    for beginning in _MAY_NAME_PAPER_BEFORE:
+        place = text.find(beginning)
+        while place > 0:
+            if text[place - 1].isdigit():
+                return True
+            place = text.find(beginning, place + 1)
+    return _MAY_NAME_PAPER_AFTER.search(text) is not None
+
+
+def _bracket_citations_of_figures(paragraph: etree._Element) -> bool:
+    """Puts the number of a citation into brackets where it says in which paper a figure is: "Fig. 5 in 10"."""
+    found = False
+    for xref in paragraph.iterdescendants("xref"):
+        if xref.get("ref-type") == "bibr" and not len(xref) and (xref.text or "").isdecimal():
+            previous, parent = xref.getprevious(), xref.getparent()
+            before = (
+                previous.tail if previous is not None else parent.text if parent is not None else ""
+            ) or ""
+            after_reference = (
+                previous is not None and previous.get("ref-type") == "fig" and len(before) < _LONGEST_LINK
+            )
+            if before.endswith(_BEFORE_CITATION) and (
+                after_reference or _BEFORE_FIGURE.match(xref.tail or "") or _AFTER_FIGURE.search(before)
+            ):
+                xref.text, found = f"[{xref.text}]", True
+    return found
 
 
 def _paragraphs_with_mentions(tree: ArticleTree, index: _FigureIndex) -> Iterator[tuple[etree._Element, str]]:
@@ -221,16 +241,18 @@ def _add_mentions_in(
             figure.mentions[text_line] = None
 
 
-def _of_this_article(references: Sequence[_CrossReference], text: str) -> Iterator[_CrossReference]:
-    """Yields the cross-references but those to figures of other papers, which some publishers tag as their own."""
+def _of_this_article(references: Sequence[_CrossReference], text: str) -> Sequence[_CrossReference]:
+    """Returns the cross-references but those to figures of other papers, which some publishers tag as their own."""
+    if not any(is_tagged_foreign(text, reference.start, reference.end) for reference in references):
+        return references
+    own: list[_CrossReference] = []
     run: list[_CrossReference] = []
     for reference in references:
         if run and not _WITHIN_A_LIST.fullmatch(text, run[-1].end, reference.start):
-            yield from () if is_tagged_foreign(text, run[0].start, run[-1].end) else run
+            own += [] if is_tagged_foreign(text, run[0].start, run[-1].end) else run
             run = []
         run.append(reference)
-    if run and not is_tagged_foreign(text, run[0].start, run[-1].end):
-        yield from run
+    return own if is_tagged_foreign(text, run[0].start, run[-1].end) else [*own, *run]
 
 
 def _mentions_by_number(

@@ -5,6 +5,7 @@ are. Citations of the literature that are set as superscripts are left out.
 """
 
 import re
+from functools import lru_cache
 
 from lxml import etree
 
@@ -22,10 +23,12 @@ _CITED = re.compile(rf"{_NUMBERS},?|\[{_NUMBERS}\]|\({_NUMBERS}\)")
 _STOP_BEFORE = re.compile(r"(?<!\b[cmk]m)(?<!\bm)[.,;:?!][\"”’»)]?$")
 _WORD_BEFORE = re.compile(r"[^\W\d_]{3}[\"”’»)]?$")
 _NAMED_BEFORE = re.compile(r"(?:\b(?:in|of|by|from|see|to|with|cf\.?)\s|\b[Rr]ef(?:s|erences?)?\.?\s?)$")
+_LONGEST_BEFORE = 16
 _SEPARATOR = re.compile(r"\s*[,;–—-]\s*|\s*")
 _OPENING, _CLOSING = ("[", "("), ("]", ")", "],", "),")
 
 
+@lru_cache(maxsize=1024)
 def superscript(text: str, *, in_formula: bool = False) -> str:
     """Returns how a superscript reads: "6" → "⁶", "−1" → "⁻¹", "0.5" → "^0.5", "th" → "th".
 
@@ -41,6 +44,7 @@ def superscript(text: str, *, in_formula: bool = False) -> str:
     return text
 
 
+@lru_cache(maxsize=1024)
 def subscript(text: str, *, before: str = "") -> str:
     """Returns how a subscript reads: "2" → "₂", "max" → "max", "i+1" → "_(i+1)".
 
@@ -61,21 +65,24 @@ def write_scripts(block: etree._Element) -> bool:
     Returns:
         Whether there are any.
     """
-    elements = list(block.iterdescendants("sup", "sub")) if len(block) else []
+    if not len(block):
+        return False
+    elements = list(block.iterdescendants("sup", "sub"))
     for element in elements:
         text = "".join(element.itertext()) if len(element) else element.text or ""
         bare = text.strip()
-        if not bare:
-            continue
         if element.tag == "sub":
             if not bare.isalpha():
-                _set_text(element, text, subscript(bare, before=_text_before(element)))
-        elif _is_citation(element, bare):
+                _set_text(
+                    element, text, subscript(bare, before="" if bare.isdecimal() else _text_before(element))
+                )
+        elif bare and _is_citation(element, bare):
             _take_out(element, bare)
+        elif not bare.isalpha():
+            if not _refers(element, "fig"):
+                _set_text(element, text, superscript(bare))
         elif bare == "n" and _text_before(element)[-1:].isdigit():
             _set_text(element, text, superscript(bare, in_formula=True))
-        elif not bare.isalpha() and not _refers(element, "fig"):
-            _set_text(element, text, superscript(bare))
     return bool(elements)
 
 
@@ -92,14 +99,14 @@ def _refers(element: etree._Element, kind: str) -> bool:
 
 
 def _text_before(element: etree._Element) -> str:
-    """Returns the text right before an element, as far as it stands in one piece."""
+    """Returns the end of the text right before an element, as far as it stands in one piece."""
     previous = element.getprevious()
     if previous is not None:
-        return previous.tail or "".join(previous.itertext())
+        return (previous.tail or "".join(previous.itertext()))[-_LONGEST_BEFORE:]
     parent = element.getparent()
     if parent is None:
         return ""
-    return parent.text or ("" if parent.tag in ("p", "title", "td") else _text_before(parent))
+    return (parent.text or ("" if parent.tag in ("p", "title") else _text_before(parent)))[-_LONGEST_BEFORE:]
 
 
 def _is_citation(element: etree._Element, text: str) -> bool:

@@ -110,9 +110,14 @@ def _is_end(text: str, stop: re.Match[str]) -> bool:
 
 def _word_may_end(word: str, following: str, text: str, word_start: int) -> bool:
     """Returns whether a full stop after `word` may end a sentence where `following` is the next word."""
-    if len(word) > 1 and word.isupper() and word.isalpha() and word not in _IN_CAPITALS:
-        return True
-    lower = _last_part(word)
+    lower = word.lower()
+    if lower.isalnum():
+        if len(word) > 1 and lower not in _ABBREVIATIONS:  # most words
+            return True
+        if len(word) > 1 and word.isupper() and word not in _IN_CAPITALS:
+            return True
+    else:
+        lower = _last_part(word)
     if lower in _NEVER_END:
         return False
     if lower in _BEFORE_NUMBER and following[:1].isdigit():
