@@ -30,6 +30,13 @@ def load_rules(name: str) -> dict[str, Any]:
     return table
 
 
+def with_words(pattern: str, words: Mapping[str, str]) -> str:
+    """Returns `pattern` with the alternatives that `words` holds for each <name> in it."""
+    for name, alternatives in words.items():
+        pattern = pattern.replace(f"<{name}>", f"(?:{alternatives})")
+    return pattern
+
+
 def normalise_caption(caption: str, spellings: Mapping[str, str]) -> str:
     """Returns the start of `caption` with single spaces and with `spellings` (character → plain one) replaced."""
     text = caption[:READ_CHARACTERS]

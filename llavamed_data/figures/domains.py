@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llavamed_data.figures.caption_rules import HYPHENS, RuleFilter, load_rules, normalise_caption
+from llavamed_data.figures.caption_rules import HYPHENS, RuleFilter, load_rules, normalise_caption, with_words
 from llavamed_data.jats.sentences import split_sentences
 from llavamed_data.recipes import DOMAINS
 
@@ -123,9 +123,7 @@ def _read_domain_table() -> DomainTable:
     words: Mapping[str, str] = table["words"]
 
     def compiled(pattern: str, end: str = "") -> re.Pattern[str]:
-        for name, alternatives in words.items():
-            pattern = pattern.replace(f"<{name}>", f"(?:{alternatives})")
-        return re.compile(f"(?:{pattern}){end}", re.IGNORECASE | re.VERBOSE)
+        return re.compile(f"(?:{with_words(pattern, words)}){end}", re.IGNORECASE | re.VERBOSE)
 
     def filtered(entries: Iterable[Mapping[str, Any]]) -> RuleFilter[re.Pattern[str]]:
         return RuleFilter((compiled(entry["says"]), entry["contains"]) for entry in entries)

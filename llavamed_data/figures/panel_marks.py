@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from llavamed_data.figures.caption_rules import HYPHENS, RuleFilter, load_rules, normalise_caption
+from llavamed_data.figures.caption_rules import HYPHENS, RuleFilter, load_rules, normalise_caption, with_words
 
 _LETTER_B = re.compile(r"[bB](?<![A-Za-z].)(?![A-Za-z])")
 """A letter b that touches no other letter. Without one, no two marks of one letter follow each other."""
@@ -83,7 +83,10 @@ def _read_panel_marks() -> PanelMarks:
 
     def compiled(kind: str) -> list[PanelMark]:
         flags = re.VERBOSE | (re.IGNORECASE if kind == "words" else 0)
-        return [PanelMark(kind, re.compile(entry["says"], flags)) for entry in table[kind]]
+        return [
+            PanelMark(kind, re.compile(with_words(entry["says"], table["names"]), flags))
+            for entry in table[kind]
+        ]
 
     others = [
         (mark, entry.get("contains", ()))
