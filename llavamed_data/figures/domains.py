@@ -28,6 +28,7 @@ class DomainRule:
         says: what the clause says.
         with_: what else it must say somewhere, if anything.
         unless: what it must not say anywhere, if anything.
+        later: what else it must say if it is not the first clause, if anything.
         referred: whether words around a match can turn it into a mere reference to another image.
     """
 
@@ -35,6 +36,7 @@ class DomainRule:
     says: re.Pattern[str]
     with_: re.Pattern[str] | None
     unless: re.Pattern[str] | None
+    later: re.Pattern[str] | None
     referred: bool
 
 
@@ -70,14 +72,22 @@ class DomainTable:
             clauses.append(sentence[start:])
         return [clause for clause in clauses if clause.strip()]
 
-    def domains_in(self, clause: str) -> set[str]:
-        """Returns the domains that `clause` says the image shows, if it is neither a drawing nor about numbers."""
-        return {rule.domain for rule in self.rules.candidates(clause) if self._holds(rule, clause)}
+    def domains_in(self, clause: str, *, first: bool) -> set[str]:
+        """Returns the domains that `clause` says the image shows, if it is neither a drawing nor about numbers.
 
-    def _holds(self, rule: DomainRule, clause: str) -> bool:
+        Args:
+            clause: one of `clauses`.
+            first: whether it is the first of them.
+        """
+        return {rule.domain for rule in self.rules.candidates(clause) if self._holds(rule, clause, first)}
+
+    def _holds(self, rule: DomainRule, clause: str, first: bool) -> bool:
         if not rule.says.search(clause):
             return False
-        if (rule.with_ and not rule.with_.search(clause)) or (rule.unless and rule.unless.search(clause)):
+        needed = (rule.with_, None if first else rule.later)
+        if any(pattern and not pattern.search(clause) for pattern in needed):
+            return False
+        if rule.unless and rule.unless.search(clause):
             return False
         return not rule.referred or any(
             not self.referred_before.search(clause[: match.start()])
@@ -104,7 +114,11 @@ def domains_of(caption: str) -> tuple[str, ...]:
     if not table.rules.candidates(text):
         return ()
     clauses = table.clauses(text)
-    showing = [(clause, domains) for clause in clauses if (domains := table.domains_in(clause))]
+    showing = [
+        (clause, domains)
+        for number, clause in enumerate(clauses)
+        if (domains := table.domains_in(clause, first=number == 0))
+    ]
     if not showing or _any_in(table.drawn, clauses[0]):
         return ()
     shown: set[str] = set()
@@ -128,8 +142,8 @@ def _read_domain_table() -> DomainTable:
     def filtered(entries: Iterable[Mapping[str, Any]]) -> RuleFilter[re.Pattern[str]]:
         return RuleFilter((compiled(entry["says"]), entry["contains"]) for entry in entries)
 
-    def joined(entries: Iterable[Mapping[str, Any]], end: str = "") -> re.Pattern[str]:
-        return compiled("|".join(f"(?:{entry['says']})" for entry in entries), end)
+    def joined(entries: Iterable[Mapping[str, Any]], start: str = "", end: str = "") -> re.Pattern[str]:
+        return compiled(f"{start}(?:{'|'.join(entry['says'] for entry in entries)})", end)
 
     def rule(domain: str, entry: Mapping[str, Any]) -> DomainRule:
         return DomainRule(
@@ -137,6 +151,7 @@ def _read_domain_table() -> DomainTable:
             says=compiled(entry["says"]),
             with_=compiled(entry["with"]) if "with" in entry else None,
             unless=compiled(entry["unless"]) if "unless" in entry else None,
+            later=compiled(entry["later"]) if "later" in entry else None,
             referred=entry.get("referred", True),
         )
 
@@ -149,7 +164,7 @@ def _read_domain_table() -> DomainTable:
         glossary=filtered(table["glossary"]),
         drawn=filtered(table["drawn"]),
         plotted=filtered(table["plotted"]),
-        referred_before=joined(table["referred_before"], end=r"[^\w]*$"),
+        referred_before=joined(table["referred_before"], start=r"\b", end=r"[^\w]*$"),
         referred_after=joined(table["referred_after"]),
     )
 
