@@ -45,6 +45,7 @@ class Reason(StrEnum):
     IMAGE_NOT_ALLOWED = "image format not allowed"
     IMAGE_TOO_LARGE = "image too large"
     IMAGE_TOO_SMALL = "image too small"
+    IMAGE_TOO_DEEP = "image over 8 bits a channel"
     COMPOUND_IMAGE = "compound by image"
     # rows and conversations
     MALFORMED_ROW = "malformed row"

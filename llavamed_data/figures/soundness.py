@@ -6,6 +6,8 @@ what is published is the file as it came.
 Whether a JPEG or PNG reaches its own end is read from its structure, without decoding. Pillow pads what is missing when
 somebody sets `ImageFile.LOAD_TRUNCATED_IMAGES`, and libjpeg by itself forgives a lost end marker; a file is judged here
 whatever those settings are.
+
+Everything else is decoded as `datasets.Image` does, EXIF metadata included: what passes here, `load_dataset` decodes.
 """
 
 import io
@@ -15,6 +17,8 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from llavamed_data.errors import one_line
+from llavamed_data.io.images import decode_upright
 from llavamed_data.reasons import Drop, Reason
 
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
@@ -46,6 +50,9 @@ _FOREIGN: Mapping[bytes, str] = {
     b"version https://git-lfs": "a Git LFS pointer",
 }
 
+_DEEP_MODES = ("I", "F")
+"""What the names of Pillow's modes of 16 and 32 bits a channel begin with."""
+
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length: TEM, RST0-7, SOI
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
@@ -73,8 +80,8 @@ class SoundImage:
 
     Attributes:
         format: one of `FORMATS`.
-        width, height: pixels, as stored (an EXIF orientation is not applied).
-        image: the first frame, decoded in full, in the file's own mode.
+        width, height: pixels, turned as the EXIF metadata asks.
+        image: the first frame, decoded in full and turned, in the file's own mode.
     """
 
     format: str
@@ -91,7 +98,8 @@ def inspect_image(data: bytes, limits: ImageLimits = ImageLimits()) -> SoundImag
 
     Raises:
         Drop: IMAGE_EMPTY, IMAGE_TOO_LARGE (bytes or pixels), IMAGE_TOO_SMALL, IMAGE_NOT_ALLOWED (a known format
-            that is not in `FORMATS`), IMAGE_TRUNCATED (the file ends before the image does) or IMAGE_UNREADABLE.
+            that is not in `FORMATS`), IMAGE_TOO_DEEP (16 or 32 bits a channel, which come out white or black in RGB),
+            IMAGE_TRUNCATED (the file ends before the image does) or IMAGE_UNREADABLE (its metadata included).
     """
     if not data:
         raise Drop(Reason.IMAGE_EMPTY)
@@ -104,8 +112,10 @@ def inspect_image(data: bytes, limits: ImageLimits = ImageLimits()) -> SoundImag
         raise Drop(Reason.IMAGE_TOO_LARGE, f"{width} × {height} pixels, at most {limits.pixels:,}")
     if min(width, height) < limits.side:
         raise Drop(Reason.IMAGE_TOO_SMALL, f"{width} × {height} pixels, at least {limits.side} a side")
-    _decode(image, data, expected)
-    return SoundImage(expected, width, height, image)
+    if image.mode.startswith(_DEEP_MODES):
+        raise Drop(Reason.IMAGE_TOO_DEEP, f"{expected} of Pillow's mode {image.mode}")
+    decoded = _decode(image, data, expected)
+    return SoundImage(expected, decoded.width, decoded.height, decoded)
 
 
 def _format_of(data: bytes) -> str:
@@ -135,11 +145,11 @@ def _open(data: bytes, expected: str) -> Image.Image:
         raise _failure(error, data, expected) from error
 
 
-def _decode(image: Image.Image, data: bytes, expected: str) -> None:
+def _decode(image: Image.Image, data: bytes, expected: str) -> Image.Image:
     if not _WHOLE.get(expected, bool)(data):
         raise Drop(Reason.IMAGE_TRUNCATED, f"{len(data):,} bytes without the end of a {expected}")
     try:
-        image.load()
+        return decode_upright(image)
     except MemoryError:
         raise
     except Exception as error:  # as above
@@ -149,7 +159,11 @@ def _decode(image: Image.Image, data: bytes, expected: str) -> None:
 def _failure(error: Exception, data: bytes, expected: str) -> Drop:
     whole = _WHOLE.get(expected)
     cut = not whole(data) if whole else "truncated" in str(error) or isinstance(error, EOFError)
-    detail = "no header that Pillow can read" if isinstance(error, UnidentifiedImageError) else str(error)
+    detail = (
+        "no header that Pillow can read"
+        if isinstance(error, UnidentifiedImageError)
+        else one_line(f"{type(error).__name__}: {error}")
+    )
     return Drop(Reason.IMAGE_TRUNCATED if cut else Reason.IMAGE_UNREADABLE, f"{expected}: {detail}")
 
 

@@ -6,6 +6,7 @@ import re
 import xxhash
 from PIL import Image
 
+from llavamed_data.io.images import decode_upright
 from llavamed_data.validation.images import FORMATS, MAX_PIXELS
 
 _TYPES = {
@@ -35,7 +36,7 @@ def image_type(data: bytes) -> tuple[str, str]:
 
 
 def thumbnail(data: object, width: int, height: int) -> Image.Image | None:
-    """The image in RGB, within `width` × `height` pixels and never enlarged; None where it does not decode.
+    """The image in RGB, upright, within `width` × `height` pixels and never enlarged; None where it does not decode.
 
     An image with more pixels than `load_dataset` opens counts as one that does not decode.
     """
@@ -45,12 +46,23 @@ def thumbnail(data: object, width: int, height: int) -> Image.Image | None:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 return None
-            image.draft("RGB", (2 * width, 2 * height))
-            small = image.convert("RGB")
+            longest = 2 * max(width, height)  # of either side: the image may be turned by 90 degrees
+            image.draft("RGB", (longest, longest))
+            small = decode_upright(image).convert("RGB")
             small.thumbnail((width, height))
     except Exception:  # Pillow's decoders raise anything on hostile bytes
         return None
     return small
+
+
+def thumbnail_jpeg(data: object, longest: int) -> bytes | None:
+    """The image as a JPEG of at most `longest` pixels a side; None where it does not decode."""
+    small = thumbnail(data, longest, longest)
+    if small is None:
+        return None
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=82)
+    return file.getvalue()
 
 
 class ImageFileNames:

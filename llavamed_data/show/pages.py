@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from markupsafe import Markup
 from llavamed_data.console.printable import page_templates, printable, printable_line
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Dataset, Row
-from llavamed_data.show.image_files import thumbnail
+from llavamed_data.show.image_files import thumbnail_jpeg
 from llavamed_data.show.search import TEXT_COLUMNS, RowFilter, RowSearch
 
 PAGE_ROWS = 24
@@ -139,12 +138,8 @@ def _text(value: object) -> str:
 
 def _inline(image: Row | None) -> str:
     """The image within its own address, as a small JPEG; "" for one that does not decode."""
-    small = thumbnail(image.get("bytes") if image else None, _THUMBNAIL, _THUMBNAIL)
-    if small is None:
-        return ""
-    file = io.BytesIO()
-    small.save(file, "JPEG", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    small = thumbnail_jpeg(image.get("bytes") if image else None, _THUMBNAIL)
+    return f"data:image/jpeg;base64,{base64.b64encode(small).decode()}" if small else ""
 
 
 @cache

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.show.image_files import image_type
+from llavamed_data.show.image_files import image_type, thumbnail_jpeg
 from llavamed_data.show.pages import SERVED_POLICY, served_page
 from llavamed_data.show.search import RowFilter, RowSearch
 
@@ -16,6 +16,8 @@ HOST = "127.0.0.1"
 
 _IMAGE = re.compile(r"/image/(\d{1,12})/(\d{1,4})")
 _SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp"})
+_LONGEST = 1600
+"""Pixels of the longer side of a picture that stands for one that browsers do not show (TIFF)."""
 
 
 class BrowseServer(ThreadingHTTPServer):
@@ -76,6 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
             data = None
         kind = image_type(data)[1] if isinstance(data, bytes) else ""
         if kind not in _SHOWN:
+            data, kind = thumbnail_jpeg(data, _LONGEST), "image/jpeg"
+        if data is None:
             return self._send(HTTPStatus.NOT_FOUND, b"no such image")
         return self._send(HTTPStatus.OK, data, kind, keep=True)
 

@@ -1,8 +1,10 @@
-"""Which images a dataset may hold: those that decode to their last line."""
+"""Which images a dataset may hold: those that `load_dataset` decodes to their last line, metadata included."""
 
 import io
 
 from PIL import Image
+
+from llavamed_data.io.images import decode_upright
 
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
 """The formats that Pillow decodes by itself (MPO as JPEG); EPS would start another program on untrusted bytes."""
@@ -12,7 +14,7 @@ MAX_PIXELS = 2 * 89_478_485
 
 
 def image_fault(data: object) -> str | None:
-    """What keeps `data` from being decoded to its last line; None if nothing does, or if it is not bytes.
+    """What keeps `load_dataset` from decoding `data` to its last line; None if nothing does, or if it is not bytes.
 
     A JPEG is decoded at an eighth of its size: every byte of it is read, and most of the arithmetic is saved.
     """
@@ -25,7 +27,7 @@ def image_fault(data: object) -> str | None:
             if image.width * image.height > MAX_PIXELS:
                 return f"has {image.width:,} × {image.height:,} pixels, more than {MAX_PIXELS:,}"
             image.draft(image.mode, (1, 1))
-            image.load()
+            decode_upright(image)
     except Exception as error:  # Pillow's decoders raise anything on hostile bytes
         return f"does not decode: {type(error).__name__}: {error}"[:200]
     return None

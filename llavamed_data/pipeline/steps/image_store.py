@@ -33,6 +33,9 @@ T = TypeVar("T")
 LEAST_IMAGES, MOST_IMAGES = 64, 2_000
 """Images of a task: many enough to keep many requests in flight, few enough to share between cores."""
 
+CHECK_VERSION = 2
+"""Of what a check finds: checks of another version are not read, and their images are examined again."""
+
 TRANSIENT = frozenset({Reason.IMAGE_UNREACHABLE})
 """Reasons that another run may overcome: no check is kept for them."""
 
@@ -57,7 +60,7 @@ class ImageCheck:
         detail: a hint to the reason.
         digest: of its bytes, by `digest_of`.
         bytes: its size.
-        width, height: pixels.
+        width, height: pixels, turned as the EXIF metadata asks.
         panels: plots that the gutters of the image separate; 1 for a single plot.
     """
 
@@ -106,7 +109,9 @@ class ImageStore:
 
     def _known(self, wanted: set[str]) -> dict[str, ImageCheck]:
         known: dict[str, ImageCheck] = {}
-        for batch in read_batches(sorted(self.folder.glob("checks-*.parquet")), rows=_CHECK_ROWS):
+        for batch in read_batches(
+            sorted(self.folder.glob(f"checks-v{CHECK_VERSION}-*.parquet")), rows=_CHECK_ROWS
+        ):
             hits = [place for place, name in enumerate(batch["locator"].to_pylist()) if name in wanted]
             checks = (ImageCheck(**row) for row in batch.take(pa.array(hits, pa.int64())).to_pylist())
             known.update((check.locator, check) for check in checks if check.reason or self._is_there(check))
@@ -120,7 +125,7 @@ class ImageStore:
 
     def _fetch(self, locators: Sequence[str], engine: Engine) -> dict[str, ImageCheck]:
         """Fetches and examines images in tasks, in a folder of their own that a killed run goes on with."""
-        name = fingerprint("fetch", locators)[:16]
+        name = fingerprint("fetch", CHECK_VERSION, locators)[:16]
         folder = self.folder / f".fetch-{name}"
         folder.mkdir(parents=True, exist_ok=True)
         tasks = number_of_tasks(len(locators), least=LEAST_IMAGES, most=MOST_IMAGES)
@@ -137,7 +142,7 @@ class ImageStore:
         )
         checks = [ImageCheck(**row) for row in read_rows(part.output for part in parts)]
         lasting = (asdict(check) for check in checks if check.reason not in TRANSIENT)
-        write_rows(self.folder / f"checks-{name}.parquet", CHECKS, lasting)
+        write_rows(self.folder / f"checks-v{CHECK_VERSION}-{name}.parquet", CHECKS, lasting)
         shutil.rmtree(folder)
         return {check.locator: check for check in checks}
 

@@ -5,22 +5,27 @@ import io
 import struct
 import zlib
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFile
+from PIL import ExifTags, Image, ImageFile
 
 from llavamed_data.figures import FORMATS, ImageLimits, inspect_image
 from llavamed_data.reasons import Drop, Reason
+from llavamed_data.validation.images import image_fault
 
 
 def _picture(mode: str = "RGB", size: tuple[int, int] = (90, 70)) -> Image.Image:
     noise = np.random.default_rng(7).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     if mode == "I;16":
         return Image.fromarray(noise[..., 0].astype(np.uint16) * 257)
+    if mode in ("I", "F"):
+        return Image.fromarray(noise[..., 0].astype(np.int32 if mode == "I" else np.float32) * 257)
     return Image.fromarray(noise).convert(mode)
 
 
@@ -50,16 +55,76 @@ PNG = _encoded("PNG")
         ("PNG", "P"),
         ("PNG", "RGBA"),
         ("PNG", "1"),
-        ("PNG", "I;16"),
         ("TIFF", "CMYK"),
     ]
-    + [("TIFF", "I;16"), ("GIF", "P"), ("TIFF", "L"), ("BMP", "L"), ("WEBP", "RGBA")],
+    + [("GIF", "P"), ("TIFF", "L"), ("BMP", "L"), ("WEBP", "RGBA")],
 )
 def test_every_allowed_format_passes_in_every_mode(form: str, mode: str) -> None:
     data = _encoded(form, mode)
     sound = inspect_image(data)
     assert (sound.format, sound.width, sound.height) == (form, 90, 70)
     assert sound.image.getpixel((89, 69)) is not None
+
+
+@pytest.mark.parametrize(("form", "mode"), [("PNG", "I;16"), ("TIFF", "I;16"), ("TIFF", "I"), ("TIFF", "F")])
+def test_an_image_of_more_than_8_bits_is_dropped_because_it_comes_out_white_in_rgb(
+    form: str, mode: str
+) -> None:
+    data = _encoded(form, mode)
+    assert _reason(data) is Reason.IMAGE_TOO_DEEP
+
+
+def _with_exif(form: str, orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.Software] = "written by a test"
+    return _encoded(form, exif=exif)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize(
+    ("orientation", "size"), [(1, (90, 70)), (3, (90, 70)), (6, (70, 90)), (8, (70, 90))]
+)
+def test_an_image_is_turned_as_its_metadata_asks(form: str, orientation: int, size: tuple[int, int]) -> None:
+    data = _with_exif(form, orientation)
+    sound = inspect_image(data)
+    assert (sound.width, sound.height) == sound.image.size == size
+    assert sound.image.tobytes() == _decoded_by_datasets(data).tobytes()
+
+
+def _decoded_by_datasets(data: bytes) -> Image.Image:
+    return datasets.Image().decode_example({"bytes": data, "path": None})
+
+
+def _metadata_damaged_at(data: bytes) -> Iterator[bytes]:
+    """The file with each byte of its EXIF block replaced by others; the pixels stay whole."""
+    start = data.index(b"MM\x00*" if b"MM\x00*" in data else b"II*\x00")
+    for place in range(start, data.index(b"written by a test")):
+        for value in (0x00, 0x7F, 0xFF):
+            damaged = bytearray(data)
+            damaged[place] = value
+            if data.startswith(b"\x89PNG"):  # the chunk says its checksum
+                length = struct.unpack(">I", data[start - 8 : start - 4])[0]
+                body = bytes(damaged[start - 4 : start + length])
+                damaged[start + length : start + length + 4] = struct.pack(">I", zlib.crc32(body))
+            yield bytes(damaged)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_an_image_is_sound_exactly_where_datasets_decodes_it_metadata_included(form: str) -> None:
+    failed = 0
+    for data in _metadata_damaged_at(_with_exif(form, 6)):
+        try:
+            _decoded_by_datasets(data)
+        except Exception:  # whatever Pillow raises on damaged metadata
+            failed += 1
+            assert _reason(data) is Reason.IMAGE_UNREADABLE
+            assert image_fault(data) is not None
+        else:
+            assert inspect_image(data).format == form
+            assert image_fault(data) is None
+    assert failed > 0
 
 
 def test_a_progressive_jpeg_and_one_with_a_thumbnail_pass() -> None:

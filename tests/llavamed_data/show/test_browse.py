@@ -1,6 +1,7 @@
 """Pages of a dataset: searches find rows, and the texts of rows stay text."""
 
 import http.client
+import io
 import re
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from PIL import Image
 
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.show import BrowseServer, single_page
@@ -76,6 +78,17 @@ def test_images_are_served_byte_for_byte(tmp_path: Path) -> None:
             "/image/0/../..",
         ):
             assert ask(server, path)[0] == 404
+
+
+def test_an_image_that_browsers_do_not_show_is_served_as_a_jpeg(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    Image.effect_noise((60, 40), 50).save(file, "TIFF")
+    row = instruct_row(0)
+    row["images"] = [{"bytes": file.getvalue(), "path": "a.tif"}]
+    with serving(write_set(tmp_path / "set", [row])) as server:
+        status, headers, body = ask(server, "/image/0/0")
+        assert (status, headers["Content-Type"]) == (200, "image/jpeg")
+        assert Image.open(io.BytesIO(body)).size == (60, 40)
 
 
 def test_only_this_machine_is_answered(tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import ExifTags, Image
 from rich.console import Console
 
 from llavamed_data.show import show_row
-from llavamed_data.show.image_files import ImageFileNames
+from llavamed_data.show.image_files import ImageFileNames, thumbnail
 from llavamed_data.show.terminal import half_blocks
 from tests.llavamed_data.show import hostile
 from tests.llavamed_data.validation.sets import instruct_row
@@ -32,6 +32,31 @@ def test_a_terminal_with_colours_shows_the_picture(tmp_path: Path) -> None:
         text.count("▀") == 59 * 22
     )  # 64 × 48 pixels fit 44 lines of pixels as 59 × 44, two lines a character
     assert not (tmp_path / "files").exists()
+
+
+def _turned_by_metadata() -> bytes:
+    """An image of 480 × 240 pixels, red on its left half, that is to be turned to the right by 90 degrees."""
+    image = Image.new("RGB", (480, 240), (0, 0, 255))
+    image.paste((255, 0, 0), (0, 0, 240, 240))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=95, exif=exif)
+    return file.getvalue()
+
+
+def test_a_picture_is_turned_as_its_metadata_asks(tmp_path: Path) -> None:
+    row = instruct_row(1)
+    row["images"] = [{"bytes": _turned_by_metadata(), "path": "a.jpg"}]
+    text = shown(row, tmp_path / "files", terminal=True)
+    assert text.count("▀") == 22 * 22  # 22 × 44 pixels, two lines a character
+    small = thumbnail(_turned_by_metadata(), 100, 100)
+    assert small is not None
+    assert small.size == (50, 100)
+    red, _, blue = small.getpixel((25, 10))
+    assert red > 200 > 60 > blue
+    red, _, blue = small.getpixel((25, 90))
+    assert blue > 200 > 60 > red
 
 
 def test_each_character_is_two_pixels() -> None:
