@@ -47,6 +47,7 @@ COMPOUND = [
     "Pre- and postoperative radiographs of the hip.",
     "CT scans before and after embolisation.",
     "From left to right: control, sham, lesion.",
+    "MRI of the spine at three visits. Time runs from left to right.",
 ]
 
 SINGLE = [
