@@ -18,6 +18,7 @@ class Reason(StrEnum):
     METADATA_UNREADABLE = "metadata unreadable"
     RETRACTED = "retracted"
     NOT_OPEN_ACCESS = "not open access"
+    HISTORICAL_OCR = "historical OCR"
     LICENSE_EXCLUDED = "licence excluded"
     ARCHIVE_UNREADABLE = "archive unreadable"
     ARCHIVE_HOSTILE = "archive hostile"

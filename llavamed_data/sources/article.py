@@ -30,7 +30,8 @@ class SourceArticle:
             that `ArticleSource.images` of the same source understands; `?md5=<hex>` at its end is verified.
         pmcid: `PMC` and digits, if the source itself knows it; otherwise it is taken from the XML.
         pmid: digits, likewise.
-        license: Creative Commons code as PMC writes it (`CC BY`, `CC BY-NC`, `CC0`), likewise.
+        license: Creative Commons code as PMC writes it (`CC BY`, `CC BY-NC`, `CC0`), likewise; empty if the source
+            states that there is none, whatever the XML seems to say.
         incomplete: the archive ends early, so that an image which `media` lacks may have been cut off. The locator
             `<handle>#<href>` stands for such an image; `ArticleSource.images` drops it as ARCHIVE_TRUNCATED.
     """

@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
@@ -25,6 +26,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 
 from llavamed_data.console.progress import FetchCounts
 from llavamed_data.io.backoff import backoff_seconds, retry_after_seconds
+from llavamed_data.io.regular_files import NotAFileError, require_file
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -57,6 +59,7 @@ class FetchProblem(Enum):
     UNREACHABLE = "cannot be reached"
     CHECKSUM = "its bytes are not those of its checksum"
     TOO_LARGE = "too large"
+    NOT_A_FILE = "not a file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class Fetcher:
         store: made with `max_retries` 0, so that repetition is decided here.
         policy: how hard to try.
         address: URL to which keys are added, if the store speaks HTTP: it is asked for `Retry-After`.
+        folder: of a store on disk, where a key may name something that is no file.
         on_counts: called after every object and every repetition.
     """
 
@@ -129,11 +133,13 @@ class Fetcher:
         *,
         policy: FetchPolicy | None = None,
         address: str | None = None,
+        folder: Path | None = None,
         on_counts: Callable[[FetchCounts], None] | None = None,
     ) -> None:
         self.policy = policy or FetchPolicy()
         self.counts = FetchCounts()
         self._store = store
+        self._folder = folder
         self._health = _ServerHealth(store, address, self.policy)
         self._in_flight = _BytesInFlight(self.policy.bytes_in_flight)
         self._on_counts = on_counts
@@ -205,6 +211,8 @@ class Fetcher:
             data = await self._receive(request, turn)
         except FileNotFoundError:
             return FetchResult(request, problem=FetchProblem.MISSING)
+        except NotAFileError as error:
+            return FetchResult(request, problem=FetchProblem.NOT_A_FILE, detail=str(error.strerror))
         except _TooLargeError as error:
             return FetchResult(request, problem=FetchProblem.TOO_LARGE, detail=str(error))
         except ValueError:  # how obstore refuses what cannot be a key
@@ -223,6 +231,8 @@ class Fetcher:
 
     async def _receive(self, request: FetchRequest, turn: int | None) -> bytes:
         policy = self.policy
+        if self._folder is not None:
+            require_file(self._folder / request.key)
         async with asyncio.timeout(policy.request_seconds):
             response = await obstore.get_async(self._store, request.key)
         size = response.meta["size"]

@@ -279,7 +279,7 @@ def _row(read: SourceArticle, article: Article, figure: Figure) -> dict[str, Any
         "caption": figure.caption,
         "inline_mentions": list(figure.inline_mentions),
         "image": _locator(read, figure.graphics),
-        "license": read.license or article.license,
+        "license": article.license if read.license is None else read.license or None,
         "single_plot": caption_is_single_plot(figure.caption),
         "domain": domain_of(figure.caption),
     }

@@ -138,18 +138,23 @@ def _locate_part(bucket: Bucket, part: _Part) -> None:
 
 
 def _rows(
-    articles: Iterator[tuple[Mapping[str, Any], SourceArticle | tuple[str, Drop]]],
+    articles: Iterator[tuple[Mapping[str, Any], list[SourceArticle] | tuple[str, Drop]]],
 ) -> Iterator[dict[str, str | None]]:
     for article, found in articles:
         pmcid = article["handle"].partition(".")[0]
         for file in article["files"]:
-            if not isinstance(found, SourceArticle):
+            if isinstance(found, tuple):
                 yield _lost(pmcid, file, found[1])
-            elif locator := found.media.get(file) or resolve_graphic(file, found.media):
-                facts = {"pmid": found.pmid, "license": found.license}
-                yield {"pmcid": pmcid, "file": file, "locator": locator, **facts}
+                continue
+            # a file that the current version lacks may still be in another one, under that one's licence
+            for version in found:
+                if locator := version.media.get(file) or resolve_graphic(file, version.media):
+                    facts = {"pmid": version.pmid, "license": version.license}
+                    yield {"pmcid": pmcid, "file": file, "locator": locator, **facts}
+                    break
             else:
-                yield _lost(pmcid, file, Drop(Reason.IMAGE_MISSING, f"{found.handle} has no such file"))
+                names = " or ".join(version.handle for version in found)
+                yield _lost(pmcid, file, Drop(Reason.IMAGE_MISSING, f"{names} has no such file"))
 
 
 def _lost(pmcid: str, file: str, drop: Drop) -> dict[str, str | None]:

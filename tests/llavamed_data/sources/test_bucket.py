@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import json
+import os
 import pickle
 import random
 import re
+import stat
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -274,8 +276,12 @@ def test_licences_limit_what_is_read(copy: Path) -> None:
         ({"is_retracted": "no"}, Reason.METADATA_UNREADABLE),
         ({"is_pmc_openaccess": None}, Reason.METADATA_UNREADABLE),
         ({"media_urls": 5}, Reason.METADATA_UNREADABLE),
-        ({"media_urls": [5]}, Reason.METADATA_UNREADABLE),
+        ({"pmcid": "PMC2"}, Reason.METADATA_UNREADABLE),
+        ({"is_historical_ocr": "true"}, Reason.HISTORICAL_OCR),
+        ({"is_manuscript": 7}, Reason.METADATA_UNREADABLE),
+        ({"is_retracted": "True"}, Reason.RETRACTED),
         ({"media_urls": None, "pmid": None, "license_code": None, "xml_url": None}, None),
+        ({"media_urls": [5, None, {}], "pmid": "none", "xml_url": [], "pmcid": 1, "is_retracted": 0}, None),
         ({"license_code": "CC BY 4.0"}, None),
     ],
     ids=str,
@@ -286,6 +292,151 @@ def test_metadata_decide_or_are_unreadable(
     lay_out(article("PMC1.1", **changed), tmp_path)
     (got,) = read(Bucket(tmp_path), ["PMC1.1"])
     assert (None if isinstance(got, SourceArticle) else got[1]) is reason
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://pmc-oa-opendata/PMC1.1/{name}?md5={md5}",
+        "S3://a-mirror/copy/PMC1.1/{name}?MD5={MD5}",
+        "https://pmc-oa-opendata.s3.amazonaws.com/PMC1.1/{name}?md5={md5}",
+        "https://s3.us-east-1.amazonaws.com/pmc-oa-opendata/PMC1.1/{name}?versionId=a%2Fb&md5={md5}",
+        "http://mirror.example.org:8080/PMC1.1/{name}?md5={md5}&x=PMC2.1/x.jpg",
+        "//mirror.example.org/PMC1.1/{name}?md5={md5}",
+        "/PMC1.1/{name}?md5={md5}",
+        " PMC1.1%2F{name}?md5={md5} ",
+    ],
+)
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("gr1.jpg", "gr1.jpg"),
+        ("Fig 1.jpg", "Fig%201.jpg"),
+        ("Fig 1.jpg", "Fig 1.jpg"),
+        ("Abb. 1ä.jpg", "Abb.%201%C3%A4.jpg"),
+        ("5%_a+b#c.jpg", "5%_a+b#c.jpg"),
+        ("what?.jpg", "what?.jpg"),
+        ("what?.jpg", "what%3F.jpg"),
+    ],
+)
+def test_the_key_of_an_image_is_taken_from_its_address_however_it_is_written(
+    address: str, name: str, written: str, tmp_path: Path
+) -> None:
+    data = picture("any")
+    url = address.format(name=written, md5=md5(data), MD5=md5(data).upper())
+    lay_out(article("PMC1.1", {name: data}, media_urls=[None, url, "", 7, [url]]), tmp_path)
+    bucket = Bucket(tmp_path)
+    articles = read(bucket, ["PMC1.1"])
+    assert isinstance(articles[0], SourceArticle)
+    assert articles[0].media == {name: f"PMC1.1/{name}?md5={md5(data)}"}
+    assert images(bucket, articles) == {f"PMC1.1/{name}?md5={md5(data)}": data}
+
+
+@pytest.mark.parametrize(
+    ("stated", "used"),
+    [(35, "35"), ("35", "35"), (" 0035 ", "35"), ([35], "35"), (35.0, "35"), ("PMID: 35", "35")]
+    + [(odd, None) for odd in (0, "", "n/a", -3, True, {}, [], [1, 2], 3.5, "٣٥")],
+)
+def test_a_pmid_is_read_however_it_is_written_or_left_to_the_xml(
+    stated: object, used: str | None, tmp_path: Path
+) -> None:
+    lay_out(article("PMC1.1", pmid=stated), tmp_path)
+    (got,) = read(Bucket(tmp_path), ["PMC1.1"])
+    assert isinstance(got, SourceArticle)
+    assert got.pmid == used
+
+
+@pytest.mark.parametrize("stated", ["null", '""', '"none"', '"NO-CC CODE"', "[]", '["CC BY", "CC0"]', "{}"])
+def test_metadata_without_a_licence_say_that_there_is_none(stated: str, tmp_path: Path) -> None:
+    objects = article("PMC1.1", license_code="HERE")
+    lay_out({key: data.replace(b'"HERE"', stated.encode()) for key, data in objects.items()}, tmp_path)
+    (got,) = read(Bucket(tmp_path), ["PMC1.1"])
+    assert isinstance(got, SourceArticle)
+    assert got.license == ""
+    assert read(Bucket(tmp_path, licenses=["cc0"]), ["PMC1.1"]) == [("PMC1.1", Reason.LICENSE_EXCLUDED)]
+
+
+def test_metadata_with_a_line_break_inside_a_text_are_read(tmp_path: Path) -> None:
+    objects = article("PMC1.1", title="two lines")
+    lay_out({key: data.replace(b"two lines", b"two\nlines") for key, data in objects.items()}, tmp_path)
+    (got,) = read(Bucket(tmp_path), ["PMC1.1"])
+    assert isinstance(got, SourceArticle)
+
+
+OPEN = {"is_pmc_openaccess": True, "is_manuscript": False, "license_code": "CC BY"}
+MANUSCRIPT = OPEN | {"is_manuscript": True}
+MINING = {"is_pmc_openaccess": False, "is_manuscript": True, "license_code": "TDM"}
+CLOSED = {"is_pmc_openaccess": False, "is_manuscript": False, "license_code": None}
+RETRACTED = OPEN | {"is_retracted": True}
+
+
+@pytest.mark.parametrize(
+    ("versions", "current"),
+    [
+        ({1: OPEN, 2: OPEN}, 2),
+        ({1: OPEN, 2: MINING}, 1),  # the manuscript came after the published article
+        ({1: MINING, 2: OPEN}, 2),
+        ({2: OPEN, 3: MANUSCRIPT}, 2),  # published wins over a higher manuscript, and 1 is not there
+        ({1: OPEN, 3: OPEN, 5: MINING, 10: MINING}, 3),
+        ({1: MANUSCRIPT, 2: MANUSCRIPT}, 2),
+        ({1: MANUSCRIPT, 2: CLOSED}, 1),
+        ({1: OPEN, 2: CLOSED, 3: MANUSCRIPT}, 1),
+        ({1: RETRACTED, 2: MANUSCRIPT}, 2),
+        ({1: RETRACTED, 2: MINING}, Reason.NOT_OPEN_ACCESS),
+        ({1: OPEN, 2: RETRACTED}, Reason.RETRACTED),
+        ({1: MINING, 2: MINING}, Reason.NOT_OPEN_ACCESS),
+        ({2: MINING}, Reason.NOT_OPEN_ACCESS),
+    ],
+)
+def test_the_current_version_is_the_published_one_then_the_highest(
+    versions: dict[int, dict[str, object]], current: int | Reason, tmp_path: Path
+) -> None:
+    for number, stated in versions.items():
+        lay_out(article(f"PMC1.{number}", **stated), tmp_path)
+    bucket = Bucket(tmp_path)
+    (handle,) = bucket.handles()
+    assert handle == f"PMC1.{max(versions)}"
+    (got,) = read(bucket, [handle])
+    assert (int(got.handle[5:]) if isinstance(got, SourceArticle) else got[1]) == current
+
+
+def test_texts_that_ocr_read_from_old_journals_are_kept_out_unless_asked_for(tmp_path: Path) -> None:
+    lay_out(article("PMC1.1", is_historical_ocr=True, license_code="CC0") | article("PMC2.1"), tmp_path)
+    usual, all_of_them = Bucket(tmp_path), Bucket(tmp_path, historical_ocr=True)
+    assert read(usual, ["PMC1.1"]) == [("PMC1.1", Reason.HISTORICAL_OCR)]
+    assert isinstance(read(all_of_them, ["PMC1.1"])[0], SourceArticle)
+    assert usual.identity != all_of_them.identity
+    assert usual.fingerprint() != all_of_them.fingerprint()
+
+
+@pytest.mark.parametrize("what", ["json", "xml", "jpg"])
+@pytest.mark.parametrize("kind", ["a named pipe", "a socket", "a device", "a folder"])
+def test_what_is_no_file_is_dropped_and_never_waited_for(what: str, kind: str, tmp_path: Path) -> None:
+    lay_out(article("PMC1.1", {"x.jpg": b"one"}) | article("PMC2.1", {"x.jpg": b"two"}), tmp_path)
+    (tmp_path / "metadata/PMC1.1.json").unlink()
+    place = tmp_path / ("PMC1.1/x.jpg" if what == "jpg" else f"PMC1.1/PMC1.1.{what}")
+    place.unlink()
+    put_instead(place, kind)
+    bucket = Bucket(tmp_path)
+    articles = read(bucket, list(bucket.handles()))
+    assert isinstance(articles[1], SourceArticle)
+    if what == "jpg":
+        assert set(images(bucket, articles).values()) == {Reason.IMAGE_UNREADABLE, b"two"}
+    else:
+        reason = Reason.NO_XML if what == "xml" else Reason.METADATA_UNREADABLE
+        assert articles[0] == ("PMC1.1", reason)
+
+
+def put_instead(place: Path, kind: str) -> None:
+    """Puts something at `place` that is no file."""
+    if kind == "a named pipe":
+        os.mkfifo(place)
+    elif kind == "a socket":
+        os.mknod(place, stat.S_IFSOCK | 0o600)
+    elif kind == "a device":
+        place.symlink_to("/dev/zero")
+    else:
+        place.mkdir()
 
 
 def test_metadata_are_also_found_in_their_own_folder(tmp_path: Path) -> None:
