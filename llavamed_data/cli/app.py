@@ -20,6 +20,7 @@ from llavamed_data.cli.validate import validate
 from llavamed_data.console.command_line import run_command_line
 from llavamed_data.console.options import option
 from llavamed_data.errors import UsageError, one_line
+from llavamed_data.io.regular_files import read_settings
 from llavamed_data.version import __version__
 
 app = typer.Typer(
@@ -68,7 +69,7 @@ def settings(
 
 def _settings(path: Path, context: typer.Context) -> dict[str, Any]:
     try:
-        stated = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        stated = yaml.safe_load(read_settings(path)) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"the settings {path} cannot be read: {one_line(error)}") from error
     if not isinstance(stated, dict) or not all(isinstance(part, dict) for part in stated.values()):

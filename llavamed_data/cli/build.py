@@ -45,6 +45,13 @@ Pmcids = Annotated[
 Query = Annotated[
     str | None, option(help="Search of PMC: read only the articles that it finds.", show_default=False)
 ]
+HistoricalOcr = Annotated[
+    bool,
+    option(
+        "--historical-ocr",
+        help="Also read articles of PMC's bucket that OCR has read from journals of the 18th to 20th century.",
+    ),
+]
 Workers = Annotated[int | None, option(min=1, help="Tasks that run at a time.", show_default="one a core")]
 Size = Annotated[
     int | None, option(min=1, help="Number of figures, in place of the recipe's.", show_default=False)
@@ -95,6 +102,7 @@ def build(
     license: Annotated[  # noqa: A002  (the flag's name)
         str, option(help="Read only articles under these licences: cc0,cc-by,…", show_default="all")
     ] = "",
+    historical_ocr: HistoricalOcr = False,
     keep_eval_articles: Annotated[
         bool,
         option(
@@ -186,6 +194,7 @@ def build(
         pmcids=pmcids,
         query=query,
         licenses=tuple(name for name in license.split(",") if name.strip()),
+        historical_ocr=historical_ocr,
         keep_eval_articles=keep_eval_articles,
         keep_without_image=keep_without_image,
         language=language,

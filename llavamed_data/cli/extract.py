@@ -5,7 +5,7 @@ from typing import Annotated
 
 from rich.console import Console
 
-from llavamed_data.cli.build import Limit, Pmcids, Query, Quiet, Source, Work, Workers
+from llavamed_data.cli.build import HistoricalOcr, Limit, Pmcids, Query, Quiet, Source, Work, Workers
 from llavamed_data.console.options import EngineFlag, EngineName, RayAddress, Slurm, option
 
 
@@ -16,6 +16,7 @@ def extract(
     limit: Limit = None,
     pmcids: Pmcids = None,
     query: Query = None,
+    historical_ocr: HistoricalOcr = False,
     engine: EngineFlag = EngineName.LOCAL,
     workers: Workers = None,
     ray_address: RayAddress = None,
@@ -39,10 +40,13 @@ def extract(
             work=work,
             limit=limit,
             choice=ArticleChoice(pmcids, query),
+            historical_ocr=historical_ocr,
             engine=open_engine(
                 engine, workers=workers, ray_address=ray_address, slurm=slurm, on_progress=on_progress
             ),
         )
     if not quiet:
         show_steps(summary, Console())
+        for note in summary.notes:
+            Console().print(note, soft_wrap=True, highlight=False, markup=False)
         Console().print(f"{out}: {summary.steps[-1].tally.kept:,} pairs", soft_wrap=True, highlight=False)

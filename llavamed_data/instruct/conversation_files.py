@@ -12,6 +12,7 @@ from llavamed_data.errors import UsageError
 from llavamed_data.instruct.cleaning import CleaningEdit, CleaningRules, clean
 from llavamed_data.instruct.conversation import Round
 from llavamed_data.io.atomic import atomic_path
+from llavamed_data.io.regular_files import require_settings_file
 
 _IMAGE_MARK = "<image>"
 _ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
@@ -86,6 +87,7 @@ def clean_file(
 def _rows(source: Path) -> Iterator[tuple[str, dict[str, Any], list[Round]]]:
     """Yields the id of each conversation, its row, and its rounds."""
     try:
+        require_settings_file(source)
         lines = source.open(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}") from error

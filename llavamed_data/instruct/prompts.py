@@ -14,6 +14,7 @@ import yaml
 
 from llavamed_data.errors import UsageError, one_line
 from llavamed_data.instruct.conversation import Pair, Round
+from llavamed_data.io.regular_files import read_settings
 from llavamed_data.llm import Message
 from llavamed_data.recipes import DOMAINS
 
@@ -141,9 +142,9 @@ def load_few_shots(path: Path | None = None) -> tuple[FewShot, ...]:
     Raises:
         UsageError: the file cannot be read, is no YAML, or an example lacks something; the message says which.
     """
-    source = path or files(__package__).joinpath("few_shots.yaml")
+    own = files(__package__).joinpath("few_shots.yaml")
     try:
-        entries = yaml.safe_load(source.read_text(encoding="utf-8"))
+        entries = yaml.safe_load(read_settings(path) if path else own.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"few-shot file {path} cannot be read: {one_line(error)}") from error
     except yaml.YAMLError as error:

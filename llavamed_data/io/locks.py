@@ -7,6 +7,9 @@ from pathlib import Path
 
 from llavamed_data.errors import LlavaMedError, UsageError
 
+WORK_FOLDER_MARK = ".llavamed-work-folder"
+"""An empty file in every work folder: whoever looks for files of a source does not look there."""
+
 
 @contextmanager
 def exclusive_lock(path: Path, *, busy: str) -> Iterator[int]:
@@ -47,6 +50,7 @@ def lock_work_folder(work: Path) -> Iterator[None]:
         try:
             work.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive_lock(work / "lock", busy=busy))
+            (work / WORK_FOLDER_MARK).touch()
         except OSError as error:
             raise UsageError(
                 f"cannot work in {work} ({error.strerror}): choose another folder with --work"

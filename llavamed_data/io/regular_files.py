@@ -3,8 +3,8 @@
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -41,7 +41,7 @@ def require_file(path: str | os.PathLike[str]) -> None:
         raise NotAFileError(path, kind)
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """Opens a file for reading bytes.
 
     Raises:
@@ -52,14 +52,24 @@ def open_file(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def read_text(path: Path, *, encoding: str = "utf-8") -> str:
-    """The text of a file of settings, which may also be a pipe that the shell has opened.
+def require_settings_file(path: Path) -> None:
+    """Makes sure that what the user names as a list or as settings is a file, or a pipe that the shell has opened.
+
+    Raises:
+        NotAFileError: it is neither.
+        OSError: it cannot be looked at; not if it is missing.
+    """
+    if not os.fspath(path).startswith(_OF_THE_SHELL):
+        require_file(path)
+
+
+def read_settings(path: Path) -> str:
+    """The text of a file of settings, or of a pipe that the shell has opened.
 
     Raises:
         NotAFileError: it is neither.
         OSError: it is not there, or cannot be read.
         UnicodeDecodeError: it is not text.
     """
-    if not os.fspath(path).startswith(_OF_THE_SHELL):
-        require_file(path)
-    return path.read_text(encoding=encoding)
+    require_settings_file(path)
+    return path.read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
+from llavamed_data.io.regular_files import read_settings
 from llavamed_data.llm.answer import Usage
 
 
@@ -141,9 +142,9 @@ def require_prices(model: str, table: Path | None = None) -> ModelPrices:
 
 
 def _read_table(path: Path | None) -> Mapping[str, Any]:
-    source = path or resources.files("llavamed_data.llm").joinpath("prices.yaml")
+    own = resources.files("llavamed_data.llm").joinpath("prices.yaml")
     try:
-        table = yaml.safe_load(source.read_text(encoding="utf-8"))
+        table = yaml.safe_load(read_settings(path) if path else own.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"price table {path} cannot be read: {one_line(error)}") from error
     missing = {"as_of", "source", "batch", "models"} - set(table if isinstance(table, dict) else ())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Self
 
+from llavamed_data.io.regular_files import open_file
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.article import MAX_XML_BYTES
 
@@ -88,7 +89,7 @@ class Archive:
     def __iter__(self) -> Iterator[ArchiveMember]:
         count = 0
         try:
-            with self.path.open("rb") as packed:
+            with open_file(self.path) as packed:
                 stream = _GunzipStream(packed, self.limits)
                 for member in self._members(stream):
                     count += 1

@@ -12,11 +12,13 @@ import numpy as np
 
 from llavamed_data.errors import UsageError
 from llavamed_data.io.atomic import atomic_path
+from llavamed_data.io.regular_files import require_settings_file
 from llavamed_data.sources.eutils import Eutils
 
 SEARCH_RESULT = "found.txt"
 """What the search found, in the folder of the source: a rerun reads the same articles, `update` searches again."""
 
+_COUNTED = "# articles that PMC counts: "
 _PMCID = re.compile(r"(?:PMC)?(\d{1,15})(?:\.\d{1,9})?", re.ASCII | re.IGNORECASE)
 _PMCID_IN_HANDLE = re.compile(r"(?!.*#)(?:.*/)?PMC(\d{1,15})(?!\d)")
 _BATCH = 10_000
@@ -86,6 +88,7 @@ def read_article_list(path: Path) -> ArticleList:
     """
     numbers = array("q")
     try:
+        require_settings_file(path)
         with path.open(encoding="utf-8-sig") as lines:
             for place, line in enumerate(lines, start=1):
                 text = line.partition("#")[0].strip()
@@ -145,11 +148,26 @@ class ArticleChoice:
             return None
         kept = folder / SEARCH_RESULT
         if search_again or not kept.exists():
-            found = ArticleList(Eutils().search(self.query))
+            found = Eutils().search(self.query)
             folder.mkdir(parents=True, exist_ok=True)
             with atomic_path(kept) as temporary, temporary.open("w", encoding="utf-8") as lines:
-                lines.writelines(f"{pmcid}\n" for pmcid in found)
+                lines.write(f"{_COUNTED}{found.counted}\n")
+                lines.writelines(f"{pmcid}\n" for pmcid in ArticleList(found))
         return read_article_list(kept)
+
+    def shortage(self, articles: ArticleList | None, folder: Path) -> list[str]:
+        """The sentence, in a list, that PMC counts more articles than it gives; the list is empty if it does not."""
+        if articles is None or self.query is None:
+            return []
+        with (folder / SEARCH_RESULT).open(encoding="utf-8") as lines:
+            stated = re.fullmatch(rf"{_COUNTED}(\d+)", lines.readline().strip())
+        counted = int(stated.group(1)) if stated else 0
+        if counted <= len(articles):
+            return []
+        return [
+            f"PMC counts {counted:,} articles for the search and gives {len(articles):,}: "
+            f"{counted - len(articles):,} could not be reached"
+        ]
 
     def note(self, articles: ArticleList | None) -> list[str]:
         """The sentence about the choice for the card, in a list; the list is empty for all articles."""

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
+from llavamed_data.io.regular_files import open_file
 from llavamed_data.reasons import Drop, Reason
 
 _TOKEN = re.compile(rb"<!--|<!\[CDATA\[|<\?|<(?P<closing>/?)(?:[A-Za-z_][\w.-]{0,63}:)?article(?=[\s/>])")
@@ -47,7 +48,7 @@ class ArticleSet:
             OSError: the file cannot be read.
         """
         head = _Head()
-        with path.open("rb") as file:
+        with open_file(path) as file:
             piece = file.read(_FIRST_PIECE)
             if _ARTICLE_ROOT.match(piece):
                 return None

@@ -7,13 +7,15 @@ second, 10 with an API key, and every request names its `tool` and, where given,
 import http.client
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field, replace
 from datetime import date
+from http import HTTPStatus
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
@@ -22,18 +24,85 @@ from llavamed_data.sources.locations import safe_address
 
 NCBI = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
 TOOL = "llavamed-data"
-PAGE = 10_000
-"""The most identifiers in one response (ESearch, `retmax`)."""
+PAGE = 9_999
+"""The most identifiers that can be had of one search of PMC, which are asked for at once (ESearch, `retmax`)."""
 
 _RATE_MARGIN = 1.1
 """How much further apart than the limit requires requests are sent: on their way the gaps may shrink."""
 
+_ERROR_TEXT = re.compile(rb'"ERROR"\s*:\s*"(.*?)"\s*[,}]', re.DOTALL)
 _RETRYABLE_STATUSES = (408, 425, 429)
 _MAX_RESPONSE_BYTES = 8 * 2**20
 _FIRST_DAY, _LAST_DAY = date(1600, 1, 1).toordinal(), date(2200, 12, 31).toordinal()
 
-Days = tuple[int, int]
-"""First and last day of publication, as ordinals."""
+_ALL_NUMBERS = (1, 10**9)
+"""First and last number of a PMCID."""
+
+_LEAST_SHARE = 0.75
+"""Of the articles counted that must be had: a smaller rest is stated, a larger one is a failure."""
+
+Span = tuple[int, int]
+"""First and last day as ordinals, or first and last number of a PMCID."""
+
+
+class FoundArticles(set[int]):
+    """The numbers of the PMCIDs that a search found.
+
+    Attributes:
+        counted: how many articles PMC says that there are, which may be some more.
+    """
+
+    counted = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a search: articles that PMC released on some days, or with some numbers, or both; None for all."""
+
+    days: Span | None = None
+    numbers: Span | None = None
+
+    def term(self, text: str) -> str:
+        """The search for this part as PMC writes it; only articles with open access have images."""
+        clauses = [f"({text})", "open_access[Filter]"]
+        if self.days:
+            first, last = self._dates()
+            clauses.append(f"{first}:{last}[pmcrdat]")
+        if self.numbers:
+            clauses.append("{}:{}[uid]".format(*self.numbers))
+        return " AND ".join(clauses)
+
+    def parameters(self) -> dict[str, str | int]:
+        """The days once more as parameters of ESearch, for a server that knows them as such alone."""
+        if not self.days:
+            return {}
+        first, last = self._dates()
+        return {"datetype": "pmcrdat", "mindate": first, "maxdate": last}
+
+    def _dates(self) -> list[str]:
+        return [date.fromordinal(day).strftime("%Y/%m/%d") for day in self.days or ()]
+
+    def halves(self) -> "list[_Part]":
+        """The part cut in two, by days as long as there are several; nothing if it cannot be cut."""
+        if self.numbers is None:
+            first, last = self.days or (_FIRST_DAY, _LAST_DAY)
+            if first == last:
+                return [replace(self, numbers=half) for half in _halves(_ALL_NUMBERS)]
+            return [replace(self, days=half) for half in _halves((first, last))]
+        return [replace(self, numbers=half) for half in _halves(self.numbers)]
+
+    def holds_all(self, found: Set[int], count: int) -> bool:
+        """Whether the `count` articles of a range of numbers have been found already."""
+        if self.days or not self.numbers:
+            return False
+        first, last = self.numbers
+        return sum(first <= number <= last for number in found) >= count
+
+
+def _halves(span: Span) -> list[Span]:
+    first, last = span
+    middle = (first + last) // 2
+    return [(first, middle), (middle + 1, last)] if first < last else []
 
 
 def _environment(name: str, default: str = "") -> Callable[[], str]:
@@ -61,69 +130,77 @@ class Eutils:
     longest_pause: float = 60.0
     request_seconds: float = 60.0
     _next_request: float = field(default=0.0, init=False, repr=False)
+    _pages_end: bool = field(default=False, init=False, repr=False)
 
-    def search(self, text: str) -> set[int]:
-        """The numbers of the PMCIDs of all articles that PMC finds for `text`.
+    def search(self, text: str) -> FoundArticles:
+        """Finds the articles of the open-access subset that PMC has for `text`.
 
-        Pages are cut from the set that the first response left on NCBI's history server. If the server gives no
-        page beyond some place, as PubMed's does, the search is split by date of publication.
+        Pages are cut from the set that the first response left on NCBI's history server. Where the server gives no
+        page beyond some place, as PMC's does beyond 9,999 articles, the search is split by the day on which PMC
+        released an article, then by ranges of PMCIDs, which also reach what no date does.
 
         Raises:
             UsageError: the search is empty, finds nothing, or cannot be understood.
-            LlavaMedError: NCBI cannot be reached, or gives fewer articles than it counts.
+            LlavaMedError: NCBI cannot be reached, or gives far fewer articles than it counts.
         """
         if not text.strip():
             raise UsageError(
                 '--query is empty: write a search as on PMC, such as --query "radiology[journal]"'
             )
-        found = set[int]()
-        count = self._collect(text, None, found)
-        if not count:
+        found = FoundArticles()
+        whole = self._search(text, _Part())
+        counted: int = whole["count"]
+        if not counted:
             raise UsageError(f"PMC finds nothing for {text!r}: check the search")
-        if len(found) < count:
+        self._pages_end = False
+        self._collect(text, _Part(), whole, found)
+        if len(found) < counted:
+            part = _Part(numbers=_ALL_NUMBERS)
+            self._collect(text, part, self._search(text, part), found)
+        if len(found) < counted * _LEAST_SHARE:
             raise LlavaMedError(
-                f"PMC counts {count:,} articles for {text!r} and gives {len(found):,}: "
+                f"PMC counts {counted:,} articles for {text!r} and gives {len(found):,}: "
                 "rerun the same command later, or search more narrowly"
             )
+        found.counted = counted
         return found
 
-    def _collect(self, text: str, days: Days | None, found: set[int]) -> int:
-        """Adds the articles published in `days` to `found`; returns how many the server counts."""
-        first = self._search(text, days)
+    def _collect(self, text: str, part: _Part, first: dict[str, Any], found: set[int]) -> None:
+        """Adds the articles of a part of the search, whose first page is there, to `found`."""
         count: int = first["count"]
         numbers = set[int](first["idlist"])
-        place = len(numbers)
+        found |= numbers
+        place = len(first["idlist"])
         history = {"WebEnv": first.get("webenv", ""), "query_key": first.get("querykey", "")}
-        while place < count:
-            page = self._search(text, days, retstart=place, **history)
+        while place < count and not self._pages_end:
+            page = self._search(text, part, retstart=place, **history)
             ids = page.get("idlist")
             if not ids:
-                first_day, last_day = days or (_FIRST_DAY, _LAST_DAY)
-                if first_day < last_day:
-                    middle = (first_day + last_day) // 2
-                    self._collect(text, (first_day, middle), found)
-                    self._collect(text, (middle + 1, last_day), found)
+                self._pages_end = True
                 break
             numbers.update(ids)
+            found |= numbers
             place += len(ids)
-        found |= numbers
-        return count
+        if len(numbers) >= count or part.holds_all(found, count):
+            return
+        halves = [(half, self._search(text, half)) for half in part.halves()]
+        if sum(page["count"] for _, page in halves) >= 2 * count:
+            return  # the server takes no notice of how the search was split
+        for half, page in halves:
+            self._collect(text, half, page, found)
 
-    def _search(self, text: str, days: Days | None, **page: str | int) -> dict[str, Any]:
+    def _search(self, text: str, part: _Part, **page: str | int) -> dict[str, Any]:
         """One response of ESearch, or an empty one if the server has no such page."""
         parameters: dict[str, str | int] = {
             "db": "pmc",
-            "term": text,
+            "term": part.term(text),
             "usehistory": "y",
             "retmode": "json",
             "retmax": PAGE,
+            **part.parameters(),
+            **page,
         }
-        if days:
-            parameters["datetype"] = "pdat"
-            parameters["mindate"], parameters["maxdate"] = (
-                date.fromordinal(day).strftime("%Y/%m/%d") for day in days
-            )
-        result = self._post("esearch.fcgi", {**parameters, **page})
+        result = self._post("esearch.fcgi", parameters)
         if error := result.get("ERROR"):
             if "retstart" in page:
                 return {}
@@ -149,6 +226,8 @@ class Eutils:
                 with urllib.request.urlopen(request, timeout=self.request_seconds) as response:  # noqa: S310  (safe_address)
                     return _result(response.read(_MAX_RESPONSE_BYTES))
             except urllib.error.HTTPError as error:
+                if error.code == HTTPStatus.BAD_REQUEST and "retstart" in parameters:
+                    return {}  # there is no such page
                 cause, asked = f"it answers {error.code}", retry_after_seconds(error.headers["Retry-After"])
                 if error.code < 500 and error.code not in _RETRYABLE_STATUSES:
                     break
@@ -168,7 +247,12 @@ def _result(body: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it holds none: the response is cut off, a web page, or an error message.
     """
-    content = json.loads(body)
+    try:
+        content = json.loads(body, strict=False)  # NCBI puts raw line breaks into the text of errors
+    except ValueError:
+        if not (stated := _ERROR_TEXT.search(body)):
+            raise
+        return {"ERROR": stated.group(1).decode("utf-8", "replace")}
     result = content.get("esearchresult") if isinstance(content, dict) else None
     if not isinstance(result, dict):
         error = content.get("error") if isinstance(content, dict) else None

@@ -9,6 +9,7 @@ from typing import ClassVar
 from urllib.parse import quote, unquote
 
 from llavamed_data.errors import UsageError
+from llavamed_data.io.locks import WORK_FOLDER_MARK
 from llavamed_data.reasons import Drop
 from llavamed_data.sources.article import SourceArticle
 
@@ -19,16 +20,20 @@ def files_below(
     enter: Callable[[str], bool] = lambda _: True,
     follow_links: bool = False,
     skip_unreadable: bool = False,
+    also_no_files: bool = False,
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yields the files below a folder in no order: the path relative to it, with `/` between names, and the entry.
 
-    A link to a file counts as a file; sockets, pipes and devices are left out.
+    A link to a file counts as a file; sockets, pipes and devices are left out. Work folders (`--work`) are never
+    entered, for what a run writes there is no part of a source.
 
     Args:
         folder: where to look.
         enter: told the relative path of each sub-folder; those for which it is false are left out.
         follow_links: also enter links to folders, each linked folder once.
         skip_unreadable: leave out folders that cannot be read.
+        also_no_files: also yield what has a name and is neither file nor folder, such as a pipe or a link to nothing,
+            so that it can be dropped with a reason.
 
     Raises:
         OSError: a folder cannot be read.
@@ -47,9 +52,9 @@ def files_below(
                             if (state.st_dev, state.st_ino) in linked:
                                 continue
                             linked.add((state.st_dev, state.st_ino))
-                        if enter(name):
+                        if enter(name) and not Path(entry.path, WORK_FOLDER_MARK).exists():
                             folders.append((name + "/", entry.path))
-                    elif entry.is_file():
+                    elif also_no_files or entry.is_file():
                         yield name, entry
         except OSError:
             if not skip_unreadable:
@@ -68,7 +73,10 @@ def digest_of_files(files: Iterable[tuple[str, os.DirEntry[str] | Path]]) -> str
     """
     total = 0
     for path, entry in files:
-        state = entry.stat()
+        try:
+            state = entry.stat()
+        except FileNotFoundError:  # a link to nothing
+            state = entry.stat(follow_symlinks=False)
         described = f"{path}\0{state.st_size}\0{state.st_mtime_ns}\0{state.st_ino}"
         total += int.from_bytes(hashlib.sha256(described.encode("utf-8", "surrogateescape")).digest())
     return f"{total % 2**256:064x}"
@@ -154,7 +162,7 @@ class FolderSource(ABC):
             yield self.path.name, self.path
             return
         try:
-            for path, entry in files_below(self.path):
+            for path, entry in files_below(self.path, also_no_files=True):
                 if entry.name.lower().endswith(self.suffixes) and is_not_hidden(entry.name):
                     yield path, entry
         except OSError as error:

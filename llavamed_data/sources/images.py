@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any, Self
 
 from llavamed_data.errors import UsageError
+from llavamed_data.io.regular_files import open_file, require_file
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.folders import digest_of_files, files_below, is_not_hidden
 from llavamed_data.sources.packed_table import PackedTable
@@ -89,7 +90,7 @@ class NamedImages(ABC):
         if not path.resolve().is_relative_to(self._within):
             return Drop(Reason.IMAGE_MISSING, f"{name}: a link that leads out of the folder")
         try:
-            with self._member(path, member) if member else path.open("rb") as image:
+            with self._member(path, member) if member else open_file(path) as image:
                 content = image.read(self._max_bytes + 1)
         # NotImplementedError: a compression that zipfile does not know; RuntimeError: a member with a password
         except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
@@ -100,6 +101,7 @@ class NamedImages(ABC):
 
     def _member(self, archive: Path, member: str) -> IO[bytes]:
         if archive not in self._archives:
+            require_file(archive)
             self._archives[archive] = zipfile.ZipFile(archive)
         return self._archives[archive].open(member)
 
@@ -168,7 +170,7 @@ class BenchmarkImages(NamedImages):
     """
 
     def __init__(self, root: Path, *, within: Path | None = None) -> None:
-        if not root.is_dir() and not zipfile.is_zipfile(root):
+        if not root.is_dir() and not (root.is_file() and zipfile.is_zipfile(root)):
             raise UsageError(f"{root} is neither a folder of images nor a ZIP archive")
         super().__init__(root, within or root, MAX_BYTES)
 

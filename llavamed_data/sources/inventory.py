@@ -235,7 +235,7 @@ def _in_folder(folder: Path) -> Iterator[tuple[int, bytes]]:
             for entry in entries:
                 if (found := _ARTICLE_KEY.fullmatch(f"{entry.name}/")) and entry.is_dir():
                     yield _code(found), bytes(16)
-        for path, entry in files_below(folder, enter=_is_own, follow_links=True):
+        for path, entry in files_below(folder, enter=_is_own, follow_links=True, also_no_files=True):
             if found := _METADATA_KEY.fullmatch(path) or _ARTICLE_KEY.match(path):
                 yield _code(found), bytes.fromhex(digest_of_files([(path, entry)]))[:16]
     except OSError as error:

@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 
+from llavamed_data.io.regular_files import open_file
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.article import MAX_XML_BYTES, SourceArticle
 from llavamed_data.sources.article_sets import ArticleSet
@@ -48,7 +49,7 @@ class JatsFiles(FolderSource):
                 if several is None:
                     raise Drop(Reason.NO_XML, "the file has changed since its articles were listed")
                 return SourceArticle(handle, several.read(int(offset), max_bytes=MAX_XML_BYTES))
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 size = os.fstat(file.fileno()).st_size  # read() sets aside as many bytes as it may read
                 xml = file.read(min(size, MAX_XML_BYTES) + 1)
         except OSError as error:

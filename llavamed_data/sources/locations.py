@@ -18,6 +18,7 @@ from obstore.exceptions import BaseError as ObstoreError
 from obstore.store import HTTPStore, LocalStore, S3Store
 
 from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.io.regular_files import open_file
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -231,9 +232,9 @@ class FileLocation:
         return True
 
     def open(self) -> io.BufferedReader:
-        """Opens the file for one pass from its start; raises FileNotFoundError and `READ_ERRORS`."""
+        """Opens the file for one pass from its start; raises FileNotFoundError, NotAFileError and `READ_ERRORS`."""
         if not self.is_remote:
-            return Path(self.given).open("rb")
+            return open_file(Path(self.given))
         if self.given.startswith("hf://"):
             from huggingface_hub import HfFileSystem
 

@@ -1,6 +1,7 @@
 """A real HTTP server that answers as NCBI's ESearch does for PMC: pages, a history server, limits and errors."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +10,12 @@ from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import parse_qs
+
+_TERM = re.compile(
+    r"\((?P<text>.*)\) AND open_access\[Filter\]"
+    r"(?: AND (?P<first_day>[\d/]+):(?P<last_day>[\d/]+)\[pmcrdat\])?(?: AND (?P<first>\d+):(?P<last>\d+)\[uid\])?",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -24,9 +31,11 @@ class EutilsServer:
     """Answers searches from a table of what each finds.
 
     Args:
-        found: search → number of a PMCID → its day of publication.
+        found: search → number of a PMCID → the day on which PMC released it; None for one that no date reaches.
         fault: told the number of a request, from 1; returns what to send in place of the right response, if anything.
-        last_place: the last place from which a page is given, as in PubMed; None for no such limit, as in PMC.
+        last_place: the last place from which a page is given, as in PMC since 2022; None for no such limit.
+        beyond: the answer to a request for a page beyond that place.
+        ignores_numbers: whether ranges of PMCIDs in a search are ignored.
 
     Attributes:
         asked: the parameters of every request.
@@ -36,14 +45,18 @@ class EutilsServer:
 
     def __init__(
         self,
-        found: Mapping[str, Mapping[int, date]],
+        found: Mapping[str, Mapping[int, date | None]],
         *,
         fault: Callable[[int], Response | None] = lambda _: None,
         last_place: int | None = None,
+        beyond: Response | None = None,
+        ignores_numbers: bool = False,
     ) -> None:
         self.found = found
         self.fault = fault
         self.last_place = last_place
+        self.beyond = beyond or _ok({"ERROR": "Search Backend failed: position is out of acceptable range"})
+        self.ignores_numbers = ignores_numbers
         self.asked: list[dict[str, str]] = []
         self.times: list[float] = []
         self.lines: list[str] = []
@@ -67,10 +80,14 @@ class EutilsServer:
 
     def answer(self, asked: dict[str, str]) -> Response:
         """The right answer to a search."""
-        days = self.found.get(asked["term"], {})
-        if "mindate" in asked:
-            first, last = (_day(asked[name]) for name in ("mindate", "maxdate"))
-            days = {number: day for number, day in days.items() if first <= day <= last}
+        term = _TERM.fullmatch(asked["term"])
+        days = self.found.get(term["text"], {}) if term else {}
+        if term and term["first_day"]:
+            first, last = _day(term["first_day"]), _day(term["last_day"])
+            days = {number: day for number, day in days.items() if day and first <= day <= last}
+        if term and term["first"] and not self.ignores_numbers:
+            low, high = int(term["first"]), int(term["last"])
+            days = {number: day for number, day in days.items() if low <= number <= high}
         ids = sorted(days, reverse=True)
         if "WebEnv" in asked:
             ids = [number for number in self.sets[asked["WebEnv"]] if number in days]
@@ -78,7 +95,7 @@ class EutilsServer:
         if self.last_place is not None:
             most = min(most, self.last_place + 1)
             if start > self.last_place:
-                return _ok({"ERROR": f"Search Backend failed: position {start} is out of acceptable range"})
+                return self.beyond
         name = f"MCID_{len(self.sets)}"
         self.sets[name] = ids
         page = ids[start : start + most]

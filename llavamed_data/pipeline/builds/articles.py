@@ -18,7 +18,7 @@ from llavamed_data.pipeline.builds.summary import BuildSummary
 from llavamed_data.pipeline.steps.acquire import Acquired, acquire
 from llavamed_data.pipeline.steps.assemble import Record
 from llavamed_data.pipeline.steps.converse import CAPTION, Conversed, converse
-from llavamed_data.pipeline.steps.extract import Extracted, extract
+from llavamed_data.pipeline.steps.extract import Extracted, earlier_facts, extract
 from llavamed_data.pipeline.steps.image_store import ImageStore
 from llavamed_data.pipeline.steps.select import ExcludedArticles, Selected, select
 from llavamed_data.recipes import EVAL, Recipe, Task, load_recipe
@@ -68,20 +68,26 @@ class ArticleWork:
     Attributes:
         build: the run.
         source: where articles come from.
+        source_date: ISO date of what has been extracted, if the source states one.
         folder: where the outputs of the steps are.
     """
 
     def __init__(self, build: Build) -> None:
         options = build.options
         self.build = build
-        self.source = open_source(options.source, licenses=options.licenses or None)
+        self.source = open_source(
+            options.source, licenses=options.licenses or None, historical_ocr=options.historical_ocr
+        )
+        self.source_date: str | None = None
         self._choice = ArticleChoice(options.pmcids, options.query)
         self.folder = source_folder(self.source, options, self._choice)
         self._articles = self._choice.articles(self.folder, search_again=options.update)
+        build.summary.notes.extend(self._choice.shortage(self._articles, self.folder))
 
     def extract(self) -> Extracted:
         """Reads the articles."""
         options = self.build.options
+        earlier = earlier_facts(self.folder / "extract").get("source_state")
         extracted = extract(
             self.source,
             self.folder / "extract",
@@ -91,6 +97,12 @@ class ArticleWork:
             engine=self.build.engine,
         )
         self.build.summary.record("extract", extracted)
+        self.source_date = extracted.facts["source_date"]
+        if earlier not in (None, extracted.facts["source_state"]) and not options.update:
+            self.build.summary.notes.append(
+                f"{options.source} has changed since an earlier run, so its articles were read again "
+                "(`update` reads only those that changed)"
+            )
         if options.update:
             unchanged = f"{extracted.facts['unchanged']:,} articles had not changed and were not read again"
             self.build.summary.notes.append(unchanged)
@@ -135,7 +147,7 @@ class ArticleWork:
             self.build,
             recipe,
             source=self.source.name,
-            source_date=self.source.date,
+            source_date=self.source_date,
             generator=CAPTION if recipe.converse.task is Task.CAPTION else generator.name,
             model=generator.model,
             rules=rules,
@@ -194,7 +206,7 @@ class ArticleWork:
             "provenance": provenance(
                 recipe.name,
                 self.source.name,
-                self.source.date,
+                self.source_date,
                 conversation["generator"],
                 model=conversation["model"],
                 versions=generator.versions if conversation["generator"] != CAPTION else None,

@@ -24,6 +24,7 @@ class BuildOptions:
         pmcids: a file of PMCIDs: read only these articles.
         query: a search of PMC: read only the articles that it finds.
         licenses: read only articles under these licences (`cc0`, `cc-by`, …); all if empty.
+        historical_ocr: also read articles whose text OCR has read from scans of old journals.
         keep_eval_articles: do not leave the evaluation set's articles out of the training sets.
         keep_without_image: keep evaluation questions whose image is lost.
         language: of a benchmark's questions: `en`, `zh` or `all`; the benchmark's first if None.
@@ -44,6 +45,7 @@ class BuildOptions:
     pmcids: Path | None = None
     query: str | None = None
     licenses: tuple[str, ...] = ()
+    historical_ocr: bool = False
     keep_eval_articles: bool = False
     keep_without_image: bool = False
     language: str | None = None

@@ -23,6 +23,7 @@ def extract_to_file(
     work: Path,
     limit: int | None = None,
     choice: ArticleChoice | None = None,
+    historical_ocr: bool = False,
     engine: Engine | None = None,
 ) -> BuildSummary:
     """Reads the articles of `source` and writes their pairs to `out`, and what was dropped beside it.
@@ -34,6 +35,7 @@ def extract_to_file(
         work: work folder; a rerun uses what is complete.
         limit: read at most this many articles.
         choice: which articles; all if None.
+        historical_ocr: also read articles whose text OCR has read from scans of old journals.
         engine: what runs the tasks; all cores of this machine by default.
 
     Raises:
@@ -44,7 +46,14 @@ def extract_to_file(
     if not out.parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}: make it first")
     choice = choice or ArticleChoice()
-    options = BuildOptions(source=source, work=work, limit=limit, pmcids=choice.pmcids, query=choice.query)
+    options = BuildOptions(
+        source=source,
+        work=work,
+        limit=limit,
+        pmcids=choice.pmcids,
+        query=choice.query,
+        historical_ocr=historical_ocr,
+    )
     build = Build(options, engine or LocalEngine())
     with lock_work_folder(work):
         extracted = ArticleWork(build).extract()

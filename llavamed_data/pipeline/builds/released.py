@@ -17,6 +17,7 @@ from llavamed_data.errors import UsageError
 from llavamed_data.io.dropped import DROPPED
 from llavamed_data.io.parquet import read_rows, row_writer
 from llavamed_data.pipeline.builds.ending import Build, finish, recipe_card
+from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.summary import BuildSummary
 from llavamed_data.pipeline.steps.assemble import Record
 from llavamed_data.pipeline.steps.illustrate import (
@@ -96,7 +97,7 @@ def build_from_released(recipes: Sequence[Recipe], location: str, build: Build) 
         )
     if options.keep_without_image and any(recipe.name != EVAL for recipe in recipes):
         raise UsageError("--keep-without-image is for the eval set alone: training rows need their image")
-    bucket = _bucket(options.images, options.licenses) if options.images else None
+    bucket = _bucket(options.images, options) if options.images else None
     if options.images and not bucket:
         ImageFolder(options.images)  # tells before any work that there is no such folder
     for recipe in recipes:
@@ -104,14 +105,15 @@ def build_from_released(recipes: Sequence[Recipe], location: str, build: Build) 
     return build.summary
 
 
-def _bucket(images: str, licenses: Sequence[str]) -> Bucket | None:
+def _bucket(images: str, options: BuildOptions) -> Bucket | None:
     """The bucket that `--images` names; None if it is a folder of images.
 
     Raises:
-        UsageError: there is no such place, or a folder of images is asked for licences.
+        UsageError: there is no such place, or a folder of images is asked for what it does not state.
     """
+    chosen = partial(Bucket, licenses=options.licenses, historical_ocr=options.historical_ocr)
     if images == "pmc-cloud":
-        return Bucket(PMC_CLOUD, licenses=licenses)
+        return chosen(PMC_CLOUD)
     folder = Path(images).expanduser()
     try:
         is_bucket = (
@@ -120,9 +122,12 @@ def _bucket(images: str, licenses: Sequence[str]) -> Bucket | None:
     except OSError as error:
         raise UsageError(f"{images} cannot be read: {error.strerror}") from error
     if is_bucket:
-        return Bucket(images, licenses=licenses)
-    if licenses:
-        raise UsageError(f"{images} is a folder of images, which states no licences: leave --license out")
+        return chosen(images)
+    if options.licenses or options.historical_ocr:
+        flag = "--license" if options.licenses else "--historical-ocr"
+        raise UsageError(
+            f"{images} is a folder of images, which states nothing of articles: leave {flag} out"
+        )
     return None
 
 
@@ -141,9 +146,11 @@ def _build_recipe(recipe: Recipe, released: ReleasedFiles, bucket: Bucket | None
     summary.record("read", read, dataset=name)
     summary.notes.append(f"{name}: {read.facts['identity']}")
     images: RowImages | None = None
+    images_date: str | None = None
     if bucket:
         located = locate(bucket, read, read.file, folder / "locate", build.engine)
         summary.record("locate", located, dataset=name)
+        images_date = located.facts["images_date"]
         store = ImageStore(options.work / "fetched-images" / bucket.images_version(), bucket)
         images = ImagesByLocation(located, store)
     elif options.images:
@@ -162,7 +169,7 @@ def _build_recipe(recipe: Recipe, released: ReleasedFiles, bucket: Bucket | None
         build,
         recipe,
         source=f"{SOURCE} {Path(file).name}" + (f", images of {bucket.name}" if bucket else ""),
-        source_date=bucket.date if bucket else None,
+        source_date=images_date,
         generator="caption" if recipe.converse.task is Task.CAPTION else "the released files",
         notes=[f"The file read is {read.facts['identity']}.", _FETCHED_NOTE if bucket else _LICENSE_NOTE],
     )

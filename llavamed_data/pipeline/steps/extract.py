@@ -24,7 +24,14 @@ from llavamed_data.io.atomic import atomic_path, write_text
 from llavamed_data.io.dropped import DROPPED, write_dropped
 from llavamed_data.io.parquet import read_batches, row_writer
 from llavamed_data.jats import Article, Figure, parse_article
-from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
+from llavamed_data.pipeline.steps.step import (
+    MANIFEST,
+    Step,
+    StepOutput,
+    StepResult,
+    fingerprint,
+    read_manifest,
+)
 from llavamed_data.pipeline.steps.unchanged import ETAGS, ArticleResult, EarlierExtraction
 from llavamed_data.reasons import Drop, Dropped, Reason, Tally, total
 from llavamed_data.sources import ArticleList, ArticleSource, HasETags, ReportsFetches, SourceArticle
@@ -124,7 +131,8 @@ def extract(
         LlavaMedError: the work cannot be done; finished tasks are kept.
     """
     chosen = [] if articles is None else [articles.digest()]
-    stated = fingerprint("extract", source.name, source.fingerprint(), limit, *chosen)
+    state = source.fingerprint()
+    stated = fingerprint("extract", source.name, state, limit, *chosen)
     earlier = EarlierExtraction.find(folder) if update else None
 
     def work(unfinished: Path) -> StepResult:
@@ -139,10 +147,18 @@ def extract(
             folder=unfinished,
             objects=sum(part.articles for part in parts),
         )
-        return _gather(source, listing, parts, articles)
+        return _gather(source, state, listing, parts, articles)
 
     manifest = Step(folder, stated, resumable=True).run(work)
     return Extracted(folder, manifest)
+
+
+def earlier_facts(folder: Path) -> Mapping[str, Any]:
+    """What the extraction in the step's folder states; nothing if there is none."""
+    try:
+        return read_manifest(folder / MANIFEST).facts
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _list_articles(
@@ -306,7 +322,7 @@ def _etag_row(result: ArticleResult, etag: str) -> dict[str, Any]:
 
 
 def _gather(
-    source: ArticleSource, listing: Path, parts: Sequence[_Part], articles: ArticleList | None
+    source: ArticleSource, state: str, listing: Path, parts: Sequence[_Part], articles: ArticleList | None
 ) -> StepResult:
     """Adds up the counts of all parts, and removes what only the parts needed."""
     counts = [json.loads(part.output.read_text(encoding="utf-8")) for part in parts]
@@ -319,6 +335,7 @@ def _gather(
     facts = {
         "source": source.name,
         "source_date": source.date,
+        "source_state": state,
         "unchanged": sum(each["unchanged"] for each in counts),
     }
     return StepResult(tallies, facts | ({"etags_by": __version__} if isinstance(source, HasETags) else {}))

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import pyarrow.parquet as pq
 
 from llavamed_data.errors import LlavaMedError, one_line
+from llavamed_data.io.regular_files import require_file
 from llavamed_data.sources.released.content import open_content
 from llavamed_data.sources.released.json_stream import read_records
 
@@ -27,6 +28,7 @@ def file_records(path: Path, keep_image: KeepImage) -> Iterator[Any]:
     Raises:
         LlavaMedError: it cannot be read or is not what its suffix says.
     """
+    require_file(path)
     if path.suffix == ".parquet":
         yield from _parquet_records(path, keep_image)
     elif path.suffix == ".pkl":

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.io.regular_files import NotAFileError
 from llavamed_data.sources.locations import CHUNK_BYTES, READ_ERRORS, FileLocation, first_line
 
 _HEAD_BYTES = 4096
@@ -107,8 +108,8 @@ def open_content(path: str) -> Iterator[Content]:
             raw = stack.enter_context(location.open())
         except FileNotFoundError as error:
             raise UsageError(f"there is no file {location}") from error
-        except IsADirectoryError as error:
-            raise UsageError(f"{location} is a folder; name the file in it") from error
+        except NotAFileError as error:
+            raise UsageError(f"{location} cannot be read: {error.strerror}; name the file") from error
         except READ_ERRORS as error:
             raise LlavaMedError(f"cannot open {location}: {first_line(error)}") from error
         yield Content(location, raw)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.sources.article_choice import ArticleList, read_article_list
+from llavamed_data.sources.article_choice import ArticleChoice, ArticleList, read_article_list
 from llavamed_data.sources.eutils import Eutils
 from tests.servers.eutils import EutilsServer, Response
 
@@ -57,8 +57,8 @@ def test_articles_are_found_by_name_in_old_mirrors_too() -> None:
         list(chosen.choose(["journal.pbio.0020188.xml"]))
 
 
-def days(count: int) -> dict[int, date]:
-    """So many articles, about 30 a day of publication."""
+def days(count: int) -> dict[int, date | None]:
+    """So many articles, of which PMC released about 30 a day."""
     return {number: date(2001, 2, 3) + timedelta(number // 30) for number in range(1, count + 1)}
 
 
@@ -72,7 +72,8 @@ def test_all_pages_of_a_search_are_read_from_one_set(monkeypatch: pytest.MonkeyP
     with EutilsServer({"cyst[title]": days(25_000)}) as server:
         found = client(server).search("cyst[title]")
     assert len(found) == 25_000
-    assert [asked.get("retstart") for asked in server.asked] == [None, "10000", "20000"]
+    assert [asked.get("retstart") for asked in server.asked] == [None, "9999", "19998"]
+    assert {asked["term"] for asked in server.asked} == {"(cyst[title]) AND open_access[Filter]"}
     assert {asked["tool"] for asked in server.asked} == {"llavamed-data"}
     assert {asked["email"] for asked in server.asked} == {"someone@example.org"}
     assert {asked["api_key"] for asked in server.asked} == {SECRET}
@@ -81,17 +82,65 @@ def test_all_pages_of_a_search_are_read_from_one_set(monkeypatch: pytest.MonkeyP
     assert not any(SECRET in line for line in server.lines)
 
 
-def test_a_search_is_split_by_date_if_the_server_gives_no_further_page() -> None:
-    with EutilsServer({"cyst": days(3_000)}, last_place=998) as server:
+RAW_LINE_BREAK = (
+    b'{"header": {"type": "esearch", "version": "0.3"}, "esearchresult": {"ERROR": "Search Backend failed: '
+    b"Exception:\n'retstart' cannot be larger than 998. For PMC, ESearch can only retrieve the first 999 records"
+)
+BEYOND = {
+    "an error": None,
+    "a raw line break": Response(200, RAW_LINE_BREAK + b'."}}'),
+    "raw marks of quotation": Response(200, RAW_LINE_BREAK.replace(b"retstart'", b'retstart"') + b'."}}'),
+    "status 400": Response(400, RAW_LINE_BREAK + b'."}}'),
+    "status 400 and a page": Response(400, b"<html>Bad Request</html>"),
+}
+
+
+@pytest.mark.parametrize("beyond", BEYOND)
+def test_a_search_is_split_by_date_if_the_server_gives_no_further_page(beyond: str) -> None:
+    with EutilsServer({"cyst": days(3_000)}, last_place=998, beyond=BEYOND[beyond]) as server:
         found = client(server, key="key").search("cyst")
-    assert len(found) == 3_000
+    assert found == set(range(1, 3_001))
+    assert found.counted == 3_000
+    assert sum("retstart" in asked for asked in server.asked) == 1  # what is known of one page holds for all
+    assert {asked.get("datetype") for asked in server.asked} == {None, "pmcrdat"}
+
+
+def test_a_day_with_too_many_articles_is_split_by_their_numbers() -> None:
+    one_day = dict.fromkeys(range(9_000_000, 9_003_000), date(2020, 1, 1))
+    with EutilsServer({"cyst": one_day | days(50)}, last_place=998) as server:
+        found = client(server, key="key").search("cyst")
+    assert found == set(one_day) | set(range(1, 51))
+
+
+def test_articles_that_no_date_reaches_are_found_by_their_numbers() -> None:
+    undated = dict.fromkeys(range(1, 51))
+    with EutilsServer({"cyst": days(3_000) | undated}, last_place=998) as server:
+        found = client(server, key="key").search("cyst")
+    assert found == set(range(1, 3_001))
+
+
+def test_a_small_rest_that_cannot_be_reached_is_stated_and_kept_with_the_articles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undated = dict.fromkeys(range(1, 51))
+    monkeypatch.setenv("NCBI_API_KEY", "key")
+    choice = ArticleChoice(query="cyst")
+    with EutilsServer({"cyst": days(3_000) | undated}, last_place=998, ignores_numbers=True) as server:
+        monkeypatch.setenv("NCBI_EUTILS_URL", server.url)
+        articles = choice.articles(tmp_path)
+    assert articles is not None
+    assert list(articles) == [f"PMC{n}" for n in range(1, 3_001) if n not in undated]
+    says = ["PMC counts 3,000 articles for the search and gives 2,950: 50 could not be reached"]
+    assert choice.shortage(articles, tmp_path) == says
+    again = choice.articles(tmp_path)  # nobody is asked
+    assert choice.shortage(again, tmp_path) == says
 
 
 @pytest.mark.slow
 def test_a_search_that_cannot_be_listed_completely_is_an_error() -> None:
-    one_day = dict.fromkeys(range(1, 100), date(2020, 1, 1))
+    one_day: dict[int, date | None] = dict.fromkeys(range(1, 100), date(2020, 1, 1))
     says = pytest.raises(LlavaMedError, match="counts 99 articles for 'cyst' and gives 10")
-    with EutilsServer({"cyst": one_day}, last_place=9) as server, says:
+    with EutilsServer({"cyst": one_day}, last_place=9, ignores_numbers=True) as server, says:
         client(server, key="key").search("cyst")
 
 

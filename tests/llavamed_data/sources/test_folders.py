@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from llavamed_data.errors import UsageError
+from llavamed_data.io.locks import lock_work_folder
+from llavamed_data.reasons import Reason
 from llavamed_data.sources import Bucket, JatsFiles, Packages, open_source
 from llavamed_data.sources.folders import digest_of_files, files_below, is_not_hidden
 from tests.llavamed_data.sources.corpus import article, inventory, lay_out
@@ -28,6 +30,34 @@ def test_every_file_is_listed_with_its_path(tree: Path) -> None:
     assert paths(tree) == [".hidden/d.txt", "a.txt", "sub/b.txt", "sub/deeper/c.txt"]
     assert paths(tree, enter=is_not_hidden) == ["a.txt", "sub/b.txt", "sub/deeper/c.txt"]
     assert paths(tree, enter=lambda path: path != "sub/deeper") == [".hidden/d.txt", "a.txt", "sub/b.txt"]
+
+
+def test_a_work_folder_inside_a_source_is_no_part_of_it(tree: Path) -> None:
+    before = digest_of_files(files_below(tree))
+    with lock_work_folder(tree / "sub/work"):
+        (tree / "sub/work/image.jpg").write_bytes(b"fetched")
+        assert paths(tree) == [".hidden/d.txt", "a.txt", "sub/b.txt", "sub/deeper/c.txt"]
+    assert digest_of_files(files_below(tree)) == before
+    assert "image.jpg" in paths(tree / "sub/work")  # who asks for the folder itself gets it
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".tar.gz"])
+def test_what_is_no_file_is_an_article_that_is_dropped(suffix: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"PMC1{suffix}")
+    (tmp_path / f"PMC2{suffix}").symlink_to("nowhere")
+    (tmp_path / f"PMC3{suffix}").symlink_to("/dev/zero")
+    (tmp_path / f"PMC4{suffix}").write_bytes(b"<article/>")
+    source = JatsFiles(tmp_path) if suffix == ".xml" else Packages(tmp_path)
+    handles = list(source.handles())
+    assert handles == [f"PMC{number}{suffix}" for number in (1, 2, 3, 4)]
+    reason = Reason.NO_XML if suffix == ".xml" else Reason.ARCHIVE_UNREADABLE
+    drops = [got[1] for got in source.read(handles[:3]) if isinstance(got, tuple)]
+    assert [(drop.reason, drop.detail) for drop in drops] == [
+        (reason, "it is a named pipe and not a file"),
+        (reason, "No such file or directory"),
+        (reason, "it is a device and not a file"),
+    ]
+    assert source.fingerprint() == source.fingerprint()
 
 
 def test_links_and_special_files(tree: Path) -> None:

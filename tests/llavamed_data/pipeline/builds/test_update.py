@@ -1,15 +1,19 @@
 """`update`: what changed is read, nothing else, and the datasets are those of a build from scratch."""
 
+import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from llavamed_data.sources.sample import corpus_path
@@ -135,6 +139,60 @@ def test_a_folder_is_updated_by_its_newer_inventory_however_often_it_is_killed(
     run(elsewhere, "update", "--work", str(tmp_path / ".llavamed"), "--source", str(tmp_path / "copy"))
     run(tmp_path, "build", "60k-im", "--source", "copy", "--seed", "3", "--work", "w", "--out", "scratch")
     assert digests(tmp_path / "llava-med") == digests(tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("place_of_metadata", ["metadata", "PMC9000004.1"])
+def test_a_folder_that_was_edited_is_read_again_by_build_and_by_update(
+    place_of_metadata: str, tmp_path: Path
+) -> None:
+    """The metadata lie in two places, and the inventory beside them knows nothing of an edit."""
+    shutil.copytree(corpus_path(), tmp_path / "copy")
+    build = ("build", "alignment-600k", "--keep-eval-articles", "--source", "copy")
+    first = run(tmp_path, *build)
+    assert not any("has changed" in note for note in run(tmp_path, *build)["notes"])
+    edited = tmp_path / "copy" / place_of_metadata / "PMC9000004.1.json"
+    os.utime(edited, (then := edited.stat().st_mtime + 60, then))  # the build took no minute
+    edited.write_text(edited.read_text().replace('"is_retracted": false', '"is_retracted": true'))
+    os.utime(edited, (then, then))
+    (updated,) = run(tmp_path, "update")
+    assert "27 articles had not changed and were not read again" in updated["notes"]
+    for summary in (updated, run(tmp_path, *build)):
+        articles = next(step for step in summary["stations"] if step["unit"] == "articles")
+        assert articles["dropped"]["retracted"] == 2
+    assert updated["datasets"][0]["rows"] < first["datasets"][0]["rows"]
+    edited.write_text(edited.read_text().replace('"is_retracted": true', '"is_retracted": false'))
+    again = run(tmp_path, *build)
+    assert again["datasets"][0]["rows"] == first["datasets"][0]["rows"]
+    (note,) = (note for note in again["notes"] if "has changed" in note)
+    assert note.startswith("copy has changed since an earlier run")
+    assert "`update`" in note
+
+
+@pytest.mark.parametrize("spec", ["jats", "packages"])
+def test_files_that_changed_are_read_again_by_build(spec: str, tmp_path: Path) -> None:
+    sample_folder = Path(corpus_path())
+    (tmp_path / "here").mkdir()
+
+    def write(handle: str, text: bytes) -> None:
+        if spec == "jats":
+            (tmp_path / f"here/{handle}.xml").write_bytes(text)
+            return
+        with tarfile.open(tmp_path / f"here/{handle}.tar.gz", "w:gz") as archive:
+            member = tarfile.TarInfo(f"{handle}/{handle}.nxml")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+
+    handle = "PMC9000001.1"
+    text = (sample_folder / handle / f"{handle}.xml").read_bytes()
+    write(handle, text)
+    extract = ("extract", "--source", f"{spec}:here", "--out", "pairs.parquet")
+    assert llavamed(*extract, cwd=tmp_path).returncode == 0
+    write(handle, text.replace(b"<caption>", b"<caption><title>Corrected.</title>"))
+    done = llavamed(*extract, cwd=tmp_path)
+    assert "has changed since an earlier run" in done.stdout
+    captions = pq.read_table(tmp_path / "pairs.parquet")["caption"].to_pylist()
+    assert captions
+    assert all(caption.startswith("Corrected.") for caption in captions)
 
 
 def test_articles_that_could_not_be_reached_are_read_again(
