@@ -224,6 +224,20 @@ def test_the_same_files_give_the_same_bytes_and_a_rerun_does_nothing(here: Path)
     assert rows_of("path-vqa", "test")[0]["images"][0]["bytes"] == picture(7)
 
 
+@pytest.mark.parametrize("form", ["files", "hub"])
+def test_the_work_and_the_datasets_may_lie_inside_the_source(here: Path, form: str) -> None:
+    """What runs write there is neither an image nor a split of the benchmark, in the first run or a later one."""
+    folder = drawn.write_rad_pair(here / "rad") if form == "files" else drawn.write_rad_hub(here / "rad")
+    outside = run("vqa-rad", folder)
+    for _ in range(2):
+        inside = run("vqa-rad", folder, work=folder / "work", out=folder / "out")
+        assert counts(inside) == counts(outside)
+        assert [step.tally for step in inside.steps] == [step.tally for step in outside.steps]
+    assert all(step.manifest.skipped for step in inside.steps)
+    again = run("vqa-rad", folder, work=folder / "another", out=folder / "out")
+    assert counts(again) == counts(outside)
+
+
 def test_a_built_benchmark_is_exported_split_by_split(here: Path) -> None:
     built("slake", drawn.write_slake(here / "slake"))
     exported = export_dataset("llava-med/slake", "llava", here / "exported")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,11 @@ FATES = {
 }
 
 
-def lay_out_rows(folder: Path) -> None:
+def lay_out_rows(folder: Path, wanted: Mapping[str, tuple[str, str] | None] = ROWS) -> None:
     turns = [{"from": "human", "value": "What is it?\n<image>"}, {"from": "gpt", "value": "A cyst."}]
     rows = [
         {"id": pair, "image": f"{pair}.jpg", "domain": {"gross": True}, "conversatons": turns}
-        for pair in ROWS
+        for pair in wanted
     ]
     (folder / "rows.json").write_text(json.dumps(rows))
     lines = (
@@ -77,7 +78,7 @@ def lay_out_rows(folder: Path) -> None:
             "pmc_tar_url": f"https://ftp.ncbi.nlm.nih.gov/pub/pmc/oa_package/00/00/{address[0]}.tar.gz",
             "image_file_path": "/".join(address),
         }
-        for pair, address in ROWS.items()
+        for pair, address in wanted.items()
         if address
     )
     text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -139,6 +140,49 @@ def test_every_row_has_its_image_from_today_s_article_or_a_reason(
     assert "as of 2026-11-01" in card
     assert "may not be the most current one" in " ".join(card.split())
     assert llavamed("validate", "llava-med/60k-im", cwd=folder).returncode == 0
+
+
+def test_a_file_that_the_current_version_lacks_is_looked_up_in_the_others(tmp_path: Path) -> None:
+    """Published article or manuscript, older or newer; under the licence of the version that holds the file."""
+    published, manuscript = {"is_manuscript": False}, {"is_manuscript": True}
+    mining = {"is_manuscript": True, "is_pmc_openaccess": False, "license_code": "TDM"}
+    objects: dict[str, bytes] = {}
+    for handle, names, stated in (
+        ("PMC1.1", {"nihpp-v1-f1.jpg": 1, "both.jpg": 2}, published | {"license_code": "CC BY-NC"}),
+        (
+            "PMC1.2",
+            {"nihpp-v2-f1.jpg": 3, "both.jpg": 4, "scan.jpg": 5},
+            published | {"license_code": "CC BY"},
+        ),
+        ("PMC2.1", {"gr1.jpg": 6}, published),
+        ("PMC2.2", {"nihms-f1.jpg": 7}, manuscript | {"license_code": "CC0"}),
+        ("PMC3.1", {"old.jpg": 8}, mining),
+        ("PMC3.2", {"new.jpg": 9}, published),
+        ("PMC4.1", {"old.jpg": 10}, published),
+        ("PMC4.2", {"new.jpg": 11}, published | {"is_retracted": True}),
+    ):
+        media = {name: picture(number) for name, number in names.items()}
+        objects |= article(handle, media, **stated)  # type: ignore[arg-type]
+    wanted = {
+        "1_a": ("PMC1", "nihpp-v1-f1.jpg"),
+        "1_b": ("PMC1", "both.jpg"),
+        "1_c": ("PMC1", "scan.tif"),
+        "2_a": ("PMC2", "nihms-f1.jpg"),
+        "3_a": ("PMC3", "old.jpg"),
+        "4_a": ("PMC4", "old.jpg"),
+    }
+    lay_out(objects | inventory(objects), tmp_path / "copy")
+    lay_out_rows(tmp_path, wanted)
+    summary = run(tmp_path, "--images", "copy")
+    rows = {row["id"]: row for row in pq.read_table(tmp_path / "llava-med/60k-im/data").to_pylist()}
+    assert {name: (row["images"][0]["bytes"], row["license"]) for name, row in rows.items()} == {
+        "1_a": (picture(1), "CC BY-NC"),
+        "1_b": (picture(4), "CC BY"),
+        "1_c": (picture(5), "CC BY"),
+        "2_a": (picture(7), "CC0"),
+    }
+    lost = {line["pair_id"]: (line["reason"], line["detail"]) for line in report(summary, tmp_path)}
+    assert lost == {"3_a": ("image missing", "PMC3.2 has no such file"), "4_a": ("retracted", "")}
 
 
 def test_an_s3_server_gives_the_same_bytes_and_each_file_is_asked_for_once(
