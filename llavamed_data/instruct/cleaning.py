@@ -17,6 +17,7 @@ import yaml
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_data.instruct.conversation import Round
+from llavamed_data.io.regular_files import require_settings_file
 
 LEAKING_SENTENCE = "leaking_sentence"
 LEAKING_ROUND = "leaking_turn"
@@ -168,6 +169,7 @@ def load_cleaning_rules(own: Path | None = None) -> CleaningRules:
     if own is None:
         return packaged
     try:
+        require_settings_file(own)
         content = own.read_bytes()
         entries = yaml.safe_load(content)["rules"]
     except OSError as error:

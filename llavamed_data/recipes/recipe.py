@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from llavamed_data.errors import UsageError, one_line
+from llavamed_data.io.regular_files import read_settings
 
 RECIPES = ("alignment-600k", "10k", "60k", "60k-im", "eval")
 """The datasets of the paper, in the order in which they are built and shown."""
@@ -122,7 +123,7 @@ def find_recipe(name: str | Path) -> Recipe:
         return load_recipe(str(name))
     file = Path(name)
     try:
-        stated = yaml.safe_load(file.read_text(encoding="utf-8"))
+        stated = yaml.safe_load(read_settings(file))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"the recipe {file} cannot be read: {one_line(error)}") from error
     _check_own(stated, file)

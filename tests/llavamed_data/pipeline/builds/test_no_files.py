@@ -60,6 +60,8 @@ def pipe(place: Path) -> str:
         ("build", "--source", "jats:{}"),
         ("build", "--source", "packages:{}"),
         ("build", "--source", "{}"),
+        ("build", "10k", "--cleaning-rules", "{}"),
+        ("--config", "{}", "build"),
         ("build", "60k-im", "--few-shots", "{}", "--generator", "openai", "--model", "gpt-4o"),
         (
             "build",
@@ -90,3 +92,10 @@ def test_a_pipe_that_is_named_is_refused(
     assert done.returncode in (1, 2), done.stdout
     assert name in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_recipe_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "mine.yaml")
+    done = llavamed("build", "mine.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "the recipe mine.yaml cannot be read" in done.stderr
