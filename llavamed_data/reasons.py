@@ -54,6 +54,7 @@ class Reason(StrEnum):
     PHRASE_EXCLUDED = "phrase type excluded"
     DUPLICATE_ID = "duplicate id"
     NO_CONVERSATION = "no conversation"
+    NO_ANSWER = "no answer"
     UNREADABLE_ANSWER = "unreadable answer"
     CONTENT_FILTER = "content filter"
     REQUEST_REFUSED = "request refused"

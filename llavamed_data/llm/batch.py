@@ -19,7 +19,7 @@ from openai.types import Batch, FileObject
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.io.backoff import backoff_seconds
-from llavamed_data.llm.answer import Answer, Outcome, UnusableAnswerError, outcome_of, read_answer
+from llavamed_data.llm.answer import Answer, Outcome, UnusableAnswerError, read_answer
 from llavamed_data.llm.client import Endpoint, FollowUp, LlmClient, Tag
 from llavamed_data.llm.costs import Budget, Price
 from llavamed_data.llm.failures import TemporaryFailure, batch_failure_of, failure_of
@@ -114,17 +114,22 @@ class BatchClient(LlmClient):
                         f"{': ' + self._last_error if self._last_error else ''}; rerun the same command later"
                     )
             for tag, request in _load(stored):
-                final, answer = self.recorded(request, follow_up)
-                yield tag, outcome_of(answer) if answer else self._dropped[final.key]
+                _, outcome = self.recorded(request, follow_up)
+                if outcome is None:
+                    raise AssertionError("a request was neither answered nor dropped")
+                yield tag, outcome
 
     def _unanswered(self, stored: IO[bytes], follow_up: FollowUp | None) -> Iterator[Request]:
         """The requests that have neither an answer nor a drop, each once."""
         seen: set[str] = set()
         for _, request in _load(stored):
-            final, answer = self.recorded(request, follow_up)
-            if answer is None and final.key not in self._dropped and final.key not in seen:
+            final, outcome = self.recorded(request, follow_up)
+            if outcome is None and final.key not in seen:
                 seen.add(final.key)
                 yield final
+
+    def _known(self, request: Request) -> Outcome | None:
+        return self.journal.answer(request.key) or self._dropped.get(request.key)
 
     # submitting
 

@@ -12,7 +12,7 @@ import openai
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.io.backoff import backoff_seconds
-from llavamed_data.llm.answer import Answer, Outcome, UnusableAnswerError, Usage, outcome_of, read_answer
+from llavamed_data.llm.answer import Answer, Outcome, UnusableAnswerError, Usage, read_answer
 from llavamed_data.llm.client import Endpoint, FollowUp, LlmClient, RunLimits, Tag
 from llavamed_data.llm.costs import Budget, Price
 from llavamed_data.llm.failures import TemporaryFailure, failure_of
@@ -173,11 +173,11 @@ class _ChatRun:
         """The request's outcome to come; a new request waits here until fewer are in flight."""
         if request.key in self.in_flight:
             return self.in_flight[request.key]
-        _, answer = self.client.recorded(request, self.follow_up)
-        if answer:
+        _, outcome = self.client.recorded(request, self.follow_up)
+        if outcome:
             self.client.counts.from_journal += 1
             known: _Pending = self.loop.create_future()
-            known.set_result(outcome_of(answer))
+            known.set_result(outcome)
             return known
         await self.sender.slots.acquire()
         task = asyncio.create_task(self._answer(request))
@@ -186,13 +186,17 @@ class _ChatRun:
         return task
 
     async def _answer(self, request: Request) -> Outcome | LlavaMedError:
-        """Sends the request, and the one that follows up on its answer; an error that stops the run is returned."""
+        """Sends the request, and those that follow up on its answer; an error that stops the run is returned."""
+        dialogue = self.client.dialogue(request, self.follow_up)
         try:
-            outcome = await self.sender.outcome(request)
-            second = (
-                self.follow_up(request, outcome) if self.follow_up and isinstance(outcome, Answer) else None
-            )
-            return await self.sender.outcome(second) if second else outcome
+            asked = next(dialogue)
+            while True:
+                answer = await self.sender.answer(asked)
+                try:
+                    asked = dialogue.send(answer)
+                except StopIteration as end:
+                    outcome: Outcome = end.value
+                    return outcome
         except LlavaMedError as error:
             self._stop(error)
             return error
@@ -251,14 +255,14 @@ class _Sender:
         self.last_success = self.loop.time()
         self.journal = SharedJournalWriter(client.journal)
 
-    async def outcome(self, request: Request) -> Outcome:
-        """The outcome of a request: from the journal, or from the server after as many attempts as it takes.
+    async def answer(self, request: Request) -> Outcome:
+        """The answer to a request: from the journal, or from the server after as many attempts as it takes.
 
         Raises:
             LlavaMedError: the run cannot go on.
         """
         if answer := self.client.journal.answer(request.key):
-            return outcome_of(answer)
+            return answer
         started, failures = self.loop.time(), 0
         for attempt in itertools.count(1):
             outcome = await self._attempt(request)
@@ -324,7 +328,7 @@ class _Sender:
             if counted:
                 self.rate.adjust_tokens(expected, answer.usage.total_tokens)
             await self.journal.record(request.key, answer)
-            return outcome_of(answer)
+            return answer
         finally:
             self.sending.discard(task)
             await self._settle(bound, used)

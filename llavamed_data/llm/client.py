@@ -6,17 +6,18 @@ journal before it returns it, and never sends a request whose answer is there.
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llavamed_data.errors import UsageError
-from llavamed_data.llm.answer import Answer, Outcome
+from llavamed_data.llm.answer import Answer, Outcome, outcome_of
 from llavamed_data.llm.costs import Budget, Price, find_prices
 from llavamed_data.llm.journal import Journal
 from llavamed_data.llm.request import ChatModel, Request
 from llavamed_data.llm.tokens import TokenEstimator
+from llavamed_data.reasons import Drop, Reason
 
 if TYPE_CHECKING:
     import openai
@@ -158,11 +159,62 @@ class LlmClient(ABC):
             LlavaMedError: the run cannot go on; all answers so far are in the journal.
         """
 
-    def recorded(self, request: Request, follow_up: FollowUp | None) -> tuple[Request, Answer | None]:
-        """The request whose answer counts, by what is in the journal, and that answer, if it is there too."""
-        answer = self.journal.answer(request.key)
-        second = follow_up(request, answer) if answer and follow_up else None
-        return (second, self.journal.answer(second.key)) if second else (request, answer)
+    def recorded(self, request: Request, follow_up: FollowUp | None) -> tuple[Request, Outcome | None]:
+        """The request whose answer counts, by what is in the journal, and its outcome, if that is there too."""
+        dialogue = self.dialogue(request, follow_up)
+        asked = next(dialogue)
+        while known := self._known(asked):
+            try:
+                asked = dialogue.send(known)
+            except StopIteration as end:
+                return asked, end.value
+        return asked, None
+
+    def _known(self, request: Request) -> Outcome | None:
+        """What is known of a request without asking the server."""
+        return self.journal.answer(request.key)
+
+    def dialogue(self, request: Request, follow_up: FollowUp | None) -> Generator[Request, Outcome, Outcome]:
+        """Yields the requests that lead to the outcome of `request`, is sent what each gave, and returns the outcome.
+
+        A request whose answer ends within the model's reasoning is asked once more with more room, as is then the
+        request that `follow_up` returns.
+        """
+        asked, outcome = yield from self._with_room(request)
+        if follow_up and isinstance(outcome, Answer) and (second := follow_up(asked, outcome)):
+            _, outcome = yield from self._with_room(second)
+        return outcome
+
+    def _with_room(self, request: Request) -> Generator[Request, Outcome, tuple[Request, Outcome]]:
+        answer = yield request
+        if isinstance(answer, Drop):
+            return request, answer
+        unmarked = self._may_be_reasoning(answer)
+        if not answer.is_missing and not unmarked:
+            return request, outcome_of(answer)
+        roomier = request.with_more_room()
+        second = yield roomier
+        if isinstance(second, Drop):
+            if second.reason is not Reason.REQUEST_REFUSED:
+                return roomier, second
+            room = f"; {roomier.max_tokens} tokens are refused ({second.detail})"
+        elif not second.is_missing and not self._may_be_reasoning(second):
+            return (
+                (request, outcome_of(answer))
+                if unmarked and not second.reasoning
+                else (roomier, outcome_of(second))
+            )
+        else:
+            room = f", with {roomier.max_tokens} tokens too"
+        if unmarked and answer.model not in self.journal.thinking_models:
+            return request, outcome_of(answer)
+        return roomier, Drop(Reason.NO_ANSWER, f"the message ends within the reasoning{room}")
+
+    def _may_be_reasoning(self, answer: Answer) -> bool:
+        """Whether a message that was cut off may be all reasoning, of a model that writes the closing mark alone."""
+        if answer.finish_reason != "length" or answer.reasoning or answer.is_missing:
+            return False
+        return answer.model in self.journal.thinking_models or answer.model not in self.journal.plain_models
 
 
 def chat_model(name: str, prices: Path | None = None) -> ChatModel:

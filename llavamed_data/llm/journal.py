@@ -12,6 +12,7 @@ from llavamed_data.errors import LlavaMedError, UsageError, explain
 from llavamed_data.io.atomic import sync
 from llavamed_data.io.locks import exclusive_lock
 from llavamed_data.llm.answer import Answer
+from llavamed_data.llm.reasoning import opened_by_prompt
 
 
 class Journal:
@@ -27,6 +28,11 @@ class Journal:
     Args:
         path: the file; it and its folder are made if missing.
 
+    Attributes:
+        damaged: lines that could not be read.
+        thinking_models: models, as the server names them, that wrote the closing mark of their reasoning alone.
+        plain_models: models that gave a whole answer without reasoning.
+
     Raises:
         LlavaMedError: another process has opened the journal.
         UsageError: the file cannot be opened for writing.
@@ -35,6 +41,8 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.damaged = 0
+        self.thinking_models: set[str] = set()
+        self.plain_models: set[str] = set()
         self._offsets: dict[bytes, int] = {}
         self._batches: dict[str, dict[str, Any]] = {}
         self._held = contextlib.ExitStack()
@@ -118,8 +126,12 @@ class Journal:
             self._batches.setdefault(str(entry["batch"]), {}).update(facts)
             return
         key = bytes.fromhex(entry["key"])
-        Answer.from_json(entry)
+        answer = Answer.from_json(entry)
         self._offsets.setdefault(key, offset)
+        if opened_by_prompt(answer.reasoning):
+            self.thinking_models.add(answer.model)
+        elif answer.finish_reason == "stop" and not answer.reasoning:
+            self.plain_models.add(answer.model)
 
     def _load(self) -> None:
         self._file.seek(0)

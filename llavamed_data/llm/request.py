@@ -9,6 +9,8 @@ from typing import Any, TypedDict
 
 JsonObject = dict[str, Any]
 
+_ROOM_FOR_REASONING = 4096
+
 
 class Message(TypedDict):
     """One message of a chat request: its role (`system`, `user` or `assistant`) and its text."""
@@ -32,6 +34,16 @@ class Request:
         """SHA-256 of the whole body, 64 hex digits: the same request has the same key in every run."""
         canonical = json.dumps(self.body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of the answer; 0 if the request sets no limit."""
+        return int(self.body.get("max_tokens") or self.body.get("max_completion_tokens") or 0)
+
+    def with_more_room(self) -> "Request":
+        """The request with room for an answer after long reasoning: four times the tokens, and at least 4,096."""
+        parameter = "max_tokens" if "max_tokens" in self.body else "max_completion_tokens"
+        return Request({**self.body, parameter: max(4 * self.max_tokens, _ROOM_FOR_REASONING)})
 
     def continued(self, answer: str, reply: str) -> "Request":
         """The request that goes on with the chat: after its messages, the model's `answer` and the user's `reply`."""

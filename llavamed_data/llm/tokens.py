@@ -74,7 +74,7 @@ class TokenEstimator:
     def upper_bound(self, request: Request) -> Usage:
         """The most tokens that the request and its answer take: a fifth above the densest request so far."""
         per_byte = 0.5 if self._most_per_byte is None else self._most_per_byte * 1.2
-        return Usage(round(_message_bytes(request) * per_byte), self._max_tokens)
+        return Usage(round(_message_bytes(request) * per_byte), request.max_tokens or self._max_tokens)
 
     def learn(self, request: Request, usage: Usage) -> None:
         """Takes in what the server counted for a request; does nothing if the server does not count."""

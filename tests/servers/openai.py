@@ -49,6 +49,33 @@ PROSE = {
     "prose": "It is a fine image.",
     "apology": "User: What is it?\nAssistant: I'm sorry, but I cannot see the image.",
 }
+DRAFT = "First a draft.\nUser: What is a draft?\nAssistant: Perhaps a tumour; no, not that.\nNow the answer."
+THINKING: dict[str, Callable[[str], dict[str, Any]]] = {
+    "think": lambda text: {"content": f"<think>\n{DRAFT}\n</think>\n\n{text}"},
+    "think-closed-only": lambda text: {"content": f"{DRAFT}\n</think>\n\n{text}"},
+    "channels": lambda text: {
+        "content": f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>{text}"
+    },
+    "parts": lambda text: {
+        "content": [
+            {"type": "thinking", "thinking": [{"type": "text", "text": DRAFT}]},
+            {"type": "text", "text": text[: len(text) // 2]},
+            {"type": "text", "text": text[len(text) // 2 :]},
+        ]
+    },
+    "reasoning-field": lambda text: {"content": text, "reasoning_content": DRAFT},
+}
+"""How servers send the reasoning of a model together with its answer."""
+
+CUT_THINKING: dict[str, dict[str, Any]] = {
+    "think-cut": {"content": f"<think>\n{DRAFT}"},
+    "think-closed-only-cut": {"content": DRAFT},
+    "channels-cut": {"content": f"<|channel|>analysis<|message|>{DRAFT}"},
+    "reasoning-field-cut": {"content": None, "reasoning_content": DRAFT},
+    "empty-cut": {},
+}
+"""Messages that reached the limit of tokens within the reasoning, as requests for less than 4,096 tokens do."""
+
 KEY = "sk-test"
 
 
@@ -69,6 +96,9 @@ class Settings:
         retry_after: the header that comes with the faults `429` and `503-wait`.
         queue: faults of the next requests, in turn.
         triggers: text → the fault of every request whose last message holds it.
+        thinks: how the model's reasoning comes with each answer, of `THINKING`.
+        needs_room: answers to requests for less than 4,096 tokens end within the reasoning, for `triggers` of
+            `CUT_THINKING`; False cuts them at any limit.
         hang: seconds that the fault `hang` takes.
         batch_polls: how often a batch is looked at until it ends.
         batch_requests, batch_bytes: most requests and bytes of a batch.
@@ -90,6 +120,8 @@ class Settings:
     retry_after: str = "0.05"
     queue: list[str] = field(default_factory=list)
     triggers: dict[str, str] = field(default_factory=dict)
+    thinks: str | None = None
+    needs_room: bool = True
     hang: float = 30.0
     batch_polls: int = 1
     batch_requests: int = 50_000
@@ -169,6 +201,7 @@ class Server:
         answer = completion(body, self.settings.models)
         if isinstance(answer, Reply):
             return answer
+        self._think(fault, body, answer)
         if fault == "length":
             answer["choices"][0]["finish_reason"] = "length"
             answer["choices"][0]["message"]["content"] = answer["choices"][0]["message"]["content"][:-20]
@@ -177,6 +210,19 @@ class Server:
         if self.settings.record:
             self.answered.append(key)
         return Reply(200, json.dumps(answer).encode(), self._limit_headers())
+
+    def _think(self, fault: str | None, body: dict[str, Any], answer: dict[str, Any]) -> None:
+        """Puts the model's reasoning into an answer, or cuts the message off within it."""
+        choice = answer["choices"][0]
+        text = choice["message"]["content"]
+        limit = body.get("max_tokens") or body.get("max_completion_tokens") or 0
+        if fault in CUT_THINKING and not (self.settings.needs_room and limit >= 4096):
+            choice["message"] = {"role": "assistant", **CUT_THINKING[fault]}
+            choice["finish_reason"] = "length"
+            return
+        kind = fault if fault in THINKING else self.settings.thinks
+        if kind:
+            choice["message"] = {"role": "assistant", **THINKING[kind](text)}
 
     def _fault(self, body: dict[str, Any]) -> str | None:
         if kind := self._trigger(body):
@@ -198,7 +244,7 @@ class Server:
             return error(*ERRORS[kind], headers=after)
         if kind in ("hang", "slow"):
             await asyncio.sleep(self.settings.hang if kind == "hang" else 1.0)
-        if kind in ("slow", "length"):
+        if kind in ("slow", "length") or kind in THINKING or kind in CUT_THINKING:
             return None
         return damaged(kind, json.dumps(completion(body, (body["model"],))).encode())
 
@@ -320,11 +366,13 @@ class Server:
                 failed.append({**head, "response": response, "error": None})
                 continue
             kind = self._trigger(line["body"])
-            answer = error(*ERRORS[kind]) if kind else completion(line["body"], self.settings.models)
+            failing = kind in ERRORS
+            answer = error(*ERRORS[kind]) if failing else completion(line["body"], self.settings.models)
             if isinstance(answer, Reply):
                 response = {"status_code": answer.status, "body": json.loads(answer.body)}
                 failed.append({**head, "response": response, "error": None})
                 continue
+            self._think(kind, line["body"], answer)
             self.answered.append(key)
             self.answers += 1
             done.append({**head, "response": {"status_code": 200, "body": answer}, "error": None})

@@ -124,6 +124,21 @@ def test_truncated_answers_are_kept_and_counted(
     assert (report.answered, report.truncated) == (28, 1)
 
 
+def test_the_reasoning_of_a_model_is_no_part_of_its_answers(
+    tmp_path: Path, options: PredictOptions, server: Server
+) -> None:
+    predict(tmp_path / "plain.jsonl", options)
+    for kind in ("think", "think-closed-only", "channels", "parts"):
+        server.settings.thinks = kind
+        predict(tmp_path / f"{kind}.jsonl", replace(options, work=tmp_path / kind))
+        assert (tmp_path / f"{kind}.jsonl").read_bytes() == (tmp_path / "plain.jsonl").read_bytes()
+    server.settings.thinks, server.settings.needs_room = None, False
+    server.settings.triggers = {CLOSED: "reasoning-field-cut"}
+    report = predict(tmp_path / "cut.jsonl", replace(options, work=tmp_path / "cut", partial=True))
+    assert report is not None
+    assert (report.answered, dict(report.unanswered)) == (27, {"no answer": 1})
+
+
 def test_an_unreadable_image_is_not_sent_and_a_lost_one_only_if_wanted(
     tmp_path: Path, options: PredictOptions, server: Server
 ) -> None:

@@ -1,0 +1,224 @@
+"""What a model thinks is no part of its answer, in whatever marks it comes, and nothing else is taken from a text."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from llavamed_data.instruct.conversation import Conversation
+from llavamed_data.llm import Answer, ChatModel, Journal, Request
+from llavamed_data.llm.answer import read_answer
+from llavamed_data.llm.reasoning import split_reasoning
+from llavamed_data.reasons import Drop, Reason
+from tests.llavamed_data.instruct.conftest import make_generator, make_pairs
+from tests.llavamed_data.llm.conftest import MakeClient
+from tests.servers.openai import CUT_THINKING, DRAFT, THINKING, Server
+
+ROUNDS = "User: What is seen?\nAssistant: A nodule."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>\n{DRAFT}\n</think>\n\n{ROUNDS}",
+        f"\n<thinking>{DRAFT}</thinking>{ROUNDS}",
+        f"<Thought>{DRAFT}</Thought>\n<Output>\n{ROUNDS}\n</Output>",
+        f"<seed:think>{DRAFT}</seed:think>{ROUNDS}",
+        f"{DRAFT}\n</think>\n\n{ROUNDS}",
+        f"{DRAFT}</think>{ROUNDS}",
+        f"<think>I close with </think> when I am done. {DRAFT}\n</think>\n{ROUNDS}",
+        f"<think>{DRAFT}</think>\n<think>\n\n</think>\n{ROUNDS}",
+        f"<think>{DRAFT}</think>\n{ROUNDS}\n</think>",
+        f"<think>{DRAFT}</think>\n\n<answer>{ROUNDS}</answer>",
+        f"<think>{DRAFT}</think>\n\n<response>\n{ROUNDS}\n</response>\n",
+        f"</think>\n\n{ROUNDS}",
+        f"[THINK]{DRAFT}[/THINK]{ROUNDS}",
+        f"◁think▷{DRAFT}◁/think▷{ROUNDS}",
+        f"<unused94>thought\n{DRAFT}<unused95>{ROUNDS}",
+        f"<|channel>thought\n{DRAFT}<channel|>{ROUNDS}",
+        f"<|begin_of_thought|>{DRAFT}<|end_of_thought|>\n\n<|begin_of_solution|>{ROUNDS}<|end_of_solution|>",
+        f"<|START_THINKING|>{DRAFT}<|END_THINKING|><|START_RESPONSE|>{ROUNDS}<|END_RESPONSE|>",
+        f"Here is my thought process:\n{DRAFT}\nHere is my response:\n{ROUNDS}",
+        f"## Thinking\n\n{DRAFT}\n\n## Final Response\n\n{ROUNDS}",
+        f"<SUMMARY>{DRAFT}</SUMMARY>\n\n<CONCLUSION>\n{ROUNDS}\n</CONCLUSION>",
+        f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>{ROUNDS}<|return|>",
+        f"<|channel|>analysis {DRAFT}<|channel|>final<|message|>{ROUNDS}",
+        f"analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>{ROUNDS}",
+        f"<|start|>assistant<|channel|>final<|message|>{ROUNDS}",
+        f"analysis{DRAFT}assistantfinal{ROUNDS}",
+    ],
+)
+def test_the_answer_is_what_stands_outside_the_reasoning(text: str) -> None:
+    thought, answer = split_reasoning(text)
+    assert answer == ROUNDS
+    assert thought
+    assert split_reasoning(answer) == ("", answer)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>\n{DRAFT}",
+        f"{DRAFT}\n</think>",
+        f"[THINK]{DRAFT}",
+        f"<unused94>thought\n{DRAFT}",
+        f"Sure.\n<think>\n{DRAFT}",
+        f"<|channel|>analysis<|message|>{DRAFT}",
+        f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>commentary<|message|>{DRAFT}",
+        f"analysis{DRAFT}",
+        f"## Thinking\n\n{DRAFT}",
+    ],
+)
+def test_a_message_that_ends_within_the_reasoning_has_no_answer(text: str) -> None:
+    assert split_reasoning(text) == (text, "")
+
+
+def test_reasoning_between_parts_of_an_answer_goes_and_the_parts_stay() -> None:
+    text = "User: What is seen?\nAssistant: <think>A cyst? No.</think> A nodule."
+    assert split_reasoning(text)[1] == "User: What is seen?\nAssistant: A nodule."
+    assert split_reasoning("Let me see.\n<think>\nA cyst?\n</think>\nYes")[1] == "Let me see.\nYes"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The model writes <think> before and </think> after its reasoning.",
+        "User: What is <think>?\nAssistant: The <think> tag opens the reasoning; </think> ends it.",
+        "The tags <think>…</think> hold what is not meant for the reader.",
+        "Marks such as `<think>` and `</think>` are cut.",
+        "A model of this kind writes <|channel|>final<|message|> before its answer.",
+        "Wrap it in <answer>Yes</answer>, as the prompt says.",
+        "Analysis of the CT shows a cyst. The analysis is final.",
+        "p < 0.05 and <i>E. coli</i> [1] [THINK is no word].",
+        "  Yes \n",
+        "# Findings\nA nodule.",
+        "Here is my answer: yes.",
+    ],
+)
+def test_a_text_that_only_mentions_such_marks_is_left_as_it_is(text: str) -> None:
+    assert split_reasoning(text) == ("", text)
+
+
+def test_contents_in_parts_are_joined_and_reasoning_in_fields_is_no_answer() -> None:
+    def read(finish: str = "stop", **message: object) -> Answer:
+        choice = {"message": message, "finish_reason": finish}
+        return read_answer(json.dumps({"choices": [choice]}).encode(), model="m")
+
+    assert (
+        read(content=[{"type": "text", "text": "A no"}, {"type": "text", "text": "dule."}]).text
+        == "A nodule."
+    )
+    assert read(content=["Yes"]).text == "Yes"
+    assert (
+        read(content=[{"type": "reasoning", "text": "Hm"}, {"type": "output_text", "text": "Yes"}]).text
+        == "Yes"
+    )
+    assert read(content="Yes", reasoning_content="Hm").text == "Yes"
+    assert read(content=None, refusal="I cannot.").text == "I cannot."
+    for missing in (
+        read("length", content=None, reasoning_content="Hm"),
+        read("stop", content="", reasoning="Hm"),
+        read("MAX_TOKENS"),
+        read("stop", content="<think>Hm"),
+        read("stop", content=[{"type": "thinking", "thinking": "Hm"}]),
+    ):
+        assert missing.text == ""
+        assert missing.is_missing
+    assert not read("stop", content="").is_missing
+    assert read("stop", content="half a \ud83d character").text == "half a � character"
+
+
+@pytest.mark.parametrize("kind", THINKING)
+def test_a_model_that_thinks_writes_the_same_conversations(
+    kind: str, make_client: MakeClient, server: Server, tmp_path: Path
+) -> None:
+    expected = list(make_generator(make_client()).generate(make_pairs(40)))
+    server.settings.thinks = kind
+    with Journal(tmp_path / "thinking.jsonl") as journal:
+        client = make_client()
+        client.journal = journal
+        assert list(make_generator(client).generate(make_pairs(40))) == expected
+        asked = len(server.asked)
+        assert list(make_generator(client).generate(make_pairs(40))) == expected
+    assert len(server.asked) == asked
+
+
+@pytest.mark.parametrize("kind", CUT_THINKING)
+def test_an_answer_cut_off_within_the_reasoning_is_asked_for_once_with_more_room(
+    kind: str, make_client: MakeClient, server: Server
+) -> None:
+    server.settings.thinks = "think-closed-only"
+    server.settings.triggers = {"view 3 ": kind, "view 4 ": kind}
+    outcomes = list(make_generator(make_client()).generate(make_pairs(6)))
+    assert isinstance(outcomes[3], Conversation)
+    assert DRAFT[:20] not in str(outcomes)
+    assert "tumour" not in str(outcomes)
+    assert len(server.asked) == 8
+    assert list(make_generator(make_client()).generate(make_pairs(6))) == outcomes
+    assert len(server.asked) == 8
+
+
+@pytest.mark.parametrize("kind", CUT_THINKING)
+def test_an_answer_that_stays_cut_off_is_dropped(kind: str, make_client: MakeClient, server: Server) -> None:
+    server.settings.thinks, server.settings.needs_room = "think-closed-only", False
+    client = make_client()
+    list(make_generator(client).generate(make_pairs(3)))
+    server.settings.triggers = {"view 3 ": kind}
+    outcome = list(make_generator(client).generate(make_pairs(4)))[3]
+    assert isinstance(outcome, tuple)
+    assert outcome[1].reason == Reason.NO_ANSWER
+    assert "4096 tokens" in outcome[1].detail
+
+
+def test_a_window_too_small_for_more_room_is_stated(make_client: MakeClient, server: Server) -> None:
+    server.settings.queue = ["think-cut", "too-long"]
+    (outcome,) = make_generator(make_client()).generate(make_pairs(1))
+    assert isinstance(outcome, tuple)
+    assert outcome[1].reason == Reason.NO_ANSWER
+    assert "maximum context length" in outcome[1].detail
+
+
+def test_a_plain_answer_that_reached_its_limit_counts_as_it_is(
+    make_client: MakeClient, server: Server
+) -> None:
+    client = make_client()
+    list(make_generator(client).generate(make_pairs(3)))
+    server.settings.triggers = {"view 3 ": "length"}
+    assert isinstance(list(make_generator(client).generate(make_pairs(4)))[3], Conversation)
+    assert len(server.asked) == 4
+
+
+def test_answers_of_older_journals_are_read_without_their_reasoning(tmp_path: Path) -> None:
+    keys = [Request({"n": number}).key for number in range(3)]
+    texts = [
+        f"<think>\n{DRAFT}\n</think>\n\n{ROUNDS}",
+        f"[{{'type': 'text', 'text': {ROUNDS!r}}}]",
+        f"<think>{DRAFT}",
+    ]
+    path = tmp_path / "journal.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({"key": key, "text": text, "model": "m", "finish_reason": "stop", "usage": [1, 2]})
+            + "\n"
+            for key, text in zip(keys, texts, strict=True)
+        )
+    )
+    with Journal(path) as journal:
+        answers = [journal.answer(key) for key in keys]
+    assert [answer.text for answer in answers if answer] == [ROUNDS, ROUNDS, ""]
+    assert [answer.is_missing for answer in answers if answer] == [False, False, True]
+
+
+def test_a_request_with_more_room_keeps_all_but_its_limit() -> None:
+    small = ChatModel("m", max_tokens=200).request([{"role": "user", "content": "?"}])
+    assert dict(small.with_more_room().body) == {**small.body, "max_tokens": 4096}
+    newer = ChatModel("m", max_tokens=2000, length_parameter="max_completion_tokens").request([])
+    assert newer.with_more_room().body["max_completion_tokens"] == 8000
+
+
+def test_an_answer_without_text_but_with_reasoning_is_a_drop(make_client: MakeClient, server: Server) -> None:
+    server.settings.needs_room, server.settings.queue = False, ["think-cut", "think-cut"]
+    client = make_client()
+    request = client.model.request([{"role": "user", "content": "?"}])
+    ((_, outcome),) = client.complete([(0, request)])
+    assert isinstance(outcome, Drop)
