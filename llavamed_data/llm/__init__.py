@@ -7,13 +7,13 @@ limits, the budget and price table (`costs`), estimates of tokens, and what a fa
 from llavamed_data.llm.answer import Answer, Outcome, Usage
 from llavamed_data.llm.client import (
     AnswerCounts,
-    Endpoint,
     FollowUp,
     LlmClient,
     RunLimits,
     chat_model,
 )
 from llavamed_data.llm.costs import Budget
+from llavamed_data.llm.endpoint import Endpoint
 from llavamed_data.llm.journal import Journal
 from llavamed_data.llm.open import open_client
 from llavamed_data.llm.request import ChatModel, JsonObject, Message, Request

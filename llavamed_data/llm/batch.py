@@ -8,7 +8,7 @@ import pickle
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,16 @@ from openai.types import Batch, FileObject
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.io.backoff import backoff_seconds
 from llavamed_data.llm.answer import Answer, Outcome, UnusableAnswerError, read_answer
-from llavamed_data.llm.client import Endpoint, FollowUp, LlmClient, Tag
+from llavamed_data.llm.client import FollowUp, LlmClient, Tag
 from llavamed_data.llm.costs import Budget, Price
-from llavamed_data.llm.failures import TemporaryFailure, batch_failure_of, failure_of
+from llavamed_data.llm.endpoint import Endpoint
+from llavamed_data.llm.failures import (
+    RefusalLimit,
+    TemporaryFailure,
+    batch_error_of,
+    batch_failure_of,
+    failure_of,
+)
 from llavamed_data.llm.journal import Journal
 from llavamed_data.llm.request import ChatModel, JsonObject, Request
 from llavamed_data.reasons import Drop, Reason
@@ -88,6 +95,8 @@ class BatchClient(LlmClient):
         self._failures: Counter[str] = Counter()
         self._dropped: dict[str, Drop] = {}
         self._last_error = ""
+        self._submitted_form = self.form
+        self._latest_body: Mapping[str, Any] | None = None
 
     def complete(
         self, requests: Iterable[tuple[Tag, Request]], follow_up: FollowUp | None = None
@@ -105,19 +114,25 @@ class BatchClient(LlmClient):
             self._collect_open()
             empty_rounds = 0
             while submitted := self._submit(self._unanswered(stored, follow_up)):
-                settled = len(self.journal) + len(self._dropped)
+                before = len(self.journal) + len(self._dropped), self.form
                 self._collect_open()
-                empty_rounds = 0 if len(self.journal) + len(self._dropped) > settled else empty_rounds + 1
+                after = len(self.journal) + len(self._dropped), self.form
+                empty_rounds = 0 if after != before else empty_rounds + 1
                 if empty_rounds >= _MOST_EMPTY_ROUNDS:
                     raise LlavaMedError(
                         f"batches of {submitted} requests came back empty {empty_rounds} times"
                         f"{': ' + self._last_error if self._last_error else ''}; rerun the same command later"
                     )
+            refusals = RefusalLimit()
             for tag, request in _load(stored):
                 _, outcome = self.recorded(request, follow_up)
                 if outcome is None:
                     raise AssertionError("a request was neither answered nor dropped")
+                if error := refusals.add(outcome):
+                    raise error
                 yield tag, outcome
+            if error := refusals.at_end():
+                raise error
 
     def _unanswered(self, stored: IO[bytes], follow_up: FollowUp | None) -> Iterator[Request]:
         """The requests that have neither an answer nor a drop, each once."""
@@ -139,7 +154,7 @@ class BatchClient(LlmClient):
         Raises:
             LlavaMedError: the budget does not cover any of them.
         """
-        lines, total = map(_batch_line, self._affordable(requests)), 0
+        lines, total = map(self._line, self._affordable(requests)), 0
         line = next(lines, None)
         while line:
             count, size = 0, 0
@@ -154,6 +169,13 @@ class BatchClient(LlmClient):
             total += count
         return total
 
+    def _line(self, request: Request) -> bytes:
+        """A request as a line of a batch's file."""
+        self._latest_body = request.body
+        body = self.form.applied(request.body)
+        entry = {"custom_id": request.key, "method": "POST", "url": _ENDPOINT, "body": body}
+        return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+
     def _affordable(self, requests: Iterable[Request]) -> Iterator[Request]:
         """Requests as long as the budget covers them, reserving their cost."""
         for position, request in enumerate(requests):
@@ -167,6 +189,7 @@ class BatchClient(LlmClient):
             yield request
 
     def _submit_file(self, file: Any, count: int) -> None:
+        self._submitted_form = self.form
         file.seek(0)
         name = f"{hashlib.file_digest(file, 'sha256').hexdigest()[:24]}-{len(self.journal.batches())}"
         self.journal.note_batch(name, state="intended", requests=count)
@@ -224,13 +247,16 @@ class BatchClient(LlmClient):
     def _collect(self, batch: Batch) -> None:
         if batch.errors and batch.errors.data:
             self._last_error = str(batch.errors.data[0].message)
+        answered = self.counts.answered
         if batch.output_file_id:
             answers = self._read_answers(self._rows(batch.output_file_id))
             while some := list(itertools.islice(answers, _RECORDED_AT_ONCE)):
                 self.journal.record(some)
         if batch.error_file_id:
             for row in self._rows(batch.error_file_id):
-                self._count_failure(row)
+                # where others are answered, it is not the form of all requests that is refused
+                if self.counts.answered > answered or not self._adapt(row):
+                    self._count_failure(row)
 
     def _read_answers(self, rows: Iterable[JsonObject]) -> Iterator[tuple[str, Answer]]:
         for row in rows:
@@ -247,14 +273,26 @@ class BatchClient(LlmClient):
                 self.counts.dollars += dollars
                 yield row["custom_id"], answer
 
+    def _adapt(self, row: JsonObject) -> bool:
+        """Whether a line refuses the form of the requests; they are submitted again in the form that is taken."""
+        error = batch_error_of(row)
+        if error is None or self._latest_body is None:
+            return False
+        if adapted := self._submitted_form.adapted(error, self._latest_body):
+            self.adopt(adapted)
+        return adapted is not None
+
     def _count_failure(self, row: JsonObject) -> None:
         """Counts a request that a batch did not answer, and drops it if another attempt is of no use.
 
         Raises:
             LlavaMedError: the run cannot go on.
         """
+        error = batch_error_of(row)
+        if error is None:
+            return
         key = str(row["custom_id"])
-        failure = batch_failure_of(row, model=self.model.name)
+        failure = batch_failure_of(error, model=self.model.name, endpoint=self.endpoint)
         if isinstance(failure, LlavaMedError):
             raise failure
         if isinstance(failure, Drop):
@@ -291,7 +329,11 @@ class BatchClient(LlmClient):
             try:
                 return call()
             except openai.APIError as error:
-                failure = failure_of(error, model=self.model.name)
+                if isinstance(error, openai.NotFoundError):
+                    raise LlavaMedError(
+                        "the server has no Batch API at this address: choose --generator openai, or check --base-url"
+                    ) from error
+                failure = failure_of(error, model=self.model.name, endpoint=self.endpoint)
             if isinstance(failure, LlavaMedError):
                 raise failure
             if isinstance(failure, Drop):
@@ -306,12 +348,6 @@ class BatchClient(LlmClient):
             )
             time.sleep(pause)
         raise AssertionError("the attempts do not end by themselves")
-
-
-def _batch_line(request: Request) -> bytes:
-    """A request as a line of a batch's file."""
-    entry = {"custom_id": request.key, "method": "POST", "url": _ENDPOINT, "body": request.body}
-    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
 
 
 def _load(stored: IO[bytes]) -> Iterator[tuple[Any, Request]]:

@@ -13,9 +13,10 @@ import openai
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.io.backoff import backoff_seconds
 from llavamed_data.llm.answer import Answer, Outcome, UnusableAnswerError, Usage, read_answer
-from llavamed_data.llm.client import Endpoint, FollowUp, LlmClient, RunLimits, Tag
+from llavamed_data.llm.client import FollowUp, LlmClient, RunLimits, Tag
 from llavamed_data.llm.costs import Budget, Price
-from llavamed_data.llm.failures import TemporaryFailure, failure_of
+from llavamed_data.llm.endpoint import Endpoint
+from llavamed_data.llm.failures import RefusalLimit, TemporaryFailure, failure_of, server_error_of
 from llavamed_data.llm.journal import Journal, SharedJournalWriter
 from llavamed_data.llm.rate_limits import RateLimiter
 from llavamed_data.llm.request import ChatModel, Request
@@ -99,6 +100,7 @@ class _ChatRun:
         self.loop = asyncio.new_event_loop()
         self.main_task: asyncio.Task[None] | None = None
         self.cancelled = False
+        self.refusals = RefusalLimit()
         self.in_flight: dict[str, _Pending] = {}
         self.tasks: set[asyncio.Task[Outcome | LlavaMedError]] = set()
 
@@ -157,8 +159,10 @@ class _ChatRun:
                 await self.sender.journal.finish()
         if self.sender.stopped_by:
             raise self.sender.stopped_by
-        if not self.reader.cancelled() and (error := self.reader.exception()):
-            raise error
+        if not self.reader.cancelled() and (failed := self.reader.exception()):
+            raise failed
+        if refused := self.refusals.at_end():
+            raise refused
 
     async def _read(self, requests: Iterable[tuple[Tag, Request]], order: _Order) -> None:
         """Starts each request as soon as it may be sent."""
@@ -224,6 +228,9 @@ class _ChatRun:
             tag, pending = entry
             outcome = await pending
             if isinstance(outcome, LlavaMedError):
+                return
+            if error := self.refusals.add(outcome):
+                self._stop(error)
                 return
             self.deliver((tag, outcome))
 
@@ -337,25 +344,34 @@ class _Sender:
         """Sends a request over the network and reads the response."""
         if self.stopped_by:
             raise self.stopped_by
-        model = self.client.model.name
-        try:
-            async with asyncio.timeout(self.client.endpoint.timeout):
-                # The openai package walks through every message that it gets as an argument, which takes longer than
-                # all the rest of a request; `extra_body` is sent as it is.
-                response = await self.connection.chat.completions.with_raw_response.create(
-                    model=model, messages=[], extra_body=request.body
-                )
-            self._learn_limits(response.headers)
-            return read_answer(response.content, model=model)
-        except openai.APIError as error:
-            failure = failure_of(error, model=model)
-            if isinstance(failure, LlavaMedError):
-                raise failure from error
-            return failure
-        except TimeoutError:
-            return TemporaryFailure("the server did not answer in time")
-        except UnusableAnswerError as error:
-            return TemporaryFailure(str(error))
+        client, form = self.client, self.client.form
+        model = client.model.name
+        while True:
+            try:
+                async with asyncio.timeout(client.endpoint.timeout):
+                    # The openai package walks through every message that it gets as an argument, which takes longer
+                    # than all the rest of a request; `extra_body` is sent as it is.
+                    response = await self.connection.chat.completions.with_raw_response.create(
+                        model=model, messages=[], extra_body=form.applied(request.body)
+                    )
+                self._learn_limits(response.headers)
+                answer = read_answer(response.content, model=model)
+            except openai.APIError as error:
+                said = server_error_of(error) if isinstance(error, openai.APIStatusError) else None
+                adapted = form.merged(client.form).adapted(said, request.body) if said else None
+                if adapted:
+                    form = adapted
+                    continue
+                failure = failure_of(error, model=model, endpoint=client.endpoint)
+                if isinstance(failure, LlavaMedError):
+                    raise failure from error
+                return failure
+            except TimeoutError:
+                return TemporaryFailure("the server did not answer in time")
+            except UnusableAnswerError as error:
+                return TemporaryFailure(str(error))
+            client.adopt(form)
+            return answer
 
     def _learn_limits(self, headers: Mapping[str, str]) -> None:
         """Takes rate limits from the headers; under a rate limit, more requests may be in flight."""

@@ -4,74 +4,29 @@ A client takes (tag, request) pairs and returns (tag, outcome) pairs in the same
 journal before it returns it, and never sends a request whose answer is there.
 """
 
-import os
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TypeVar
 
 from llavamed_data.errors import UsageError
 from llavamed_data.llm.answer import Answer, Outcome, outcome_of
 from llavamed_data.llm.costs import Budget, Price, find_prices
+from llavamed_data.llm.endpoint import Endpoint
 from llavamed_data.llm.journal import Journal
 from llavamed_data.llm.request import ChatModel, Request
+from llavamed_data.llm.request_form import RequestForm
 from llavamed_data.llm.tokens import TokenEstimator
 from llavamed_data.reasons import Drop, Reason
 
-if TYPE_CHECKING:
-    import openai
+_log = logging.getLogger(__name__)
 
 Tag = TypeVar("Tag")
 
 FollowUp = Callable[[Request, Answer], Request | None]
 """Returns the request to send after an answer that is of no use, such as one with a reminder; else None."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An OpenAI-compatible address. The key comes from the environment (`OPENAI_API_KEY`) and is stored nowhere else.
-
-    Attributes:
-        base_url: such as `http://127.0.0.1:11434/v1`; by default `OPENAI_BASE_URL`, or OpenAI's own address.
-        timeout: seconds that one request may take.
-    """
-
-    base_url: str | None = None
-    timeout: float = 120.0
-
-    def check(self) -> None:
-        """Checks key and address without connecting.
-
-        Raises:
-            UsageError: there is no key for OpenAI's own address, or the address is not an HTTP address.
-        """
-        self._arguments()
-
-    def connect(self) -> "openai.AsyncOpenAI":
-        """A client of the openai package that does not retry by itself: our clients count attempts and pauses.
-
-        Raises:
-            UsageError: as `check`.
-        """
-        import openai
-
-        return openai.AsyncOpenAI(**self._arguments())
-
-    def connect_blocking(self) -> "openai.OpenAI":
-        """As `connect`, for code that does not use asyncio."""
-        import openai
-
-        return openai.OpenAI(**self._arguments())
-
-    def _arguments(self) -> dict[str, Any]:
-        base_url = self.base_url or os.environ.get("OPENAI_BASE_URL") or None
-        key = os.environ.get("OPENAI_API_KEY") or ("none" if base_url else None)
-        if key is None:
-            raise UsageError("no key for OpenAI: set OPENAI_API_KEY, or name another server with --base-url")
-        if base_url and not base_url.startswith(("http://", "https://")):
-            raise UsageError(f"--base-url {base_url} is no http address: write it as http://HOST:PORT/v1")
-        return {"api_key": key, "base_url": base_url, "timeout": self.timeout, "max_retries": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +81,7 @@ class LlmClient(ABC):
 
     Attributes:
         counts: what the client has done so far.
+        form: how requests are sent, by what the server refused so far.
 
     Raises:
         UsageError: there is no key, or a cost limit but no price.
@@ -143,6 +99,7 @@ class LlmClient(ABC):
         self.price = price or Price(0.0, 0.0)
         self.budget = budget
         self.counts = AnswerCounts()
+        self.form = RequestForm()
         self.estimator = TokenEstimator(model.max_tokens)
 
     @abstractmethod
@@ -158,6 +115,12 @@ class LlmClient(ABC):
         Raises:
             LlavaMedError: the run cannot go on; all answers so far are in the journal.
         """
+
+    def adopt(self, form: RequestForm) -> None:
+        """Sends all further requests in a form that the server has taken."""
+        if (merged := self.form.merged(form)) != self.form:
+            _log.warning("%s", merged.described(self.model.name))
+            self.form = merged
 
     def recorded(self, request: Request, follow_up: FollowUp | None) -> tuple[Request, Outcome | None]:
         """The request whose answer counts, by what is in the journal, and its outcome, if that is there too."""

@@ -1,5 +1,6 @@
 """What a failed request calls for: another attempt, giving that request up, or stopping the run."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,9 @@ import openai
 
 from llavamed_data.errors import LlavaMedError, one_line
 from llavamed_data.io.backoff import retry_after_seconds
+from llavamed_data.llm.answer import Answer, Outcome
+from llavamed_data.llm.endpoint import Endpoint
+from llavamed_data.llm.server_error import ServerError, read_error
 from llavamed_data.reasons import Drop, Reason
 
 
@@ -29,72 +33,113 @@ class TemporaryFailure:
 Failure = TemporaryFailure | Drop | LlavaMedError
 """Another attempt, giving one request up (with its reason), or stopping the run (with the message for the user)."""
 
-_MESSAGE_CHARACTERS = 300
+_CAUSE_CHARACTERS = 300
 _TEMPORARY_STATUS = frozenset({408, 409, 425, 429})
 """HTTP statuses below 500 that may pass; all from 500 may."""
 
-_STOPPING_STATUS: Mapping[int, str] = {
-    401: "the server does not accept the key in OPENAI_API_KEY: set the right one and rerun the same command",
-    403: "the key in OPENAI_API_KEY may not use the model {model}: {message}",
-    404: "the server has no model {model} at this address: check --model and --base-url ({message})",
-}
-"""HTTP statuses that every request would get, with the message for the user."""
-
-_REFUSALS: Mapping[str, Reason] = {
-    "content_filter": Reason.CONTENT_FILTER,
-    "content_policy_violation": Reason.CONTENT_FILTER,
-    "context_length_exceeded": Reason.REQUEST_REFUSED,
-    "maximum context length": Reason.REQUEST_REFUSED,
-    "image": Reason.REQUEST_REFUSED,
-    "multimodal": Reason.REQUEST_REFUSED,
-}
-"""Parts of an error's code or message that mean that this one request is refused, and the reason of its drop."""
+_FIRST_REFUSED = 20
+_LATEST = 100
+_MOST_REFUSED = 50
 
 
-def failure_of(error: openai.APIError, *, model: str) -> Failure:
+def failure_of(error: openai.APIError, *, model: str, endpoint: Endpoint) -> Failure:
     """What an error of the openai client calls for.
 
     Args:
         error: the error that the client raised.
         model: the model asked for, for messages.
+        endpoint: the server, for messages.
     """
     if isinstance(error, openai.APITimeoutError):
         return TemporaryFailure("the server did not answer in time")
     if not isinstance(error, openai.APIStatusError):
-        cause = one_line(error.__cause__ or error, _MESSAGE_CHARACTERS)
+        cause = one_line(error.__cause__ or error, _CAUSE_CHARACTERS)
         return TemporaryFailure(f"the connection failed ({cause})")
-    if error.code == "insufficient_quota":
-        return LlavaMedError(
-            "the account's quota is spent: add to it and rerun the same command, answers are kept"
-        )
-    status, headers = error.status_code, error.response.headers
-    if status in _TEMPORARY_STATUS or status >= 500:
-        asked = retry_after_seconds(headers.get("retry-after"))
-        if (milliseconds := retry_after_seconds(headers.get("retry-after-ms"))) is not None:
-            asked = milliseconds / 1000
-        return TemporaryFailure(f"the server answers {status}", asked, rate_limited=status == 429)
-    return _permanent_failure(status, str(error.code or ""), error.message, model=model)
+    headers = error.response.headers
+    asked = retry_after_seconds(headers.get("retry-after"))
+    if (milliseconds := retry_after_seconds(headers.get("retry-after-ms"))) is not None:
+        asked = milliseconds / 1000
+    said = server_error_of(error)
+    return _failure_of(said, asked, model=model, endpoint=endpoint)
 
 
-def batch_failure_of(row: Mapping[str, Any], *, model: str) -> Failure | None:
-    """What a line of a batch's error file calls for; None if the batch ended before it came to this request."""
+def server_error_of(error: openai.APIStatusError) -> ServerError:
+    """What the server says in an error of the openai client."""
+    return read_error(error.status_code, error.response.content)
+
+
+def batch_error_of(row: Mapping[str, Any]) -> ServerError | None:
+    """What a line of a batch's error file says; None if the batch ended before it came to this request."""
     response = row.get("response") or {}
-    error = row.get("error") or (response.get("body") or {}).get("error") or {}
-    code, message = str(error.get("code") or ""), str(error.get("message") or "")
-    if code in ("batch_expired", "batch_cancelled"):
-        return None
+    body = {"error": row["error"]} if row.get("error") else response.get("body") or {}
     status = int(response.get("status_code") or 500)
-    if status in _TEMPORARY_STATUS or status >= 500 or status == 200:
-        return TemporaryFailure(one_line(f"the batch answers {status} {message}", _MESSAGE_CHARACTERS))
-    return _permanent_failure(status, code, message, model=model)
+    error = read_error(500 if status == 200 else status, body)
+    return None if "batch_expired" in error.text or "batch_cancelled" in error.text else error
 
 
-def _permanent_failure(status: int, code: str, message: str, *, model: str) -> Drop | LlavaMedError:
-    """What an error calls for that no further attempt would help against."""
-    message = one_line(message, _MESSAGE_CHARACTERS) if message else ""
-    if status in _STOPPING_STATUS:
-        return LlavaMedError(_STOPPING_STATUS[status].format(model=model, message=message))
-    for sign, reason in _REFUSALS.items():
-        if sign in code or sign in message:
-            return Drop(reason, message)
-    return LlavaMedError(f"the server refuses the request ({status}): {message}")
+def batch_failure_of(error: ServerError, *, model: str, endpoint: Endpoint) -> Failure:
+    """What an error that stands in a batch's error file calls for."""
+    return _failure_of(error, None, model=model, endpoint=endpoint)
+
+
+def _failure_of(error: ServerError, retry_after: float | None, *, model: str, endpoint: Endpoint) -> Failure:
+    status, words = error.status, error.words
+    if error.quota_is_spent and status < 500:
+        return LlavaMedError(
+            f"the account's quota is spent ({words}): add to it and rerun the same command, answers are kept"
+        )
+    if status in _TEMPORARY_STATUS and not (status == 429 and "request too large" in error.text):
+        return TemporaryFailure(
+            f"the server answers {status} ({words})", retry_after, rate_limited=status == 429
+        )
+    if reason := error.refusal:
+        return Drop(reason, words)
+    if status >= 500:
+        return TemporaryFailure(f"the server answers {status} ({words})", retry_after)
+    if error.key_is_refused:
+        return LlavaMedError(endpoint.key_refused())
+    if status == 403:
+        return LlavaMedError(f"the key in OPENAI_API_KEY may not use the model {model}: {words}")
+    if error.model_is_unknown:
+        return LlavaMedError(
+            f"the server has no model {model} at this address: check --model and --base-url ({words})"
+        )
+    return Drop(Reason.REQUEST_REFUSED, words)
+
+
+class RefusalLimit:
+    """Finds a server that refuses requests for what they have in common, where giving up each one is of no use.
+
+    A run stops if its first 20 requests are refused, or more than half of any 100 in a row, or all of them if there
+    are fewer.
+    """
+
+    def __init__(self) -> None:
+        self._seen = 0
+        self._all_refused = True
+        self._words = ""
+        self._latest: deque[bool] = deque(maxlen=_LATEST)
+
+    def add(self, outcome: Outcome) -> LlavaMedError | None:
+        """Takes the next outcome in the order of the requests; returns the error that stops the run, if one does."""
+        refused = not isinstance(outcome, Answer) and outcome.reason is Reason.REQUEST_REFUSED
+        self._seen += 1
+        self._all_refused &= refused
+        self._latest.append(refused)
+        if not isinstance(outcome, Answer) and refused:
+            self._words = outcome.detail
+        if self._all_refused and self._seen == _FIRST_REFUSED:
+            return self._error(f"each of the first {_FIRST_REFUSED} requests")
+        if sum(self._latest) > _MOST_REFUSED:
+            return self._error(f"{sum(self._latest)} of the last {len(self._latest)} requests")
+        return None
+
+    def at_end(self) -> LlavaMedError | None:
+        """The error of a run all of whose requests were refused."""
+        return self._error("every request") if self._seen and self._all_refused else None
+
+    def _error(self, which: str) -> LlavaMedError:
+        return LlavaMedError(
+            f"the server refuses {which}: {self._words} (change the model, its settings on the server or the source, "
+            "then rerun the same command; answers are kept)"
+        )

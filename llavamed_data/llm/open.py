@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from llavamed_data.llm.client import Endpoint, LlmClient, RunLimits
+from llavamed_data.llm.client import LlmClient, RunLimits
 from llavamed_data.llm.costs import Budget, find_prices
+from llavamed_data.llm.endpoint import Endpoint
 from llavamed_data.llm.journal import Journal
 from llavamed_data.llm.request import ChatModel
 

@@ -49,6 +49,102 @@ PROSE = {
     "prose": "It is a fine image.",
     "apology": "User: What is it?\nAssistant: I'm sorry, but I cannot see the image.",
 }
+BODIES: dict[str, tuple[int, object]] = {
+    "context-llama.cpp": (
+        400,
+        {
+            "error": {
+                "code": 400,
+                "message": "the request exceeds the available context size, try increasing it",
+                "type": "exceed_context_size_error",
+                "n_ctx": 4096,
+            }
+        },
+    ),
+    "context-vllm": (
+        400,
+        {
+            "object": "error",
+            "message": "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens.",
+            "type": "BadRequestError",
+            "param": None,
+            "code": 400,
+        },
+    ),
+    "context-500": (500, {"error": "litellm.APIError: ContextWindowExceededError: prompt is too long"}),
+    "filter-proxy": (
+        400,
+        {
+            "error": {
+                "message": "BadRequestError: the prompt triggered the content management policy. Please modify it.",
+                "type": None,
+                "code": "400",
+                "provider_specific_fields": {"innererror": {"code": "ResponsibleAIPolicyViolation"}},
+            }
+        },
+    ),
+    "filter-403": (
+        403,
+        {"error": {"code": 403, "message": "your input was flagged", "metadata": {"reasons": ["x"]}}},
+    ),
+    "filter-list": (400, [{"error": {"code": 400, "message": "", "status": "PROHIBITED_CONTENT"}}]),
+    "odd-400": (400, {"error": {"message": "no way with this caption", "type": "odd", "code": None}}),
+    "odd-422": (
+        422,
+        {"detail": [{"loc": ["body", "messages"], "msg": "odd", "input": "temperature unsupported"}]},
+    ),
+    "odd-418-html": (418, "<html><body>I am a teapot</body></html>"),
+    "too-large-429": (
+        429,
+        {"error": {"message": "Request too large for m on tokens per min", "type": "tokens"}},
+    ),
+    "no-money": (402, {"error": {"message": "Insufficient Balance", "code": "invalid_request_error"}}),
+}
+"""Errors of requests as other servers send them."""
+
+REFUSED_PARTS: dict[str, tuple[int, object]] = {
+    "system": (
+        400,
+        {"object": "error", "message": "System role not supported", "type": "BadRequestError", "code": 400},
+    ),
+    "max_tokens": (
+        400,
+        {
+            "error": {
+                "message": "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+                "'max_completion_tokens' instead.",
+                "type": "invalid_request_error",
+                "param": "max_tokens",
+                "code": "unsupported_parameter",
+            }
+        },
+    ),
+    "max_completion_tokens": (
+        400,
+        {"message": "Unrecognized request argument supplied: max_completion_tokens"},
+    ),
+    "temperature": (
+        400,
+        {
+            "error": {
+                "message": "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) "
+                "value is supported.",
+                "param": "temperature",
+                "code": "unsupported_value",
+            }
+        },
+    ),
+    "seed": (
+        422,
+        {
+            "detail": [
+                {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}
+            ]
+        },
+    ),
+}
+"""How servers refuse a part of a request that their model does not take."""
+
 DRAFT = "First a draft.\nUser: What is a draft?\nAssistant: Perhaps a tumour; no, not that.\nNow the answer."
 THINKING: dict[str, Callable[[str], dict[str, Any]]] = {
     "think": lambda text: {"content": f"<think>\n{DRAFT}\n</think>\n\n{text}"},
@@ -96,6 +192,7 @@ class Settings:
         retry_after: the header that comes with the faults `429` and `503-wait`.
         queue: faults of the next requests, in turn.
         triggers: text → the fault of every request whose last message holds it.
+        refuses: parts of requests that the model does not take, of `REFUSED_PARTS`.
         thinks: how the model's reasoning comes with each answer, of `THINKING`.
         needs_room: answers to requests for less than 4,096 tokens end within the reasoning, for `triggers` of
             `CUT_THINKING`; False cuts them at any limit.
@@ -120,6 +217,7 @@ class Settings:
     retry_after: str = "0.05"
     queue: list[str] = field(default_factory=list)
     triggers: dict[str, str] = field(default_factory=dict)
+    refuses: frozenset[str] = frozenset()
     thinks: str | None = None
     needs_room: bool = True
     hang: float = 30.0
@@ -188,6 +286,8 @@ class Server:
         key = body_key(body) if self.settings.record else ""
         if self.settings.record:
             self.asked.append(key)
+        if part := self._refused_part(body):
+            return failing_body(*REFUSED_PARTS[part])
         fault = self._fault(body)
         if self.settings.latency:
             await asyncio.sleep(self.settings.latency)
@@ -210,6 +310,10 @@ class Server:
         if self.settings.record:
             self.answered.append(key)
         return Reply(200, json.dumps(answer).encode(), self._limit_headers())
+
+    def _refused_part(self, body: dict[str, Any]) -> str | None:
+        roles = {message["role"] for message in body["messages"]}
+        return next((part for part in self.settings.refuses if part in body or part in roles), None)
 
     def _think(self, fault: str | None, body: dict[str, Any], answer: dict[str, Any]) -> None:
         """Puts the model's reasoning into an answer, or cuts the message off within it."""
@@ -242,6 +346,8 @@ class Server:
         if kind in ERRORS:
             after = {"retry-after": self.settings.retry_after} if kind in ("429", "503-wait") else None
             return error(*ERRORS[kind], headers=after)
+        if kind in BODIES:
+            return failing_body(*BODIES[kind])
         if kind in ("hang", "slow"):
             await asyncio.sleep(self.settings.hang if kind == "hang" else 1.0)
         if kind in ("slow", "length") or kind in THINKING or kind in CUT_THINKING:
@@ -366,8 +472,13 @@ class Server:
                 failed.append({**head, "response": response, "error": None})
                 continue
             kind = self._trigger(line["body"])
-            failing = kind in ERRORS
-            answer = error(*ERRORS[kind]) if failing else completion(line["body"], self.settings.models)
+            answer: Reply | dict[str, Any]
+            if part := self._refused_part(line["body"]):
+                answer = failing_body(*REFUSED_PARTS[part])
+            elif kind in ERRORS:
+                answer = error(*ERRORS[kind])
+            else:
+                answer = completion(line["body"], self.settings.models)
             if isinstance(answer, Reply):
                 response = {"status_code": answer.status, "body": json.loads(answer.body)}
                 failed.append({**head, "response": response, "error": None})
@@ -405,6 +516,10 @@ def ok(value: object) -> Reply:
 def error(status: int, message: str, code: str, headers: dict[str, str] | None = None) -> Reply:
     body = {"error": {"message": message, "type": code, "param": None, "code": code}}
     return Reply(status, json.dumps(body).encode(), headers or {})
+
+
+def failing_body(status: int, body: object) -> Reply:
+    return Reply(status, body.encode() if isinstance(body, str) else json.dumps(body).encode())
 
 
 def prompt_tokens(body: dict[str, Any]) -> int:

@@ -133,6 +133,29 @@ def test_only_the_request_that_a_batch_cannot_answer_is_dropped(
     }  # fmt: skip
 
 
+def test_batches_are_submitted_again_in_the_form_that_the_model_takes(
+    make_batch: MakeBatch, server: Server
+) -> None:
+    server.settings.refuses = frozenset({"max_tokens", "temperature"})
+    found = rows(make_batch())
+    assert not [row for row in found if isinstance(row, tuple) and row[1] is Reason.REQUEST_REFUSED]
+    assert [len(batch) for batch in inputs(server)][:3] == [60, 60, 60]
+    assert len(rows(make_batch())) == 60
+    assert len(server.answered) == len(set(server.answered))
+
+
+def test_a_server_that_refuses_all_of_a_batch_stops_the_run(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.triggers = {"view": "bad-parameter"}
+    with pytest.raises(LlavaMedError, match="does not support 0"):
+        rows(make_batch())
+
+
+def test_a_server_without_a_batch_api_is_named(make_batch: MakeBatch, server: Server) -> None:
+    server.settings.call_faults = ["wrong-model"]
+    with pytest.raises(LlavaMedError, match="no Batch API at this address: choose --generator openai"):
+        rows(make_batch())
+
+
 def test_a_wrong_model_stops_the_run(make_batch: MakeBatch, server: Server) -> None:
     server.settings.models = ()
     with pytest.raises(LlavaMedError, match="no model gpt-4o"):

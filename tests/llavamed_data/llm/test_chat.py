@@ -9,6 +9,9 @@ from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.llm import Answer, ChatModel, Endpoint, Journal, Request, RunLimits
 from llavamed_data.llm.chat import ChatClient
 from llavamed_data.llm.costs import Price
+from llavamed_data.llm.request import Message
+from llavamed_data.llm.request_form import RequestForm
+from llavamed_data.llm.server_error import read_error
 from llavamed_data.reasons import Drop, Reason
 from tests.llavamed_data.llm.conftest import MakeClient
 from tests.servers.openai import PASSING_FAULTS, Server
@@ -105,7 +108,7 @@ def test_a_server_that_answers_only_too_many_requests_ends_the_run(
     [
         ("quota", "quota is spent"),
         ("wrong-model", "no model gpt-4o"),
-        ("bad-parameter", "does not support 0"),
+        ("no-money", "quota is spent .Insufficient Balance"),
     ],
 )
 def test_an_error_that_every_request_would_get_stops_the_run_in_one_line(
@@ -137,10 +140,29 @@ def test_a_missing_key_is_reported_before_anything_is_sent(
     monkeypatch: pytest.MonkeyPatch, journal: Journal
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY")
-    with pytest.raises(UsageError, match="set OPENAI_API_KEY"):
+    with pytest.raises(
+        UsageError, match="OPENAI_API_KEY is not set.*--base-url http://127.0.0.1.*needs no key"
+    ):
         ChatClient(ChatModel("gpt-4o"), Endpoint(), journal)
+    ChatClient(ChatModel("m"), Endpoint("http://127.0.0.1:8000/v1"), journal)  # a local server needs none
+    for key in ("sk-\u00e9", "sk a b"):
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(UsageError, match="a character that no key has"):
+            ChatClient(ChatModel("gpt-4o"), Endpoint(), journal)
+    monkeypatch.setenv("OPENAI_API_KEY", " sk-test\n")
+    assert Endpoint().connect().api_key == "sk-test"
+    monkeypatch.setenv("OPENAI_API_KEY", " ")
     with pytest.raises(UsageError, match="no http address"):
         ChatClient(ChatModel("gpt-4o"), Endpoint("localhost:80"), journal)
+
+
+def test_a_server_that_asks_for_a_key_that_is_not_set_says_which_variable(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    client = make_client()
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with pytest.raises(LlavaMedError, match=f"{server.url} asks for a key, and OPENAI_API_KEY is not set"):
+        list(client.complete(jobs(client, 3)))
 
 
 def test_a_server_that_is_not_there_is_told(journal: Journal) -> None:
@@ -159,7 +181,18 @@ def test_a_server_that_is_not_there_is_told(journal: Journal) -> None:
     [
         ("content-filter", Reason.CONTENT_FILTER),
         ("content-filter-400", Reason.CONTENT_FILTER),
+        ("filter-proxy", Reason.CONTENT_FILTER),
+        ("filter-403", Reason.CONTENT_FILTER),
+        ("filter-list", Reason.CONTENT_FILTER),
         ("too-long", Reason.REQUEST_REFUSED),
+        ("context-llama.cpp", Reason.REQUEST_REFUSED),
+        ("context-vllm", Reason.REQUEST_REFUSED),
+        ("context-500", Reason.REQUEST_REFUSED),
+        ("too-large-429", Reason.REQUEST_REFUSED),
+        ("odd-400", Reason.REQUEST_REFUSED),
+        ("odd-422", Reason.REQUEST_REFUSED),
+        ("odd-418-html", Reason.REQUEST_REFUSED),
+        ("bad-parameter", Reason.REQUEST_REFUSED),
         ("500", Reason.REQUEST_FAILED),
         ("malformed", Reason.REQUEST_FAILED),
     ],
@@ -174,6 +207,146 @@ def test_only_the_request_that_the_server_cannot_answer_is_dropped(
     dropped = {tag: outcome.reason for tag, outcome in outcomes.items() if isinstance(outcome, Drop)}
     assert dropped == {3: reason}
     assert len(outcomes) == 20
+
+
+def test_a_refused_request_is_dropped_with_the_words_of_the_server(
+    make_client: MakeClient, server: Server
+) -> None:
+    server.settings.triggers = {"Figure 3:": "odd-400", "Figure 4:": "odd-418-html", "Figure 5:": "odd-422"}
+    client = make_client()
+    outcomes = dict(client.complete(jobs(client, 6)))
+    words = [outcome.detail for outcome in outcomes.values() if isinstance(outcome, Drop)]
+    assert words == ["no way with this caption", "I am a teapot", "body.messages: odd"]
+    # a form that one odd request seemed to ask for is not kept
+    assert client.form == RequestForm()
+
+
+def test_a_server_that_refuses_the_first_requests_stops_the_run(
+    make_client: MakeClient, server: Server
+) -> None:
+    server.settings.triggers = {"Figure": "odd-400"}
+    client = make_client(RunLimits(concurrency=4))
+    with pytest.raises(LlavaMedError, match="each of the first 20 requests: no way with this caption"):
+        list(client.complete(jobs(client, 1000)))
+    assert 20 <= len(server.asked) <= 30
+
+
+def test_a_server_that_begins_to_refuse_requests_stops_the_run(
+    make_client: MakeClient, server: Server
+) -> None:
+    client = make_client()
+    list(client.complete(jobs(client, 200)))
+    server.settings.triggers = {"Figure": "odd-400"}
+    outcomes = client.complete(jobs(client, 1000))
+    answered = [next(outcomes)[1] for _ in range(250)]
+    assert sum(isinstance(outcome, Drop) for outcome in answered) == 50
+    with pytest.raises(LlavaMedError, match="51 of the last 100 requests"):
+        list(outcomes)
+
+
+def test_a_third_of_requests_may_be_refused_in_every_run(make_client: MakeClient, server: Server) -> None:
+    server.settings.triggers = {f"{digit}: a plain caption": "context-llama.cpp" for digit in "147"}
+    client = make_client()
+    first = list(client.complete(jobs(client, 300)))
+    assert sum(isinstance(outcome, Drop) for _, outcome in first) == 90
+    again = make_client()
+    assert [tag for tag, outcome in again.complete(jobs(again, 300)) if isinstance(outcome, Drop)] == [
+        tag for tag, outcome in first if isinstance(outcome, Drop)
+    ]
+
+
+def test_a_short_run_all_of_whose_requests_are_refused_stops_with_the_words_of_the_server(
+    make_client: MakeClient, server: Server
+) -> None:
+    server.settings.triggers = {"Figure": "odd-400"}
+    client = make_client()
+    with pytest.raises(LlavaMedError, match="every request: no way with this caption"):
+        list(client.complete(jobs(client, 6)))
+
+
+@pytest.mark.parametrize(
+    ("refused", "form"),
+    [
+        ({"system"}, RequestForm(system_in_user_turn=True)),
+        (
+            {"max_tokens", "temperature"},
+            RequestForm(False, "max_completion_tokens", frozenset({"temperature"})),
+        ),
+        ({"seed"}, RequestForm(left_out=frozenset({"seed"}))),
+        (
+            {"system", "max_tokens", "temperature", "seed"},
+            RequestForm(True, "max_completion_tokens", frozenset({"temperature", "seed"})),
+        ),
+    ],
+)
+def test_a_model_that_refuses_the_usual_form_is_asked_in_the_one_that_it_takes(
+    refused: set[str], form: RequestForm, make_client: MakeClient, server: Server, journal: Journal
+) -> None:
+    server.settings.refuses = frozenset(refused)
+    client = make_client(RunLimits(concurrency=1))
+    outcomes = list(client.complete(jobs(client, 30)))
+    assert all(isinstance(outcome, Answer) for _, outcome in outcomes)
+    assert client.form == form
+    assert len(server.asked) == 30 + len(refused)
+    # the keys are those of the usual form: what is answered is not asked again
+    assert all(request.key in journal for _, request in jobs(client, 30))
+    server.settings.refuses = frozenset()
+    again = make_client()
+    assert list(again.complete(jobs(again, 30))) == outcomes
+    assert again.form == RequestForm()
+    assert len(server.asked) == 30 + len(refused)
+
+
+def test_the_system_text_is_sent_at_the_start_of_the_first_user_turn() -> None:
+    form = RequestForm(system_in_user_turn=True)
+    messages = [
+        {"role": "system", "content": "Be short."},
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "1"},
+        {"role": "user", "content": "Two?"},
+    ]
+    sent = form.applied({"model": "m", "messages": messages, "seed": 0})
+    assert sent == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Be short.\n\nOne?"}, *messages[2:]],
+        "seed": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "form"),
+    [
+        (
+            "Unsupported value: 'messages[0].role' does not support 'system' with this model.",
+            RequestForm(True),
+        ),
+        ("Developer instruction is not enabled for models/gemma-3-1b-it", RequestForm(True)),
+        ("Conversation roles must alternate user/assistant/user/assistant/...", RequestForm(True)),
+        ("Only user and assistant roles are supported!", RequestForm(True)),
+        ('messages: Unexpected role "system".', RequestForm(True)),
+        ("`temperature` must be strictly positive", RequestForm(left_out=frozenset({"temperature"}))),
+        ("m models don't support temperature=0.0", RequestForm(left_out=frozenset({"temperature"}))),
+        (
+            'Invalid JSON payload received. Unknown name "seed": no field.',
+            RequestForm(left_out=frozenset({"seed"})),
+        ),
+        (
+            "max_tokens is not supported, use max_completion_tokens",
+            RequestForm(False, "max_completion_tokens"),
+        ),
+        ("max_tokens is too large: 4096. This model supports at most 2048 completion tokens", None),
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: this model's maximum context length is 10",
+            None,
+        ),
+        ("the body temperature is 38", None),
+        ("internal error of the file system", None),
+    ],
+)
+def test_the_form_that_a_server_takes_is_read_from_its_words(words: str, form: RequestForm | None) -> None:
+    messages: list[Message] = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
+    body = ChatModel("m").request(messages).body
+    assert RequestForm().adapted(read_error(400, {"error": {"message": words}}), body) == form
 
 
 def test_an_answer_that_reached_its_limit_says_so(make_client: MakeClient, server: Server) -> None:
