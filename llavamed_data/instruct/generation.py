@@ -95,7 +95,7 @@ class Generation:
             return ""
         counts = self.generator.client.counts
         bought = f"{counts.answered:,} answers of {self.generator.model} for ${counts.dollars:,.2f}"
-        return f"{bought}, {counts.from_journal:,} from the journal"
+        return f"{bought}, {counts.details()}"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from llavamed_data.reasons import Drop, Reason
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of a request and its answer, as the server counted them; 0 if it does not say."""
+    """Tokens of a request and its answer, as the server counted them; 0 if it does not say so in numbers."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -38,6 +38,10 @@ _FINISH_REASONS: Final[Mapping[str, str]] = {
     "prohibited_content": "content_filter",
 }
 """Other servers' words for `length` and `content_filter`."""
+
+
+_MOST_TOKENS: Final = 10_000_000
+"""More tokens than any request and its answer have: a larger number is no count of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +86,13 @@ class Answer:
             KeyError, TypeError, ValueError: `value` is no answer.
         """
         prompt, completion = value["usage"]
+        usage = _read_usage({"prompt_tokens": prompt, "completion_tokens": completion})
         text, reasoning = _read_content(_parsed_list(str(value["text"])))
         return cls(
             text,
             str(value["model"]),
             str(value["finish_reason"]),
-            Usage(int(prompt), int(completion)),
+            usage,
             str(value.get("reasoning", "")) + reasoning,
         )
 
@@ -117,7 +122,6 @@ def read_answer(response: bytes | JsonObject, *, model: str) -> Answer:
     try:
         choice = value["choices"][0]
         message = choice["message"]
-        usage = value.get("usage") or {}
         text, reasoning = _read_content(message.get("content") or message.get("refusal"))
         if not text.strip():
             sent_apart = (str(message[name]) for name in _REASONING_FIELDS if message.get(name))
@@ -127,7 +131,7 @@ def read_answer(response: bytes | JsonObject, *, model: str) -> Answer:
             text=text,
             model=_encodable(str(value.get("model") or model)),
             finish_reason=_FINISH_REASONS.get(finish_reason.lower(), finish_reason),
-            usage=Usage(int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)),
+            usage=_read_usage(value.get("usage")),
             reasoning=reasoning,
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -135,6 +139,16 @@ def read_answer(response: bytes | JsonObject, *, model: str) -> Answer:
         raise UnusableAnswerError(
             f"the response holds no answer{': ' + one_line(str(words)) if words else ''}"
         ) from error
+
+
+def _read_usage(usage: Any) -> Usage:
+    """The tokens that the server counted; none if it says something that is no count, so that estimates stand in."""
+    if not isinstance(usage, Mapping):
+        return Usage()
+    counts = [usage.get(name) or 0 for name in ("prompt_tokens", "completion_tokens")]
+    if not all(type(count) in (int, float) and 0 <= count <= _MOST_TOKENS for count in counts):
+        return Usage()
+    return Usage(*map(round, counts))
 
 
 def _read_content(content: Any) -> tuple[str, str]:

@@ -92,6 +92,7 @@ class BatchClient(LlmClient):
         self.limits = limits or BatchLimits()
         self._connection = endpoint.connect_blocking()
         self._reserved = 0.0
+        self._reserved_requests = 0
         self._failures: Counter[str] = Counter()
         self._dropped: dict[str, Drop] = {}
         self._last_error = ""
@@ -106,10 +107,17 @@ class BatchClient(LlmClient):
         Batches that an earlier run left open are waited for first. Then requests without an answer are submitted until
         each has one or is given up. Requests wait in a temporary file beside the journal, not in memory.
         """
+        sent: set[str] = set()
+        already_answered = self.counts.answered
         with tempfile.TemporaryFile(dir=self.journal.path.parent) as stored:
             for tag, request in requests:
                 pickle.dump((tag, request), stored)
-                self.counts.from_journal += request.key in self.journal
+                if self.recorded(request, follow_up)[1]:
+                    self.counts.from_journal += 1
+                elif request.key in sent:
+                    self.counts.shared += 1
+                else:
+                    sent.add(request.key)
             self._find_unsubmitted()
             self._collect_open()
             empty_rounds = 0
@@ -123,9 +131,13 @@ class BatchClient(LlmClient):
                         f"batches of {submitted} requests came back empty {empty_rounds} times"
                         f"{': ' + self._last_error if self._last_error else ''}; rerun the same command later"
                     )
+            unanswered = sum(key not in self.journal for key in sent)
+            answered = self.counts.answered - already_answered
+            self.counts.unanswered += unanswered
+            self.counts.asked_again += max(0, answered - (len(sent) - unanswered))
             refusals = RefusalLimit()
             for tag, request in _load(stored):
-                _, outcome = self.recorded(request, follow_up)
+                outcome = self.recorded(request, follow_up)[1]
                 if outcome is None:
                     raise AssertionError("a request was neither answered nor dropped")
                 if error := refusals.add(outcome):
@@ -186,6 +198,7 @@ class BatchClient(LlmClient):
                 return
             self.budget.reserve(dollars)
             self._reserved += dollars
+            self._reserved_requests += 1
             yield request
 
     def _submit_file(self, file: Any, count: int) -> None:
@@ -235,7 +248,7 @@ class BatchClient(LlmClient):
             if self._open():
                 time.sleep(self.limits.poll)
         self.budget.release(self._reserved)
-        self._reserved = 0.0
+        self._reserved, self._reserved_requests = 0.0, 0
 
     def _open(self) -> dict[str, str]:
         return {
@@ -267,11 +280,16 @@ class BatchClient(LlmClient):
             if answer is None:
                 self._count_failure(row)
             elif row["custom_id"] not in self.journal:
-                dollars = self.price.of(answer.usage)
+                counted = bool(answer.usage.prompt_tokens)
+                dollars = self.price.of(answer.usage) if counted else self._reserved_each()
                 self.budget.spend(dollars)
                 self.counts.answered += 1
                 self.counts.dollars += dollars
                 yield row["custom_id"], answer
+
+    def _reserved_each(self) -> float:
+        """What an answer may cost whose tokens the server did not count."""
+        return self._reserved / max(1, self._reserved_requests)
 
     def _adapt(self, row: JsonObject) -> bool:
         """Whether a line refuses the form of the requests; they are submitted again in the form that is taken."""

@@ -101,6 +101,7 @@ class _ChatRun:
         self.main_task: asyncio.Task[None] | None = None
         self.cancelled = False
         self.refusals = RefusalLimit()
+        self.journal_size = client.journal.size
         self.in_flight: dict[str, _Pending] = {}
         self.tasks: set[asyncio.Task[Outcome | LlavaMedError]] = set()
 
@@ -176,10 +177,14 @@ class _ChatRun:
     async def _start(self, request: Request) -> _Pending:
         """The request's outcome to come; a new request waits here until fewer are in flight."""
         if request.key in self.in_flight:
+            self.client.counts.shared += 1
             return self.in_flight[request.key]
-        _, outcome = self.client.recorded(request, self.follow_up)
+        asked, outcome = self.client.recorded(request, self.follow_up)
         if outcome:
-            self.client.counts.from_journal += 1
+            if self.client.journal.recorded_since(asked.key, self.journal_size):
+                self.client.counts.shared += 1
+            else:
+                self.client.counts.from_journal += 1
             known: _Pending = self.loop.create_future()
             known.set_result(outcome)
             return known
@@ -191,14 +196,19 @@ class _ChatRun:
 
     async def _answer(self, request: Request) -> Outcome | LlavaMedError:
         """Sends the request, and those that follow up on its answer; an error that stops the run is returned."""
-        dialogue = self.client.dialogue(request, self.follow_up)
+        dialogue, counts = self.client.dialogue(request, self.follow_up), self.client.counts
+        answers = 0
         try:
             asked = next(dialogue)
             while True:
+                known = asked.key in self.client.journal
                 answer = await self.sender.answer(asked)
+                answers += isinstance(answer, Answer) and not known
                 try:
                     asked = dialogue.send(answer)
                 except StopIteration as end:
+                    counts.asked_again += max(0, answers - 1)
+                    counts.unanswered += not answers
                     outcome: Outcome = end.value
                     return outcome
         except LlavaMedError as error:

@@ -56,17 +56,38 @@ class RunLimits:
 class AnswerCounts:
     """Where a client's answers came from, and what they cost.
 
+    Each request is counted once: as answered by the server, `from_journal`, `shared` or `unanswered`. So the number of
+    requests is `answered - asked_again + from_journal + shared + unanswered`.
+
     Attributes:
-        from_journal: answers that were in the journal.
         answered: answers that the server gave.
+        asked_again: those among them that are a second answer to one request, for a readable form or more room.
+        from_journal: requests whose answer was in the journal when the run began.
+        shared: requests that share the answer, or the drop, of an equal request of the run.
+        unanswered: requests that the server refused or failed to answer.
         retries: attempts beyond the first.
         dollars: cost of the server's answers, by the price table.
     """
 
-    from_journal: int = 0
     answered: int = 0
+    asked_again: int = 0
+    from_journal: int = 0
+    shared: int = 0
+    unanswered: int = 0
     retries: int = 0
     dollars: float = 0.0
+
+    def details(self) -> str:
+        """The counts beside `answered` in words: those that are 0 are left out, but for the journal's."""
+        parts = [f"{self.from_journal:,} from the journal"]
+        for count, what in (
+            (self.shared, "shared with another request"),
+            (self.unanswered, "refused or failed"),
+            (self.asked_again, "of the answers asked for again"),
+        ):
+            if count:
+                parts.append(f"{count:,} {what}")
+        return ", ".join(parts)
 
 
 class LlmClient(ABC):

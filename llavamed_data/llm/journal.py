@@ -86,6 +86,15 @@ class Journal:
             file.seek(offset)
             return Answer.from_json(json.loads(file.readline()))
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file so far."""
+        return self._file.seek(0, os.SEEK_END)
+
+    def recorded_since(self, key: str, size: int) -> bool:
+        """Whether the answer to the request with this key was recorded when the file already had `size` bytes."""
+        return self._offsets.get(bytes.fromhex(key), -1) >= size
+
     def record(self, answers: Iterable[tuple[str, Answer]]) -> None:
         """Writes answers with the keys of their requests; they are on the disk when this returns.
 

@@ -129,5 +129,5 @@ def _show(result: "Judgement") -> None:
     tally = result.tally
     console.print(
         f"{result.groups['overall'].questions} of {result.asked} questions judged; {tally.answered} requests answered, "
-        f"{tally.from_journal} from the journal, {tally.retries} retries, {tally.dollars:.4f} dollars"
+        f"{tally.details()}, {tally.retries} retries, {tally.dollars:.4f} dollars"
     )

@@ -168,6 +168,7 @@ def _show(report: "PredictReport", out: Path) -> None:
     if report.tally:
         tally = report.tally
         console.print(
-            f"  {tally.answered} requests answered, {tally.retries} retries, {tally.dollars:.4f} dollars"
+            f"  {tally.answered} requests answered, {tally.details()}, {tally.retries} retries, "
+            f"{tally.dollars:.4f} dollars"
         )
     console.print(str(out), highlight=False)

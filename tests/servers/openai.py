@@ -172,6 +172,7 @@ CUT_THINKING: dict[str, dict[str, Any]] = {
 }
 """Messages that reached the limit of tokens within the reasoning, as requests for less than 4,096 tokens do."""
 
+COUNTED = object()
 KEY = "sk-test"
 
 
@@ -192,6 +193,7 @@ class Settings:
         retry_after: the header that comes with the faults `429` and `503-wait`.
         queue: faults of the next requests, in turn.
         triggers: text → the fault of every request whose last message holds it.
+        usage: what answers state as their usage in place of the right counts; `COUNTED` leaves these.
         refuses: parts of requests that the model does not take, of `REFUSED_PARTS`.
         thinks: how the model's reasoning comes with each answer, of `THINKING`.
         needs_room: answers to requests for less than 4,096 tokens end within the reasoning, for `triggers` of
@@ -217,6 +219,7 @@ class Settings:
     retry_after: str = "0.05"
     queue: list[str] = field(default_factory=list)
     triggers: dict[str, str] = field(default_factory=dict)
+    usage: object = COUNTED
     refuses: frozenset[str] = frozenset()
     thinks: str | None = None
     needs_room: bool = True
@@ -301,12 +304,12 @@ class Server:
         answer = completion(body, self.settings.models)
         if isinstance(answer, Reply):
             return answer
+        self.tokens += answer["usage"]["total_tokens"]
         self._think(fault, body, answer)
         if fault == "length":
             answer["choices"][0]["finish_reason"] = "length"
             answer["choices"][0]["message"]["content"] = answer["choices"][0]["message"]["content"][:-20]
         self.answers += 1
-        self.tokens += answer["usage"]["total_tokens"]
         if self.settings.record:
             self.answered.append(key)
         return Reply(200, json.dumps(answer).encode(), self._limit_headers())
@@ -316,7 +319,9 @@ class Server:
         return next((part for part in self.settings.refuses if part in body or part in roles), None)
 
     def _think(self, fault: str | None, body: dict[str, Any], answer: dict[str, Any]) -> None:
-        """Puts the model's reasoning into an answer, or cuts the message off within it."""
+        """Puts the model's reasoning into an answer, or cuts the message off within it; and states its usage."""
+        if self.settings.usage is not COUNTED:
+            answer["usage"] = self.settings.usage
         choice = answer["choices"][0]
         text = choice["message"]["content"]
         limit = body.get("max_tokens") or body.get("max_completion_tokens") or 0

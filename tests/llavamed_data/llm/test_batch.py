@@ -156,6 +156,18 @@ def test_a_server_without_a_batch_api_is_named(make_batch: MakeBatch, server: Se
         rows(make_batch())
 
 
+def test_every_request_of_a_batch_is_counted_once(make_batch: MakeBatch, server: Server) -> None:
+    earlier = make_batch()
+    list(earlier.generate(make_pairs(20)))
+    server.settings.triggers = {"view 33 ": "content-filter-400"}
+    generator = make_batch()
+    list(generator.generate([*make_pairs(60), *make_pairs(60)]))
+    counts = generator.client.counts
+    assert (counts.from_journal, counts.unanswered, counts.shared) == (40, 1, 40)
+    assert counts.answered - counts.asked_again == 39
+    assert counts.answered == len(server.answered) - earlier.client.counts.answered
+
+
 def test_a_wrong_model_stops_the_run(make_batch: MakeBatch, server: Server) -> None:
     server.settings.models = ()
     with pytest.raises(LlavaMedError, match="no model gpt-4o"):

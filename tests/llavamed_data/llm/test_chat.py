@@ -2,11 +2,12 @@
 
 import itertools
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.llm import Answer, ChatModel, Endpoint, Journal, Request, RunLimits
+from llavamed_data.llm import Answer, ChatModel, Endpoint, Journal, Request, RunLimits, Usage
 from llavamed_data.llm.chat import ChatClient
 from llavamed_data.llm.costs import Price
 from llavamed_data.llm.request import Message
@@ -349,6 +350,50 @@ def test_the_form_that_a_server_takes_is_read_from_its_words(words: str, form: R
     assert RequestForm().adapted(read_error(400, {"error": {"message": words}}), body) == form
 
 
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": 20, "completion_tokens": "many"},
+        {"prompt_tokens": -5, "completion_tokens": 7},
+        {"prompt_tokens": 5, "completion_tokens": -7},
+        {"prompt_tokens": [1], "completion_tokens": {}},
+        {"prompt_tokens": 1e300, "completion_tokens": 2},
+        {"prompt_tokens": True, "completion_tokens": 2},
+        {"prompt_tokens": "12", "completion_tokens": 2},
+        ["many"],
+        "many",
+        7,
+    ],
+)
+def test_usage_that_is_no_count_is_replaced_by_an_estimate(
+    usage: object, make_client: MakeClient, server: Server
+) -> None:
+    server.settings.usage = usage
+    client = make_client(RunLimits(max_cost=1.0), price=Price(prompt=10.0, completion=10.0))
+    outcomes = list(client.complete(jobs(client, 3)))
+    assert [outcome.usage for _, outcome in outcomes if isinstance(outcome, Answer)] == [Usage(0, 0)] * 3
+    assert client.counts.retries == 0
+    # 200 tokens of an answer, and a prompt of some 70 bytes at two bytes a token: 235 tokens at 10 dollars a million
+    assert 3 * 0.002 < client.budget.spent < 3 * 0.003
+    assert client.counts.dollars == pytest.approx(client.budget.spent)
+
+
+def test_usage_may_be_missing_or_given_in_decimals(make_client: MakeClient, server: Server) -> None:
+    client = make_client()
+    for number, (usage, counted) in enumerate(
+        (
+            (None, Usage(0, 0)),
+            ({}, Usage(0, 0)),
+            ({"prompt_tokens": 12}, Usage(12, 0)),
+            ({"prompt_tokens": 12.0, "completion_tokens": 3.0}, Usage(12, 3)),
+        )
+    ):
+        server.settings.usage = usage
+        ((_, outcome),) = client.complete(jobs(client, 1, mark=f"{number} "))
+        assert isinstance(outcome, Answer)
+        assert outcome.usage == counted
+
+
 def test_an_answer_that_reached_its_limit_says_so(make_client: MakeClient, server: Server) -> None:
     server.settings.queue = ["length"]
     client = make_client()
@@ -410,12 +455,49 @@ def test_limits_are_taken_from_the_headers(make_client: MakeClient, server: Serv
 def test_an_error_in_the_callers_requests_reaches_the_caller(make_client: MakeClient) -> None:
     client = make_client()
 
-    def faulty() -> "itertools.chain[tuple[int, Request]]":
-        yield from jobs(client, 3)  # type: ignore[misc]
+    def faulty() -> Iterator[tuple[int, Request]]:
+        yield from jobs(client, 3)
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
         list(client.complete(faulty()))
+
+
+def test_every_request_is_counted_once(make_client: MakeClient, server: Server) -> None:
+    def louder(request: Request, answer: Answer) -> Request | None:
+        quiet = request.body["messages"][-1]["content"] != "Again"
+        return request.continued(answer.text, "Again") if quiet and "Figure 2:" in str(request.body) else None
+
+    earlier = make_client()
+    list(earlier.complete(jobs(earlier, 10)))
+    server.settings.latency = 0.02
+    server.settings.triggers = {"Figure 15:": "odd-400"}
+    client = make_client(RunLimits(concurrency=3))
+    # 20 requests, 10 of them in the journal (the one of figure 2 without what follows it), each asked for 3 times
+    found = list(client.complete([*jobs(client, 20), *jobs(client, 20), *jobs(client, 20)], follow_up=louder))
+    assert len(found) == 60
+    counts = client.counts
+    # 9 figures of the second ten, and what follows on figure 2; what failed may be asked for again
+    assert (counts.answered, counts.asked_again, counts.from_journal) == (10, 0, 27)
+    assert 1 <= counts.unanswered <= 3
+    assert (
+        counts.answered - counts.asked_again + counts.from_journal + counts.shared + counts.unanswered == 60
+    )
+    assert f"{counts.shared} shared with another request" in counts.details()
+
+
+def test_second_answers_are_counted_apart(make_client: MakeClient) -> None:
+    client = make_client()
+    list(
+        client.complete(
+            jobs(client, 10),
+            follow_up=lambda request, answer: (
+                request.continued(answer.text, "Again") if len(request.body["messages"]) == 2 else None
+            ),
+        )
+    )
+    assert (client.counts.answered, client.counts.asked_again) == (20, 10)
+    assert client.counts.details() == "0 from the journal, 10 of the answers asked for again"
 
 
 def test_a_follow_up_is_sent_once_and_its_answer_counts(make_client: MakeClient, server: Server) -> None:
