@@ -14,6 +14,7 @@ from llavamed_data.console.options import (
     PricesFile,
     RayAddress,
     RequestsPerMinute,
+    RequestTimeout,
     Slurm,
     TokensPerMinute,
     option,
@@ -149,6 +150,7 @@ def build(
     rpm: RequestsPerMinute = None,
     tpm: TokensPerMinute = None,
     max_cost: MaxCost = None,
+    timeout: RequestTimeout = 600.0,
     cleaning_rules: CleaningRulesFile = None,
     drop_unseen_facts: Annotated[
         bool, option("--drop-unseen-facts", help="Drop rounds whose answer states what no image shows.")
@@ -208,6 +210,7 @@ def build(
             prices=prices,
             rpm=rpm,
             tpm=tpm,
+            timeout=timeout,
             max_cost=max_cost,
             cleaning_rules=cleaning_rules,
             drop_unseen_facts=drop_unseen_facts,

@@ -17,7 +17,13 @@ RequestsPerMinute = Annotated[
     float | None, option(min=1, help="Requests a minute, at most.", show_default=False)
 ]
 TokensPerMinute = Annotated[float | None, option(min=1, help="Tokens a minute, at most.", show_default=False)]
-RequestTimeout = Annotated[float, option(min=1, help="Seconds that one request may take.")]
+RequestTimeout = Annotated[
+    float,
+    option(
+        min=1,
+        help="Seconds that one request to an LLM may take; the first answer of a local model may take minutes.",
+    ),
+]
 MaxCost = Annotated[
     float | None,
     option(min=0, help="Dollars; the run stops before it would cost more.", show_default=False),

@@ -29,6 +29,7 @@ class GenerationOptions:
         few_shots: a file of few-shot examples in place of the project's.
         prices: a price table in place of the project's.
         rpm, tpm: requests and tokens per minute.
+        timeout: seconds that one request may take.
         max_cost: US dollars that generating one dataset may cost; the run stops before passing them.
         cleaning_rules: a file of cleaning rules of the user's own, to be applied after the project's.
         drop_unseen_facts: drop rounds whose answer takes from the text what no image shows.
@@ -43,6 +44,7 @@ class GenerationOptions:
     prices: Path | None = None
     rpm: float | None = None
     tpm: float | None = None
+    timeout: float = 600.0
     max_cost: float | None = None
     cleaning_rules: Path | None = None
     drop_unseen_facts: bool = False
@@ -149,7 +151,7 @@ def _open_client(options: GenerationOptions, model: str, journal: Journal, budge
         options.generator,
         chat_model(model, options.prices),
         journal,
-        endpoint=Endpoint(options.base_url),
+        endpoint=Endpoint(options.base_url, options.timeout),
         limits=RunLimits(rpm=options.rpm, tpm=options.tpm),
         prices=options.prices,
         budget=budget,

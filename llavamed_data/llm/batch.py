@@ -4,8 +4,10 @@ import contextlib
 import hashlib
 import itertools
 import json
+import logging
 import pickle
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,6 +45,10 @@ _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 _RECORDED_AT_ONCE = 500
 _MOST_EMPTY_ROUNDS = 2
 _LONGEST_PAUSE = 60.0
+_SILENCE_SECONDS = 8.0
+_SECONDS_BETWEEN_REPORTS = 600.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +245,7 @@ class BatchClient(LlmClient):
 
     def _collect_open(self) -> None:
         """Waits for every open batch and records its answers."""
+        due = time.monotonic() + _SILENCE_SECONDS
         while waiting := self._open():
             for name, batch_id in waiting.items():
                 batch = self._call(partial(self._connection.batches.retrieve, batch_id))
@@ -246,9 +253,20 @@ class BatchClient(LlmClient):
                     self._collect(batch)
                     self.journal.note_batch(name, state="collected", status=batch.status)
             if self._open():
+                if time.monotonic() >= due:
+                    _log.warning("%s", self._open_described(batch))
+                    due = time.monotonic() + _SECONDS_BETWEEN_REPORTS
                 time.sleep(self.limits.poll)
         self.budget.release(self._reserved)
         self._reserved, self._reserved_requests = 0.0, 0
+
+    def _open_described(self, batch: Batch) -> str:
+        counts = batch.request_counts
+        done = f", {counts.completed:,} of {counts.total:,} requests of the latest answered" if counts else ""
+        return (
+            f"waiting for {len(self._open())} batches at {self.endpoint} (state of the latest: {batch.status}{done}); "
+            "they may take 24 hours, and a run that is stopped finds them again"
+        )
 
     def _open(self) -> dict[str, str]:
         return {
@@ -342,7 +360,11 @@ class BatchClient(LlmClient):
         Raises:
             LlavaMedError: all attempts failed, or another is of no use.
         """
-        limits = self.limits
+        limits, latest = self.limits, [""]
+        with _reported_silence(lambda: f"no answer of {self.endpoint} yet{latest[0]}"):
+            return self._call_again(call, limits, latest)
+
+    def _call_again(self, call: Callable[[], Result], limits: BatchLimits, latest: list[str]) -> Result:
         for attempt in itertools.count(1):
             try:
                 return call()
@@ -356,6 +378,11 @@ class BatchClient(LlmClient):
                 raise failure
             if isinstance(failure, Drop):
                 raise LlavaMedError(f"the server refuses the batch: {failure.detail}")
+            latest[0] = f": {failure.message}"
+            if failure.timed_out:
+                raise self.endpoint.is_silent()
+            if failure.unreachable and attempt == limits.attempts:
+                raise self.endpoint.is_unreachable(failure.message)
             if attempt == limits.attempts:
                 raise LlavaMedError(
                     f"the server fails again and again ({failure.message}): rerun the same command later; answers "
@@ -366,6 +393,26 @@ class BatchClient(LlmClient):
             )
             time.sleep(pause)
         raise AssertionError("the attempts do not end by themselves")
+
+
+@contextlib.contextmanager
+def _reported_silence(message: Callable[[], str]) -> Iterator[None]:
+    """Logs a message if the block takes longer than 8 seconds, and again at growing intervals."""
+    done = threading.Event()
+
+    def report() -> None:
+        pause = _SILENCE_SECONDS
+        while not done.wait(pause):
+            _log.warning("%s", message())
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    thread = threading.Thread(target=report, name="batch-silence", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _load(stored: IO[bytes]) -> Iterator[tuple[Any, Request]]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +17,13 @@ from llavamed_data.llm.answer import Answer, Outcome, UnusableAnswerError, Usage
 from llavamed_data.llm.client import FollowUp, LlmClient, RunLimits, Tag
 from llavamed_data.llm.costs import Budget, Price
 from llavamed_data.llm.endpoint import Endpoint
-from llavamed_data.llm.failures import RefusalLimit, TemporaryFailure, failure_of, server_error_of
+from llavamed_data.llm.failures import (
+    TIMED_OUT,
+    RefusalLimit,
+    TemporaryFailure,
+    failure_of,
+    server_error_of,
+)
 from llavamed_data.llm.journal import Journal, SharedJournalWriter
 from llavamed_data.llm.rate_limits import RateLimiter
 from llavamed_data.llm.request import ChatModel, Request
@@ -28,6 +35,13 @@ _RELEASED_AT_ONCE = 64
 _CONCURRENCY = 32
 _CONCURRENCY_UNDER_RATE_LIMIT = 512
 _LONGEST_PAUSE = 60.0
+_LONGEST_PAUSE_WITHOUT_CONNECTION = 10.0
+_MOST_TIMEOUTS = 3
+_LOOK_SECONDS = 1.0
+_SILENCE_SECONDS = 8.0
+_LONGEST_SILENCE = 60.0
+
+_log = logging.getLogger(__name__)
 
 _Pending: TypeAlias = "asyncio.Future[Outcome | LlavaMedError]"
 _Order: TypeAlias = "asyncio.Queue[tuple[Any, _Pending] | None]"
@@ -146,6 +160,7 @@ class _ChatRun:
         async with self.client.endpoint.connect() as connection:
             self.sender = _Sender(self.client, connection)
             self.reader = asyncio.create_task(self._read(requests, order))
+            reporter = asyncio.create_task(self.sender.report_silence())
             try:
                 await self._deliver_in_order(order)
             except asyncio.CancelledError:
@@ -156,7 +171,8 @@ class _ChatRun:
                     raise
             finally:
                 self.reader.cancel()
-                await asyncio.gather(self.reader, *self.tasks, return_exceptions=True)
+                reporter.cancel()
+                await asyncio.gather(self.reader, reporter, *self.tasks, return_exceptions=True)
                 await self.sender.journal.finish()
         if self.sender.stopped_by:
             raise self.sender.stopped_by
@@ -230,7 +246,8 @@ class _ChatRun:
             return
         self.sender.stopped_by = error
         self.reader.cancel()
-        for task in self.tasks - self.sender.sending - {asyncio.current_task()}:
+        waited_for = set() if self.sender.silent else self.sender.sending
+        for task in self.tasks - waited_for - {asyncio.current_task()}:
             task.cancel()
 
     async def _deliver_in_order(self, order: _Order) -> None:
@@ -252,6 +269,9 @@ class _Sender:
         slots: one for each request that may be in flight.
         sending: the tasks whose request the server is working on.
         stopped_by: the error that stops the run; nothing is sent once it is set.
+        waiting: requests that wait for their answer.
+        silent: whether the run stops because the server sends no answers, so that none is waited for.
+        latest_failure: what failed last since the last answer; "" if nothing did.
         journal: records the answers.
     """
 
@@ -269,7 +289,10 @@ class _Sender:
         self.reservations = 0
         self.sending: set[asyncio.Task[Any] | None] = set()
         self.stopped_by: LlavaMedError | None = None
-        self.last_success = self.loop.time()
+        self.last_success = self.waiting_since = self.loop.time()
+        self.succeeded = self.silent = False
+        self.waiting = 0
+        self.latest_failure = ""
         self.journal = SharedJournalWriter(client.journal)
 
     async def answer(self, request: Request) -> Outcome:
@@ -280,22 +303,58 @@ class _Sender:
         """
         if answer := self.client.journal.answer(request.key):
             return answer
-        started, failures = self.loop.time(), 0
-        for attempt in itertools.count(1):
-            outcome = await self._attempt(request)
-            if not isinstance(outcome, TemporaryFailure):
-                return outcome
-            if self.stopped_by:
-                raise self.stopped_by
-            self.client.counts.retries += 1
-            self._check_patience(outcome)
-            failures += not outcome.rate_limited
-            if failures >= self.client.limits.attempts:
-                return self._give_up(outcome, started)
-            await self._pause(outcome, attempt)
+        started, failures, timeouts = self.loop.time(), 0, 0
+        self.waiting += 1
+        try:
+            for attempt in itertools.count(1):
+                outcome = await self._attempt(request)
+                if not isinstance(outcome, TemporaryFailure):
+                    return outcome
+                if self.stopped_by:
+                    raise self.stopped_by
+                self.client.counts.retries += 1
+                self.latest_failure = outcome.message
+                self._check_patience(outcome)
+                failures += not outcome.rate_limited
+                timeouts += outcome.timed_out
+                if failures >= self.client.limits.attempts or timeouts >= _MOST_TIMEOUTS:
+                    return self._give_up(outcome, started, failures)
+                await self._pause(outcome, attempt)
+        finally:
+            self.waiting -= 1
         raise AssertionError("the attempts do not end by themselves")
 
+    async def report_silence(self) -> None:
+        """Says what the requests wait for when no answer has come for 8 seconds, and again now and then."""
+        pause, due = _SILENCE_SECONDS, 0.0
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            now = self.loop.time()
+            silence = now - max(self.last_success, self.waiting_since)
+            if not self.waiting or not (self.sending or self.latest_failure):
+                self.waiting_since = now
+            elif silence >= _SILENCE_SECONDS and now >= due:
+                _log.warning("%s", self._silence(silence))
+                due, pause = now + pause, min(2 * pause, _LONGEST_SILENCE)
+            elif silence < _SILENCE_SECONDS and now > due + _LONGEST_SILENCE:
+                pause = _SILENCE_SECONDS
+
+    def _silence(self, seconds: float) -> str:
+        client = self.client
+        waiting = (
+            f"no answer of {client.endpoint} for {seconds:.0f} seconds; requests that wait: {self.waiting}"
+        )
+        if self.latest_failure:
+            return f"{waiting}; {self.latest_failure}; attempts repeated: {client.counts.retries}"
+        return f"{waiting}; each may take {client.endpoint.timeout:g} seconds (--timeout)"
+
     def _check_patience(self, failure: TemporaryFailure) -> None:
+        endpoint, silence = self.client.endpoint, self.loop.time() - self.last_success
+        if failure.timed_out and not self.succeeded:
+            self.silent = True
+            raise endpoint.is_silent()
+        if failure.unreachable and silence > self.client.limits.unreachable:
+            raise endpoint.is_unreachable(failure.message)
         patience = self.client.limits.patience
         if (failure.retry_after or 0.0) > patience:
             raise LlavaMedError(
@@ -307,17 +366,23 @@ class _Sender:
                 'the server answers only "too many requests": rerun the same command later; answers are kept'
             )
 
-    def _give_up(self, failure: TemporaryFailure, started: float) -> Drop:
+    def _give_up(self, failure: TemporaryFailure, started: float, failures: int) -> Drop:
         # If others were answered meanwhile, it is this request that the server cannot answer.
         if self.last_success > started:
-            return Drop(Reason.REQUEST_FAILED, f"{failure.message}, {self.client.limits.attempts} times")
+            return Drop(Reason.REQUEST_FAILED, f"{failure.message}, {failures} times")
+        if failure.timed_out:
+            self.silent = True
+            raise self.client.endpoint.is_silent()
+        if failure.unreachable:
+            raise self.client.endpoint.is_unreachable(failure.message)
         raise LlavaMedError(
             f"the server fails again and again ({failure.message}): rerun the same command later; answers are kept"
         )
 
     async def _pause(self, failure: TemporaryFailure, attempt: int) -> None:
+        longest = _LONGEST_PAUSE_WITHOUT_CONNECTION if failure.unreachable else _LONGEST_PAUSE
         seconds = backoff_seconds(
-            attempt, first=self.client.limits.backoff, longest=_LONGEST_PAUSE, asked=failure.retry_after
+            attempt, first=self.client.limits.backoff, longest=longest, asked=failure.retry_after
         )
         if failure.rate_limited:
             self.rate.pause(seconds)
@@ -336,7 +401,7 @@ class _Sender:
             answer = await self._send(request)
             if not isinstance(answer, Answer):
                 return answer
-            self.last_success = self.loop.time()
+            self.last_success, self.succeeded, self.latest_failure = self.loop.time(), True, ""
             counted = bool(answer.usage.prompt_tokens)
             used = answer.usage if counted else bound
             client.counts.answered += 1
@@ -377,7 +442,7 @@ class _Sender:
                     raise failure from error
                 return failure
             except TimeoutError:
-                return TemporaryFailure("the server did not answer in time")
+                return TIMED_OUT
             except UnusableAnswerError as error:
                 return TemporaryFailure(str(error))
             client.adopt(form)

@@ -41,6 +41,7 @@ class RunLimits:
         attempts: how often a request is sent before it is given up.
         backoff: seconds before the second attempt, doubled with each further one up to a minute, at random less.
         patience: seconds without any answer after which a server that only answers "too many requests" is given up.
+        unreachable: seconds after which a server to which no connection succeeds is given up.
     """
 
     rpm: float | None = None
@@ -50,6 +51,7 @@ class RunLimits:
     attempts: int = 10
     backoff: float = 0.5
     patience: float = 900.0
+    unreachable: float = 60.0
 
 
 @dataclass(slots=True)

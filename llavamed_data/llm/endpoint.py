@@ -1,10 +1,11 @@
 """The address of a server that speaks OpenAI's API, and the key for it."""
 
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import LlavaMedError, UsageError
 
 if TYPE_CHECKING:
     import openai
@@ -16,11 +17,29 @@ class Endpoint:
 
     Attributes:
         base_url: such as `http://127.0.0.1:11434/v1`; by default `OPENAI_BASE_URL`, or OpenAI's own address.
-        timeout: seconds that one request may take.
+        timeout: seconds that one request may take; the first answer of a local model may take minutes.
     """
 
     base_url: str | None = None
-    timeout: float = 120.0
+    timeout: float = 600.0
+
+    def __str__(self) -> str:
+        """The address, for messages; without a name and password that stand in it."""
+        return re.sub(r"(?<=://)[^/@]*@", "", self._base_url() or "https://api.openai.com/v1")
+
+    def is_silent(self) -> LlavaMedError:
+        """The error of a run whose server takes requests and does not answer them."""
+        return LlavaMedError(
+            f"{self} took the requests and answered none within --timeout {self.timeout:g} seconds: see whether the "
+            "server works, or give its model longer with --timeout, then rerun the same command; answers are kept"
+        )
+
+    def is_unreachable(self, message: str) -> LlavaMedError:
+        """The error of a run whose server cannot be reached, with what failed."""
+        return LlavaMedError(
+            f"no server can be reached at {self} ({message}): start it, or check --base-url, then rerun the same "
+            "command; answers are kept"
+        )
 
     def check(self) -> None:
         """Checks key and address without connecting.
@@ -48,11 +67,10 @@ class Endpoint:
 
     def key_refused(self) -> str:
         """What to tell the user if the server does not accept the key, or the lack of one."""
-        base_url = self._base_url()
         if _key():
             return "the server does not accept the key in OPENAI_API_KEY: set the right one and rerun the same command"
         return (
-            f"{base_url} asks for a key, and OPENAI_API_KEY is not set: set it to the server's key (for vLLM and "
+            f"{self} asks for a key, and OPENAI_API_KEY is not set: set it to the server's key (for vLLM and "
             "llama.cpp the value of --api-key) and rerun the same command"
         )
 

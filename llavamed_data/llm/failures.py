@@ -23,12 +23,18 @@ class TemporaryFailure:
         message: what failed, for the error if it does not pass.
         retry_after: seconds that the server asks to wait; None if it does not say.
         rate_limited: the server answered only that requests come too fast (HTTP 429).
+        timed_out: the server took the request and did not answer it in time.
+        unreachable: there was no connection to the server.
     """
 
     message: str
     retry_after: float | None = None
     rate_limited: bool = False
+    timed_out: bool = False
+    unreachable: bool = False
 
+
+TIMED_OUT = TemporaryFailure("the server did not answer in time", timed_out=True)
 
 Failure = TemporaryFailure | Drop | LlavaMedError
 """Another attempt, giving one request up (with its reason), or stopping the run (with the message for the user)."""
@@ -50,11 +56,13 @@ def failure_of(error: openai.APIError, *, model: str, endpoint: Endpoint) -> Fai
         model: the model asked for, for messages.
         endpoint: the server, for messages.
     """
-    if isinstance(error, openai.APITimeoutError):
-        return TemporaryFailure("the server did not answer in time")
     if not isinstance(error, openai.APIStatusError):
+        # by name, as the package that raises it (httpx, httpx2) depends on the version of the openai package
+        unreachable = type(error.__cause__).__name__ in ("ConnectError", "ConnectTimeout")
+        if isinstance(error, openai.APITimeoutError) and not unreachable:
+            return TIMED_OUT
         cause = one_line(error.__cause__ or error, _CAUSE_CHARACTERS)
-        return TemporaryFailure(f"the connection failed ({cause})")
+        return TemporaryFailure(f"the connection failed ({cause})", unreachable=unreachable)
     headers = error.response.headers
     asked = retry_after_seconds(headers.get("retry-after"))
     if (milliseconds := retry_after_seconds(headers.get("retry-after-ms"))) is not None:

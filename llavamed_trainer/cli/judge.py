@@ -67,7 +67,7 @@ def judge(
     tpm: TokensPerMinute = None,
     max_cost: MaxCost = None,
     prices: PricesFile = None,
-    timeout: RequestTimeout = 120.0,
+    timeout: RequestTimeout = 600.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the files and print nothing.")] = False,
 ) -> None:

@@ -85,7 +85,7 @@ def predict(
     tpm: TokensPerMinute = None,
     max_cost: MaxCost = None,
     prices: PricesFile = None,
-    timeout: RequestTimeout = 120.0,
+    timeout: RequestTimeout = 600.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
 ) -> None:
     """Answer the questions of a benchmark, greedily. After a kill, rerun the same command: it answers only the rest.

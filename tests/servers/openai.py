@@ -202,6 +202,7 @@ class Settings:
         batch_polls: how often a batch is looked at until it ends.
         batch_requests, batch_bytes: most requests and bytes of a batch.
         batch_faults: faults of the next batches, in turn.
+        call_latency: seconds before a call that uploads, submits or looks at files and batches is answered.
         call_faults: faults of the next calls that upload, submit or look at files and batches, in turn.
         record: keep lists of the requests that were asked and answered.
     """
@@ -228,6 +229,7 @@ class Settings:
     batch_requests: int = 50_000
     batch_bytes: int = 200_000_000
     batch_faults: list[str] = field(default_factory=list)
+    call_latency: float = 0.0
     call_faults: list[str] = field(default_factory=list)
     record: bool = True
 
@@ -279,6 +281,7 @@ class Server:
                 return await self._chat(json.loads(body))
             finally:
                 self.in_flight -= 1
+        await asyncio.sleep(self.settings.call_latency)
         if self.settings.call_faults:
             return error(*ERRORS[self.settings.call_faults.pop(0)])
         return self._files_and_batches(method, path, headers, body)

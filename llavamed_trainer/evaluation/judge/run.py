@@ -62,7 +62,7 @@ class JudgeOptions:
     variant: Mapping[str, str | int] = field(default_factory=dict)
     work: Path = Path(".llavamed")
     limits: RunLimits = field(default_factory=RunLimits)
-    timeout: float = 120.0
+    timeout: float = 600.0
     prices: Path | None = None
 
 

@@ -47,7 +47,7 @@ class PredictOptions:
     replace: bool = False
     work: Path = Path(".llavamed")
     limits: RunLimits = field(default_factory=RunLimits)
-    timeout: float = 120.0
+    timeout: float = 600.0
     prices: Path | None = None
 
 

@@ -29,10 +29,14 @@ MakeBatch = Callable[..., LlmGenerator]
 @pytest.fixture
 def make_batch(server: Server, journal: Journal) -> MakeBatch:
     def make(
-        limits: BatchLimits | None = None, *, price: Price | None = None, max_cost: float | None = None
+        limits: BatchLimits | None = None,
+        *,
+        price: Price | None = None,
+        max_cost: float | None = None,
+        timeout: float = 60.0,
     ) -> LlmGenerator:
         client = BatchClient(
-            ChatModel("gpt-4o", max_tokens=200), Endpoint(server.url), journal,
+            ChatModel("gpt-4o", max_tokens=200), Endpoint(server.url, timeout), journal,
             limits=limits or BatchLimits(**QUICK), price=price, budget=Budget(max_cost),
         )  # fmt: skip
         return LlmGenerator("openai-batch", client, Prompt.build(load_few_shots(), mentions=False))
@@ -148,6 +152,24 @@ def test_a_server_that_refuses_all_of_a_batch_stops_the_run(make_batch: MakeBatc
     server.settings.triggers = {"view": "bad-parameter"}
     with pytest.raises(LlavaMedError, match="does not support 0"):
         rows(make_batch())
+
+
+def test_a_long_wait_for_batches_is_reported(
+    make_batch: MakeBatch, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.settings.batch_polls = 90
+    rows(make_batch(BatchLimits(poll=0.1, backoff=0.01)), count=4)
+    assert f"waiting for 1 batches at {server.url} (state of the latest: in_progress" in caplog.text
+
+
+def test_a_silent_batch_api_is_given_up_after_the_timeout(
+    make_batch: MakeBatch, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.settings.call_latency = 60.0
+    generator = make_batch(timeout=9.5)
+    with pytest.raises(LlavaMedError, match="answered none within --timeout 9.5 seconds"):
+        rows(generator)
+    assert f"no answer of {server.url} yet" in caplog.text
 
 
 def test_a_server_without_a_batch_api_is_named(make_batch: MakeBatch, server: Server) -> None:

@@ -1,6 +1,7 @@
 """The chat client answers requests in order and once, in spite of every failure that passes."""
 
 import itertools
+import re
 import time
 from collections.abc import Iterator
 
@@ -175,6 +176,78 @@ def test_a_server_that_is_not_there_is_told(journal: Journal) -> None:
     )
     with pytest.raises(LlavaMedError, match="connection failed"):
         list(client.complete(jobs(client, 2)))
+
+
+def test_a_server_that_cannot_be_reached_is_given_up_soon(journal: Journal) -> None:
+    client = ChatClient(
+        ChatModel("gpt-4o"),
+        Endpoint("http://user:secret@127.0.0.1:9/v1"),
+        journal,
+        limits=RunLimits(backoff=0.1, attempts=10_000, unreachable=1.5),
+    )
+    start = time.monotonic()
+    with pytest.raises(
+        LlavaMedError, match=r"no server can be reached at http://127.0.0.1:9/v1 .*--base-url"
+    ):
+        list(client.complete(jobs(client, 40)))
+    assert 1.5 <= time.monotonic() - start < 10
+    assert (
+        RunLimits().unreachable <= 100
+    )  # with the longest pause before the last attempt, within two minutes
+
+
+def test_a_server_that_takes_requests_and_stays_silent_is_given_up_after_the_timeout(
+    make_client: MakeClient, server: Server
+) -> None:
+    server.settings.triggers = {"Figure": "hang"}
+    client = make_client(timeout=1.5)
+    start = time.monotonic()
+    with pytest.raises(
+        LlavaMedError, match=f"{server.url} took the requests and answered none within --timeout 1.5"
+    ):
+        list(client.complete(jobs(client, 40)))
+    assert 1.5 <= time.monotonic() - start < 6
+
+
+def test_a_request_that_alone_is_never_answered_is_dropped_after_three_attempts(
+    make_client: MakeClient, server: Server
+) -> None:
+    server.settings.triggers, server.settings.latency = {"Figure 3:": "hang"}, 0.02
+    client = make_client(RunLimits(backoff=0.01, concurrency=2), timeout=0.4)
+    outcomes = dict(client.complete(jobs(client, 100)))
+    dropped = {tag: outcome.detail for tag, outcome in outcomes.items() if isinstance(outcome, Drop)}
+    assert dropped == {3: "the server did not answer in time, 3 times"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("slow", r"each may take 30 seconds \(--timeout\)"), ("503-wait", "the server answers 503")],
+)
+def test_silence_is_reported_within_ten_seconds(
+    fault: str, words: str, make_client: MakeClient, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.settings.queue, server.settings.retry_after = [fault], "9.5"
+    server.settings.latency = 9.5 if fault == "slow" else 0.0
+    client = make_client(timeout=30)
+    start = time.time()
+    list(client.complete(jobs(client, 1)))
+    first = caplog.records[0]
+    assert first.created - start <= 10
+    assert first.levelname == "WARNING"
+    assert re.search(
+        rf"no answer of {server.url} for \d+ seconds; requests that wait: 1; {words}", first.message
+    )
+
+
+def test_a_server_that_answers_is_not_reported(
+    make_client: MakeClient, server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.settings.latency = 0.5
+    client = make_client(RunLimits(concurrency=1))
+    for _, outcome in client.complete(jobs(client, 4)):
+        assert isinstance(outcome, Answer)
+        time.sleep(2.2)  # the caller takes its time: that is no silence of the server
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,32 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
         assert len(server.asked) - before == len(set(server.asked)) - len(on_file)
 
 
+@pytest.mark.slow
+def test_a_silent_server_shows_in_a_log_and_ends_the_run_in_one_line(tmp_path: Path) -> None:
+    with running(Settings(latency=60.0)) as server:
+        done = build(server, tmp_path, "--timeout", "10")
+    assert done.returncode == 1
+    *reports, error = done.stderr.strip().splitlines()
+    assert reports
+    assert all(line.startswith(f"no answer of {server.url} for ") for line in reports)
+    assert error.startswith(
+        f"error: {server.url} took the requests and answered none within --timeout 10 seconds"
+    )
+
+
+def test_refused_requests_are_counted_and_no_reasoning_is_in_a_row(server: Server, tmp_path: Path) -> None:
+    server.settings.triggers = {"axial": "odd-400"}
+    server.settings.thinks = "think-closed-only"
+    done = build(server, tmp_path, "--timeout", "60")
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if " answers of gpt-4o for $" in line)
+    refused = server.statuses[400]
+    assert refused
+    assert f"{server.answers} answers of gpt-4o" in line
+    assert f"{refused} refused or failed" in line
+    assert "draft" not in str([row["messages"] for row in rows(tmp_path)])
+
+
 def test_caption_only_sets_are_asked_without_mentions(server: Server, tmp_path: Path) -> None:
     done = llavamed("estimate", "60k", "--model", "gpt-4o", "--dry-run", cwd=tmp_path)
     with_mentions = llavamed("estimate", "60k-im", "--model", "gpt-4o", "--dry-run", cwd=tmp_path)
