@@ -21,6 +21,9 @@ from llavamed_data.llm.request_form import RequestForm
 from llavamed_data.llm.tokens import TokenEstimator
 from llavamed_data.reasons import Drop, Reason
 
+_MOST_CUT_TWICE = 3
+"""Answers without marks of reasoning that reach a larger limit, too, before a model is taken not to reason."""
+
 _log = logging.getLogger(__name__)
 
 Tag = TypeVar("Tag")
@@ -123,6 +126,7 @@ class LlmClient(ABC):
         self.budget = budget
         self.counts = AnswerCounts()
         self.form = RequestForm()
+        self._cut_twice: set[str] = set()
         self.estimator = TokenEstimator(model.max_tokens)
 
     @abstractmethod
@@ -193,6 +197,7 @@ class LlmClient(ABC):
         else:
             room = f", with {roomier.max_tokens} tokens too"
         if unmarked and answer.model not in self.journal.thinking_models:
+            self._cut_twice.add(roomier.key)
             return request, outcome_of(answer)
         return roomier, Drop(Reason.NO_ANSWER, f"the message ends within the reasoning{room}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from llavamed_data.instruct.conversation import Conversation
-from llavamed_data.llm import Answer, ChatModel, Journal, Request
+from llavamed_data.llm import Answer, ChatModel, Journal, Request, RunLimits
 from llavamed_data.llm.answer import read_answer
 from llavamed_data.llm.reasoning import split_reasoning
 from llavamed_data.reasons import Drop, Reason
@@ -186,6 +186,20 @@ def test_a_plain_answer_that_reached_its_limit_counts_as_it_is(
     server.settings.triggers = {"view 3 ": "length"}
     assert isinstance(list(make_generator(client).generate(make_pairs(4)))[3], Conversation)
     assert len(server.asked) == 4
+
+
+def test_a_plain_model_that_always_reaches_its_limit_is_not_asked_twice_for_long(
+    make_client: MakeClient, server: Server
+) -> None:
+    server.settings.triggers = {"view": "length"}
+    client = make_client(RunLimits(concurrency=1))
+    outcomes = list(make_generator(client).generate(make_pairs(20)))
+    assert sum(isinstance(outcome, Conversation) for outcome in outcomes) >= 15
+    asked = len(server.asked)
+    assert asked <= 20 + 3 + client.counts.asked_again
+    again = make_client(RunLimits(concurrency=1))
+    assert str(list(make_generator(again).generate(make_pairs(20)))) == str(outcomes)
+    assert len(server.asked) == asked
 
 
 def test_answers_of_older_journals_are_read_without_their_reasoning(tmp_path: Path) -> None:

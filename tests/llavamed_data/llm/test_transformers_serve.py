@@ -96,8 +96,8 @@ def test_a_foreign_server_and_free_text(address: str, model_folder: Path, tmp_pa
                 model, Endpoint(address, timeout=600), journal, limits=RunLimits(concurrency=1)
             )
             runs.append(list(LlmGenerator("openai", client, prompt).generate(PAIRS)))
-        # an answer may have been asked for twice, with the reminder; none is asked for in the second run
-        assert client.counts.answered == 0 if len(runs) == 2 else 3 <= client.counts.answered <= 6
+        # an answer may have been asked for again with more room, and with the reminder; none is in the second run
+        assert client.counts.answered == 0 if len(runs) == 2 else 3 <= client.counts.answered <= 9
     ids = [made.pair_id if isinstance(made, Conversation) else made[0] for made in runs[0]]
     assert ids == [pair.pair_id for pair in PAIRS]
     for first, second in zip(*runs, strict=True):
