@@ -50,6 +50,7 @@ class Reason(StrEnum):
     COMPOUND_IMAGE = "compound by image"
     # rows and conversations
     MALFORMED_ROW = "malformed row"
+    IMAGE_MARKER = "image marker in text"
     LANGUAGE_EXCLUDED = "language excluded"
     PHRASE_EXCLUDED = "phrase type excluded"
     DUPLICATE_ID = "duplicate id"

@@ -5,17 +5,19 @@ Importing this module does not import `datasets`.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import jsonschema_rs
 import pyarrow as pa
 from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from llavamed_data.errors import UsageError
+from llavamed_data.reasons import Drop, Reason
 from llavamed_data.recipes import RECIPES, load_recipe
 
 if TYPE_CHECKING:
@@ -93,6 +95,42 @@ def _inlined(node: Any, resolver: Any) -> Any:
         found = resolver.lookup(node["$ref"])
         return _inlined(found.contents, found.resolver)
     return {key: _inlined(value, resolver) for key, value in node.items()}
+
+
+class RowCheck:
+    """Drops the rows that `validate` would refuse, so that one odd text does not make a whole set faulty.
+
+    Args:
+        kind: the kind of set that the rows are for.
+        columns: the columns that are checked.
+    """
+
+    def __init__(self, kind: str, columns: Collection[str]) -> None:
+        properties = load_schema(kind)["properties"]
+        schema = {"type": "object", "properties": {name: properties[name] for name in columns}}
+        self._fast = jsonschema_rs.Draft202012Validator(schema)
+        self._exact = Draft202012Validator(schema)
+
+    def check(self, row: Mapping[str, Any]) -> None:
+        """Checks the values of the columns that are there.
+
+        Raises:
+            Drop: IMAGE_MARKER for a text of `messages` that holds a literal `<image>`, which trainers take for an image
+                that is not there; MALFORMED_ROW for any other value that the schema does not allow.
+        """
+        try:
+            if self._fast.is_valid(row):
+                return
+        except ValueError as error:  # half a surrogate pair
+            raise Drop(Reason.MALFORMED_ROW, f"a value is no text: {error}"[:200]) from error
+        for violation in self._exact.iter_errors(row):
+            rule = violation.schema if isinstance(violation.schema, dict) else {}
+            what = rule.get("description", f"{violation.validator} {violation.validator_value}")
+            marker = rule.get("x-check") == "literal-image"
+            raise Drop(
+                Reason.IMAGE_MARKER if marker else Reason.MALFORMED_ROW,
+                f"{violation.json_path.removeprefix('$.')}: {what}"[:300],
+            )
 
 
 @cache

@@ -17,7 +17,7 @@ from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.summary import BuildSummary
 from llavamed_data.pipeline.steps.acquire import Acquired, acquire
 from llavamed_data.pipeline.steps.assemble import Record
-from llavamed_data.pipeline.steps.converse import CAPTION, Conversed, converse
+from llavamed_data.pipeline.steps.converse import CAPTION, FIGURE_COLUMNS, Conversed, converse
 from llavamed_data.pipeline.steps.extract import Extracted, earlier_facts, extract
 from llavamed_data.pipeline.steps.image_store import ImageStore
 from llavamed_data.pipeline.steps.select import ExcludedArticles, Selected, select
@@ -199,8 +199,7 @@ class ArticleWork:
         conversation: dict[str, Any],
         number: int,
     ) -> dict[str, Any]:
-        columns = ("domain", "caption", "inline_mentions", "figure_label", "pmcid", "pmid", "license")
-        row = {name: figure[name] for name in columns} | {
+        row = {name: figure[name] for name in FIGURE_COLUMNS} | {
             "id": figure["pair_id"],
             "messages": messages((turn["question"], turn["answer"]) for turn in conversation["rounds"]),
             "provenance": provenance(

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from hub_cards import CROISSANT_FILE, BenchmarkCard, SplitSizes, render_benchmark_card, render_croissant
 from llavamed_data.dataset.messages import messages, provenance
-from llavamed_data.dataset.schema import features
+from llavamed_data.dataset.schema import RowCheck, features
 from llavamed_data.errors import UsageError
 from llavamed_data.io.dropped import DROPPED
 from llavamed_data.io.parquet import read_rows, row_writer
@@ -146,6 +146,7 @@ def _read(
         tally = Tally()
         types = OriginalTypes(benchmark, original.records(lambda *_: "image")) if original else None
         reader = QuestionReader(benchmark, wanted)
+        check = RowCheck(benchmark.schema, ("id", "messages"))
         kept = _EmbeddedImages(unfinished / _EMBEDDED)
         with (
             row_writer(unfinished / "rows.parquet", QUESTIONS) as add_row,
@@ -154,6 +155,8 @@ def _read(
             for split, position, record in files.records(kept.keep):
                 try:
                     question = reader.read(record, split, position)
+                    said = messages([(question.question, question.answer)])
+                    check.check({"id": question.id, "messages": said})
                 except Drop as drop:
                     tally.drop(drop.reason)
                     add_dropped(asdict(Dropped.of(reader.label(record, split, position), drop)))

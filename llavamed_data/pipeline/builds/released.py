@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from llavamed_data.dataset.messages import provenance, turns
+from llavamed_data.dataset.schema import RowCheck
 from llavamed_data.errors import UsageError
 from llavamed_data.io.dropped import DROPPED
 from llavamed_data.io.parquet import read_rows, row_writer
@@ -193,13 +194,16 @@ def _read(recipe: Recipe, file: str, addresses: str | None, folder: Path) -> Rea
 
     def work(unfinished: Path) -> StepResult:
         rows, tally = RowFile(file), Tally()
+        check = RowCheck(
+            recipe.schema, ("id", "messages", "caption", "inline_mentions", "figure_label", "pmid")
+        )
         articles = read_image_urls(addresses) if addresses else {}
         with (
             row_writer(unfinished / "rows.parquet", ROWS) as add_row,
             row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,
         ):
             for row in rows:
-                usable = row if isinstance(row, tuple) else _without_eval_articles(recipe, row)
+                usable = row if isinstance(row, tuple) else _usable(recipe, row, check)
                 if isinstance(usable, tuple):
                     tally.drop(usable[1].reason)
                     add_dropped(asdict(Dropped.of(*usable)))
@@ -212,8 +216,21 @@ def _read(recipe: Recipe, file: str, addresses: str | None, folder: Path) -> Rea
     return ReadRows(folder, Step(folder, fingerprint(*parts)).run(work))
 
 
-def _without_eval_articles(recipe: Recipe, row: ReleasedRow) -> ReleasedRow | tuple[str, Drop]:
-    """The row, unless it would train on an article of the evaluation set."""
+def _usable(recipe: Recipe, row: ReleasedRow, check: RowCheck) -> ReleasedRow | tuple[str, Drop]:
+    """The row, unless a text does not fit the dataset, or it would train on an article of the evaluation set."""
+    try:
+        check.check(
+            {
+                "id": row.id,
+                "messages": turns(row.turns),
+                "caption": row.caption,
+                "inline_mentions": list(row.inline_mentions),
+                "figure_label": row.figure_label,
+                "pmid": row.pmid,
+            }
+        )
+    except Drop as drop:
+        return row.id, drop
     if recipe.name != EVAL and row.pmid in released_eval_pmids():
         return row.id, Drop(Reason.RELEASED_EVAL_ARTICLE, str(row.pmid))
     return row

@@ -14,6 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from llavamed_data.dataset.messages import messages
+from llavamed_data.dataset.schema import RowCheck
 from llavamed_data.instruct.conversation import Conversation, Pair
 from llavamed_data.instruct.generation import Generation
 from llavamed_data.instruct.judge import drop_all_but_best
@@ -39,6 +41,9 @@ CONVERSED = pa.schema(
     ]
 )
 """One row a conversation, in the order of the acquired figures; a figure of the eval set has one row a question."""
+
+FIGURE_COLUMNS = ("domain", "caption", "inline_mentions", "figure_label", "pmcid", "pmid", "license")
+"""The columns of a published row that are the figure's own."""
 
 Row = dict[str, Any]
 Failed = tuple[str, Drop]
@@ -70,6 +75,9 @@ def converse(
 ) -> Conversed:
     """Writes what is said about each acquired figure.
 
+    A row that the schema of its dataset does not allow is dropped, with its reason: a literal `<image>` in a question
+    or an answer would stand for an image that is not there.
+
     Args:
         recipe: what is wanted.
         acquired: the figures.
@@ -91,11 +99,16 @@ def converse(
 
     def work(unfinished: Path) -> StepResult:
         tally, rules = Tally(), Counter[str]()
+        check = RowCheck(recipe.schema, ("id", "messages", *FIGURE_COLUMNS))
         with (
             row_writer(unfinished / "conversations.parquet", CONVERSED) as add_conversation,
             row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,
         ):
-            for rows, failed in _conversations(recipe, acquired, generation, seed, rules):
+            figures = read_rows([acquired.file], ["pair_id", *FIGURE_COLUMNS])
+            conversations = _conversations(recipe, acquired, generation, seed, rules)
+            for figure, (said, unsaid) in zip(figures, conversations, strict=True):
+                rows, refused = _fitting(figure, said, check)
+                failed = [*unsaid, *refused]
                 for row in rows:
                     add_conversation(row)
                 for pair_id, drop in failed:
@@ -107,6 +120,21 @@ def converse(
         return StepResult({"figures": tally}, {"rules": dict(rules.most_common())})
 
     return Conversed(folder, step.run(work), acquired)
+
+
+def _fitting(figure: Row, rows: Sequence[Row], check: RowCheck) -> tuple[list[Row], list[Failed]]:
+    """The rows of a figure that may be published, and why the others may not."""
+    fitting, refused = list[Row](), list[Failed]()
+    own = {name: figure[name] for name in FIGURE_COLUMNS} | {"id": figure["pair_id"]}
+    for row in rows:
+        said = messages((turn["question"], turn["answer"]) for turn in row["rounds"])
+        try:
+            check.check(own | {"messages": said})
+        except Drop as drop:
+            refused.append((figure["pair_id"], drop))
+        else:
+            fitting.append(row)
+    return fitting, refused
 
 
 def _generator_settings(generation: Generation) -> list[object]:
