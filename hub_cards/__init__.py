@@ -1,7 +1,7 @@
 """Cards of datasets and models, and the functions that render them."""
 
 from hub_cards.benchmark_card import BenchmarkCard, SplitSizes, render_benchmark_card
-from hub_cards.croissant import CROISSANT_FILE, render_croissant
+from hub_cards.croissant import CROISSANT_FILE, render_croissant, with_shards
 from hub_cards.dataset_card import (
     BUILT_BY,
     CardPicture,
@@ -28,4 +28,5 @@ __all__ = [
     "render_dataset_card",
     "render_model_card",
     "with_pictures",
+    "with_shards",
 ]

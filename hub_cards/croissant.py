@@ -8,6 +8,7 @@ from hub_cards.benchmark_card import BenchmarkCard
 from hub_cards.dataset_card import DatasetCard
 
 CROISSANT_FILE = "croissant.json"
+_FILE = "cr:FileObject"
 
 _TYPES = {"string": "sc:Text", "int64": "sc:Integer"}
 """Type of a feature → type of a Croissant field; images and messages are structures and have none."""
@@ -31,8 +32,13 @@ _TERMS = (
 """The terms of Croissant's own vocabulary that a document may use without a prefix."""
 
 
-def render_croissant(card: DatasetCard | BenchmarkCard) -> str:
-    """The metadata as JSON-LD; columns that hold one string, one number or a list of strings become fields."""
+def render_croissant(card: DatasetCard | BenchmarkCard, shards: Mapping[str, str]) -> str:
+    """The metadata as JSON-LD; columns that hold one string, one number or a list of strings become fields.
+
+    Args:
+        card: what is stated of the dataset.
+        shards: name of a Parquet file, relative to the metadata → its SHA-256.
+    """
     stated = _benchmark(card) if isinstance(card, BenchmarkCard) else _dataset(card)
     splits = [split.name for split in card.splits] if isinstance(card, BenchmarkCard) else [card.split]
     document = {
@@ -43,9 +49,31 @@ def render_croissant(card: DatasetCard | BenchmarkCard) -> str:
         **stated,
         "url": f"https://huggingface.co/datasets/llava-med/{card.name}",
         "version": card.version,
-        "distribution": [_file_set(split, _shards(splits, split)) for split in splits],
+        "distribution": [
+            *(_file_set(split, _shards(splits, split)) for split in splits),
+            *(_file(name, digest) for name, digest in shards.items()),
+        ],
         "recordSet": [_record_set(card, split, _shards(splits, split)) for split in splits],
     }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def with_shards(metadata: str, shards: Mapping[str, str]) -> str:
+    """The metadata of a dataset whose rows were written again, with the digests of its new files.
+
+    Args:
+        metadata: as `render_croissant` wrote them.
+        shards: as there.
+
+    Raises:
+        ValueError: they are not such metadata.
+    """
+    document = json.loads(metadata)
+    try:
+        others = [each for each in document["distribution"] if each["@type"] != _FILE]
+        document["distribution"] = [*others, *(_file(name, digest) for name, digest in shards.items())]
+    except (KeyError, TypeError) as error:
+        raise ValueError("no Croissant metadata with a distribution") from error
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -89,6 +117,17 @@ def _file_set(split: str, shards: str) -> dict[str, Any]:
         "name": shards,
         "encodingFormat": "application/x-parquet",
         "includes": f"data/{split}-*.parquet",
+    }
+
+
+def _file(name: str, sha256: str) -> dict[str, Any]:
+    return {
+        "@type": _FILE,
+        "@id": name,
+        "name": name,
+        "contentUrl": name,
+        "encodingFormat": "application/x-parquet",
+        "sha256": sha256,
     }
 
 

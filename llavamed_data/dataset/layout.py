@@ -8,10 +8,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from llavamed_data.dataset.digests import METADATA
 from llavamed_data.errors import LlavaMedError, UsageError
 
 CARD = "README.md"
 """The file of a dataset's card, in its folder."""
+
+REPORT_FOLDER = "stats"
+"""The folder of a statistics report within a dataset's folder."""
 
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """The name of a repository on the Hub: `OWNER/NAME`."""
@@ -124,7 +128,8 @@ def local_folder(path_or_repo: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(path_or_repo, repo_type="dataset", allow_patterns=[CARD, "data/*"]))
+        wanted = [CARD, METADATA, "data/*"]
+        return Path(snapshot_download(path_or_repo, repo_type="dataset", allow_patterns=wanted))
     except Exception as error:  # the client's own errors, its HTTP library's, and those of its Rust half
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise LlavaMedError(

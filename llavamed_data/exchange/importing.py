@@ -10,8 +10,10 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from hub_cards import with_shards
 from llavamed_data.console.progress import ProgressCallback
-from llavamed_data.dataset.layout import CARD
+from llavamed_data.dataset.digests import METADATA, file_digest
+from llavamed_data.dataset.layout import CARD, find_shards
 from llavamed_data.dataset.reader import Row
 from llavamed_data.dataset.schema import arrow_schema, features
 from llavamed_data.dataset.writer import tables_of, write_shards
@@ -122,7 +124,7 @@ def import_dataset(
         for split, files in found.items():
             tables = tables_of(reader.rows(split, files), schema)
             summary.rows[split] = write_shards(tables, folder / "data", split, schema)
-        for name, text in _described(summary, manifest).items():
+        for name, text in _described(summary, manifest, folder).items():
             (folder / name).write_text(text, encoding="utf-8")
     if reader.dropped:
         summary.dropped = out.parent / f"{out.name}.dropped.parquet"
@@ -214,10 +216,20 @@ def _images(references: ImageReferences, read_image: ReadImage) -> list[Row | No
     ]
 
 
-def _described(summary: ImportSummary, manifest: ExportManifest | None) -> dict[str, str]:
-    """The card and the files beside it: as they were, or a new card if the rows are not those that it describes."""
+def _described(summary: ImportSummary, manifest: ExportManifest | None, folder: Path) -> dict[str, str]:
+    """The card and the files beside it: as they were, or a new card if the rows are not those that it describes.
+
+    The rows lie in new shards, whose digests take the place of the old ones in the metadata.
+    """
     if manifest and manifest.rows == summary.rows and CARD in manifest.files:
-        return {name: text for name, text in manifest.files.items() if name in KEPT_FILES}
+        kept = {name: text for name, text in manifest.files.items() if name in KEPT_FILES}
+        if METADATA in kept:
+            shards = {shard.name: file_digest(shard.path) for shard in find_shards(folder)[0]}
+            try:
+                kept[METADATA] = with_shards(kept[METADATA], shards)
+            except (ValueError, RecursionError):
+                del kept[METADATA]  # it describes nothing
+        return kept
     splits = [{"name": split, "num_examples": count} for split, count in summary.rows.items()]
     data_files = [{"split": split, "path": f"data/{split}-*"} for split in summary.rows]
     metadata: dict[str, Any] = {

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from llavamed_data.dataset.digests import METADATA
 from llavamed_data.dataset.layout import CARD
 from llavamed_data.errors import LlavaMedError
 
 MANIFEST = "llavamed-export.json"
 
-KEPT_FILES = (CARD, "croissant.json")
+KEPT_FILES = (CARD, METADATA)
 """Files of the dataset's folder that the manifest holds."""
 
 _KEPT_BYTES = 8 << 20

@@ -10,13 +10,11 @@ from markupsafe import Markup
 from hub_cards import CardPicture
 from llavamed_data.charts import Spec, page_colours, to_png, to_svg
 from llavamed_data.console.printable import page_templates, printable_line
+from llavamed_data.dataset.layout import REPORT_FOLDER
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.stats.charts import bars, histogram, sunburst
 from llavamed_data.stats.counts import ENCODING, DatasetStats, mean, quantile, spread
 from llavamed_data.stats.verb_noun import most_frequent
-
-REPORT_FOLDER = "stats"
-"""Name of the report's folder within a dataset's folder."""
 
 REPORT_PAGE = "index.html"
 

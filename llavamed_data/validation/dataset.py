@@ -35,6 +35,7 @@ from llavamed_data.validation.rows import (
 from llavamed_data.validation.shards import (
     UnreadableRow,
     column_faults,
+    digest_faults,
     name_faults,
     read_batches,
     shards_and_faults,
@@ -71,6 +72,9 @@ def validate(
     shards, faults = shards_and_faults(folder)
     report.kind, recipe = _kind_and_recipe(shards)
     faults += name_faults(shards, load_schema(report.kind)["x-splits"] if report.kind else None)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        report.digests, changed = digest_faults(folder, shards, pool)
+    faults += changed
     kind = report.kind or kind_of(())
     forbidden, unknown = forbidden_articles(kind, shards, others)
     for fault in (*faults, *unknown):

@@ -20,6 +20,8 @@ class Check(StrEnum):
 
     SHARDS = "shards"
     """File names under `data/` are complete: `SPLIT-0000i-of-0000n.parquet`, every i once, nothing else."""
+    DIGESTS = "digests"
+    """Every shard is, byte for byte, the one whose SHA-256 the Croissant metadata state."""
     READABLE = "readable"
     """Every shard is Parquet and can be read to its last row."""
     COLUMNS = "columns"
@@ -97,6 +99,7 @@ class ValidationReport:
         kind: the kind of dataset, which decides the schema; None if no shard could be read.
         shards: number of files read.
         rows: number of rows read.
+        digests: number of shards whose digest was compared with the one that the metadata state.
         faults: the first 20 faults of each check, in the order in which they were found.
         totals: number of faults of each check.
     """
@@ -105,6 +108,7 @@ class ValidationReport:
     kind: str | None = None
     shards: int = 0
     rows: int = 0
+    digests: int = 0
     faults: list[DatasetFault] = field(default_factory=list)
     totals: Counter[Check] = field(default_factory=Counter)
 
@@ -127,6 +131,7 @@ class ValidationReport:
             "ok": self.ok,
             "shards": self.shards,
             "rows": self.rows,
+            "digests": "checked" if self.digests else "not checked",
             "totals": {str(check): self.totals[check] for check in sorted(self.totals)},
             "faults": [{**asdict(fault), "check": str(fault.check)} for fault in self.faults],
         }
@@ -138,7 +143,8 @@ class ValidationReport:
         """
         read = f"{self.dataset}: {_count(self.rows, 'row')} in {_count(self.shards, 'shard')}"
         if self.ok:
-            _print_line(console, f"{read}, no fault")
+            unchecked = "" if self.digests else "; digests: not checked (croissant.json states none)"
+            _print_line(console, f"{read}, no fault{unchecked}")
             return
         if console.is_terminal:
             console.print(self._table())

@@ -3,12 +3,14 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from llavamed_data.dataset.digests import METADATA, BadMetadataError, file_digest, stated_digests
 from llavamed_data.dataset.layout import UNREADABLE, Shard, find_shards
 from llavamed_data.dataset.reader import Row
 from llavamed_data.validation.report import Check, DatasetFault
@@ -60,6 +62,46 @@ def name_faults(shards: Sequence[Shard], splits: Sequence[str] | None) -> Iterat
         for index in sorted(there ^ set(range(count))):
             message = "is missing" if index < count else "is beyond the count in its name"
             yield DatasetFault(Check.SHARDS, message, f"data/{split}-{index:05d}-of-{count:05d}.parquet")
+
+
+def digest_faults(folder: Path, shards: Sequence[Shard], pool: Executor) -> tuple[int, list[DatasetFault]]:
+    """Compares the shards with the digests that the Croissant metadata state.
+
+    Args:
+        folder: the dataset's folder.
+        shards: all its shards.
+        pool: its threads read the files.
+
+    Returns:
+        How many shards were compared, none where the metadata state no digest, and what is wrong.
+    """
+    try:
+        stated = stated_digests(folder)
+    except BadMetadataError as error:
+        return 0, [DatasetFault(Check.DIGESTS, str(error), file=METADATA)]
+    if not stated:
+        return 0, []
+    faults = []
+    for shard, found in zip(shards, pool.map(_digest_or_none, shards), strict=True):
+        if shard.name not in stated:
+            faults.append(DatasetFault(Check.DIGESTS, f"{METADATA} states no digest of it", file=shard.name))
+        elif found != stated[shard.name]:
+            message = (
+                f"is not the file that {METADATA} describes: bytes have changed since it was written; build or fetch "
+                f"it again (if the change is meant, delete {METADATA})"
+            )
+            faults.append(DatasetFault(Check.DIGESTS, message, file=shard.name))
+    missing = sorted(stated.keys() - {shard.name for shard in shards})
+    message = f"{METADATA} describes it, but it is not there"
+    faults.extend(DatasetFault(Check.DIGESTS, message, file=name) for name in missing)
+    return len(shards), faults
+
+
+def _digest_or_none(shard: Shard) -> str | None:
+    try:
+        return file_digest(shard.path)
+    except OSError:
+        return None  # reported when its rows are read
 
 
 def column_faults(there: pa.Schema, expected: pa.Schema) -> Iterator[DatasetFault]:

@@ -317,4 +317,5 @@ def _card(
         notes=notes,
         version=__version__,
     )
-    return {"README.md": render_benchmark_card(card), CROISSANT_FILE: render_croissant(card)}
+    shards = {name: digest for each in written.values() for name, digest in each.shards.items()}
+    return {"README.md": render_benchmark_card(card), CROISSANT_FILE: render_croissant(card, shards)}

@@ -78,9 +78,11 @@ def finish(
         images=images,
     )
     build.summary.record("assemble", assembled, dataset=name)
-    build.summary.datasets.append(
-        Built(name, out, first, shortage=shortage, counts=counts, **assembled.facts)
-    )
+    facts = dict(assembled.facts)
+    kept = facts.pop("kept")
+    if not assembled.manifest.skipped:
+        build.summary.notes.extend(f"{name}: {sentence}" for sentence in kept)
+    build.summary.datasets.append(Built(name, out, first, shortage=shortage, counts=counts, **facts))
 
 
 def recipe_card(
@@ -133,7 +135,10 @@ def recipe_card(
             notes=notes,
             version=__version__,
         )
-        return {"README.md": render_dataset_card(card), CROISSANT_FILE: render_croissant(card)}
+        return {
+            "README.md": render_dataset_card(card),
+            CROISSANT_FILE: render_croissant(card, of_split.shards),
+        }
 
     return render
 

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from llavamed_data.dataset.digests import file_digest
+from llavamed_data.dataset.layout import CARD
 from llavamed_data.dataset.schema import arrow_schema
 from llavamed_data.dataset.writer import GROUP_ROWS, SHARD_BYTES, write_shards
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.pipeline.steps.image_store import digest_of
-from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult
+from llavamed_data.pipeline.steps.kept_files import keep_what_people_made, list_written
+from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, files_of
 from llavamed_data.reasons import Tally
 from llavamed_data.recipes import DOMAINS
 
@@ -58,6 +61,7 @@ class Written:
         digests: of the distinct images.
         domains: domain → rows.
         licenses: licence → rows.
+        shards: name of a shard, relative to the dataset's folder → its SHA-256.
     """
 
     rows: int
@@ -66,6 +70,7 @@ class Written:
     digests: frozenset[str]
     domains: Mapping[str, int]
     licenses: Mapping[str, int]
+    shards: Mapping[str, str]
 
     @property
     def images(self) -> int:
@@ -84,6 +89,8 @@ def assemble(
     images: StepOutput,
 ) -> StepOutput:
     """Writes `data/<split>-0000i-of-0000n.parquet` and the card into `folder`, which appears whole or not at all.
+
+    What people put into the folder stays there, or is kept aside: see `kept_files`.
 
     Args:
         splits: split (`train`, `validation`, `test`) → its records.
@@ -110,14 +117,19 @@ def assemble(
             raise
         for name, text in card(written).items():
             (unfinished / name).write_text(text, encoding="utf-8")
+        shards = {name: digest for each in written.values() for name, digest in each.shards.items()}
+        list_written(unfinished, shards)
+        outputs = files_of(unfinished) | {CARD: None}
+        kept = keep_what_people_made(folder, unfinished, shards)
         rows = sum(each.rows for each in written.values())
         domains = sum((Counter(each.domains) for each in written.values()), Counter[str]())
         facts = {
             "rows": rows,
             "images": len(frozenset[str]().union(*(each.digests for each in written.values()))),
             "domains": {domain: domains[domain] for domain in DOMAINS if domains[domain]},
+            "kept": kept,
         }
-        return StepResult({"rows": Tally(kept=rows)}, facts)
+        return StepResult({"rows": Tally(kept=rows)}, facts, outputs=outputs)
 
     return StepOutput(folder, Step(folder, fingerprint, manifest=manifest).run(work))
 
@@ -132,7 +144,11 @@ def write_split(
     write_shards(
         _tables(_groups(records(), shard_rows), arrow, count), data, split, arrow, shard_rows=shard_rows
     )
-    return count.written(sum(path.stat().st_size for path in data.glob(f"{split}-*")))
+    shards = sorted(data.glob(f"{split}-*"))
+    with ThreadPoolExecutor() as pool:
+        digests = pool.map(file_digest, shards)
+        stated = {f"{data.name}/{path.name}": digest for path, digest in zip(shards, digests, strict=True)}
+    return count.written(sum(path.stat().st_size for path in shards), stated)
 
 
 def _shard_rows(sizes: Sequence[int], shard_bytes: int) -> list[int]:
@@ -227,7 +243,8 @@ class _Count:
         self.bytes += table.nbytes
         return table
 
-    def written(self, download_bytes: int) -> Written:
+    def written(self, download_bytes: int, shards: Mapping[str, str]) -> Written:
         domains = {domain: self.domains[domain] for domain in DOMAINS if self.domains[domain]}
         licenses = dict(sorted(self.licenses.items()))
-        return Written(self.rows, self.bytes, download_bytes, frozenset(self.images), domains, licenses)
+        images = frozenset(self.images)
+        return Written(self.rows, self.bytes, download_bytes, images, domains, licenses, shards)

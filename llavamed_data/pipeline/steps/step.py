@@ -30,7 +30,7 @@ class StepManifest:
         step: its name.
         fingerprint: hex digest of inputs, settings and the toolkit's version.
         tallies: unit (`articles`, `figures`, `images`, `rows`) → in, kept, dropped by reason.
-        outputs: file name relative to the step's folder → bytes.
+        outputs: file name relative to the step's folder → bytes; None for a file that people may edit.
         facts: what later steps and the card need to know.
         seconds: how long the step took when it ran.
         final: false if another run could do better (an image was unreachable): the output is used now, but made anew
@@ -41,7 +41,7 @@ class StepManifest:
     step: str
     fingerprint: str
     tallies: Mapping[str, Tally]
-    outputs: Mapping[str, int]
+    outputs: Mapping[str, int | None]
     facts: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     final: bool = True
@@ -79,11 +79,15 @@ class StepOutput:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What the work of a step returns: its tallies, and facts for later steps; `final` as in `StepManifest`."""
+    """What the work of a step returns: its tallies, and facts for later steps; `final` as in `StepManifest`.
+
+    `outputs` are all files of its folder, unless it says otherwise.
+    """
 
     tallies: Mapping[str, Tally]
     facts: Mapping[str, Any] = field(default_factory=dict)
     final: bool = True
+    outputs: Mapping[str, int | None] | None = None
 
 
 def fingerprint(*parts: object) -> str:
@@ -172,7 +176,7 @@ def run_together(
                 step=step.folder.name,
                 fingerprint=step.fingerprint,
                 tallies=result.tallies,
-                outputs=_files_of(step.unfinished),
+                outputs=files_of(step.unfinished) if result.outputs is None else result.outputs,
                 facts=result.facts,
                 final=result.final,
                 seconds=seconds,
@@ -211,13 +215,14 @@ def _clear(step: Step) -> None:
             shutil.rmtree(stale)
 
 
-def _files_of(folder: Path) -> dict[str, int]:
+def files_of(folder: Path) -> dict[str, int | None]:
+    """The files of a step's folder, with their bytes."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
 
 
-def _all_present(folder: Path, outputs: Mapping[str, int]) -> bool:
+def _all_present(folder: Path, outputs: Mapping[str, int | None]) -> bool:
     try:
-        return all((folder / name).stat().st_size == size for name, size in outputs.items())
+        return all((folder / name).stat().st_size == size or size is None for name, size in outputs.items())
     except OSError:
         return False

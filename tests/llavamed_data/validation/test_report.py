@@ -21,7 +21,10 @@ def rendered(report: ValidationReport, *, terminal: bool) -> str:
 
 def test_a_sound_set_is_one_line(tmp_path: Path) -> None:
     report = validate(str(sound_set(tmp_path / "set")))
-    assert rendered(report, terminal=True) == f"{tmp_path}/set: 12 rows in 2 shards, no fault\n"
+    assert (
+        rendered(report, terminal=True)
+        == f"{tmp_path}/set: 12 rows in 2 shards, no fault; digests: not checked (croissant.json states none)\n"
+    )
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -69,6 +72,7 @@ def test_to_dict_is_json(tmp_path: Path) -> None:
         "ok": False,
         "shards": 1,
         "rows": 1,
+        "digests": "not checked",
         "totals": {"licence": 1},
         "faults": [
             {
