@@ -31,6 +31,11 @@ from llavamed_data.version import __version__
 BATCH_ROWS = 16
 """Rows with their images in memory at a time."""
 
+TRAINING = "train"
+"""The one split that the README of an export gives trainers."""
+
+_NOT_FOR_TRAINING = "They are for evaluation: do not train on them."
+
 _LLAMA_FACTORY = {
     "formatting": "sharegpt",
     "columns": {"messages": "messages", "images": "images"},
@@ -178,7 +183,14 @@ def _references(row: Row, files: list[str | None]) -> ImageReferences:
 
 
 def _readme(chosen: ExchangeFormat, counts: Counter[str]) -> str:
-    usage = chosen.usage.replace("{split}", next(iter(counts)))
+    others = " and ".join(f"`{split}`" for split in counts if split != TRAINING)
+    if TRAINING in counts:
+        usage = chosen.usage.replace("{split}", TRAINING)
+        if others:
+            usage += f"\n\nRows of {others} are here too, in the same form. {_NOT_FOR_TRAINING}"
+    else:
+        files = ", ".join(f"`{split}{'-*' * chosen.in_tar_files}{chosen.suffix}`" for split in counts)
+        usage = f"Rows of {others} are in {files}. {_NOT_FOR_TRAINING}"
     return (
         f"{counts.total():,} rows exported by llavamed-data {__version__} in the format `{chosen.name}`."
         f"\n\n{usage}\n\n"
