@@ -77,6 +77,8 @@ def import_(
         _print_line(
             f"the export had {done.exported:,} rows when it was made, {done.tally.entered:,} are there now"
         )
+    if done.system:
+        _print_line(f"the system text of {done.system:,} rows now stands before their first question")
     for name, count in done.ignored.most_common(10):
         _print_line(f"the field {name!a}, which {count:,} rows have, was not kept")
 

@@ -8,6 +8,7 @@ overrides that field: a conversation that somebody edits after the export is imp
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -26,6 +27,18 @@ IMAGE_FOLDER = "images"
 
 OTHER_COLUMNS = "llavamed"
 """Field of a chat record for what its trainer does not read."""
+
+_TURNS_FIELDS = ("conversations", "conversatons", "messages")
+"""Fields that list the turns; some released rows spell it so."""
+
+_ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "chatgpt": "assistant",
+}
+"""Name of a speaker in such files → role; other names stay as they are."""
 
 _MARKER = "<image>"
 
@@ -134,7 +147,11 @@ class ChatFormat(ExchangeFormat):
             record["domain"] = {domain: domain == row["domain"] for domain in DOMAINS}
         turns = self._chat_turns(row, len(files))
         record[self.turns_field] = turns
-        stated, stated_files = self._read_chat_fields(record)
+        stated, stated_files = self._read_columns(record)
+        with suppress(
+            Drop
+        ):  # a conversation that the chat fields do not give back is kept whole in the other field
+            stated["messages"] = self._read_messages(record, stated_files)
         columns = {
             name: value
             for name, value in row.items()
@@ -146,16 +163,20 @@ class ChatFormat(ExchangeFormat):
         return {**record, OTHER_COLUMNS: to_json(others)}
 
     def from_record(self, record: JsonRecord) -> tuple[Row, ImageReferences]:
-        """What the chat fields state, and the other columns, unless the chat fields were edited since."""
-        row, files = self._read_chat_fields(record)
+        """What the chat fields state, and the other columns, unless the chat fields were edited since.
+
+        Both forms in which such files come are read, whatever the format is called: `conversations` of `from` and
+        `value`, and `messages` of `role` and `content`.
+        """
+        row, files = self._read_columns(record)
         others = _read_other_columns(record)
         columns, messages = others.get("columns"), others.get("messages")
         if isinstance(columns, dict):
             row |= columns
         if isinstance(messages, dict) and messages.get("of") == _digest(record.get(self.turns_field)):
             row["messages"] = messages.get("are")
-        if "messages" not in row:
-            raise Drop(Reason.NO_CONVERSATION, f"no {self.turns_field}")
+        else:
+            row["messages"] = self._read_messages(record, files)
         if "images" in others and others.get("files") == files:
             return row, _references(others["images"])
         return row, [ImageReference(file, file) for file in files]
@@ -169,31 +190,99 @@ class ChatFormat(ExchangeFormat):
             turns.append({self.role_field: self.role_names.get(role, role), self.text_field: marked})
         return turns
 
-    def _read_chat_fields(self, record: JsonRecord) -> tuple[Row, list[str]]:
-        """The columns that the chat fields state, and the names of the image files."""
-        turns = record.get(self.turns_field, record.get("conversatons"))  # some released rows spell it so
-        if not isinstance(turns, list):
-            raise Drop(Reason.NO_CONVERSATION, f"no {self.turns_field}")
-        files = record.get("images") if self.image_list else [record["image"]] if record.get("image") else []
-        if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
-            raise Drop(Reason.MALFORMED_ROW, "images are not file names")
-        row: Row = {"messages": [self._message(turn) for turn in turns]} if turns else {}
+    def _read_columns(self, record: JsonRecord) -> tuple[Row, list[str]]:
+        """The columns other than the conversation that the chat fields state, and the names of the image files."""
+        row: Row = {}
         if isinstance(record.get("id"), str | int):
             row["id"] = str(record["id"])
         if "domain" in record:
             row["domain"] = first_flagged(record["domain"])
-        return row, files
+        return row, _image_files(record)
 
-    def _message(self, turn: object) -> Row:
-        """The message of a turn; each marker becomes an image part before the text."""
-        if not isinstance(turn, dict) or not isinstance(turn.get(self.text_field), str):
-            raise Drop(Reason.MALFORMED_ROW, f"a turn is not {{{self.role_field}, {self.text_field}}}")
-        text, name = turn[self.text_field], str(turn.get(self.role_field))
-        parts: list[Row] = [{"type": "image", "text": None}] * text.count(_MARKER)
-        if parts:
-            text = text.replace(self.marker, "").replace(_MARKER, "").strip("\n")
-        role = next((role for role, known in self.role_names.items() if known == name), name)
-        return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
+    def _read_messages(self, record: JsonRecord, files: list[str]) -> list[Row]:
+        """The conversation: every marker that stands for an image becomes an image part in its place.
+
+        A marker before or after the first question is the image that the conversation is about, which comes first. A
+        system text comes before the first question, as datasets have turns of user and assistant alone.
+
+        Raises:
+            Drop: there is no conversation, or markers and images do not match.
+        """
+        turns = next((record[name] for name in _TURNS_FIELDS if name in record), None)
+        if not isinstance(turns, list) or not turns:
+            raise Drop(Reason.NO_CONVERSATION, f"no {self.turns_field}")
+        said = [_speaker_and_text(turn) for turn in turns]
+        system = system_text(record)
+        if system is not None and said[0][0] == "system":
+            said = said[1:]
+        markers = sum(text.count(_MARKER) for _, text in said) + (system or "").count(_MARKER)
+        of_user = sum(text.count(_MARKER) for role, text in said if role == "user")
+        if markers and not files:
+            raise Drop(Reason.NO_IMAGE, f"{markers} times {_MARKER}, and no image")
+        if markers > min(of_user, len(files)):
+            detail = f"{markers} times {_MARKER}, {of_user} of them in questions, and {len(files)} images"
+            raise Drop(Reason.IMAGE_MARKER, detail)
+        if markers and markers < len(files):
+            raise Drop(Reason.MALFORMED_ROW, f"{markers} times {_MARKER}, and {len(files)} images")
+        messages = [
+            {"role": role, "content": _parts(text, first=number == 0)}
+            for number, (role, text) in enumerate(said)
+        ]
+        if messages and not markers:
+            messages[0]["content"][:0] = [{"type": "image", "text": None}] * len(files)
+        if system and messages:
+            first = next(part for part in messages[0]["content"] if part["type"] == "text")
+            first["text"] = f"{system}\n\n{first['text']}"
+        return messages
+
+
+def system_text(record: JsonRecord) -> str | None:
+    """The system text of a chat record: its field `system`, or a first turn of that role; None if it has none."""
+    turns = next((record[name] for name in _TURNS_FIELDS if name in record), None)
+    if isinstance(turns, list) and turns and isinstance(turns[0], dict):
+        role, text = _speaker_and_text(turns[0])
+        if role == "system":
+            return text
+    stated = record.get("system")
+    return stated if isinstance(stated, str) and stated else None
+
+
+def _speaker_and_text(turn: object) -> tuple[str, str]:
+    """Role and text of a turn in either form."""
+    if isinstance(turn, dict):
+        for role_field, text_field in (("from", "value"), ("role", "content")):
+            text = turn.get(text_field)
+            if isinstance(text, str):
+                name = str(turn.get(role_field))
+                return _ROLES.get(name, name), text
+    raise Drop(Reason.MALFORMED_ROW, "a turn is neither {from, value} nor {role, content} of texts")
+
+
+def _parts(text: str, *, first: bool) -> list[Row]:
+    """The parts of a turn, each marker an image part in its place; a marker after the first question comes first."""
+    image: Row = {"type": "image", "text": None}
+    if not (count := text.count(_MARKER)):
+        return [{"type": "text", "text": text}]
+    bare = text.strip()
+    if first and count == 1 and bare.endswith(_MARKER) and not bare.startswith(_MARKER):
+        return [image, {"type": "text", "text": bare.removesuffix(_MARKER).rstrip()}]
+    parts: list[Row] = []
+    for number, piece in enumerate(text.split(_MARKER)):
+        if number:
+            parts.append(image)
+        if piece.strip("\n"):
+            parts.append({"type": "text", "text": piece.strip("\n")})
+    return parts if any(part["type"] == "text" for part in parts) else [*parts, {"type": "text", "text": ""}]
+
+
+def _image_files(record: JsonRecord) -> list[str]:
+    """The names of the image files in the field `images` or `image`: a name, a list of names, or of `{path}`."""
+    stated = record.get("images", record.get("image"))
+    listed = stated if isinstance(stated, list) else [stated] if stated else []
+    files = [each.get("path") if isinstance(each, dict) else each for each in listed]
+    if not all(isinstance(file, str) for file in files):
+        raise Drop(Reason.MALFORMED_ROW, "images are not file names")
+    return files
 
 
 def axolotl_record(row: Row, images: ImageReferences) -> JsonRecord:

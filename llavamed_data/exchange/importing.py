@@ -1,7 +1,7 @@
 """Importing an export, or the files of another trainer, as a dataset."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,9 @@ from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.digests import METADATA, file_digest
 from llavamed_data.dataset.layout import CARD, find_shards
 from llavamed_data.dataset.reader import Row
-from llavamed_data.dataset.schema import arrow_schema, features
+from llavamed_data.dataset.schema import RowCheck, arrow_schema, features
 from llavamed_data.dataset.writer import tables_of, write_shards
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_data.exchange.files import (
     ReadImage,
     default_image_folder,
@@ -26,10 +26,12 @@ from llavamed_data.exchange.files import (
 )
 from llavamed_data.exchange.formats import (
     OTHER_COLUMNS,
+    ChatFormat,
     ExchangeFormat,
     ImageReferences,
     JsonRecord,
     format_named,
+    system_text,
 )
 from llavamed_data.exchange.manifest import KEPT_FILES, ExportManifest, read_manifest
 from llavamed_data.io.atomic import atomic_folder
@@ -52,7 +54,9 @@ _DEFAULTS: Row = {
 }
 """Values of columns that a record of other files does not state."""
 
-_FORMAT_FIELDS = frozenset({"image", "images", "conversations", "conversatons", "messages", OTHER_COLUMNS})
+_FORMAT_FIELDS = frozenset(
+    {"image", "images", "conversations", "conversatons", "messages", "system", OTHER_COLUMNS}
+)
 """Fields that belong to the formats themselves: no column of that name need be there."""
 
 _BATCH_ROWS = 16
@@ -71,6 +75,7 @@ class ImportSummary:
         dropped: the file that lists what was dropped; None if nothing was.
         ignored: field of the records that no column holds → number of records that have it.
         exported: number of rows that the export had when it was made; None for other files.
+        system: rows whose system text now stands before their first question.
     """
 
     folder: Path
@@ -80,6 +85,7 @@ class ImportSummary:
     dropped: Path | None = None
     ignored: Counter[str] = field(default_factory=Counter)
     exported: int | None = None
+    system: int = 0
 
 
 def import_dataset(
@@ -94,8 +100,9 @@ def import_dataset(
 
     An export comes back as the dataset that it was made of. For other files, what they do not state stays open
     (`license` is "not stated", there is no domain), and `validate` lists what is missing. Rows that cannot be taken are
-    dropped, counted, and listed in `OUT.dropped.parquet`. Image names in the records reach no file outside the folder
-    of images.
+    dropped, counted, and listed in `OUT.dropped.parquet`: of files without a manifest also those that `validate` would
+    refuse for their texts, roles or images. A system text comes before the first question. Image names in the records
+    reach no file outside the folder of images.
 
     Args:
         path: the export's folder, or a file of records.
@@ -106,7 +113,7 @@ def import_dataset(
 
     Raises:
         UsageError: an unknown format, nothing to read, or a folder that exists already.
-        LlavaMedError: the files are broken beyond single rows.
+        LlavaMedError: the files are broken beyond single rows, or no row of them can be taken.
     """
     chosen = format_named(form)
     manifest = read_manifest(path) if path.is_dir() else None
@@ -124,12 +131,23 @@ def import_dataset(
         for split, files in found.items():
             tables = tables_of(reader.rows(split, files), schema)
             summary.rows[split] = write_shards(tables, folder / "data", split, schema)
+        if not summary.tally.kept and exported != 0:
+            raise LlavaMedError(f"no row of {path} could be imported: {_why_none(reader.dropped, summary)}")
         for name, text in _described(summary, manifest, folder).items():
             (folder / name).write_text(text, encoding="utf-8")
     if reader.dropped:
         summary.dropped = out.parent / f"{out.name}.dropped.parquet"
         write_dropped(summary.dropped, reader.dropped)
     return summary
+
+
+def _why_none(dropped: Sequence[Dropped], summary: ImportSummary) -> str:
+    """Why an import has no rows."""
+    if not dropped:
+        return "there are none in it"
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.tally.dropped.items())
+    first = dropped[0]
+    return f"{reasons} (the first, {one_line(first.id, 80)}: {one_line(first.detail or first.reason)})"
 
 
 class _RowReader:
@@ -147,6 +165,7 @@ class _RowReader:
         self._format, self._images, self._summary = chosen, images, summary
         self._on_progress = on_progress
         self._names = set(schema.names)
+        self._check = None if summary.exported is not None else RowCheck(KIND, ["messages"])
         self._typed = pa.schema([column for column in schema if column.name != "images"])
 
     def rows(self, split: str, files: Iterable[Path]) -> Iterator[Row]:
@@ -182,11 +201,30 @@ class _RowReader:
         if self._summary.exported is None:
             if not references:
                 raise Drop(Reason.NO_IMAGE)
+            if len(references) > 1 and isinstance(self._format, ChatFormat):
+                raise Drop(Reason.MALFORMED_ROW, f"{len(references)} images: a row has one")
+            self._check_messages(row)
             row = _DEFAULTS | {"id": name} | row
+        if isinstance(self._format, ChatFormat) and system_text(record) is not None:
+            self._summary.system += 1
         unknown = {*record, *row} - self._names - _FORMAT_FIELDS
         self._summary.ignored.update(each[:80] for each in sorted(unknown))
         kept = {column: value for column, value in row.items() if column in self._names}
         return {**kept, "images": _images(references, read_image)} if "images" in self._names else kept
+
+    def _check_messages(self, row: Row) -> None:
+        """Drops a row of other files whose conversation no dataset may hold."""
+        if self._check is None:
+            return
+        try:
+            self._check.check({"messages": row.get("messages")})
+        except Drop as drop:
+            if isinstance(self._format, ChatFormat) or drop.reason is Reason.IMAGE_MARKER:
+                raise
+        else:
+            roles = [turn["role"] for turn in row["messages"]]
+            if roles != ["user", "assistant"] * (len(roles) // 2):
+                raise Drop(Reason.MALFORMED_ROW, "roles do not alternate from user to assistant")
 
     def _fits(self, rows: list[Row]) -> bool:
         """Whether all values but the images are of their columns' types."""
