@@ -34,7 +34,8 @@ def publish(
     ] = None,
     tag: Annotated[str | None, option(help="Name of this version, such as v1.0.", show_default=False)] = None,
     replace: Annotated[
-        bool, option("--replace", help="Replace files that this toolkit did not build.")
+        bool,
+        option("--replace", help="Replace another dataset, files of others, and what was edited on the Hub."),
     ] = False,
     dry_run: Annotated[bool, option("--dry-run", help="Show what would change and send nothing.")] = False,
     as_json: AsJson = False,

@@ -55,6 +55,16 @@ def shard_name(split: str, index: int, count: int) -> str:
     return f"{split}-{index:05d}-of-{count:05d}.parquet"
 
 
+def is_shard(name: str) -> bool:
+    """Whether a path relative to a dataset's folder is that of a shard.
+
+    >>> is_shard("data/train-00000-of-00012.parquet"), is_shard("data/notes.txt")
+    (True, False)
+    """
+    folder, _, file = name.rpartition("/")
+    return folder == "data" and SHARD_NAME.fullmatch(file) is not None
+
+
 def find_shards(folder: Path) -> tuple[list[Shard], list[str]]:
     """Finds the shards of a dataset.
 

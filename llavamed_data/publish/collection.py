@@ -48,6 +48,8 @@ def publish_all(
     ]
     for job in jobs:
         job.check_valid(on_progress)
+    for job in jobs:
+        job.check_replaceable(_related(job, jobs))
     reports = [job.run(_related(job, jobs), dry_run=dry_run, on_progress=on_progress) for job in jobs]
     if dry_run:
         return CollectionReport(reports, None, f"a dry run: no collection {TITLE!r} was made")

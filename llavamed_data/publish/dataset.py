@@ -1,6 +1,6 @@
 """Publishing one dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,23 +9,39 @@ from huggingface_hub import DatasetCard, HfApi, constants
 
 from hub_cards import with_pictures
 from llavamed_data.console.progress import ProgressCallback
-from llavamed_data.dataset.layout import CARD, neighbours
+from llavamed_data.dataset.digests import METADATA
+from llavamed_data.dataset.layout import CARD, REPORT_FOLDER, find_shards, is_shard, neighbours
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.publish.hub import REPO_TYPE, HubLogin, dataset_page, explain_hub_errors, log_in
 from llavamed_data.publish.report import PublishReport
 from llavamed_data.publish.repository import (
     DEFAULT_BRANCH,
+    PUBLISHED_AS,
     HubRepository,
     PublishTarget,
     check_built_here,
     check_private,
+    check_same_dataset,
     existing_repositories,
     files_at,
     find_repository,
+    last_publication,
+    made_by_others,
 )
-from llavamed_data.publish.upload import LocalFile, is_dataset_folder, list_files, plan_upload, upload
-from llavamed_data.stats.report import REPORT_FOLDER, REPORT_PAGE, report_pictures
+from llavamed_data.publish.upload import (
+    FileStatus,
+    LocalFile,
+    UploadPlan,
+    is_dataset_folder,
+    list_files,
+    plan_upload,
+    upload,
+)
+from llavamed_data.stats.report import REPORT_PAGE, report_pictures
 from llavamed_data.validation import validate
+
+_LINKS = "## Sets of the same collection"
+"""The last section of a published card."""
 
 _LOCAL_OWNER = "llava-med"
 """The folder that `build` writes datasets into, which cards name in place of the owner."""
@@ -45,9 +61,13 @@ def publish(
     """Publishes a dataset's folder as a dataset repository of the Hub.
 
     The login is checked first, then the dataset is validated; only then anything is sent: first the data, which nobody
-    sees yet, then one commit with all changes of the branch, then the tag. Files that the new version does not have are
-    deleted in that commit. After a failure of any kind the same call sends the rest; if nothing changed, nothing is
-    sent. The card links to the datasets beside the folder that the same owner has on the Hub.
+    sees yet, then one commit with all changes of the branch, then the tag. Files of the toolkit's own names (shards,
+    metadata, report) that the new version does not have are deleted in that commit. After a failure of any kind the
+    same call sends the rest; if nothing changed, nothing is sent. The card links to the datasets beside the folder that
+    the same owner has on the Hub.
+
+    Another dataset, and what somebody changed on the Hub since the last publication, is never replaced unless `replace`
+    says so; files that somebody added there stay.
 
     Args:
         folder: the dataset's folder: `README.md` and `data/SPLIT-0000i-of-0000n.parquet`.
@@ -56,7 +76,8 @@ def publish(
         branch: the branch that gets the commit, created from `main` if it does not exist; `main` by default.
         tag: a tag for the published version. A tag that exists must have this content already: tags never move.
         dry_run: report what would change and send nothing.
-        replace: let the dataset replace what was not built by this toolkit.
+        replace: let the dataset replace what was not built by this toolkit, another dataset, and what was changed on
+            the Hub since it was published.
         on_progress: called with what is being done, how much of it is done, and of how much.
 
     Raises:
@@ -67,7 +88,9 @@ def publish(
     target = PublishTarget(repo_id, branch or DEFAULT_BRANCH, tag)
     job = PublishJob.prepare(Path(folder), target, log_in(), private=private, replace=replace)
     job.check_valid(on_progress)
-    return job.run(job.find_neighbours(), dry_run=dry_run, on_progress=on_progress)
+    related = job.find_neighbours()
+    job.check_replaceable(related)
+    return job.run(related, dry_run=dry_run, on_progress=on_progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +104,8 @@ class PublishJob:
         login: whose right is used.
         private: whether a repository that does not exist yet is created private.
         repository: the repository as it is now; None if it does not exist yet.
+        replace: whether it may replace what this toolkit did not build, another dataset, and edits made on the Hub.
+        made_by_others: the files of the branch that somebody added or changed since they were published.
     """
 
     folder: Path
@@ -89,13 +114,15 @@ class PublishJob:
     login: HubLogin
     private: bool
     repository: HubRepository | None
+    replace: bool = False
+    made_by_others: Collection[str] = ()
 
     @classmethod
     def prepare(
         cls, folder: Path, target: PublishTarget, login: HubLogin, *, private: bool, replace: bool
     ) -> "PublishJob":
         """Checks all that can be checked before the rows are read: names, files, rights and the repository."""
-        files = list_files(folder)
+        files, others = list_files(folder), set[str]()
         login.check_may_write(target.owner, target.repo_id)
         with explain_hub_errors("looking up the repository", target.repo_id):
             repository = find_repository(login.api, target)
@@ -105,7 +132,10 @@ class PublishJob:
                 _check_tag(login.api, repository, target, files)
                 if not replace:
                     check_built_here(login.api, repository, target)
-        return cls(folder, files, target, login, private, repository)
+                    last = last_publication(login.api, repository, target)
+                    check_same_dataset(login.api, repository, target, last, folder)
+                    others = made_by_others(repository, last)
+        return cls(folder, files, target, login, private, repository, replace, others)
 
     @property
     def stays_private(self) -> bool:
@@ -131,6 +161,27 @@ class PublishJob:
             f"python -m llavamed_data validate {self.folder} lists them)"
         )
 
+    def plan(self, files: Sequence[LocalFile]) -> UploadPlan:
+        """What the publication does to the branch: files of names that the toolkit does not use stay there."""
+        there = self.repository.files if self.repository else {}
+        kept = () if self.replace else {name for name in there if not _is_toolkits(name)}
+        return plan_upload(files, there, kept)
+
+    def check_replaceable(self, related: Sequence[str]) -> None:
+        """Raises LlavaMedError if a file that was edited on the Hub would be overwritten or deleted."""
+        if not self.made_by_others:
+            return
+        lost = [
+            change.name
+            for change in self.plan(self._files_with_published_card(related)).changes
+            if change.name in self.made_by_others and change.status not in (FileStatus.SAME, FileStatus.KEPT)
+        ]
+        if lost:
+            raise LlavaMedError(
+                f"{self.target.repo_id} was changed on the Hub since it was published ({', '.join(lost[:3])}), so "
+                f"nothing was sent: take the change over into {self.folder}, or overwrite it with --replace"
+            )
+
     def run(
         self, related: Sequence[str], *, dry_run: bool, on_progress: ProgressCallback | None
     ) -> PublishReport:
@@ -143,7 +194,7 @@ class PublishJob:
         """
         target, existing = self.target, self.repository
         files = self._files_with_published_card(related)
-        plan = plan_upload(files, existing.files if existing else {})
+        plan = self.plan(files)
         with explain_hub_errors("checking the card", target.repo_id):
             _check_card(files)
         commit, tagged = (existing.head if existing and plan.empty else None), False
@@ -154,13 +205,13 @@ class PublishJob:
                 target,
                 existing or self._create_repository(),
                 plan,
-                message=f"Publish {self.folder.resolve().name}{version}",
+                message=f"{PUBLISHED_AS}{self.folder.resolve().name}{version}",
                 on_progress=on_progress,
             )
             tagged = self._set_tag(commit)
         return PublishReport(
             target,
-            split=next(file.name for file in files if file.name.startswith("data/"))[5:].split("-")[0],
+            split=self._split(),
             private=self.stays_private,
             created=existing is None,
             dry_run=dry_run,
@@ -169,6 +220,11 @@ class PublishJob:
             commit=commit,
             tagged=tagged,
         )
+
+    def _split(self) -> str:
+        """The split that the line of code loads: `train` if there is one."""
+        splits = [shard.split for shard in find_shards(self.folder)[0]]
+        return "train" if "train" in splits or not splits else splits[0]
 
     def _files_with_published_card(self, related: Sequence[str]) -> list[LocalFile]:
         """The files; the card with the pictures of the dataset's statistics report, if there is one."""
@@ -211,10 +267,16 @@ def published_card(text: str, name: str, repo_id: str, related: Sequence[str] = 
         if there are related repositories. Everything else stays.
     """
     text = text.replace(f'load_dataset("{_LOCAL_OWNER}/{name}"', f'load_dataset("{repo_id}"')
+    text = text.partition(f"\n{_LINKS}\n")[0] if f"\n{_LINKS}\n" in text else text
     if not related:
         return text
     links = "\n".join(f"- [{other}]({dataset_page(other)})" for other in sorted(related))
-    return f"{text.rstrip()}\n\n## Sets of the same collection\n\n{links}\n"
+    return f"{text.rstrip()}\n\n{_LINKS}\n\n{links}\n"
+
+
+def _is_toolkits(name: str) -> bool:
+    """Whether a file of this name is one that the toolkit writes."""
+    return name in (CARD, METADATA) or name.startswith(f"{REPORT_FOLDER}/") or is_shard(name)
 
 
 def _check_tag(

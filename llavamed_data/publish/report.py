@@ -13,6 +13,7 @@ from llavamed_data.publish.repository import DEFAULT_BRANCH, PublishTarget
 from llavamed_data.publish.upload import FileChange, FileStatus
 
 _FILES_SHOWN = 12
+_UNTOUCHED = (FileStatus.SAME, FileStatus.KEPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class PublishReport:
     @property
     def changed(self) -> bool:
         """Whether the branch has got a new commit, or would get one."""
-        return any(change.status is not FileStatus.SAME for change in self.changes)
+        return any(change.status not in _UNTOUCHED for change in self.changes)
 
     @property
     def url(self) -> str:
@@ -110,7 +111,11 @@ class PublishReport:
         counts = {status: sum(change.status is status for change in self.changes) for status in FileStatus}
         new = counts[FileStatus.NEW] + counts[FileStatus.CHANGED]
         reused = counts[FileStatus.SAME] + counts[FileStatus.MOVED]
-        deleted = f", {counts[FileStatus.DELETED]:,} deleted" if counts[FileStatus.DELETED] else ""
+        deleted = "".join(
+            f", {counts[status]:,} {status}"
+            for status in (FileStatus.DELETED, FileStatus.KEPT)
+            if counts[status]
+        )
         return (
             f"{new:,} new or changed ({decimal(self.new_bytes)}), {reused:,} reused "
             f"({decimal(self.reused_bytes)}){deleted}"

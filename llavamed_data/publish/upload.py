@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -110,6 +110,8 @@ class FileStatus(StrEnum):
     SAME = "same"
     DELETED = "deleted"
     """The branch has a file that is not here; it is deleted."""
+    KEPT = "kept"
+    """The branch has a file that is not here and whose name is none of the toolkit's; it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +146,10 @@ class UploadPlan:
         return not self.to_add and not self.to_delete
 
 
-def plan_upload(local: Iterable[LocalFile], remote: Mapping[str, RepoFile]) -> UploadPlan:
-    """Compares the files here with those of a branch.
+def plan_upload(
+    local: Iterable[LocalFile], remote: Mapping[str, RepoFile], kept: Collection[str] = ()
+) -> UploadPlan:
+    """Compares the files here with those of a branch; those named in `kept` are not deleted.
 
     Hidden files of the repository (`.gitattributes`) belong to the Hub and stay. A file is read only if one of the same
     size is on the Hub, so a first publication reads nothing here.
@@ -163,7 +167,8 @@ def plan_upload(local: Iterable[LocalFile], remote: Mapping[str, RepoFile]) -> U
     names = {change.name for change in changes}
     for name, file in remote.items():
         if name not in names and not any(part.startswith(".") for part in name.split("/")):
-            changes.append(FileChange(name, file.size, FileStatus.DELETED))
+            gone = FileStatus.KEPT if name in kept else FileStatus.DELETED
+            changes.append(FileChange(name, file.size, gone))
     return UploadPlan(sorted(changes, key=lambda change: change.name), to_add)
 
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from llavamed_data.dataset.digests import METADATA, file_digest
-from llavamed_data.dataset.layout import CARD, REPORT_FOLDER, SHARD_NAME
+from llavamed_data.dataset.layout import CARD, REPORT_FOLDER, is_shard
 
 WRITTEN = ".llavamed.json"
 """The hidden file in a dataset's folder that lists what the toolkit wrote into it."""
@@ -55,7 +55,7 @@ def keep_what_people_made(old: Path, new: Path, shards: Mapping[str, str]) -> li
         if _is_written(old / name, name, written):
             continue
         report = name.startswith(f"{REPORT_FOLDER}/")
-        if (report and not same_rows) or (new / name).exists() or _is_shard(name):
+        if (report and not same_rows) or (new / name).exists() or is_shard(name):
             aside.append(name)
         else:
             _take(old / name, new / name)
@@ -89,13 +89,8 @@ def _is_written(path: Path, name: str, written: Mapping[str, str] | None) -> boo
     if path.is_symlink():
         return False
     if written is None:  # the card of an earlier version may have been edited: nobody can tell
-        return name == METADATA or _is_shard(name)
+        return name == METADATA or is_shard(name)
     return name in written and file_digest(path) == written[name]
-
-
-def _is_shard(name: str) -> bool:
-    folder, _, file = name.rpartition("/")
-    return folder == "data" and SHARD_NAME.fullmatch(file) is not None
 
 
 def _take(old: Path, new: Path) -> None:
