@@ -55,6 +55,7 @@ class Benchmark:
         domains: modality → domain → beginnings of the locations that count to it.
         closed_answers: answers that make a question closed, for files that do not state it.
         errata: of the paper's counts.
+        empty_answers: whether rows whose answer is empty are rows of the benchmark, as Table 8 counts them.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Benchmark:
     domains: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     closed_answers: tuple[str, ...] = ()
     errata: tuple[str, ...] = ()
+    empty_answers: bool = False
 
 
 @cache

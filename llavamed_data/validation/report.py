@@ -43,7 +43,7 @@ class Check(StrEnum):
     ROLES = "roles"
     """User and assistant take turns; the user begins, the assistant ends."""
     EMPTY_TURN = "empty-turn"
-    """Every turn has a text."""
+    """Every turn has a text; an answer of a benchmark may be empty, as its authors left it."""
     LEAKS = "leaks"
     """No generated answer refers to the text that it was made from ("the caption says …")."""
     IDS = "ids"

@@ -98,7 +98,8 @@ def _build_benchmark(benchmark: Benchmark, build: Build) -> None:
         summary.notes.append(f"{name}: {lost:,} lost images, with reasons: {illustrated.folder / LOST}")
     splits = [split for split in SPLITS if split in illustrated.facts["splits"]]
     counts = _counts(benchmark, wanted, illustrated, splits)
-    notes = _notes(benchmark, files, original, counts) if splits else []
+    unanswered = sum(row["answer"] == "" for row in read_rows([illustrated.file], ["answer"]))
+    notes = _notes(benchmark, files, original, counts, unanswered) if splits else []
     summary.notes.extend(f"{name}: {note}" for note in notes)
     finish(
         build,
@@ -261,13 +262,20 @@ def _notes(
     files: BenchmarkFiles,
     original: BenchmarkFiles | None,
     counts: Sequence[SplitCounts],
+    unanswered: int,
 ) -> list[str]:
-    """Sentences for the card and the summary."""
+    """Sentences for the card and the summary; `unanswered` rows have an empty answer."""
     notes = list(benchmark.errata)
     if files.embedded and benchmark.hub.note:
         notes.append(benchmark.hub.note)
     if missing := [split for split in files.missing if split not in {each.split for each in counts}]:
         notes.append(f"The source has no file of the split {', '.join(missing)}.")
+    if unanswered:
+        have = "row has" if unanswered == 1 else "rows have"
+        notes.append(
+            f"{unanswered:,} {have} an empty answer in the source. Table 8 counts such rows, so they are here; "
+            "training leaves them out."
+        )
     rows = sum(each.built.rows for each in counts)
     if unknown := sum(each.unknown for each in counts):
         known = "It was joined from the original files by question and answer where these tell it"

@@ -43,7 +43,8 @@ class BenchmarkQuestion:
         id: `<benchmark>-<split>-<number>`: the source's own number, or the row's place in its file.
         split: `train`, `validation` or `test`.
         image: the image's name in the source: a plain name, or a relative path of plain names.
-        question, answer: texts without blanks at their ends; a number is written as text.
+        question, answer: texts without blanks at their ends; a number is written as text. The answer is empty where the
+            benchmark counts such rows.
         answer_type: `OPEN`, `CLOSED`, or None if the source does not say.
         question_type: as the source has it, its misspellings corrected; None if it has none.
         language: `en` or `zh`.
@@ -87,7 +88,9 @@ class QuestionReader:
         if self._chosen.language not in (ALL_LANGUAGES, language):
             raise Drop(Reason.LANGUAGE_EXCLUDED, language)
         self._refuse_phrase(fields, split)
-        answer = _text(fields.get("answer"), "answer")
+        stated = fields.get("answer")
+        unanswered = self._benchmark.empty_answers and isinstance(stated, str) and not stated.strip()
+        answer = "" if unanswered else _text(stated, "answer")
         return BenchmarkQuestion(
             id=name if times == 1 else f"{name}~{times}",
             split=split,

@@ -139,6 +139,21 @@ def test_both_forms_of_vqa_rad_give_the_same_rows(here: Path, write_rad: Callabl
     ]
 
 
+def test_an_empty_answer_of_slake_is_kept_and_counted(here: Path) -> None:
+    folder = drawn.write_slake(here / "slake")
+    path = folder / "train.json"
+    rows = json.loads(path.read_text())
+    before = counts(built("slake", folder))["train"]
+    changed = next(row for row in rows if row["q_lang"] == "en")
+    changed.update(answer="", answer_type="OPEN")
+    path.write_text(json.dumps(rows))
+    summary = built("slake", folder)
+    assert counts(summary)["train"].rows == before.rows
+    assert "malformed row" not in dropped(summary, "read")
+    assert [answer for _, answer in map(said, rows_of("slake", "train"))].count("") == 1
+    assert any("1 row has an empty answer in the source" in note for note in summary.notes)
+
+
 def test_slake_in_both_languages_with_its_images_in_an_archive(here: Path) -> None:
     built("slake", drawn.write_slake(here / "slake", zipped=True), language="all")
     for number, split in enumerate(("train", "validation", "test")):

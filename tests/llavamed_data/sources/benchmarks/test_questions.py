@@ -57,6 +57,12 @@ def test_numbers_become_text_and_blanks_at_the_ends_go() -> None:
     assert rad(answer='" superficial ').answer == '" superficial'
 
 
+@pytest.mark.parametrize("answer", ["", "  "])
+def test_slake_has_a_row_whose_answer_is_empty_and_the_others_have_none(answer: str) -> None:
+    assert slake(answer=answer, answer_type="OPEN").answer == ""
+    assert refusal(answer=answer).detail == "answer is empty"
+
+
 def test_question_types_may_be_several() -> None:
     assert rad(question_type="ATRIB,PRES").question_type == "ATTRIB, PRES"
     assert rad(question_type=" ").question_type is None
