@@ -1,6 +1,7 @@
 """Cards of datasets and models, and the functions that render them."""
 
 from hub_cards.benchmark_card import BenchmarkCard, SplitSizes, render_benchmark_card
+from hub_cards.columns import ExampleRow, column_table, without_picture
 from hub_cards.croissant import CROISSANT_FILE, render_croissant, with_shards
 from hub_cards.dataset_card import (
     BUILT_BY,
@@ -18,15 +19,18 @@ __all__ = [
     "BenchmarkCard",
     "CardPicture",
     "DatasetCard",
+    "ExampleRow",
     "ModelCard",
     "Result",
     "SplitSizes",
     "StepCounts",
     "TrainingData",
+    "column_table",
     "render_benchmark_card",
     "render_croissant",
     "render_dataset_card",
     "render_model_card",
     "with_pictures",
     "with_shards",
+    "without_picture",
 ]

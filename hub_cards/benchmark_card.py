@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hub_cards.columns import ExampleRow, column_table
 from hub_cards.dataset_card import BUILT_BY, StepCounts, size_category
 from hub_cards.markdown import render
 
@@ -46,6 +47,8 @@ class BenchmarkCard:
         steps: what each step of the pipeline kept and dropped.
         notes: further sentences for the reader.
         version: of the toolkit.
+        bibtex: the benchmark's own entry for a list of references.
+        example: a row to show.
     """
 
     name: str
@@ -64,6 +67,8 @@ class BenchmarkCard:
     steps: Sequence[StepCounts]
     notes: Sequence[str]
     version: str
+    bibtex: str = ""
+    example: ExampleRow | None = None
 
 
 def render_benchmark_card(card: BenchmarkCard) -> str:
@@ -93,4 +98,5 @@ def render_benchmark_card(card: BenchmarkCard) -> str:
             "dataset_size": sum(split.num_bytes for split in card.splits),
         },
     }
-    return render("benchmark.md.j2", metadata, card=card, built_by=BUILT_BY)
+    columns = column_table(card.features, card.example, benchmark=True)
+    return render("benchmark.md.j2", metadata, card=card, columns=columns, built_by=BUILT_BY)

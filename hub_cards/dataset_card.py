@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from hub_cards.columns import ExampleRow, column_table
 from hub_cards.markdown import inert, render
 
 BUILT_BY = "<!-- built by llavamed_data -->"
@@ -60,6 +61,7 @@ class DatasetCard:
         steps: what each step of the pipeline kept and dropped.
         notes: further sentences for the reader (a released copy's identity, what --keep-eval-articles did).
         version: of the toolkit.
+        example: a row to show.
     """
 
     name: str
@@ -84,6 +86,7 @@ class DatasetCard:
     steps: Sequence[StepCounts]
     notes: Sequence[str]
     version: str
+    example: ExampleRow | None = None
 
     @property
     def synthetic(self) -> bool:
@@ -119,7 +122,8 @@ def render_dataset_card(card: DatasetCard) -> str:
             "dataset_size": card.num_bytes,
         },
     }
-    return render("dataset.md.j2", metadata, card=card, built_by=BUILT_BY)
+    columns = column_table(card.features, card.example)
+    return render("dataset.md.j2", metadata, card=card, columns=columns, built_by=BUILT_BY)
 
 
 def size_category(rows: int) -> str:
@@ -130,18 +134,27 @@ def size_category(rows: int) -> str:
 def with_pictures(card: str, pictures: Sequence[CardPicture], *, page: str | None = None) -> str:
     """Puts a section of statistics into a card, in place of an earlier one; without pictures there is no section.
 
+    The pictures stand in a table of two columns, those of the domains first.
+
     Args:
         card: Markdown with YAML metadata.
-        pictures: in the order in which they are shown.
+        pictures: in their order.
         page: path, relative to the card, of the page that has the numbers.
     """
     card = _STATISTICS.sub("", card)
     if not pictures:
         return card
     lines = [_BEGIN, "## Statistics", ""]
-    for picture in pictures:
-        caption = inert(picture.caption)
-        lines += [f"![{caption}]({quote(picture.path)})", "", caption, ""]
+    ordered = sorted(pictures, key=lambda picture: "domain" not in picture.path)
+    lines.append("<table>")
+    for start in range(0, len(ordered), 2):
+        lines.append("<tr>")
+        for picture in ordered[start : start + 2]:
+            caption = inert(picture.caption)
+            shown = f"![{caption}]({quote(picture.path)})"
+            lines += ['<td width="50%" valign="top">', "", shown, "", caption, "", "</td>"]
+        lines.append("</tr>")
+    lines += ["</table>", ""]
     if page:
         lines += [
             f"[{quote(page)}]({quote(page)}) has the numbers: download it and open it in a browser.",

@@ -14,6 +14,9 @@ from llavamed_data.errors import LlavaMedError, UsageError
 CARD = "README.md"
 """The file of a dataset's card, in its folder."""
 
+EXAMPLE = "example"
+"""The name, without its suffix, of the picture of the row that a card shows."""
+
 REPORT_FOLDER = "stats"
 """The folder of a statistics report within a dataset's folder."""
 

@@ -224,7 +224,7 @@ class ChatFormat(ExchangeFormat):
             raise Drop(Reason.IMAGE_MARKER, detail)
         if markers and markers < len(files):
             raise Drop(Reason.MALFORMED_ROW, f"{markers} times {_MARKER}, and {len(files)} images")
-        messages = [
+        messages: list[Row] = [
             {"role": role, "content": _parts(text, first=number == 0)}
             for number, (role, text) in enumerate(said)
         ]
@@ -282,7 +282,7 @@ def _image_files(record: JsonRecord) -> list[str]:
     files = [each.get("path") if isinstance(each, dict) else each for each in listed]
     if not all(isinstance(file, str) for file in files):
         raise Drop(Reason.MALFORMED_ROW, "images are not file names")
-    return files
+    return [str(file) for file in files]
 
 
 def axolotl_record(row: Row, images: ImageReferences) -> JsonRecord:

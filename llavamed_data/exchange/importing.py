@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
-from hub_cards import with_shards
+from hub_cards import with_shards, without_picture
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.digests import METADATA, file_digest
 from llavamed_data.dataset.layout import CARD, find_shards
@@ -261,6 +261,7 @@ def _described(summary: ImportSummary, manifest: ExportManifest | None, folder: 
     """
     if manifest and manifest.rows == summary.rows and CARD in manifest.files:
         kept = {name: text for name, text in manifest.files.items() if name in KEPT_FILES}
+        kept[CARD] = without_picture(kept[CARD])
         if METADATA in kept:
             shards = {shard.name: file_digest(shard.path) for shard in find_shards(folder)[0]}
             try:

@@ -10,7 +10,7 @@ from huggingface_hub import DatasetCard, HfApi, constants
 from hub_cards import with_pictures
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.digests import METADATA
-from llavamed_data.dataset.layout import CARD, REPORT_FOLDER, find_shards, is_shard, neighbours
+from llavamed_data.dataset.layout import CARD, EXAMPLE, REPORT_FOLDER, find_shards, is_shard, neighbours
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.publish.hub import REPO_TYPE, HubLogin, dataset_page, explain_hub_errors, log_in
 from llavamed_data.publish.report import PublishReport
@@ -276,7 +276,8 @@ def published_card(text: str, name: str, repo_id: str, related: Sequence[str] = 
 
 def _is_toolkits(name: str) -> bool:
     """Whether a file of this name is one that the toolkit writes."""
-    return name in (CARD, METADATA) or name.startswith(f"{REPORT_FOLDER}/") or is_shard(name)
+    example = name.startswith(f"{EXAMPLE}.") and "/" not in name
+    return name in (CARD, METADATA) or example or name.startswith(f"{REPORT_FOLDER}/") or is_shard(name)
 
 
 def _check_tag(

@@ -67,6 +67,7 @@ class Benchmark:
     license_note: str
     homepage: str
     citation: str
+    bibtex: str
     published: str
     languages: tuple[str, ...]
     files: Mapping[str, tuple[str, ...]]

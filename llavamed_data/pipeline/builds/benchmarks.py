@@ -306,6 +306,7 @@ def _card(
         license_note=benchmark.license_note,
         homepage=benchmark.homepage,
         citation=benchmark.citation,
+        bibtex=benchmark.bibtex,
         published=benchmark.published,
         languages=benchmark.languages if wanted.language == ALL_LANGUAGES else (wanted.language,),
         features=features(benchmark.schema)._to_yaml_list(),
@@ -324,6 +325,7 @@ def _card(
         steps=[counts_of(step) for step in build.summary.steps_of(benchmark.name)],
         notes=notes,
         version=__version__,
+        example=next(iter(written.values())).example,
     )
     shards = {name: digest for each in written.values() for name, digest in each.shards.items()}
     return {"README.md": render_benchmark_card(card), CROISSANT_FILE: render_croissant(card, shards)}

@@ -134,6 +134,7 @@ def recipe_card(
             steps=[counts_of(step) for step in build.summary.steps_of(recipe.name)],
             notes=notes,
             version=__version__,
+            example=of_split.example,
         )
         return {
             "README.md": render_dataset_card(card),

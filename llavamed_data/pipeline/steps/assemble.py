@@ -1,18 +1,20 @@
 """Rows and image files → Parquet shards and a card: a folder that is a Hub dataset repository as it stands."""
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from hub_cards import ExampleRow
 from llavamed_data.dataset.digests import file_digest
-from llavamed_data.dataset.layout import CARD
+from llavamed_data.dataset.layout import CARD, EXAMPLE
 from llavamed_data.dataset.schema import arrow_schema
 from llavamed_data.dataset.writer import GROUP_ROWS, SHARD_BYTES, write_shards
 from llavamed_data.errors import LlavaMedError
@@ -21,6 +23,10 @@ from llavamed_data.pipeline.steps.kept_files import keep_what_people_made, list_
 from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, files_of
 from llavamed_data.reasons import Tally
 from llavamed_data.recipes import DOMAINS
+
+_SHOWN_BY_PAGES = {b"\xff\xd8\xff": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif"}
+_TRIED_AS_EXAMPLE = 100
+_EXAMPLE_BYTES = 2_000_000
 
 
 class ImageChangedError(LlavaMedError):
@@ -62,6 +68,7 @@ class Written:
         domains: domain → rows.
         licenses: licence → rows.
         shards: name of a shard, relative to the dataset's folder → its SHA-256.
+        example: of a dataset's first split, a row for the card.
     """
 
     rows: int
@@ -71,6 +78,7 @@ class Written:
     domains: Mapping[str, int]
     licenses: Mapping[str, int]
     shards: Mapping[str, str]
+    example: ExampleRow | None = None
 
     @property
     def images(self) -> int:
@@ -115,6 +123,8 @@ def assemble(
         except ImageChangedError:
             (images.folder / "manifest.json").unlink(missing_ok=True)
             raise
+        first = next(iter(splits))
+        written[first] = replace(written[first], example=_example(splits[first](), unfinished))
         for name, text in card(written).items():
             (unfinished / name).write_text(text, encoding="utf-8")
         shards = {name: digest for each in written.values() for name, digest in each.shards.items()}
@@ -149,6 +159,20 @@ def write_split(
         digests = pool.map(file_digest, shards)
         stated = {f"{data.name}/{path.name}": digest for path, digest in zip(shards, digests, strict=True)}
     return count.written(sum(path.stat().st_size for path in shards), stated)
+
+
+def _example(records: Iterable[Record], folder: Path) -> ExampleRow | None:
+    """The first of some rows whose image a page can show; its image is copied into `folder`."""
+    for record in itertools.islice(records, _TRIED_AS_EXAMPLE):
+        if record.image is None or record.image_bytes > _EXAMPLE_BYTES:
+            continue
+        data = record.image.read_bytes()
+        suffix = next((suffix for start, suffix in _SHOWN_BY_PAGES.items() if data.startswith(start)), None)
+        if suffix:
+            picture = f"{EXAMPLE}{suffix}"
+            (folder / picture).write_bytes(data)
+            return ExampleRow(record.row, picture)
+    return None
 
 
 def _shard_rows(sizes: Sequence[int], shard_bytes: int) -> list[int]:

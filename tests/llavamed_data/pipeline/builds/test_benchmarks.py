@@ -154,6 +154,16 @@ def test_an_empty_answer_of_slake_is_kept_and_counted(here: Path) -> None:
     assert any("1 row has an empty answer in the source" in note for note in summary.notes)
 
 
+def test_the_card_cites_the_benchmark_itself_and_shows_one_row(here: Path) -> None:
+    built("slake", drawn.write_slake(here / "slake"))
+    card = Path("llava-med/slake/README.md").read_text()
+    assert "@inproceedings{liu2021slake," in card
+    assert card.index("liu2021slake") < card.index("li2023llavamed")
+    assert "![The image of one row](example.jpg)" in card
+    shown = rows_of("slake", "train")[0]["images"][0]["bytes"]
+    assert Path("llava-med/slake/example.jpg").read_bytes() == shown
+
+
 def test_slake_in_both_languages_with_its_images_in_an_archive(here: Path) -> None:
     built("slake", drawn.write_slake(here / "slake", zipped=True), language="all")
     for number, split in enumerate(("train", "validation", "test")):
