@@ -205,8 +205,8 @@ class _RowReader:
                 raise Drop(Reason.MALFORMED_ROW, f"{len(references)} images: a row has one")
             self._check_messages(row)
             row = _DEFAULTS | {"id": name} | row
-        if isinstance(self._format, ChatFormat) and system_text(record) is not None:
-            self._summary.system += 1
+            if isinstance(self._format, ChatFormat) and system_text(record) is not None:
+                self._summary.system += 1
         unknown = {*record, *row} - self._names - _FORMAT_FIELDS
         self._summary.ignored.update(each[:80] for each in sorted(unknown))
         kept = {column: value for column, value in row.items() if column in self._names}

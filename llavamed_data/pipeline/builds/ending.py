@@ -79,7 +79,7 @@ def finish(
     )
     build.summary.record("assemble", assembled, dataset=name)
     facts = dict(assembled.facts)
-    kept = facts.pop("kept")
+    kept = facts.pop("kept", ())
     if not assembled.manifest.skipped:
         build.summary.notes.extend(f"{name}: {sentence}" for sentence in kept)
     build.summary.datasets.append(Built(name, out, first, shortage=shortage, counts=counts, **facts))

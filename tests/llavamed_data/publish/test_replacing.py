@@ -1,10 +1,12 @@
 """What `publish` never replaces without `--replace`: another dataset, and what people changed on the Hub."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from hub_cards import with_shards
 from tests.llavamed_data.publish.client import Client
 from tests.llavamed_data.publish.sets import files_in
 from tests.llavamed_data.publish.test_publish import SHARDS, writes
@@ -102,6 +104,25 @@ def test_a_branch_whose_history_is_gone_is_not_overwritten(
     assert (
         "was changed on the Hub" in ada.publish(new_set("n/60k-im", changed=[1]), "--repo-id", repo).error()
     )
+
+
+def test_a_shard_that_was_damaged_on_the_hub_is_found_by_its_digest(
+    ada: Client, repo: str, new_set: Callable[..., Path]
+) -> None:
+    folder = new_set()
+    digests = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in SHARDS}
+    (folder / "croissant.json").write_text(with_shards('{"name": "a", "distribution": []}', digests))
+    assert ada.publish(folder, "--repo-id", repo).code == 0
+    script = f"""
+        from llavamed_data.validation import validate
+        report = validate({repo!r})
+        print(report.digests, *(fault.file for fault in report.faults if fault.check == "digests"))
+    """
+    assert ada.python(script).split() == ["2"]
+    damaged = bytearray((folder / SHARDS[1]).read_bytes())
+    damaged[-5] ^= 4
+    edit(ada, repo, SHARDS[1], bytes(damaged))
+    assert ada.python(script).split() == ["2", SHARDS[1]]
 
 
 def test_all_datasets_are_checked_before_the_first_is_sent(
