@@ -62,6 +62,7 @@ class LlavaMedCollator:
     Attributes:
         bad_rows: the rows that were left out.
         packing: whether batches are packed.
+        end_ids: the tokens that end an answer and are learnt with it; `generate` must stop at them.
 
     Raises:
         UsageError: the processor or its chat template cannot be used, or arguments contradict each other.
@@ -85,6 +86,7 @@ class LlavaMedCollator:
         self.bad_rows = BadRows() if bad_rows is None else bad_rows
         self.packing = packing
         self._encoder = Encoder(llava, max_length=max_length, text=text)
+        self.end_ids = self._encoder.end_ids
         self._reader = PixelReader(llava.image_processor, exact=exact_images)
         self._pad_id = _pad_id(llava)
         self._multiple = pad_to_multiple_of or 1

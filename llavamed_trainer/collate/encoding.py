@@ -24,6 +24,17 @@ Span: TypeAlias = tuple[int, int]
 IGNORED = -100
 """The label of a token that is not learnt; torch's cross-entropy skips it."""
 
+_PROBE: list[RowMessage] = [
+    {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]},
+    {"role": "assistant", "content": [{"type": "text", "text": "A cyst."}]},
+    {"role": "user", "content": [{"type": "text", "text": "Sure?"}]},
+    {"role": "assistant", "content": [{"type": "text", "text": "Yes"}]},
+]
+"""A conversation that is rendered to see whether the end of each answer is learnt; its first half is one too."""
+
+_SYSTEM: RowMessage = {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}
+"""Put before the conversation where a template asks for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedRow:
@@ -50,8 +61,12 @@ class Encoder:
         max_length: the greatest number of tokens in a row, image tokens included; None for any.
         text: `answers` leaves out questions and the template.
 
+    Attributes:
+        end_ids: the tokens that end an answer and are learnt with it; `generate` must stop at them.
+
     Raises:
-        UsageError: `max_length` has no room for an image, or the chat template is missing or has no generation marks.
+        UsageError: `max_length` has no room for an image, the chat template is missing or has no generation marks, or
+            the end of an answer would not be learnt.
     """
 
     def __init__(
@@ -71,6 +86,7 @@ class Encoder:
         self._tokenizer = processor.tokenizer
         self._special_tokens: dict[str, Any] = processor.tokenizer.special_tokens_map
         self._template = _chat_template(processor) if text == "all" else None
+        self.end_ids: frozenset[int] = self._find_end_ids()
 
     def encode(self, messages: Any, images: int | None = None) -> EncodedRow:
         """Encodes a row.
@@ -84,18 +100,7 @@ class Encoder:
             LlavaMedError: the chat template leaves images out, or adds some.
         """
         read = read_messages(messages, self._image_token, images)
-        text, answers = self._render(read) if self._template else self._answers_alone(read)
-        first = self._tokenizer.bos_token
-        encoding = self._tokenizer(
-            text,
-            add_special_tokens=not (first and text.startswith(first)),
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            verbose=False,
-        )
-        ids = np.array(encoding["input_ids"], dtype=np.int64)
-        offsets = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-        labels = np.where(_inside(offsets[:, 0], offsets[:, 1], answers), ids, IGNORED)
+        ids, labels, _ = self._tokenize(*self._text_and_answers(read))
         is_image = ids == self.image_id
         if is_image.sum() != count_images(read):
             raise LlavaMedError(
@@ -112,6 +117,69 @@ class Encoder:
             return len(self.encode(messages).ids)
         except BadRowError:
             return 0
+
+    def _find_end_ids(self) -> frozenset[int]:
+        """The tokens that end the answers of a conversation of one round and of one of two.
+
+        A template that takes neither conversation is left to the rows, of which it may take some.
+
+        Raises:
+            UsageError: an answer's labels do not end with a token of its own: a model would not learn to stop.
+        """
+        found = set[int]()
+        for messages in (_PROBE[:2], _PROBE):
+            try:
+                text, answers = self._text_and_answers(messages)
+            except BadRowError:
+                try:
+                    text, answers = self._text_and_answers([_SYSTEM, *messages])
+                except BadRowError:
+                    continue
+            _, labels, starts = self._tokenize(text, answers)
+            for start, stop in answers:
+                found.add(self._end_id(labels[(starts >= start) & (starts < stop)], text[start:stop]))
+        return frozenset(found)
+
+    def _end_id(self, labels: Ids, answer: str) -> int:
+        """The last token of an answer, blanks after it aside, which must be one that stands for no text."""
+        last = next(
+            (
+                int(label)
+                for label in labels[::-1]
+                if label != IGNORED and self._tokenizer.decode([label]).strip()
+            ),
+            None,
+        )
+        if last is None or last == self.image_id or last not in self._tokenizer.added_tokens_decoder:
+            end = self._tokenizer.eos_token
+            if self._template is None or not end:
+                raise UsageError(
+                    "the tokenizer has no end-of-text token to end answers with: set its eos_token"
+                )
+            raise UsageError(
+                f"the chat template ends what is learnt of an answer with {answer[-12:]!r} and no end token, so a "
+                f"model trained with it would never stop: train with --template vicuna_v1 (or mistral, or a file), or "
+                f"write {end} before each {{% endgeneration %}} of the template"
+            )
+        return last
+
+    def _text_and_answers(self, messages: list[RowMessage]) -> tuple[str, list[Span]]:
+        return self._render(messages) if self._template else self._answers_alone(messages)
+
+    def _tokenize(self, text: str, answers: Sequence[Span]) -> tuple[Ids, Ids, Ids]:
+        """Token ids, labels, and the position in the text at which each token starts."""
+        first = self._tokenizer.bos_token
+        encoding = self._tokenizer(
+            text,
+            add_special_tokens=not (first and text.startswith(first)),
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            verbose=False,
+        )
+        ids = np.array(encoding["input_ids"], dtype=np.int64)
+        offsets = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+        labels = np.where(_inside(offsets[:, 0], offsets[:, 1], answers), ids, IGNORED)
+        return ids, labels, offsets[:, 0]
 
     def _render(self, messages: list[RowMessage]) -> tuple[str, list[Span]]:
         """The text that the template makes, and the spans of the answers and their end tokens; empty ones have none."""
@@ -181,6 +249,14 @@ def token_lengths(
     """
     encoder = Encoder(llava_processor(processor), max_length=max_length, text=text)
     return [encoder.length(row["messages"]) for row in rows]
+
+
+def learnt_end_ids(processor: ProcessorMixin) -> frozenset[int]:
+    """The tokens with which a model learns to end answers; none if its chat template cannot be trained with."""
+    try:
+        return Encoder(llava_processor(processor)).end_ids
+    except UsageError:
+        return frozenset()
 
 
 def _chat_template(processor: LlavaProcessor) -> str:

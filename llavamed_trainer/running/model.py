@@ -1,14 +1,18 @@
 """The model of a training run: loaded, in 4 or 8 bits if asked, and prepared for its stage or for LoRA adapters."""
 
+import re
 from importlib.util import find_spec
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from transformers import ProcessorMixin
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.models import Stage, apply_stage, find_template, load_llava, lora_config
+from llavamed_trainer.collate.encoding import learnt_end_ids
+from llavamed_trainer.models import TEMPLATES, Stage, apply_stage, find_template, load_llava, lora_config
+from llavamed_trainer.models.chat_templates import marks_answers
 from llavamed_trainer.models.loading import adapter_base, load_processor
 from llavamed_trainer.training import load_sharded
 from llavamed_trainer.training.sharding import wants_sharding
@@ -48,6 +52,34 @@ def load_model(stated: ModelConfig, template: str | None = None) -> tuple[Any, P
     if template:
         processor.chat_template = find_template(template)
     return model, processor
+
+
+def replace_endless_template(processor: ProcessorMixin) -> str | None:
+    """Puts `vicuna_v1` in the place of a chat template of the same turns from which a model would not learn to stop.
+
+    The template of the llava-1.5 checkpoints on the Hub is such a one: it writes `USER:` and `ASSISTANT:` as
+    `vicuna_v1` does, and no end token. Other templates that leave the end out are refused by the collator.
+
+    Returns:
+        What was done, for the user; None if nothing was.
+    """
+    template = processor.chat_template
+    if not isinstance(template, str) or not marks_answers(template) or learnt_end_ids(processor):
+        return None
+    turns: list[Any] = [
+        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]}
+    ]
+    try:
+        asked = processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    except TemplateError:
+        return None
+    if not re.search(r"\bUSER: .*What is it\?.*\bASSISTANT:$", str(asked), re.DOTALL):
+        return None
+    processor.chat_template = TEMPLATES["vicuna_v1"]
+    return (
+        "WARNING: the checkpoint's chat template writes no end token after answers, so a model trained with it would "
+        "never stop: vicuna_v1, which has the same turns and ends answers, is used in its place (--template chooses)"
+    )
 
 
 def prepare_model(model: Any, stated: ModelConfig, stage: Stage) -> Any:

@@ -21,7 +21,7 @@ from llavamed_trainer.models import Stage
 from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.card import write_card
 from llavamed_trainer.running.data import TrainingRows, describe_dataset, load_training_rows
-from llavamed_trainer.running.model import load_model, prepare_model
+from llavamed_trainer.running.model import load_model, prepare_model, replace_endless_template
 from llavamed_trainer.running.monitoring import MonitoredTrainer, RunLog
 from llavamed_trainer.running.push import HubPush
 from llavamed_trainer.running.record import find_starting_point, write_record
@@ -81,6 +81,10 @@ def _train(
     folder = Path(str(settings.training.output_dir))
     started = time.monotonic()
     model, processor = load_model(settings.model, arguments.template)
+    if settings.training.eos_token:  # the trainer sets it too, after the collator has read it
+        processor.tokenizer.eos_token = settings.training.eos_token
+    if arguments.template is None and (note := replace_endless_template(processor)):
+        log.say(note)
     rows = load_training_rows(settings, processor)
     data = [describe_dataset(arguments.dataset or "", arguments.dataset_revision)]
     bad_rows = BadRows(arguments.max_bad_rows, folder / BAD_ROWS)
@@ -142,6 +146,7 @@ def _make_trainer(
         bad_rows=bad_rows,
         text=arguments.text,
     )
+    _stop_at(model, collator.end_ids, processor.tokenizer, log)
     return MonitoredTrainer(
         model=model,
         args=_trainer_settings(training, rows.max_steps),
@@ -153,6 +158,18 @@ def _make_trainer(
         run_log=log,
         write_card=partial(write_card, settings, data),
     )
+
+
+def _stop_at(model: Any, end_ids: frozenset[int], tokenizer: Any, log: RunLog) -> None:
+    """Adds the tokens that end answers to those at which `generate` stops, if neither names them."""
+    stated = model.generation_config.eos_token_id
+    stops = {*(stated if isinstance(stated, list) else [stated]), tokenizer.eos_token_id} - {None}
+    if new := sorted(end_ids - stops):
+        model.generation_config.eos_token_id = sorted(stops | end_ids)
+        names = " and ".join(tokenizer.convert_ids_to_tokens(new))
+        log.say(
+            f"the chat template ends answers with {names}: the model's generation_config now stops there too"
+        )
 
 
 def _trainer_settings(training: SFTConfig, max_steps: int) -> SFTConfig:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_trainer.collate.bad_rows import BadRowError
+from llavamed_trainer.collate.encoding import learnt_end_ids
 from llavamed_trainer.collate.pixels import PixelReader
 from llavamed_trainer.evaluation.predict.options import QuestionPrompt
 
@@ -79,7 +80,7 @@ class Answerer:
         stops = self._model.generation_config.eos_token_id
         tokenizer = self._processor.tokenizer
         listed = stops if isinstance(stops, list) else [stops]
-        self._stops = sorted({*listed, tokenizer.eos_token_id} - {None})
+        self._stops = sorted({*listed, tokenizer.eos_token_id, *learnt_end_ids(processor)} - {None})
         self._pad = next(each for each in (tokenizer.pad_token_id, *self._stops, 0) if each is not None)
 
     def batches(self, prompts: Sequence[QuestionPrompt], size: int) -> list[PromptBatch]:

@@ -64,7 +64,7 @@ def load_grid(name: str) -> Grid:
         benchmarks: [vqa-rad]
         seeds: [1, 2, 3]                      # each configuration once a seed, Stage 1 once for all
         bases: {clip 7b llava: {checkpoint: llava-hf/llava-1.5-7b-hf}}
-        settings: {all: {per_device_train_batch_size: 4}, stage1: {max_rows: 1000}}
+        settings: {all: {per_device_train_batch_size: 4, template: vicuna_v1}, stage1: {max_rows: 1000}}
 
     Raises:
         UsageError: there is no such file, a key or value is unknown, or a configuration has no base.
