@@ -40,7 +40,7 @@ def train(
     --stage               projector | projector+language-model
     --text                all | answers (the image is the only input)
     --template            chat template: vicuna_v1 | mistral | a Jinja file
-    --global_batch_size   rows in a training step, over all processes
+    --global_batch_size   rows in a training step; with --packing, packs
     --exact_images        decode images to the bit as the stock processor does
     --max_bad_rows        end the run if more rows cannot be trained on
     --output_dir          folder of the model (runs/RECIPE)

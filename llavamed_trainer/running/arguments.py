@@ -47,7 +47,8 @@ class TrainArguments:
         None, "Chat template in place of the model's own: vicuna_v1, mistral, or a file."
     )
     global_batch_size: int = _setting(
-        128, "Rows in a training step, over all processes and accumulated batches (Table 5)."
+        128,
+        "Rows in a training step, over all processes and accumulated batches (Table 5); with --packing, packs.",
     )
     exact_images: bool = _setting(
         False, "Decode images to the bit as the stock processor does, at half the speed."

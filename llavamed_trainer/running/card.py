@@ -40,6 +40,8 @@ def write_card(
     }
     if not on_hub:
         stated["starts from"] = Path(base).name
+    if settings.training.packing:
+        stated["global_batch_size"] = f"{settings.arguments.global_batch_size} packs of rows"
     card = ModelCard(
         name=(settings.training.hub_model_id or folder.resolve().name).split("/")[-1],
         base_model=base if on_hub else None,

@@ -15,10 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from transformers import ProgressCallback, TrainerCallback, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
+from llavamed_data.errors import LlavaMedError
+from llavamed_trainer.collate import BadRows
+from llavamed_trainer.collate.encoding import IGNORED
 from llavamed_trainer.training import LlavaMedTrainer
 
 Losses: TypeAlias = list[tuple[int, float]]
 """Pairs of a training step and its loss."""
+
+_ROWS_WITHOUT_ANSWER = 1000
+"""A run ends when none of so many rows, the first that it meets, can be trained on."""
 
 
 class MonitoredTrainer(LlavaMedTrainer):
@@ -27,19 +33,27 @@ class MonitoredTrainer(LlavaMedTrainer):
     Args:
         args: of `LlavaMedTrainer`.
         run_log: shows the logs.
+        bad_rows: the rows that were left out, for the error of a run that has no others.
         write_card: writes the model card from the losses, in place of TRL's card.
         kwargs: of `LlavaMedTrainer`.
     """
 
     def __init__(
-        self, *args: Any, run_log: "RunLog", write_card: Callable[[Losses], None], **kwargs: Any
+        self,
+        *args: Any,
+        run_log: "RunLog",
+        bad_rows: BadRows,
+        write_card: Callable[[Losses], None],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._answers = AnswerCheck(self.accelerator, bad_rows, self.get_total_train_batch_size(self.args))
         self._speed = SpeedMeter(self.accelerator)
         self._write_card = write_card
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
         self.add_callback(run_log)
+        self.add_callback(self._answers)
 
     @property
     def losses(self) -> Losses:
@@ -58,6 +72,7 @@ class MonitoredTrainer(LlavaMedTrainer):
     ) -> Any:
         """Counts the batch and trains on it."""
         self._speed.count(inputs)
+        self._answers.count(inputs)
         step: Any = super().training_step
         return step(model, inputs, *args, **kwargs)
 
@@ -115,6 +130,49 @@ class SpeedMeter:
             "images_per_second": round(images / seconds, 2),
             "padding": round(1 - tokens / positions, 4),
         }
+
+
+class AnswerCheck(TrainerCallback):
+    """Ends a run that has met no answer to learn, before it leaves a model that learnt nothing.
+
+    A batch of which no row can be used has a loss of zero, so such a run would look as if it went well.
+
+    Args:
+        accelerator: of the trainer.
+        bad_rows: the rows that were left out.
+        rows_per_step: the rows of a training step.
+    """
+
+    def __init__(self, accelerator: Any, bad_rows: BadRows, rows_per_step: int) -> None:
+        self._accelerator, self._bad_rows = accelerator, bad_rows
+        self._rows_per_step, self._rows_met = rows_per_step, 0
+        self._labels: torch.Tensor | int = 0
+        self._found = False
+
+    def count(self, batch: Mapping[str, torch.Tensor]) -> None:
+        """Counts the labels of a batch, until some are found."""
+        if not self._found:
+            self._labels = self._labels + (batch["labels"] != IGNORED).sum()
+
+    def on_step_end(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
+        """Looks for labels after each training step, over all processes; every process must call it.
+
+        Raises:
+            LlavaMedError: there was none in the whole run, or in its first rows.
+        """
+        if self._found:
+            return
+        self._rows_met += self._rows_per_step
+        labels = torch.tensor([float(self._labels)], device=self._accelerator.device)
+        self._found = bool(self._accelerator.reduce(labels, reduction="sum").item())
+        if not self._found and (
+            self._rows_met >= _ROWS_WITHOUT_ANSWER or state.global_step >= state.max_steps
+        ):
+            reasons = ", ".join(f"{reason} {count:,}" for reason, count in self._bad_rows.counts.items())
+            raise LlavaMedError(
+                f"none of the {len(self._bad_rows):,} rows that were read can be trained on ({reasons}): no model is "
+                f"written; {self._bad_rows.path} lists them: correct the dataset and choose another --output_dir"
+            )
 
 
 class RunLog(TrainerCallback):

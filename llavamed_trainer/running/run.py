@@ -156,6 +156,7 @@ def _make_trainer(
         data_collator=collator,
         peft_config=adapters,
         run_log=log,
+        bad_rows=bad_rows,
         write_card=partial(write_card, settings, data),
     )
 

@@ -64,8 +64,46 @@ def show_start(
     log.console.print(table)
     for note in settings.notes:
         log.say(note)
+    if settings.training.packing:
+        log.say(packed_rows(settings, trainer.train_dataset).warning)
     if checkpoint:
         log.say(f"resuming from {checkpoint}")
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRows:
+    """How many rows a packed run takes at once.
+
+    Attributes:
+        per_pack: rows of a pack, in the mean.
+        per_step: rows of a training step, in the mean.
+        warning: says how that differs from what `global_batch_size` states, and the way out.
+    """
+
+    per_pack: float
+    per_step: int
+    warning: str
+
+
+def packed_rows(settings: TrainingSettings, packs: Any) -> PackedRows:
+    """Counts the rows of packs, which batch sizes do not know.
+
+    Args:
+        settings: of the run.
+        packs: a dataset as `packed_dataset` makes it.
+    """
+    wanted, training = settings.arguments.global_batch_size, settings.training
+    per_pack = sum(map(len, packs["rows"])) / len(packs)
+    per_step = round(per_pack * min(wanted, len(packs)))
+    share = max(1, round(wanted / per_pack / training.world_size))
+    fitting = max(size for size in range(1, training.per_device_train_batch_size + 1) if share % size == 0)
+    return PackedRows(
+        per_pack,
+        per_step,
+        f"--packing: batch sizes count packs, so a training step takes about {per_step:,} rows, not {wanted:,}, and "
+        f"there are fewer training steps: --global_batch_size {share * training.world_size} "
+        f"--per_device_train_batch_size {fitting} would take about {round(share * training.world_size * per_pack):,}",
+    )
 
 
 def show_end(report: TrainingReport, log: RunLog, *, adapter: bool) -> None:
@@ -124,11 +162,16 @@ def _data_lines(
 def _training_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[str, str]]:
     training = settings.training
     at_once, accumulated = training.per_device_train_batch_size, training.gradient_accumulation_steps
-    processes = training.world_size
+    processes = "1 process" if training.world_size == 1 else f"{training.world_size} processes"
     steps, epochs = trainer.args.max_steps, ""
+    rows: Any = trainer.train_dataset
+    unit, rows_in_packs = "rows", ""
+    if training.packing:
+        packed = packed_rows(settings, rows)
+        unit = "packs"
+        rows_in_packs = f" of {packed.per_pack:.1f} rows in the mean, about {packed.per_step:,} rows"
     if steps <= 0:
-        rows: Any = trainer.train_dataset
-        batches = ceil(len(rows) / (at_once * processes))
+        batches = ceil(len(rows) / (at_once * training.world_size))
         steps = ceil(training.num_train_epochs * ceil(batches / accumulated))
         epochs = f" ({training.num_train_epochs:g} epochs)"
     precision = "bfloat16" if training.bf16 else "float16" if training.fp16 else "float32"
@@ -138,8 +181,8 @@ def _training_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[
     return [
         (
             "training step",
-            f"{at_once} rows × {processes} {'process' if processes == 1 else 'processes'} × {accumulated} accumulated "
-            f"= {settings.arguments.global_batch_size} rows",
+            f"{at_once} {unit} × {processes} × {accumulated} accumulated "
+            f"= {settings.arguments.global_batch_size} {unit}{rows_in_packs}",
         ),
         ("training steps", f"{steps:,}{epochs}"),
         (

@@ -193,6 +193,40 @@ def test_a_packed_run_trains(train: Train) -> None:
     assert report.last_loss < report.first_loss
 
 
+def test_a_packed_run_says_how_many_rows_a_training_step_takes(
+    train: Train, tiny_llava: Path, dataset: Path, output: io.StringIO, tmp_path: Path
+) -> None:
+    # 16 rows in packs of 2,048 tokens: all in one or two packs, so that a training step of 8 packs takes all 16 rows.
+    report = train("stage2-60k", "--packing", "--num_train_epochs", "2")
+    text = " ".join(output.getvalue().split())
+    assert report.steps == 2  # one an epoch
+    assert re.search(
+        r"4 packs × 1 process × 2 accumulated = 8 packs of (8|16)\.0 rows in the mean, about 16 rows", text
+    )
+    assert "a training step takes about 16 rows, not 8" in text
+    assert re.search(r"\| training steps │ 2 \(2 epochs\)|training steps │ 2 \(2 epochs\)", text)
+    card = ModelCard.load(tmp_path / "run" / "README.md").text
+    assert "| global\\_batch\\_size | 8 packs of rows |" in card
+
+
+def test_the_advice_for_packs_gives_about_the_rows_of_the_recipe(
+    train: Train, output: io.StringIO, tmp_path: Path
+) -> None:
+    short = ("--packing", "--max_length", "400", "--num_train_epochs", "1")
+    train("stage2-60k", *short, "--output_dir", tmp_path / "first")
+    text = " ".join(output.getvalue().split())
+    found = re.search(
+        r"--global_batch_size (\d+) --per_device_train_batch_size (\d+) would take about (\d+)", text
+    )
+    assert found
+    assert abs(int(found[3]) - 8) <= 4
+    train(
+        *("stage2-60k", *short, "--output_dir", tmp_path / "second"),
+        *("--global_batch_size", found[1], "--per_device_train_batch_size", found[2]),
+    )
+    assert f"about {found[3]} rows" in " ".join(output.getvalue().split())
+
+
 def test_bad_rows_are_counted_by_reason_and_listed(
     train: Train, drawn_rows: list[dict[str, Any]], output: io.StringIO, tmp_path: Path
 ) -> None:
@@ -208,6 +242,31 @@ def test_bad_rows_are_counted_by_reason_and_listed(
     assert "rows that could not be trained on: 2" in output.getvalue()
     with pytest.raises(LlavaMedError, match=r"rows could not be trained on, 1 are? allowed"):
         train("stage2-60k", "--dataset", folder, "--max_bad_rows", "1", "--output_dir", tmp_path / "strict")
+
+
+@pytest.mark.parametrize("flags", [[], ["--packing"], ["--streaming"]])
+def test_a_run_without_a_single_usable_row_fails_and_leaves_no_model(
+    flags: list[str], train: Train, drawn_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    torn = [{"bytes": b"no picture", "path": "x.jpg"}]
+    folder = write_set(tmp_path / "sets" / "torn", [{**row, "images": torn} for row in drawn_rows[:16]])
+    words = ("stage2-60k", "--dataset", folder, "--max_steps", "1", "--save_steps", "1", *flags)
+    for _ in range(2):  # a rerun of the same command must not take what it finds for a model
+        with pytest.raises(LlavaMedError, match=r"none of the \d+ rows .*image unreadable.*bad_rows.jsonl"):
+            train(*words)
+    assert not (tmp_path / "run" / "README.md").exists()
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
+
+
+def test_one_usable_row_among_bad_ones_is_trained_on(
+    train: Train, drawn_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    torn = [{"bytes": b"no picture", "path": "x.jpg"}]
+    rows = [{**row, "images": torn} for row in drawn_rows[:15]] + [drawn_rows[15]]
+    folder = write_set(tmp_path / "sets" / "nearly", rows)
+    report = train("stage2-60k", "--dataset", folder, "--num_train_epochs", "1")
+    assert (report.steps, report.bad_rows) == (2, {"image unreadable": 15})
 
 
 def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
