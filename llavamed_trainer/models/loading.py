@@ -4,10 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoProcessor, LlavaForConditionalGeneration, PreTrainedConfig
 from transformers.utils.peft_utils import find_adapter_config_file
 
-from llavamed_data.errors import UsageError, one_line
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
 
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
@@ -21,8 +22,10 @@ def load_llava(name: str, *, revision: str | None = None, **options: Any) -> tup
         options: further arguments of `from_pretrained`: `dtype`, `attn_implementation`, `quantization_config`.
 
     Raises:
-        UsageError: there is no such checkpoint, it is no LLaVA of transformers, or it lacks weights, which
-            `from_pretrained` would fill with random ones (a checkpoint of the projector alone lacks most).
+        UsageError: there is no such checkpoint, it is no LLaVA of transformers, its files are damaged, or it lacks
+            weights, which `from_pretrained` would fill with random ones (a checkpoint of the projector alone lacks
+            most).
+        LlavaMedError: it does not fit into memory.
     """
     try:
         base = adapter_base(name)
@@ -34,7 +37,16 @@ def load_llava(name: str, *, revision: str | None = None, **options: Any) -> tup
         return model, load_processor(name, base, revision=revision)
     except UsageError:
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise LlavaMedError(
+            f"{name} does not fit into memory ({one_line(error)}): use a smaller model, or --dtype bfloat16"
+        ) from error
+    except Exception as error:  # libraries raise anything on files that are damaged or of another model
+        if (Path(name) / "config.json").is_file():
+            raise UsageError(
+                f"the checkpoint {name} cannot be loaded ({type(error).__name__}: {one_line(error)}): its files are "
+                "damaged or do not belong together; copy it anew, or make one with python -m llavamed_trainer assemble"
+            ) from error
         raise UsageError(
             f"there is no LLaVA checkpoint {name!r}, neither as a folder here nor on the Hub: train the stage before, "
             f"name another, or make one with python -m llavamed_trainer assemble ({one_line(error)})"

@@ -138,7 +138,7 @@ def load_rows(
             f"there is no dataset {name!r}{f' at {revision}' if revision else ''}, neither as a folder here nor on the "
             f"Hub: build it with python -m llavamed_data build, or give --dataset ({one_line(error, 300)})"
         ) from error
-    except ValueError as error:
+    except Exception as error:  # datasets and pyarrow raise many kinds of errors on damaged files
         raise UsageError(f"the dataset {name} cannot be read as {split!r}: {one_line(error, 300)}") from error
     if rows.features is None:
         rows = rows._resolve_features()
@@ -149,7 +149,12 @@ def load_rows(
             "python -m llavamed_data import makes a dataset with these columns from the files of other trainers"
         )
     rows = rows.select_columns([column for column in _KEPT if column in rows.features])
-    rows = rows.cast_column("images", List(Image(decode=False)))
+    try:
+        rows = rows.cast_column("images", List(Image(decode=False)))
+    except Exception as error:  # as above
+        raise UsageError(
+            f"the column images of {name} holds no lists of images: {one_line(error, 300)}"
+        ) from error
     return rows.take(max_rows) if max_rows is not None else rows
 
 

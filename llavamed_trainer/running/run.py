@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import datasets
+import torch
 import transformers
 from rich.console import Console
+from safetensors import SafetensorError
 from transformers import ProcessorMixin
 from trl import SFTConfig
 
 from hub_cards import TrainingData
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_trainer.collate import BadRows, LlavaMedCollator
 from llavamed_trainer.models import Stage
 from llavamed_trainer.running.arguments import TrainingSettings
@@ -28,6 +30,9 @@ from llavamed_trainer.running.record import find_starting_point, write_record
 from llavamed_trainer.running.summary import TrainingReport, show_end, show_start
 
 BAD_ROWS = "bad_rows.jsonl"
+
+_WRITING = ("inline_container", "PytorchStreamWriter", "Parent directory")
+"""What torch's errors say when a file cannot be written."""
 
 
 def run_training(settings: TrainingSettings, *, console: Console | None = None) -> TrainingReport:
@@ -96,9 +101,15 @@ def _train(
     if push:
         trainer.add_callback(push)
     show_start(settings, trainer, data, rows.lengths, checkpoint, log)
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trainer.save_model(str(folder))
-    trainer.save_state()
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save_model(str(folder))
+        trainer.save_state()
+    except (
+        RuntimeError,
+        SafetensorError,
+    ) as error:  # of torch and safetensors; others are told by the command line
+        raise _explained(error, folder) from error
     trainer.create_model_card()
     state.wait_for_everyone()
     losses = [loss for _, loss in trainer.losses]
@@ -114,6 +125,24 @@ def _train(
         write_record(folder, settings, done=True)
         show_end(report, log, adapter=settings.model.use_peft)
     return report
+
+
+def _explained(error: RuntimeError | SafetensorError, folder: Path) -> LlavaMedError:
+    """The error of a library in one line, with the way out."""
+    told = f"{type(error).__name__}: {one_line(error)}"
+    if isinstance(error, torch.OutOfMemoryError):
+        return LlavaMedError(
+            f"training does not fit into memory ({told}): rerun the same command with a smaller "
+            "--per_device_train_batch_size, which leaves the rows of a training step as they are, or with --use_peft"
+        )
+    if isinstance(error, SafetensorError) or any(sign in str(error) for sign in _WRITING):
+        return LlavaMedError(
+            f"no checkpoint or model could be written to {folder} ({told}): if its disk is full, free some space, and "
+            "rerun the same command; it goes on from the last complete checkpoint"
+        )
+    return LlavaMedError(
+        f"training stopped ({told}): fix this and rerun the same command; checkpoints are kept"
+    )
 
 
 def _make_trainer(

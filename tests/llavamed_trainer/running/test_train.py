@@ -3,8 +3,11 @@
 import copy
 import io
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from datasets import Dataset
 from huggingface_hub import HfApi, ModelCard
 from rich.console import Console
 from safetensors.torch import load_file, save_file
@@ -21,6 +25,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.recipes import RECIPES, load_recipe
 from llavamed_trainer.running import parse_settings, run_training
+from tests.conftest import CHECKOUT
 from tests.llavamed_trainer.running.conftest import Train, write_set
 from tests.servers.hub import HubFault, HubProcess, running_hub
 
@@ -321,6 +326,69 @@ def test_a_checkpoint_that_lacks_weights_is_not_trained_from_random_ones(
     save_file(weights, torn / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(UsageError, match="lacks 1 weight "):
         train("stage1", "--model_name_or_path", str(torn), "--max_steps", "1")
+
+
+def _cut_in_half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("model.safetensors", None),
+        ("model.safetensors", ""),
+        ("config.json", "[]"),
+        ("config.json", '{"model_type": "llava", '),
+        ("tokenizer.json", '{"version": "1.0"}'),
+        ("processor_config.json", "x"),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_in_one_line(
+    file: str, content: str | None, train: Train, tiny_llava: Path, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_llava, damaged)
+    if content is None:
+        _cut_in_half(damaged / file)
+    else:
+        (damaged / file).write_text(content)
+    with pytest.raises(UsageError, match="cannot be loaded .*damaged or do not belong together") as caught:
+        train("stage1", "--model_name_or_path", damaged)
+    assert str(damaged) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"), [(["a.jpg"], "holds no lists of images"), ([], "cannot be read as 'train'")]
+)
+def test_a_dataset_of_other_types_or_without_rows_is_refused_in_one_line(
+    images: list[str], message: str, train: Train, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    rows = {"id": ["1"] * len(images), "messages": [[]] * len(images), "images": images}
+    Dataset.from_dict(rows).to_parquet(tmp_path / "other" / "train.parquet")
+    with pytest.raises(UsageError, match=message) as caught:
+        train("stage1", "--dataset", tmp_path / "other")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_disk_that_is_full_is_told_in_one_line(tiny_llava: Path, dataset: Path, tmp_path: Path) -> None:
+    words = [
+        *("train", "--config", "stage2-60k", "--model_name_or_path", tiny_llava, "--dataset", dataset),
+        *("--global_batch_size", 8, "--dataloader_num_workers", 0, "--max_steps", 1, "--save_steps", 1),
+        *("--output_dir", tmp_path / "run"),
+    ]
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 1000; exec "$@"', "bash", sys.executable, "-m", "llavamed_trainer"]
+        + [str(word) for word in words],
+        cwd=CHECKOUT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "error: no checkpoint or model could be written to" in done.stderr
 
 
 def test_four_bit_is_refused_without_a_gpu_or_adapters(train: Train) -> None:
