@@ -10,9 +10,20 @@ from importlib.resources import files
 
 import yaml
 
-from llavamed_trainer.evaluation.scoring.normalise import normalise
+from llavamed_trainer.evaluation.scoring.normalise import normalise, strict_words
 
 _YES_NO = frozenset({"yes", "no"})
+_CHINESE_NO, _CHINESE_YES = "不|没|未|无|否|非", "是|对|有|包含|存在|可以|正常|正确|会|能"
+_CHINESE_YES_NO = re.compile(rf"(?P<no>{_CHINESE_NO})?(?P<yes>都?(?:{_CHINESE_YES}))?的?")
+"""A whole reference that says yes or no in Chinese, where a no is often a yes with a negation before it."""
+
+_FIRST_YES_NO = re.compile(
+    r"是否|但是|还是|可是|于是|只是|总是|不张|不过|不仅|不但|不同|不规则|不均|对比|对称|对于|针对|所有|有限|可能|功能|非常"
+    rf"|(?P<no>\bno\b|{_CHINESE_NO})|(?P<yes>\byes\b|{_CHINESE_YES})"
+)
+"""The words of an answer that say yes or no, and before them Chinese words of which these are mere parts."""
+
+_BETWEEN_IDEOGRAPHS = re.compile("(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])")
 
 _BLEU_ORDERS = (1, 2, 3, 4)
 _BLEU_WEIGHT = 0.25
@@ -34,7 +45,8 @@ class OpenScore:
             it.
         exact_match: as the released code has it: distinct reference words in the answer, over its length in words.
         bleu: nltk's sentence BLEU with its defaults.
-        multiset_recall: a matched word counts at most as often as the reference has it (strict).
+        multiset_recall: strict: a matched word counts at most as often as the reference has it; words are those of
+            `strict_words`.
     """
 
     recall: float
@@ -53,7 +65,8 @@ class ClosedScore:
         accuracy: as the released code has it: normalised, the answer contains "yes" or "no" and contains the
             reference, both as parts of words too ("no" in "abnormal").
         word_accuracy: strict: if the reference is yes or no, the first of these two *words* in the answer is the
-            same; else the answer contains the reference as whole words.
+            same; if it says so in Chinese, the first word that does in Chinese or English; else the answer contains
+            the reference as whole words. Markdown, quotes and the punctuation of any script do not count.
     """
 
     accuracy: bool
@@ -63,13 +76,14 @@ class ClosedScore:
 def score_open(answer: str, reference: str) -> OpenScore:
     """Scores the answer to an open question by its words, normalised and separated by blanks.
 
-    Every score is 0 if either side has no words or they share none.
+    Every score of the authors is 0 if either side has no words or they share none.
     """
+    multiset_recall = _multiset_recall(strict_words(answer), strict_words(reference))
     words, reference_words = normalise(answer).split(), normalise(reference).split()
     wanted = Counter(reference_words)
     common = Counter(word for word in words if word in wanted)
     if not common:
-        return OpenScore(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return OpenScore(0.0, 0.0, 0.0, 0.0, 0.0, multiset_recall)
     hits = common.total()
     missed = sum(count for word, count in wanted.items() if word not in common)
     precision, recall = hits / len(words), hits / (hits + missed)
@@ -79,24 +93,41 @@ def score_open(answer: str, reference: str) -> OpenScore:
         f1=2 * precision * recall / (precision + recall),
         exact_match=len(common) / len(words),
         bleu=sentence_bleu(words, reference_words),
-        multiset_recall=sum(min(count, wanted[word]) for word, count in common.items())
-        / len(reference_words),
+        multiset_recall=multiset_recall,
     )
 
 
 def score_closed(answer: str, reference: str) -> ClosedScore:
     """Scores the answer to a closed question."""
-    answer, reference = normalise(answer), normalise(reference)
-    words, wanted = answer.split(), reference.split()
+    words, wanted = strict_words(answer), strict_words(reference)
+    says = _CHINESE_YES_NO.fullmatch("".join(wanted)) if wanted else None
     if len(wanted) == 1 and wanted[0] in _YES_NO:
         by_words = next((word for word in words if word in _YES_NO), None) == wanted[0]
+    elif says and any(says.groups()):
+        by_words = _first_yes_no(words) == _yes_or_no(says)
     else:
         starts = range(len(words)) if wanted else ()
         by_words = any(words[start : start + len(wanted)] == wanted for start in starts)
+    answer, reference = normalise(answer), normalise(reference)
     return ClosedScore(
         accuracy=("yes" in answer or "no" in answer) and reference in answer,
         word_accuracy=by_words,
     )
+
+
+def _multiset_recall(words: Sequence[str], reference: Sequence[str]) -> float:
+    found = Counter(words) & Counter(reference)
+    return found.total() / len(reference) if reference else 0.0
+
+
+def _first_yes_no(words: Sequence[str]) -> str | None:
+    """Whether the first word of an answer that says yes or no says yes or no."""
+    text = _BETWEEN_IDEOGRAPHS.sub("", " ".join(words))
+    return next((_yes_or_no(found) for found in _FIRST_YES_NO.finditer(text) if any(found.groups())), None)
+
+
+def _yes_or_no(found: re.Match[str]) -> str:
+    return "no" if found["no"] else "yes"
 
 
 def is_refusal(answer: str) -> bool:

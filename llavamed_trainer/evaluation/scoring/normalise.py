@@ -1,6 +1,7 @@
 """Text as the authors' scoring normalises it before it compares words."""
 
 import re
+import unicodedata
 from importlib.resources import files
 from typing import Any
 
@@ -16,6 +17,19 @@ _ARTICLES = frozenset(_RULES["articles"])
 _CONTRACTIONS = {whole.replace("'", ""): whole for whole in _RULES["contractions"]}
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
 _PERIOD = re.compile(r"\.(?!\d)")
+
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""The full-width forms of ASCII characters, as Chinese texts have them."""
+
+_SAME_MARKS: dict[int, int | str] = {
+    **_FULL_WIDTH,
+    **dict.fromkeys(map(ord, "’‘ʼ"), "'"),
+    **dict.fromkeys(map(ord, "‐‑–−"), "-"),
+}
+_MARKDOWN = frozenset("*`~#:|")
+_OUTER_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
+_MISSING_BLANK = re.compile(r"(?<=[^\W\d_]{2})\.(?=[^\W\d_]{2})")
+_IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 
 
 def normalise(text: str) -> str:
@@ -34,6 +48,31 @@ def normalise(text: str) -> str:
         text = _PERIOD.sub("", text)
     words = [_NUMBER_WORDS.get(word, word) for word in text.split()]
     return " ".join([_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES])
+
+
+def strict_words(text: str) -> list[str]:
+    """The words of a text for the strict metrics: normalised, without Markdown, quotes and any punctuation.
+
+    Chinese and Japanese characters, between which there are no blanks, are words by themselves.
+
+    >>> strict_words("**Yes**—it is."), strict_words("是的。")
+    (['yes', 'it', 'is'], ['是', '的'])
+    """
+    text = text.translate(_SAME_MARKS)
+    text = "".join(map(_plain_character, text))
+    text = _MISSING_BLANK.sub(" ", _OUTER_QUOTE.sub(" ", text))
+    return normalise(_IDEOGRAPH.sub(r" \1 ", text)).split()
+
+
+def _plain_character(character: str) -> str:
+    if character in _MARKDOWN:
+        return " "
+    if character.isascii():
+        return character
+    category = unicodedata.category(character)
+    if category == "Cf":  # invisible, such as a byte order mark
+        return ""
+    return " " if category[0] == "P" or category == "So" else character
 
 
 def _without_marks(text: str) -> str:

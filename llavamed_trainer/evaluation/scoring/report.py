@@ -9,6 +9,12 @@ from rich.text import Text
 from llavamed_trainer.evaluation.scoring.comparison import Comparison
 from llavamed_trainer.evaluation.scoring.scores import METRICS, Estimates, MetricEstimate, Scores
 
+CHINESE_NOTE = (
+    "Chinese: the authors' accuracy asks for the English words yes or no, so it is 0 for Chinese answers whatever they "
+    "say, and their open scores take all that stands between two blanks for one word. The strict ones know Chinese."
+)
+"""What to know before the authors' scores of Chinese answers are read."""
+
 _GROUP_COLUMNS = ("open", "recall", "strict", "closed", "accuracy", "strict")
 
 
@@ -23,6 +29,8 @@ def show_scores(scores: Scores, console: Console) -> None:
             f"{scores.untyped:,} questions do not say whether they are open or closed, so they have no scores: build "
             "the benchmark from its original file"
         )
+    if "zh" in scores.languages:
+        notes.append(CHINESE_NOTE)
     table = Table(
         title=Text(title),
         title_justify="left",

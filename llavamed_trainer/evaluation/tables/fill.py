@@ -6,6 +6,7 @@ from string import ascii_lowercase
 from typing import TypeAlias
 
 from llavamed_data.recipes import BENCHMARKS
+from llavamed_trainer.evaluation.scoring.report import CHINESE_NOTE
 from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
 from llavamed_trainer.evaluation.tables.paper_tables import NUMBERS, PaperRow, PaperTable, paper_table
 from llavamed_trainer.evaluation.tables.table import Cell, Marks, Row, Table
@@ -173,7 +174,7 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
         decimals=2,
         groups=(("", rows),) if rows else (),
         marked=notes.marked,
-        notes=paper.notes,
+        notes=(*paper.notes, CHINESE_NOTE) if found else paper.notes,
         examples=tuple((name, each["question"], each["answer"], each["truth"]) for name, each in examples),
     )
 

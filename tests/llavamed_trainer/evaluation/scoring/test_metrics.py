@@ -78,6 +78,83 @@ def test_closed_answers(answer: str, truth: str, released: bool, by_words: bool)
 
 
 @pytest.mark.parametrize(
+    ("answer", "truth", "right"),
+    [
+        ("**Yes**", "yes", True),
+        ("**No**, there is none.", "yes", False),
+        ("`yes`", "yes", True),
+        ("__Yes__", "yes", True),
+        ("# Yes", "yes", True),
+        ("~~yes~~ no", "no", False),
+        ("“Yes”", "yes", True),
+        ("'Yes'", "yes", True),
+        ("‘no’", "no", True),
+        ("«No»", "no", True),
+        ("No—there is no fracture", "no", True),
+        ("Yes…", "yes", True),
+        ("Yes！", "yes", True),
+        ("Ｙｅｓ", "yes", True),
+        ("Yes:it is", "yes", True),
+        ("Yes.It is", "yes", True),
+        ("\ufeffYes", "yes", True),
+        ("Answer: **no**", "no", True),
+        ("Isn’t it abnormal?", "no", False),
+        ("**Axial** plane", "axial plane", True),
+        ("X‑ray", "x-ray", True),
+        ("10⁶", "106", False),
+        ("是。", "是", True),
+        ("是的，图中包含肺。", "包含", True),
+        ("不包含。", "包含", False),
+        ("不包含。", "不包含", True),
+        ("图中没有异常", "不存在", True),
+        ("没有", "有", False),
+        ("否", "不是", True),
+        ("对的！", "是的", True),
+        ("**不是**", "不是", True),
+        ("不，肺是健康的", "是", False),
+        ("不正常", "正常", False),
+        ("肺不张存在", "存在", True),  # atelectasis: its 不 negates nothing
+        ("yes", "是", True),
+        ("是", "yes", False),  # an English question is answered in English
+        ("肝脏。", "肝脏", True),
+        ("最大的器官是肝脏", "肝脏", True),
+        ("这是CT图像", "CT", True),
+        ("右侧", "左侧", False),
+        ("的", "是", False),
+        ("", "是", False),
+        ("是", "", False),
+    ],
+)
+def test_strict_closed_scores_do_not_depend_on_marks_or_the_language_of_yes_and_no(
+    answer: str, truth: str, right: bool
+) -> None:
+    assert score_closed(answer, truth).word_accuracy is right
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth", "recall"),
+    [
+        ("**Left** “lung”", "left lung", 1.0),
+        ("左肺，右上。", "左肺,右上", 1.0),
+        ("肺结节。", "肺结节", 1.0),
+        ("左肺", "右肺", 1 / 2),  # one of two characters
+        ("肺", "心脏", 0.0),
+        ("", "肺", 0.0),
+        ("肺", "", 0.0),
+    ],
+)
+def test_strict_recall_of_open_answers_does_not_depend_on_marks(
+    answer: str, truth: str, recall: float
+) -> None:
+    assert score_open(answer, truth).multiset_recall == recall
+
+
+def test_the_released_scores_see_marks_as_the_authors_do() -> None:
+    assert score_closed("是。", "是").accuracy is False  # neither yes nor no in it: zero by construction
+    assert score_open("肺。", "肺").recall == 0  # the stop is a part of the word
+
+
+@pytest.mark.parametrize(
     ("answer", "truth"),
     [
         ("a b c d e", "a b c d e"),

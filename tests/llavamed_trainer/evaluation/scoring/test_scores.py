@@ -219,6 +219,8 @@ def test_chinese_questions_are_scored_when_asked_for_and_shown(tmp_path: Path) -
     assert scores.examples == ({"question": "哪个器官?", "answer": "肺", "truth": "肺"},)
     (every,) = score_predictions(answers, folder, language="all", partial=True)
     assert (every.missing, every.languages) == (2, ("zh",))
+    shown = CliRunner().invoke(app, ["score", str(answers), "--benchmark", folder, "--language", "zh"]).output
+    assert "it is 0 for Chinese answers whatever they say" in " ".join(shown.split())
 
 
 def test_every_command_line_output_says_that_a_score_is_partial(tmp_path: Path, benchmark: str) -> None:
