@@ -8,6 +8,7 @@ from hub_cards import ModelCard, TrainingData, render_model_card
 from llavamed_data.charts import as_spec, chart_of, integer_axis, to_png
 from llavamed_data.version import __version__
 from llavamed_trainer.running.arguments import TrainingSettings
+from llavamed_trainer.running.data import evaluation_data
 from llavamed_trainer.running.record import settings_that_matter
 
 CARD = "README.md"
@@ -42,6 +43,8 @@ def write_card(
         stated["starts from"] = Path(base).name
     if settings.training.packing:
         stated["global_batch_size"] = f"{settings.arguments.global_batch_size} packs of rows"
+    if trained_on := evaluation_data(settings.arguments):
+        stated["WARNING"] = f"trained on {trained_on}, so its scores there do not count"
     card = ModelCard(
         name=(settings.training.hub_model_id or folder.resolve().name).split("/")[-1],
         base_model=base if on_hub else None,

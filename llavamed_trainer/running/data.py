@@ -21,12 +21,15 @@ from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_trainer.collate import token_lengths
 from llavamed_trainer.collate.batches import LENGTH
 from llavamed_trainer.models.llava import llava_processor, tokens_per_image
-from llavamed_trainer.running.arguments import TrainingSettings
+from llavamed_trainer.running.arguments import TrainArguments, TrainingSettings
 
 Rows: TypeAlias = Dataset | IterableDataset
 
 _REQUIRED = ("messages", "images")
 _KEPT = ("id", *_REQUIRED)
+_EVALUATION_SETS = ("eval",)
+"""Datasets of this project that are for evaluation alone."""
+
 _TAIL_BYTES = 65536
 """The bytes at the end of a data file that enter a folder's fingerprint: a Parquet footer changes with the rows."""
 
@@ -107,6 +110,15 @@ def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) ->
     if arguments.shuffle_buffer:
         rows = rows.shuffle(seed=training.seed, buffer_size=arguments.shuffle_buffer)
     return TrainingRows(rows, evaluation, None, max_steps)
+
+
+def evaluation_data(arguments: TrainArguments) -> str | None:
+    """Says which data for evaluation a run trains on, by the names of its dataset and split; None if there is none."""
+    splits = [part.split("[")[0].strip() for part in arguments.split.split("+")]
+    if named := [split for split in splits if split != "train" and not split.startswith("train_")]:
+        return f"split {' and '.join(named)} of {arguments.dataset}"
+    name = str(arguments.dataset).rstrip("/").rpartition("/")[2]
+    return f"the evaluation set {arguments.dataset}" if name in _EVALUATION_SETS else None
 
 
 def load_rows(

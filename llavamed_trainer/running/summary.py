@@ -11,7 +11,7 @@ from transformers import SchedulerType, Trainer
 
 from hub_cards import TrainingData
 from llavamed_trainer.running.arguments import TrainingSettings
-from llavamed_trainer.running.data import LengthSummary
+from llavamed_trainer.running.data import LengthSummary, evaluation_data
 from llavamed_trainer.running.monitoring import RunLog, duration
 
 
@@ -64,6 +64,10 @@ def show_start(
     log.console.print(table)
     for note in settings.notes:
         log.say(note)
+    if trained_on := evaluation_data(settings.arguments):
+        log.say(
+            f"WARNING: {trained_on} is for evaluation: scores of this model there do not count, and its card says so"
+        )
     if settings.training.packing:
         log.say(packed_rows(settings, trainer.train_dataset).warning)
     if checkpoint:

@@ -70,6 +70,24 @@ def test_the_card_states_the_run(train: Train, tmp_path: Path) -> None:
     assert card.data.base_model is None  # a folder is no model of the Hub
 
 
+@pytest.mark.parametrize("split", ["test", "train+test[:50%]"])
+def test_training_on_a_split_for_evaluation_is_said_there_and_in_the_card(
+    split: str, train: Train, output: io.StringIO, tmp_path: Path
+) -> None:
+    train("stage1", "--split", split, "--max_steps", "1")
+    text = " ".join(output.getvalue().split())
+    assert re.search(r"WARNING: split test of \S+ is for evaluation", text)
+    card = ModelCard.load(tmp_path / "run" / "README.md").text
+    assert re.search(r"\| WARNING \| trained on split test of .*, so its scores there do not count", card)
+
+
+def test_training_on_the_training_split_needs_no_warning(
+    train: Train, output: io.StringIO, tmp_path: Path
+) -> None:
+    train("stage1", "--split", "train[:50%]", "--max_steps", "1")
+    assert "WARNING" not in output.getvalue() + (tmp_path / "run" / "README.md").read_text()
+
+
 def test_the_log_has_a_line_for_each_training_step(train: Train, output: io.StringIO, tmp_path: Path) -> None:
     train("finetune-vqa-rad", "--num_train_epochs", "2")
     text = output.getvalue()
