@@ -29,10 +29,12 @@ def load_llava(name: str, *, revision: str | None = None, **options: Any) -> tup
     """
     try:
         base = adapter_base(name)
-        model = _load_model(base or name, revision=None if base else revision, **options)
-        if base:
+        if base is None:
+            model = _load_model(name, revision=revision, **options)
+        else:
             from peft import PeftModel
 
+            model, _ = load_llava(base, **options)  # the base may be an adapter itself
             model = PeftModel.from_pretrained(model, name, revision=revision).merge_and_unload()
         return model, load_processor(name, base, revision=revision)
     except UsageError:
@@ -63,6 +65,8 @@ def load_processor(name: str, base: str | None = None, *, revision: str | None =
 def adapter_base(name: str) -> str | None:
     """The checkpoint that an adapter was trained on; None if `name` is no adapter.
 
+    A relative path is looked up here, then in the folders above the adapter: it may have been trained elsewhere.
+
     Raises:
         UsageError: the adapter does not state it.
     """
@@ -75,6 +79,9 @@ def adapter_base(name: str) -> str | None:
     base = json.loads(Path(found).read_text(encoding="utf-8")).get("base_model_name_or_path")
     if not base:
         raise UsageError(f"the adapter {name} does not state which model it was trained on")
+    for folder in (Path(), *Path(name).resolve().parents):
+        if (folder / base).is_dir():
+            return str(folder / base)
     return str(base)
 
 

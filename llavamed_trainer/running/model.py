@@ -2,6 +2,7 @@
 
 import re
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -93,6 +94,9 @@ def prepare_model(model: Any, stated: ModelConfig, stage: Stage) -> Any:
     if not stated.use_peft:
         apply_stage(model, stage)
         return None
+    # what an adapter states as its base: the whole path, which is found from any folder
+    name = str(stated.model_name_or_path)
+    model.name_or_path = str(Path(name).resolve()) if Path(name).is_dir() else name
     default = lora_config(model)
     adapters: Any = get_peft_config(stated)
     adapters.target_modules = adapters.target_modules or default.target_modules

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_trainer.models import load_llava
 from llavamed_trainer.recipes import RECIPES, load_recipe
 from llavamed_trainer.running import parse_settings, run_training
 from tests.conftest import CHECKOUT
@@ -319,6 +320,28 @@ def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
     assert after.first_loss < report.first_loss
     merged = load_file(tmp_path / "run" / "model.safetensors")
     assert not any("lora" in name for name in merged)
+
+
+def test_an_adapter_finds_its_base_from_any_folder(
+    train: Train, tiny_llava: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_llava, tmp_path / "models" / "tiny")
+    monkeypatch.chdir(tmp_path)
+    steps = ("--max_steps", "1", "--warmup_steps", "0", "--learning_rate", "1e-2")
+    adapter = ("stage2-60k", "--use_peft", "true", *steps)
+    train(*adapter, "--model_name_or_path", "models/tiny", "--output_dir", "runs/first")
+    train(*adapter, "--model_name_or_path", "runs/first", "--output_dir", "runs/second")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    loaded = [load_llava(f"../runs/{name}")[0].state_dict() for name in ("first", "second")]
+    assert any(not torch.equal(loaded[0][name], loaded[1][name]) for name in loaded[0])
+    # an adapter that was trained with a relative path before
+    config = tmp_path / "runs" / "first" / "adapter_config.json"
+    stated = json.loads(config.read_text())
+    assert stated["base_model_name_or_path"] == str(tmp_path / "models" / "tiny")
+    config.write_text(json.dumps({**stated, "base_model_name_or_path": "models/tiny"}))
+    again = load_llava("../runs/first")[0].state_dict()
+    assert all(torch.equal(loaded[0][name], again[name]) for name in again)
 
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "stage2-60k-im"])
