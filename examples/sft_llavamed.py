@@ -36,6 +36,7 @@ from datasets import Image, List, load_dataset
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
 
+from llavamed_data.errors import LlavaMedError
 from llavamed_trainer import TEMPLATES, BadRows, LlavaMedCollator, Stage, apply_stage, lora_config
 
 
@@ -88,4 +89,9 @@ def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(*TrlParser((DataArguments, SFTConfig, ModelConfig)).parse_args_and_config())
+    try:
+        main(*TrlParser((DataArguments, SFTConfig, ModelConfig)).parse_args_and_config())
+    except (
+        LlavaMedError
+    ) as error:  # such as a model that is no LLaVA, which this collator makes no batches for
+        raise SystemExit(f"error: {error}") from None

@@ -26,7 +26,10 @@ def family_of(model: Any) -> ModelFamily:
     """
     kind = model.config.model_type
     if kind not in FAMILIES:
-        raise UsageError(f"a {kind} model cannot be trained here: known are {', '.join(FAMILIES)}")
+        raise UsageError(
+            f"a {kind} model cannot be trained here: the stages, the collator and the templates are for "
+            f"{', '.join(FAMILIES)} alone; train others with TRL's SFTTrainer and its own collator"
+        )
     return FAMILIES[kind]
 
 

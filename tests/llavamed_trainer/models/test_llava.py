@@ -53,6 +53,6 @@ def test_a_model_of_no_known_family_is_refused_by_its_type() -> None:
     config = AutoConfig.for_model(
         "llama", hidden_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=8
     )
-    with pytest.raises(UsageError, match="a llama model cannot be trained here: known are llava"):
+    with pytest.raises(UsageError, match="a llama model cannot be trained here: .* for llava alone"):
         apply_stage(AutoModelForCausalLM.from_config(config), Stage.PROJECTOR)
     assert set(FAMILIES) == {"llava"}
