@@ -1,8 +1,10 @@
 """The results in a folder: scores, judgements and hours of training runs, each by what was trained."""
 
+import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,12 @@ from llavamed_data.recipes import BENCHMARKS
 from llavamed_trainer.evaluation.results import damaged, find_results
 from llavamed_trainer.evaluation.tables.paper_tables import TrainingRun
 from llavamed_trainer.evaluation.tables.variant import Variant, make_variant
+
+SPEC, RECORD = "sweep.json", "run.json"
+"""Where a sweep and a training run state what was run."""
+
+_CAPS = ("max_steps", "max_rows")
+_STAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +29,20 @@ class ScoredAnswers:
         path: the results file.
         variant: what was trained; None if the file does not say.
         scores: as `scores_to_dict` gives them.
+        caps: flags that ended the training of its model early, such as `--max_steps 2`; empty for a whole run.
     """
 
     path: Path
     variant: Variant | None
     scores: Mapping[str, Any]
+    caps: str = ""
 
     @property
     def is_comparable(self) -> bool:
-        """Whether the paper's tables have a place for it: its variant is known, on the test split of a benchmark."""
+        """Whether the paper's tables have a place for it: its variant was trained in full and scored on a test set."""
         return (
             self.variant is not None
+            and not self.caps
             and self.scores["benchmark"] in BENCHMARKS
             and self.scores["split"] == "test"
         )
@@ -119,7 +130,7 @@ def collect(folder: Path) -> Results:
 def _add_scores(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
     variant = make_variant(stated["variant"]) if stated["variant"] else None
     for scores in stated["scores"]:
-        results.scored.append(ScoredAnswers(path, variant, scores))
+        results.scored.append(ScoredAnswers(path, variant, scores, _caps(path, str(scores["model"]))))
         names = ("benchmark", "split", "prompt_form")
         yield (
             "scores",
@@ -143,10 +154,38 @@ def _add_judgement(results: Results, path: Path, stated: Mapping[str, Any]) -> I
 def _add_run(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
     model = stated.get("language_model", "7b"), stated.get("vision", "clip")
     # the tables' hours are of one model; a run that was resumed does not know what came before
-    if stated["hours"] is not None and model == ("7b", "clip"):
+    if stated["hours"] is not None and model == ("7b", "clip") and not _caps(path, ""):
         run = TrainingRun(str(stated["recipe"]), int(stated["epochs"]))
         results.hours.setdefault(run, []).append(float(stated["hours"]))
     yield ("run", path)
+
+
+def _caps(path: Path, model: str) -> str:
+    """The flags with which training was ended early, of the model that a results file is about; empty if it was not.
+
+    A sweep states its commands in the folders above the file, in `sweep.json`; other runs their settings in `run.json`
+    beside the model, and so does the model that they started from.
+    """
+    for folder in path.resolve().parents:
+        if (spec := folder / SPEC).is_file():
+            for command in json.loads(spec.read_text(encoding="utf-8"))["commands"]:
+                flags = {word.removeprefix("--"): value for word, value in pairwise(command)}
+                if caps := _stated_caps(flags):
+                    return caps
+    for _ in range(_STAGES):
+        record = Path(model) / RECORD
+        if not model or not record.is_file():
+            break
+        settings = json.loads(record.read_text(encoding="utf-8"))["settings"]
+        if caps := _stated_caps(settings):
+            return caps
+        model = str(settings.get("model_name_or_path") or "")
+    return ""
+
+
+def _stated_caps(settings: Mapping[str, Any]) -> str:
+    stated = {name: str(settings[name]) for name in _CAPS if settings.get(name) is not None}
+    return " ".join(f"--{name} {value}" for name, value in stated.items() if not value.startswith("-"))
 
 
 _ADD: Mapping[str, Callable[[Results, Path, Mapping[str, Any]], Iterator[object]]] = {

@@ -145,7 +145,10 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
     found = [
         run
         for run in results.scored
-        if run.scores["benchmark"] == "slake" and run.metrics("zh") and run.scores["split"] == "test"
+        if run.scores["benchmark"] == "slake"
+        and run.metrics("zh")
+        and run.scores["split"] == "test"
+        and not run.caps
     ]
     notes = _Notes()
     for erratum in paper.errata:
@@ -180,7 +183,7 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
 
 
 def _others(results: Results) -> Table | None:
-    """Scores that no row of the paper's tables takes: of models without a variant, of other sets and splits."""
+    """Scores that no row of the paper's tables takes: of models without a variant or trained in part, of other sets."""
     known = {
         row.variant.unseeded()
         for number in NUMBERS
@@ -193,7 +196,11 @@ def _others(results: Results) -> Table | None:
     for run in results.scored:
         if run.is_comparable and run.variant and run.variant.unseeded() in known:
             continue
-        marks = (notes.letter("PARTIAL: not every question has an answer."),) if run.scores["partial"] else ()
+        marks: Marks = (
+            (notes.letter("PARTIAL: not every question has an answer."),) if run.scores["partial"] else ()
+        )
+        if run.caps:
+            marks += (notes.letter(f"CAPPED: training was ended early ({run.caps}), so this is no result."),)
         values = [run.scores["metrics"].get(metric, {}).get("value") for metric in METRIC.values()]
         head = (_name(run), run.scores["benchmark"], run.scores["split"], run.scores["prompt_form"])
         rows.append(Row(head, tuple(Cell(None, value, our_marks=marks) for value in values)))

@@ -332,3 +332,35 @@ def test_score_then_tables_on_the_command_line(tmp_path: Path, shared_data: Path
     text = (tmp_path / "out" / "tables.md").read_text()
     assert "| **12.04 (-8.70)** | **28.68 (-30.51)** |" in text
     assert {each.name for each in (tmp_path / "out").iterdir()} == {"tables.md", "tables.tex", "tables.html"}
+
+
+def test_a_run_that_was_ended_early_is_no_result_of_the_papers_tables(tmp_path: Path) -> None:
+    variant = "instruct=60k-im,stage1=1,stage2=3,ft=0"
+    for name, flags in (("capped", ["--max_steps", "2"]), ("whole", ["--max_steps", "-1"])):
+        stage = tmp_path / name / "stage1-1ep"
+        (stage / "eval-vqa-rad").mkdir(parents=True)
+        (stage / "sweep.json").write_text(json.dumps({"commands": [["{python}", "train", *flags]]}))
+        put(stage / "eval-vqa-rad", "a.scores.json", variant, scores("vqa-rad", 77.0, 55.0))
+        done = {"kind": "llavamed-run", "recipe": "stage1", "epochs": 1, "hours": 5.0}
+        (stage / "done.json").write_text(json.dumps(done))
+    capped, whole = collect(tmp_path / "capped"), collect(tmp_path / "whole")
+    assert (len(capped.hours), len(whole.hours)) == (0, 1)
+    assert [each.caps for each in (*capped.scored, *whole.scored)] == ["--max_steps 2", ""]
+    tables = fill(capped)
+    assert not any(row.is_measured for each in tables[:-1] for _, rows in each.groups for row in rows)
+    assert tables[-1].title == "Results that the paper has no row for"
+    assert (
+        "CAPPED: training was ended early (--max_steps 2), so this is no result." in tables[-1].marked[0][1]
+    )
+    assert any(row.is_measured for _, rows in table(tmp_path / "whole", "4a").groups for row in rows)
+
+
+def test_the_settings_beside_a_model_and_its_base_say_that_training_was_ended_early(tmp_path: Path) -> None:
+    base, tuned = tmp_path / "base", tmp_path / "tuned"
+    for folder, settings in ((base, {"max_rows": 8}), (tuned, {"model_name_or_path": str(base)})):
+        folder.mkdir()
+        (folder / "run.json").write_text(json.dumps({"settings": settings}))
+    (tmp_path / "results").mkdir()
+    variant = "instruct=60k-im,stage1=1,stage2=3,ft=0"
+    put(tmp_path / "results", "a.json", variant, scores("vqa-rad", 77.0, 55.0, model=str(tuned)))
+    assert [each.caps for each in collect(tmp_path / "results").scored] == ["--max_rows 8"]
