@@ -7,18 +7,11 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from llavamed_data.cli.build import build
-from llavamed_data.cli.clean import clean
-from llavamed_data.cli.estimate import estimate
-from llavamed_data.cli.exchange import export, import_
-from llavamed_data.cli.extract import extract
-from llavamed_data.cli.publish import publish
-from llavamed_data.cli.show import browse, show
-from llavamed_data.cli.stats import stats
-from llavamed_data.cli.update import update
-from llavamed_data.cli.validate import validate
-from llavamed_data.console.command_line import run_command_line
-from llavamed_data.console.options import option
+from llavamed_data.cli.browse import browse
+from llavamed_data.cli.build import build, estimate, extract, update
+from llavamed_data.cli.datasets import clean, export, import_, publish, show, stats, validate
+from llavamed_data.console.command_line import Command, run_command_line
+from llavamed_data.console.options import check_values
 from llavamed_data.errors import UsageError, one_line
 from llavamed_data.io.regular_files import read_settings
 from llavamed_data.version import __version__
@@ -31,18 +24,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"auto_envvar_prefix": "LLAVAMED", "help_option_names": ["-h", "--help"]},
 )
-app.command()(build)
-app.command()(extract)
-app.command()(validate)
-app.command()(update)
-app.command()(estimate)
-app.command()(publish)
-app.command()(clean)
-app.command()(export)
-app.command("import")(import_)
-app.command()(show)
-app.command()(browse)
-app.command()(stats)
+app.command(cls=Command)(build)
+app.command(cls=Command)(extract)
+app.command(cls=Command)(validate)
+app.command(cls=Command)(update)
+app.command(cls=Command)(estimate)
+app.command(cls=Command)(publish)
+app.command(cls=Command)(clean)
+app.command(cls=Command)(export)
+app.command("import", cls=Command)(import_)
+app.command(cls=Command)(show)
+app.command(cls=Command)(browse)
+app.command(cls=Command)(stats)
 
 
 def _version(wanted: bool) -> None:
@@ -56,10 +49,10 @@ def settings(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        option(help="YAML file of settings: {build: {source: …, work: …}}.", show_default=False),
+        typer.Option(help="YAML file of settings: {build: {source: …, work: …}}.", show_default=False),
     ] = None,
     _: Annotated[
-        bool, option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Settings come from recipe, --config file, environment (LLAVAMED_BUILD_WORK=…), flag: later wins."""
@@ -76,6 +69,7 @@ def _settings(path: Path, context: typer.Context) -> dict[str, Any]:
         raise UsageError(f"the settings {path} must be a table a command, such as build: {{work: DIR}}")
     commands: Mapping[str, Any] = context.command.commands  # type: ignore[attr-defined]
     for name, part in stated.items():
+        check_values(part)
         known = {parameter.name for parameter in commands[name].params} if name in commands else set()
         if unknown := sorted(set(map(str, part)) - known):
             raise UsageError(f"the settings {path} name {', '.join(unknown)}, which {name} does not take")

@@ -1,229 +1,141 @@
-"""The command `build`: from a source to datasets."""
+"""The commands that read a source: `build`, `extract`, `update` and `estimate`."""
 
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
+from rich.table import Table
 
+from llavamed_data import commands
+from llavamed_data.cli.commands import make_command
 from llavamed_data.console.command_line import print_json
-from llavamed_data.console.options import (
-    EngineFlag,
-    EngineName,
-    MaxCost,
-    PricesFile,
-    RayAddress,
-    RequestsPerMinute,
-    RequestTimeout,
-    Slurm,
-    TokensPerMinute,
-    option,
-)
+from llavamed_data.console.options import EngineName
 
-Quiet = Annotated[bool, option("--quiet", help="No progress and no tables.")]
-AsJson = Annotated[bool, option("--json", help="Print the summary as JSON.")]
-DatasetArgument = Annotated[str, typer.Argument(help="A dataset's folder, or a Hub repository (ORG/NAME).")]
-Work = Annotated[
-    Path, option(help="Folder for the outputs of the steps; a rerun uses those that are complete.")
-]
-Source = Annotated[
-    str,
-    option(
-        help="sample | a folder or URL in PMC's bucket layout | jats:PATH | packages:PATH | released:PATH"
+if TYPE_CHECKING:
+    from llavamed_data.instruct import ConversationEstimate
+    from llavamed_data.pipeline.builds.summary import BuildSummary
+
+_DEFAULTS = {
+    "recipes": "the first five",
+    "image_urls": "the one beside the rows",
+    "license": "all",
+    "language": "en",
+    "base_url": "OpenAI's own",
+    "workers": "one a core",
+    "ray_address": "RAY_ADDRESS, else this machine's, else a new one",
+}
+"""What an option that is not given comes to, in words."""
+
+_PANELS = {
+    "Source": (
+        "source",
+        "images",
+        "image_urls",
+        "limit",
+        "pmcids",
+        "query",
+        "license",
+        "historical_ocr",
+        "original",
+        "language",
     ),
-]
-BuildSource = Annotated[
-    str,
-    option(
-        help="sample | a folder or URL in PMC's bucket layout | jats:PATH | packages:PATH | released:PATH; for a "
-        "benchmark: PATH | OWNER/NAME on the Hub | hub"
+    "Selection": ("size", "seed", "keep_eval_articles", "keep_without_image", "all_phrases"),
+    "LLM": (
+        *(
+            "generator",
+            "model",
+            "base_url",
+            "few_shots",
+            "prices",
+            "rpm",
+            "tpm",
+            "max_cost",
+            "timeout",
+            "cleaning_rules",
+        ),
+        *("drop_unseen_facts", "judge", "best"),
     ),
-]
-Limit = Annotated[int | None, option(min=1, help="Read at most this many articles.", show_default=False)]
-Pmcids = Annotated[
-    Path | None, option(help="File of PMCIDs, one a line: read only these articles.", show_default=False)
-]
-Query = Annotated[
-    str | None, option(help="Search of PMC: read only the articles that it finds.", show_default=False)
-]
-HistoricalOcr = Annotated[
-    bool,
-    option(
-        "--historical-ocr",
-        help="Also read articles of PMC's bucket that OCR has read from journals of the 18th to 20th century.",
-    ),
-]
-Workers = Annotated[int | None, option(min=1, help="Tasks that run at a time.", show_default="one a core")]
-Size = Annotated[
-    int | None, option(min=1, help="Number of figures, in place of the recipe's.", show_default=False)
-]
-CleaningRulesFile = Annotated[
-    Path | None,
-    option(
-        help="YAML file of cleaning rules of your own, applied after the built-in ones.", show_default=False
-    ),
-]
-FewShots = Annotated[
-    Path | None,
-    option(help="YAML file of few-shot examples, in place of the built-in ones.", show_default=False),
-]
+    "Cluster": ("engine", "workers", "ray_address", "slurm"),
+    "Output": ("out", "work", "as_json", "quiet", "verbose"),
+}
+"""The panels of the help of `build`."""
 
 
-def build(
-    recipes: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="alignment-600k | 10k | 60k | 60k-im | eval, or a YAML file of your own; or a benchmark: vqa-rad | "
-            "slake | path-vqa",
-            show_default="the first five",
-        ),
-    ] = None,
-    source: BuildSource = "sample",
-    images: Annotated[
-        str | None,
-        option(
-            help="For released:PATH: a folder of images, or pmc-cloud | s3://… | https://…; for a benchmark: a folder "
-            "or ZIP of images that do not lie beside its files",
-            show_default=False,
-        ),
-    ] = None,
-    image_urls: Annotated[
-        str | None,
-        option(
-            help="File with the addresses of the released images.", show_default="the one beside the rows"
-        ),
-    ] = None,
-    out: Annotated[Path, option(help="Folder for the datasets: OUT/RECIPE.")] = Path("llava-med"),
-    work: Work = Path(".llavamed"),
-    seed: Annotated[int, option(help="Seed of the sample of figures and of the phrasings.")] = 0,
-    size: Size = None,
-    limit: Limit = None,
-    pmcids: Pmcids = None,
-    query: Query = None,
-    license: Annotated[  # noqa: A002  (the flag's name)
-        str, option(help="Read only articles under these licences: cc0,cc-by,…", show_default="all")
-    ] = "",
-    historical_ocr: HistoricalOcr = False,
-    keep_eval_articles: Annotated[
-        bool,
-        option(
-            "--keep-eval-articles", help="Do not leave the articles of the eval set out of the training sets."
-        ),
-    ] = False,
-    keep_without_image: Annotated[
-        bool, option("--keep-without-image", help="For eval: keep questions whose image is lost.")
-    ] = False,
-    language: Annotated[
-        str | None,
-        option(
-            help="Language of a benchmark's questions: en | zh | all (zh: slake alone).", show_default="en"
-        ),
-    ] = None,
-    all_phrases: Annotated[
-        bool,
-        option(
-            "--all-phrases",
-            help="For vqa-rad: keep the training rows of the phrase type that the paper leaves out.",
-        ),
-    ] = False,
-    original: Annotated[
-        str | None,
-        option(
-            help="A benchmark's original files, to add the answer types that its copy on the Hub lacks.",
-            show_default=False,
-        ),
-    ] = None,
-    generator: Annotated[
-        str,
-        option(
-            help="What writes the conversations: offline | openai | openai-batch (half price, up to 24 h)."
-        ),
-    ] = "offline",
-    model: Annotated[
-        str | None, option(help="The LLM, by its name on the server.", show_default=False)
-    ] = None,
-    base_url: Annotated[
-        str | None, option(help="Address of an OpenAI-compatible server.", show_default="OpenAI's own")
-    ] = None,
-    few_shots: FewShots = None,
-    prices: PricesFile = None,
-    rpm: RequestsPerMinute = None,
-    tpm: TokensPerMinute = None,
-    max_cost: MaxCost = None,
-    timeout: RequestTimeout = 600.0,
-    cleaning_rules: CleaningRulesFile = None,
-    drop_unseen_facts: Annotated[
-        bool, option("--drop-unseen-facts", help="Drop rounds whose answer states what no image shows.")
-    ] = False,
-    judge: Annotated[
-        str | None,
-        option(
-            help="Second model, which scores how well each conversation rests on its text.",
-            show_default=False,
-        ),
-    ] = None,
-    best: Annotated[
-        int | None,
-        option(min=1, help="Keep only the N conversations that the judge scores best.", show_default=False),
-    ] = None,
-    engine: EngineFlag = EngineName.LOCAL,
-    workers: Workers = None,
-    ray_address: RayAddress = None,
-    slurm: Slurm = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> None:
-    """Build datasets that stock load_dataset reads.
-
-    Example: python -m llavamed_data build 60k-im --source packages:/data/pmc
-    """
+def _show_build(summary: "BuildSummary", console: Console, _: Mapping[str, Any]) -> None:
     from llavamed_data.cli.tables import show_build
-    from llavamed_data.console.progress import progress_bars
-    from llavamed_data.engine.open import open_engine
-    from llavamed_data.instruct import GenerationOptions
-    from llavamed_data.pipeline.builds.build import build as run
-    from llavamed_data.pipeline.builds.options import BuildOptions
 
-    options = BuildOptions(
-        source=source,
-        images=images,
-        image_urls=image_urls,
-        out=out,
-        work=work,
-        seed=seed,
-        size=size,
-        limit=limit,
-        pmcids=pmcids,
-        query=query,
-        licenses=tuple(name for name in license.split(",") if name.strip()),
-        historical_ocr=historical_ocr,
-        keep_eval_articles=keep_eval_articles,
-        keep_without_image=keep_without_image,
-        language=language,
-        all_phrases=all_phrases,
-        original=original,
-        writing=GenerationOptions(
-            generator=generator,
-            model=model,
-            base_url=base_url,
-            few_shots=few_shots,
-            prices=prices,
-            rpm=rpm,
-            tpm=tpm,
-            timeout=timeout,
-            max_cost=max_cost,
-            cleaning_rules=cleaning_rules,
-            drop_unseen_facts=drop_unseen_facts,
-            judge=judge,
-            best=best,
-        ),
+    show_build(summary, console)
+
+
+def _show_extract(summary: "BuildSummary", console: Console, flags: Mapping[str, Any]) -> None:
+    from llavamed_data.cli.tables import show_steps
+
+    show_steps(summary, console)
+    for note in summary.notes:
+        console.print(note, soft_wrap=True, highlight=False, markup=False)
+    pairs = summary.steps[-1].tally.kept
+    console.print(f"{flags['out']}: {pairs:,} pairs", soft_wrap=True, highlight=False, markup=False)
+
+
+def _show_update(summaries: "list[BuildSummary]", console: Console, flags: Mapping[str, Any]) -> None:
+    for summary in summaries:
+        _show_build(summary, console, flags)
+
+
+def _show_estimate(found: Any, console: Console, flags: Mapping[str, Any]) -> None:
+    if flags["dry_run"]:
+        print_json(found)
+    else:
+        console.print(estimate_table(found))
+
+
+def estimate_table(found: "ConversationEstimate") -> Table:
+    """The table that `estimate` prints: US dollars and time with each LLM generator."""
+    table = Table(
+        title=f"{found.requests:,} requests to {found.model}: {found.usage.prompt_tokens:,} prompt tokens, "
+        f"about {found.usage.completion_tokens:,} completion tokens",
+        caption=f"Prices of {found.as_of}: {found.source}",
     )
-    with progress_bars(quiet=quiet or as_json) as on_progress:
-        opened = open_engine(
-            engine, workers=workers, ray_address=ray_address, slurm=slurm, on_progress=on_progress
-        )
-        summary = run(recipes or (), options, opened)
-    if as_json:
-        print_json(summary.to_dict())
-    elif not quiet:
-        show_build(summary, Console())
+    table.add_column("--generator")
+    table.add_column("US dollars", justify="right")
+    table.add_column("time", justify="right")
+    for each in found.generators:
+        if each.hours is None:
+            time = "as the server's limits allow"
+        elif each.generator == "openai-batch":
+            time = f"up to {each.hours:g} h"
+        else:
+            time = f"{each.hours * 60:,.1f} min" if each.hours < 2 else f"{each.hours:,.1f} h"
+        table.add_row(each.generator, f"{each.dollars:,.2f}", time)
+    return table
+
+
+build = make_command(
+    commands.build,
+    _show_build,
+    example="python -m llavamed_data build 60k-im --source packages:/data/pmc",
+    arguments=["recipes"],
+    types={"recipes": list[str] | None, "engine": EngineName, "license": str | None},
+    defaults=_DEFAULTS,
+    panels=_PANELS,
+)
+extract = make_command(
+    commands.extract,
+    _show_extract,
+    example="python -m llavamed_data extract --source jats:articles --out pairs.parquet",
+    types={"engine": EngineName},
+    defaults=_DEFAULTS,
+)
+update = make_command(
+    commands.update,
+    _show_update,
+    example="python -m llavamed_data update --work .llavamed",
+    types={"engine": EngineName},
+    defaults={**_DEFAULTS, "source": "all sources"},
+)
+estimate = make_command(
+    commands.estimate,
+    _show_estimate,
+    example="python -m llavamed_data estimate 60k-im --model gpt-4o --rpm 3000 --tpm 400000",
+    arguments=["recipe"],
+)

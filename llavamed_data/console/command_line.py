@@ -3,18 +3,35 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperCommand
 
 from llavamed_data.console.printable import printable_line
-from llavamed_data.errors import LlavaMedError, explain
+from llavamed_data.errors import LlavaMedError, UsageError, explain
 
 _CALL_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """The error for a wrong call of the library below Typer, which itself names only this subclass of it."""
+
+
+class Command(TyperCommand):
+    """A command that takes no empty word: `--out ""` is most often a variable of the shell that is not set."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parses the words of the command line.
+
+        Raises:
+            UsageError: a word is empty, or an option has an empty value.
+        """
+        refuse_empty_words(args)
+        return super().parse_args(ctx, args)
+
 
 _INTERRUPTED = 130
 """The exit code that shells give to a process stopped by Ctrl-C."""
@@ -43,6 +60,19 @@ def run_command_line(app: typer.Typer, *, prefix: str = "") -> NoReturn:
             f"{prefix}stopped: rerun the same command to go on; finished work is kept", _INTERRUPTED
         )
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def refuse_empty_words(words: Sequence[str]) -> None:
+    """Raises UsageError if one of the words of a command line is empty, or an option with an empty value."""
+    for before, word in pairwise(["", *words]):
+        option, sign, value = word.partition("=")
+        if not word.strip():
+            name = before if before.startswith("-") and "=" not in before else "an argument"
+        elif option.startswith("--") and sign and not value.strip():
+            name = option
+        else:
+            continue
+        raise UsageError(f"{name} is empty: give it a value, or leave it out")
 
 
 def print_json(value: object) -> None:

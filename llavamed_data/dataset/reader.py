@@ -86,7 +86,7 @@ class Dataset:
             raise IndexError(number)
         place = bisect.bisect_right(self._starts, number, key=lambda entry: entry[0]) - 1
         start, shard, group = self._starts[place]
-        there = [name for name in columns or self.schema.names if name in self.schema.names]
+        there = self._there(columns or self.schema.names)
         with _readable(self.shards[shard]), open_shard(self.shards[shard].path) as file:
             at, left = 0, number - start
             for batch in file.iter_batches(row_groups=[group], columns=there, batch_size=16):
@@ -107,10 +107,14 @@ class Dataset:
             start += batch.num_rows
         return found
 
+    def _there(self, columns: Sequence[str]) -> list[str]:
+        """Those of the names, and of the paths into columns, that the set has."""
+        return [name for name in columns if name.partition(".")[0] in self.schema.names]
+
     def _batches(
         self, columns: Sequence[str], split: str | None, size: int
     ) -> Iterator[tuple[Shard, pa.RecordBatch]]:
-        there = [name for name in columns if name.partition(".")[0] in self.schema.names]
+        there = self._there(columns)
         for shard in self.shards:
             if split is None or shard.split == split:
                 with _readable(shard), open_shard(shard.path) as file:

@@ -4,8 +4,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.types as pt
 
@@ -58,6 +59,10 @@ class ExportSummary:
     form: str
     rows: dict[str, int]
     images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain values for `--json`."""
+        return {**asdict(self), "folder": str(self.folder)}
 
 
 def export_dataset(

@@ -87,6 +87,21 @@ class ImportSummary:
     exported: int | None = None
     system: int = 0
 
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as plain values for `--json`."""
+        return {
+            "folder": str(self.folder),
+            "form": self.form,
+            "rows": self.rows,
+            "in": self.tally.entered,
+            "kept": self.tally.kept,
+            "dropped": self.tally.dropped,
+            "dropped_file": str(self.dropped) if self.dropped else None,
+            "ignored": dict(self.ignored),
+            "exported": self.exported,
+            "system": self.system,
+        }
+
 
 def import_dataset(
     path: Path,

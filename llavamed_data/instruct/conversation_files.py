@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class CleanSummary:
         read, kept, dropped: conversations; those of which no round is left are dropped.
         rounds_read, rounds_kept: rounds.
         rules: rule → how many changes it made.
+        edits: the id of a conversation and a change to it, for all changes; empty unless they were asked for.
     """
 
     read: int = 0
@@ -34,6 +35,15 @@ class CleanSummary:
     rounds_read: int = 0
     rounds_kept: int = 0
     rules: Counter[str] = field(default_factory=Counter)
+    edits: list[tuple[str, CleaningEdit]] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The counts as plain values, and the changes where they were asked for."""
+        stated = {
+            name: getattr(self, name) for name in ("read", "kept", "dropped", "rounds_read", "rounds_kept")
+        }
+        edits = [{"id": name, **asdict(edit)} for name, edit in self.edits]
+        return {**stated, "rules": dict(self.rules.most_common()), **({"edits": edits} if edits else {})}
 
 
 def clean_file(

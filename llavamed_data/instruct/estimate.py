@@ -51,7 +51,7 @@ class ConversationEstimate:
     as_of: str
     source: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The estimate as `estimate --json` prints it."""
         return {
             "model": self.model,

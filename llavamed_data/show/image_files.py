@@ -2,10 +2,12 @@
 
 import io
 import re
+from pathlib import Path
 
 import xxhash
 from PIL import Image
 
+from llavamed_data.dataset.reader import Row
 from llavamed_data.io.images import decode_upright
 from llavamed_data.validation.images import FORMATS, MAX_PIXELS
 
@@ -63,6 +65,16 @@ def thumbnail_jpeg(data: object, longest: int) -> bytes | None:
     file = io.BytesIO()
     small.save(file, "JPEG", quality=82)
     return file.getvalue()
+
+
+def write_image(image: Row, row: Row, folder: Path, names: "ImageFileNames") -> Path:
+    """Writes an image of a row into a folder, under a name of its own, and returns its path."""
+    name, _ = names.name(image["bytes"], image.get("path"), row.get("id"))
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.unlink(missing_ok=True)  # it may be a link to a file elsewhere
+    path.write_bytes(image["bytes"])
+    return path
 
 
 class ImageFileNames:

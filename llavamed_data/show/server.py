@@ -1,5 +1,6 @@
 """Serves the pages of a dataset to browsers on this machine alone."""
 
+import errno
 import re
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -7,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from llavamed_data.dataset.reader import Dataset
-from llavamed_data.errors import LlavaMedError
+from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.show.image_files import image_type, thumbnail_jpeg
 from llavamed_data.show.pages import SERVED_POLICY, served_page
 from llavamed_data.show.search import RowFilter, RowSearch
@@ -43,6 +44,26 @@ class BrowseServer(ThreadingHTTPServer):
     def address(self) -> str:
         """What to open in a browser."""
         return f"http://{HOST}:{self.server_port}/"
+
+
+def open_server(dataset: Dataset, port: int = 0) -> BrowseServer:
+    """Opens the server of a dataset.
+
+    Raises:
+        UsageError: the port is not free, or this login may not use it.
+    """
+    try:
+        return BrowseServer(dataset, port)
+    except PermissionError as error:
+        raise UsageError(
+            f"port {port} needs more rights: give --port 1024 or above, or leave it out"
+        ) from error
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise UsageError(
+            f"port {port} is in use by another program: give another --port, or leave it out for a free one"
+        ) from error
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -17,7 +17,7 @@ from rich.text import Text
 from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Row
-from llavamed_data.show.image_files import ImageFileNames, thumbnail
+from llavamed_data.show.image_files import ImageFileNames, thumbnail, write_image
 
 _MOST_CHARACTERS_WIDE = 72
 _MOST_PIXELS_HIGH = 44
@@ -68,12 +68,7 @@ def _pictures(row: Row, console: Console, files: Path, names: ImageFileNames) ->
         if small is not None:
             yield half_blocks(small)
         elif isinstance(data, bytes):
-            name, _ = names.name(data, image.get("path"), row.get("id"))
-            files.mkdir(parents=True, exist_ok=True)
-            path = files / name
-            path.unlink(missing_ok=True)  # it may be a link to a file elsewhere
-            path.write_bytes(data)
-            yield Text(str(path), style="underline")
+            yield Text(str(write_image(image, row, files, names)), style="underline")
         else:
             yield Text("an image without its bytes", style="dim")
 

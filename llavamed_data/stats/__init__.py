@@ -2,7 +2,13 @@
 
 from llavamed_data.dataset.layout import REPORT_FOLDER
 from llavamed_data.stats.counts import DatasetStats, TextCounts, count, statistics
-from llavamed_data.stats.report import REPORT_PAGE, render_page, report_pictures, write_report
+from llavamed_data.stats.report import (
+    REPORT_PAGE,
+    default_folder,
+    render_page,
+    report_pictures,
+    write_report,
+)
 
 __all__ = [
     "REPORT_FOLDER",
@@ -10,6 +16,7 @@ __all__ = [
     "DatasetStats",
     "TextCounts",
     "count",
+    "default_folder",
     "render_page",
     "report_pictures",
     "statistics",

@@ -78,6 +78,13 @@ def write_report(sets: Sequence[DatasetStats], out: Path) -> list[Path]:
     return written
 
 
+def default_folder(datasets: Sequence[str]) -> Path:
+    """Where a report lies if nobody says: in the dataset's own folder, else in `stats` here."""
+    if len(datasets) == 1 and Path(datasets[0]).is_dir():
+        return Path(datasets[0]) / REPORT_FOLDER
+    return Path(REPORT_FOLDER) / "-".join(Path(name).name for name in datasets)
+
+
 def report_pictures(dataset: Path) -> list[CardPicture]:
     """The pictures of the report in a dataset's folder, with paths relative to that folder; [] without a report.
 

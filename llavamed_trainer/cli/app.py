@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from llavamed_data.console.command_line import run_command_line
+from llavamed_data.console.command_line import Command, run_command_line
 from llavamed_data.version import __version__
 from llavamed_trainer.cli.assemble import assemble
 from llavamed_trainer.cli.judge import judge
@@ -24,14 +24,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(assemble)
-app.command()(plan)
+app.command(cls=Command)(assemble)
+app.command(cls=Command)(plan)
 app.command(context_settings=ANY_FLAG)(train)
-app.command()(predict)
-app.command()(score)
-app.command()(judge)
-app.command()(tables)
-app.command()(sweep)
+app.command(cls=Command)(predict)
+app.command(cls=Command)(score)
+app.command(cls=Command)(judge)
+app.command(cls=Command)(tables)
+app.command(cls=Command)(sweep)
 
 
 def _show_version(asked: bool) -> None:

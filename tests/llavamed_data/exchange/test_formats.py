@@ -10,7 +10,7 @@ import datasets
 import pyarrow.parquet as pq
 import pytest
 
-from llavamed_data.cli.exchange import FormatName
+from llavamed_data.cli.datasets import FormatName
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.exchange import FORMATS, export_dataset, import_dataset
 from llavamed_data.validation import validate

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from llavamed_data.cli.clean import clean, summary_table
+from llavamed_data.cli.app import app
+from llavamed_data.cli.datasets import summary_table
 from llavamed_data.errors import UsageError
 from llavamed_data.instruct import clean_file
 
@@ -97,7 +98,7 @@ def test_each_change_is_reported_with_its_conversation_and_rule(tmp_path: Path) 
 def test_the_command_shows_each_change_before_and_after(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clean(write(tmp_path / "dirty.jsonl", DIRTY), explain=True)
+    app(["clean", str(write(tmp_path / "dirty.jsonl", DIRTY)), "--explain"], standalone_mode=False)
     shown = capsys.readouterr().out
     assert "a, round 1, answer: according_to_text" in shown
     assert "- According to the caption, it is a cyst." in shown

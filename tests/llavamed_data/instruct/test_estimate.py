@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from llavamed_data.cli.estimate import estimate_table
+from llavamed_data.cli.build import estimate_table
 from llavamed_data.errors import UsageError
 from llavamed_data.instruct import Prompt, estimate_conversations, load_few_shots
 from llavamed_data.llm.tokens import count_tokens, load_encoding
@@ -37,7 +37,7 @@ def test_estimate_is_shown_to_people_and_machines() -> None:
     assert "3 requests to gpt-4" in text
     assert "up to 24 h" in text
     assert found.as_of in text
-    assert set(found.to_json()["modes"]) == {"openai", "openai-batch"}
+    assert set(found.to_dict()["modes"]) == {"openai", "openai-batch"}
 
 
 def test_a_model_without_a_price_is_reported() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from llavamed_data.cli.publish import publish
+from llavamed_data.cli.datasets import publish
 from llavamed_data.errors import UsageError
 from llavamed_data.stats import statistics, write_report
 from tests.llavamed_data.publish.client import Client
