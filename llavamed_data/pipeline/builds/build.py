@@ -9,14 +9,13 @@ from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.io.locks import lock_work_folder
 from llavamed_data.pipeline.builds.articles import build_from_articles
 from llavamed_data.pipeline.builds.benchmarks import build_benchmarks
+from llavamed_data.pipeline.builds.checks import RELEASED, check_options
 from llavamed_data.pipeline.builds.ending import Build
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.released import build_from_released
 from llavamed_data.pipeline.builds.summary import BuildSummary
 from llavamed_data.recipes import BENCHMARKS, RECIPES, Benchmark, find_recipe, load_benchmark
 from llavamed_data.sources.benchmarks import HUB
-
-RELEASED = "released:"
 
 
 def build(
@@ -42,6 +41,8 @@ def build(
     names = tuple(dict.fromkeys(map(str, recipes or RECIPES)))
     benchmarks = _benchmarks(names, options)
     chosen = [] if benchmarks else [find_recipe(name) for name in names]
+    if not options.update:  # which repeats a build, and perhaps not with all of its recipes
+        check_options(options, names)
     folders = [each.name for each in benchmarks or chosen]
     for name in folders:
         if folders.count(name) > 1:
@@ -67,10 +68,6 @@ def _benchmarks(names: Sequence[str], options: BuildOptions) -> list[Benchmark]:
     """The benchmarks that `names` are; none where they are recipes."""
     found = [name for name in names if name in BENCHMARKS]
     if not found:
-        if options.language or options.all_phrases or options.original:
-            raise UsageError(
-                f"--language, --all-phrases and --original are for {', '.join(BENCHMARKS)} alone"
-            )
         return []
     if len(found) < len(names):
         raise UsageError(
