@@ -5,15 +5,23 @@ command line's help need not wait for all of them. Every command is one call: `l
 `publish`, `show` and `stats` are calls too, as they have the names of commands.
 """
 
-import importlib
-import inspect
 import sys
+
+if sys.argv[:1] == ["-m"]:  # `python -m llavamed_data` begins: from here on Ctrl-C is one line
+    from llavamed_data.console.interrupts import handle_interrupts, stop_at_once
+
+    handle_interrupts(stop_at_once)
+
+import importlib
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
 from llavamed_data.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    import inspect
 
 _lazy, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 _CALLABLE = frozenset({"publish", "show", "stats"})
@@ -30,7 +38,9 @@ class _CallablePackage(ModuleType):
         return self._command(*args, **kwargs)
 
     @property
-    def __signature__(self) -> inspect.Signature:
+    def __signature__(self) -> "inspect.Signature":
+        import inspect  # not before it is needed: it takes longer than all of this module
+
         return inspect.signature(self._command)
 
     @property

@@ -8,6 +8,9 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
 def main() -> None:
     """Runs the command line; it is imported here because each worker process imports this module."""
+    from llavamed_data.console.interrupts import handle_interrupts, stop_at_once
+
+    handle_interrupts(stop_at_once)
     from llavamed_data.cli import main as run
 
     run()

@@ -1,7 +1,11 @@
 """Runs a command line so that it ends with a result or with one clear line of error, never with a traceback."""
 
+import codecs
+import io
 import json
+import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,11 +17,13 @@ from rich.console import Console
 from rich.text import Text
 from typer.core import TyperCommand
 
+from llavamed_data.console.interrupts import INTERRUPTED, STOPPED, handle_interrupts, stop_in_order
 from llavamed_data.console.printable import printable_line
-from llavamed_data.errors import LlavaMedError, UsageError, explain
+from llavamed_data.errors import LlavaMedError, UsageError, explain, one_line
 
 _CALL_ERROR: type[Exception] = typer.BadParameter.__mro__[1]
 """The error for a wrong call of the library below Typer, which itself names only this subclass of it."""
+_LOG = logging.getLogger("llavamed_data")
 
 
 class Command(TyperCommand):
@@ -33,8 +39,19 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
 
-_INTERRUPTED = 130
-"""The exit code that shells give to a process stopped by Ctrl-C."""
+_UNSPOKEN = {
+    "·": "|",
+    "…": "...",
+    "–": "-",
+    "—": "-",
+    "→": "->",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+    "−": "-",
+}
+"""What stands for a character that the encoding of a stream lacks; its code stands for all others."""
 
 
 def run_command_line(app: typer.Typer, *, prefix: str = "") -> NoReturn:
@@ -44,8 +61,13 @@ def run_command_line(app: typer.Typer, *, prefix: str = "") -> NoReturn:
         app: the commands.
         prefix: put before an error message, so that one process of several can be told from the others.
     """
+    _make_streams_take_any_text()
+    handle_interrupts(stop_in_order)
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # Typer has caught the interrupt
+            raise KeyboardInterrupt
+        sys.stdout.flush()
     except _CALL_ERROR as error:
         code = _print_error(f"{prefix}{error.format_message()} (see --help)", 2)  # type: ignore[attr-defined]
     except LlavaMedError as error:
@@ -56,9 +78,15 @@ def run_command_line(app: typer.Typer, *, prefix: str = "") -> NoReturn:
     except OSError as error:
         code = _print_error(f"{prefix}{explain(error, Path())}", 1)
     except (KeyboardInterrupt, typer.Abort):
+        code = _print_error(f"{prefix}{STOPPED}", INTERRUPTED)
+    except Exception as error:
+        _LOG.debug("this is where it happened:", exc_info=True)
         code = _print_error(
-            f"{prefix}stopped: rerun the same command to go on; finished work is kept", _INTERRUPTED
+            f"{prefix}{one_line(error)} ({type(error).__name__}): this is a fault of the program; -vv shows where it "
+            "happened, and finished work is kept",
+            1,
         )
+    handle_interrupts(signal.SIG_DFL)  # what is left is to end
     raise SystemExit(code if isinstance(code, int) else 0)
 
 
@@ -79,6 +107,24 @@ def print_json(value: object) -> None:
     """Prints a value as JSON on standard output, for machines."""
     json.dump(value, sys.stdout, indent=1)
     sys.stdout.write("\n")
+
+
+def _make_streams_take_any_text() -> None:
+    """Makes standard output and error take text that their encoding lacks, or that is no text at all."""
+    codecs.register_error("llavamed_data", _readable)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the shell
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="llavamed_data")
+
+
+def _readable(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    part = error.object[error.start : error.end]
+    plain = "".join(_UNSPOKEN.get(each) or each.encode("ascii", "backslashreplace").decode() for each in part)
+    return plain, error.end
 
 
 def _print_error(message: str, code: int) -> int:
