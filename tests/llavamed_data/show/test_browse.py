@@ -3,16 +3,20 @@
 import http.client
 import io
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from PIL import Image
 
+from llavamed_data.cli.app import app
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.show import BrowseServer, single_page
 from llavamed_data.show.search import RowFilter
@@ -194,6 +198,83 @@ def test_the_single_page_searches_and_turns_pages_by_itself(tmp_path: Path) -> N
             )
             == 64
         )
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_every_row_shows_its_picture_in_chromium(tmp_path: Path, served: bool) -> None:
+    folder = write_set(tmp_path / "set", [instruct_row(number) for number in range(5)])
+    with serving(folder) as server, browser() as watched:
+        watched.page.goto(server.address if served else page_of(folder, tmp_path))
+        assert watched.page.locator("article").count() == 5
+        assert widths_of_pictures(watched.page) == [64] * 5
+        assert watched.page.locator("text=no image").count() == 0
+
+
+def test_a_row_without_picture_says_so_and_several_pictures_are_all_shown(tmp_path: Path) -> None:
+    two, none = instruct_row(0), instruct_row(1)
+    two["images"] = [*two["images"], *instruct_row(2)["images"]]
+    none["images"] = []
+    folder = write_set(tmp_path / "set", [two, none])
+    with serving(folder) as server, browser() as watched:
+        for address in (server.address, page_of(folder, tmp_path)):
+            watched.page.goto(address)
+            assert widths_of_pictures(watched.page) == [64, 64]
+            assert watched.page.locator("article >> nth=1 >> .pictures").inner_text() == "no image"
+
+
+@pytest.mark.parametrize("served", [True, False])
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_on_a_phone_nothing_scrolls_sideways_and_search_is_on_the_screen(
+    tmp_path: Path, served: bool, width: int
+) -> None:
+    long = instruct_row(0) | {"id": "x" * 200, "domain": "a_domain_of_a_very_long_name_that_is_not_ours"}
+    long["messages"] = [turn("user", "y" * 300, image=True), turn("assistant", "z" * 300)]
+    folder = write_set(tmp_path / ("a-set-with-a-long-name-" * 4), [long, *map(instruct_row, range(1, 4))])
+    viewport = {"width": width, "height": 844}
+    with serving(folder) as server, browser(viewport=viewport, is_mobile=True, has_touch=True) as watched:
+        page = watched.page
+        page.goto(server.address if served else page_of(folder, tmp_path))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for name in ("button:has-text('Search')", "#words", "#domain"):
+            box = page.locator(name).first.bounding_box()
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
+            assert box["y"] + box["height"] <= 844
+
+
+def page_of(folder: Path, beside: Path) -> str:
+    """The address of a page that `browse --out` writes."""
+    page = beside / "page.html"
+    app(["browse", str(folder), "--out", str(page)], standalone_mode=False)
+    return page.as_uri()
+
+
+def widths_of_pictures(page: Any) -> list[int]:
+    """How wide each picture of the page is in itself; 0 for one that the browser could not show."""
+    return page.locator("article img").evaluate_all(
+        "images => Promise.all(images.map(async each => {"
+        " each.loading = 'eager'; await each.decode().catch(() => {}); return each.naturalWidth }))"
+    )
+
+
+def test_a_busy_port_is_named_with_what_to_do(tmp_path: Path) -> None:
+    folder = sound_set(tmp_path / "set")
+    with serving(folder) as server:
+        command = [
+            sys.executable,
+            "-m",
+            "llavamed_data",
+            "browse",
+            str(folder),
+            "--port",
+            str(server.server_port),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: port {server.server_port} is in use by another program: give another --port, or leave it out for "
+        "a free one\n"
+    )
 
 
 def test_every_attack_is_in_the_set() -> None:
