@@ -10,32 +10,37 @@ import yaml
 from llavamed_data.cli.browse import browse
 from llavamed_data.cli.build import build, estimate, extract, update
 from llavamed_data.cli.datasets import clean, export, import_, publish, show, stats, validate
-from llavamed_data.console.command_line import Command, run_command_line
+from llavamed_data.console.command_line import Command, is_console_script, run_command_line
 from llavamed_data.console.options import check_values
 from llavamed_data.errors import UsageError, one_line
 from llavamed_data.io.regular_files import read_settings
 from llavamed_data.version import __version__
 
+_EPILOG = (
+    "Each flag can also stand in a file, `python -m llavamed_data --config FILE COMMAND`, or in the environment, as "
+    "`LLAVAMED_COMMAND_FLAG`; the flag counts first, then the environment, then the file."
+)
+
 app = typer.Typer(
     name="llavamed_data",
     help="From PubMed Central articles, or the released LLaVA-Med files, to Hugging Face datasets.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=is_console_script(),
     pretty_exceptions_enable=False,
     context_settings={"auto_envvar_prefix": "LLAVAMED", "help_option_names": ["-h", "--help"]},
 )
-app.command(cls=Command)(build)
-app.command(cls=Command)(extract)
-app.command(cls=Command)(validate)
-app.command(cls=Command)(update)
-app.command(cls=Command)(estimate)
-app.command(cls=Command)(publish)
-app.command(cls=Command)(clean)
-app.command(cls=Command)(export)
-app.command("import", cls=Command)(import_)
-app.command(cls=Command)(show)
-app.command(cls=Command)(browse)
-app.command(cls=Command)(stats)
+app.command(cls=Command, epilog=_EPILOG)(build)
+app.command(cls=Command, epilog=_EPILOG)(extract)
+app.command(cls=Command, epilog=_EPILOG)(validate)
+app.command(cls=Command, epilog=_EPILOG)(update)
+app.command(cls=Command, epilog=_EPILOG)(estimate)
+app.command(cls=Command, epilog=_EPILOG)(publish)
+app.command(cls=Command, epilog=_EPILOG)(clean)
+app.command(cls=Command, epilog=_EPILOG)(export)
+app.command("import", cls=Command, epilog=_EPILOG)(import_)
+app.command(cls=Command, epilog=_EPILOG)(show)
+app.command(cls=Command, epilog=_EPILOG)(browse)
+app.command(cls=Command, epilog=_EPILOG)(stats)
 
 
 def _version(wanted: bool) -> None:
@@ -49,7 +54,9 @@ def settings(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option(help="YAML file of settings: {build: {source: …, work: …}}.", show_default=False),
+        typer.Option(
+            help="YAML file of settings, before the command: build: {source: …, work: …}", show_default=False
+        ),
     ] = None,
     _: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")

@@ -35,7 +35,8 @@ class Command(TyperCommand):
         Raises:
             UsageError: a word is empty, or an option has an empty value.
         """
-        refuse_empty_words(args)
+        if not ctx.resilient_parsing:  # the shell asks what could follow
+            refuse_empty_words(args)
         return super().parse_args(ctx, args)
 
 
@@ -88,6 +89,11 @@ def run_command_line(app: typer.Typer, *, prefix: str = "") -> NoReturn:
         )
     handle_interrupts(signal.SIG_DFL)  # what is left is to end
     raise SystemExit(code if isinstance(code, int) else 0)
+
+
+def is_console_script() -> bool:
+    """Whether the process was started by a name of its own, which is what a shell can complete."""
+    return Path(sys.argv[0]).stem in ("llavamed-data", "llavamed-trainer")
 
 
 def refuse_empty_words(words: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from llavamed_data.console.command_line import Command, run_command_line
+from llavamed_data.console.command_line import Command, is_console_script, run_command_line
 from llavamed_data.version import __version__
 from llavamed_trainer.cli.assemble import assemble
 from llavamed_trainer.cli.judge import judge
@@ -20,7 +20,7 @@ app = typer.Typer(
     name="llavamed_trainer",
     help="Assemble, train and evaluate LLaVA-Med models.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=is_console_script(),
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
