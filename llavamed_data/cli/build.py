@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 
 from llavamed_data import commands
 from llavamed_data.cli.commands import make_command
 from llavamed_data.console.command_line import print_json
 from llavamed_data.console.options import EngineName
+from llavamed_data.console.printable import counted
 
 if TYPE_CHECKING:
     from llavamed_data.instruct import ConversationEstimate
@@ -89,13 +91,13 @@ def _show_estimate(found: Any, console: Console, flags: Mapping[str, Any]) -> No
         console.print(estimate_table(found))
 
 
-def estimate_table(found: "ConversationEstimate") -> Table:
+def estimate_table(found: "ConversationEstimate") -> Group:
     """The table that `estimate` prints: US dollars and time with each LLM generator."""
-    table = Table(
-        title=f"{found.requests:,} requests to {found.model}: {found.usage.prompt_tokens:,} prompt tokens, "
-        f"about {found.usage.completion_tokens:,} completion tokens",
-        caption=f"Prices of {found.as_of}: {found.source}",
+    heading = (
+        f"{counted(found.requests, 'request')} to {found.model}: {found.usage.prompt_tokens:,} prompt tokens, "
+        f"about {found.usage.completion_tokens:,} completion tokens"
     )
+    table = Table()
     table.add_column("--generator")
     table.add_column("US dollars", justify="right")
     table.add_column("time", justify="right")
@@ -107,7 +109,7 @@ def estimate_table(found: "ConversationEstimate") -> Table:
         else:
             time = f"{each.hours * 60:,.1f} min" if each.hours < 2 else f"{each.hours:,.1f} h"
         table.add_row(each.generator, f"{each.dollars:,.2f}", time)
-    return table
+    return Group(Text(heading), table, Text(f"Prices of {found.as_of}: {found.source}"))
 
 
 build = make_command(

@@ -5,12 +5,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from llavamed_data import commands
 from llavamed_data.cli.commands import make_command
+from llavamed_data.console.printable import counted
 
 if TYPE_CHECKING:
     from llavamed_data.exchange import ExportSummary, ImportSummary
@@ -55,7 +56,10 @@ def _show_stats(_: Any, console: Console, flags: Mapping[str, Any]) -> None:
     from llavamed_data.stats import REPORT_PAGE
 
     pictures = len(list(flags["out"].glob("*.png")))
-    _print_line(console, f"{flags['out'] / REPORT_PAGE}: open it in a browser; {pictures} pictures beside it")
+    _print_line(
+        console,
+        f"{flags['out'] / REPORT_PAGE}: open it in a browser; {counted(pictures, 'picture')} beside it",
+    )
 
 
 def _show_clean(summary: "CleanSummary", console: Console, _: Mapping[str, Any]) -> None:
@@ -67,29 +71,31 @@ def _show_clean(summary: "CleanSummary", console: Console, _: Mapping[str, Any])
     console.print(summary_table(summary))
 
 
-def summary_table(summary: "CleanSummary") -> Table:
+def summary_table(summary: "CleanSummary") -> Group:
     """The table that ends `clean`: the number of changes by rule."""
-    conversations = "conversation" if summary.read == 1 else "conversations"
-    table = Table(
-        title=f"{summary.read:,} {conversations}: {summary.kept:,} kept, {summary.dropped:,} dropped; "
-        f"{summary.rounds_kept:,} of {summary.rounds_read:,} rounds kept"
+    heading = (
+        f"{counted(summary.read, 'conversation')}: {summary.kept:,} kept, {summary.dropped:,} dropped; "
+        f"{summary.rounds_kept:,} of {counted(summary.rounds_read, 'round')} kept"
     )
+    table = Table()
     table.add_column("rule")
     table.add_column("changes", justify="right")
     for rule, count in summary.rules.most_common():
         table.add_row(rule, f"{count:,}")
-    return table
+    return Group(Text(heading), table)
 
 
 def _show_export(done: "ExportSummary", console: Console, _: Mapping[str, Any]) -> None:
-    rows = ", ".join(f"{count:,} rows of {split}" for split, count in done.rows.items())
-    line = f"{done.folder}: {rows}, {done.images:,} images; its README.md says how trainers read them"
+    rows = ", ".join(f"{counted(count, 'row')} of {split}" for split, count in done.rows.items())
+    line = (
+        f"{done.folder}: {rows}, {counted(done.images, 'image')}; its README.md says how trainers read them"
+    )
     _print_line(console, line)
 
 
 def _show_import(done: "ImportSummary", console: Console, _: Mapping[str, Any]) -> None:
     dropped = ", ".join(f"{count:,} {reason}" for reason, count in done.tally.dropped.items())
-    rows = f"{done.tally.kept:,} of {done.tally.entered:,} rows"
+    rows = f"{done.tally.kept:,} of {counted(done.tally.entered, 'row')}"
     _print_line(console, f"{done.folder}: {rows}{f'; dropped: {dropped}' if dropped else ''}")
     if done.dropped:
         _print_line(console, f"{done.dropped} lists what was dropped, and why")

@@ -1,34 +1,103 @@
 """The tables that a build prints at its end."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts
+from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts, SummaryLine
+from llavamed_data.reasons import Reason
+from llavamed_data.recipes import EVAL
+
+_IN_WORDS: Mapping[str, str] = {
+    Reason.NOT_IN_SOURCE: "article{s} not in the source",
+    Reason.NO_XML: "article{s} without XML",
+    Reason.MALFORMED_XML: "article{s} with malformed XML",
+    Reason.XML_TOO_LARGE: "article{s} with too large XML",
+    Reason.XML_CHECKSUM: "article{s} with a wrong checksum",
+    Reason.METADATA_UNREADABLE: "article{s} with unreadable metadata",
+    Reason.RETRACTED: "retracted article{s}",
+    Reason.NOT_OPEN_ACCESS: "article{s} not open access",
+    Reason.LICENSE_EXCLUDED: "article{s} under other licences",
+    Reason.ARCHIVE_UNREADABLE: "unreadable archive{s}",
+    Reason.ARCHIVE_HOSTILE: "hostile archive{s}",
+    Reason.ARTICLE_UNREACHABLE: "unreachable article{s}",
+    Reason.NO_CAPTION: "figure{s} without caption",
+    Reason.NO_IMAGE: "figure{s} without image",
+    Reason.NO_LICENSE: "figure{s} without licence",
+    Reason.COMPOUND_CAPTION: "multi-panel figure{s} (per caption)",
+    Reason.COMPOUND_IMAGE: "multi-panel figure{s} (per image)",
+    Reason.NO_DOMAIN: "figure{s} outside the five domains",
+    Reason.NO_MENTION: "figure{s} without mention",
+    Reason.EVAL_ARTICLE: "{things} held out for evaluation",
+    Reason.RELEASED_EVAL_ARTICLE: "{things} held out for the released evaluation",
+    Reason.ONE_PER_ARTICLE: "more figure{s} of an article",
+    Reason.NOT_NEEDED: "beyond --size",
+    Reason.ARCHIVE_TRUNCATED: "truncated archive{s}",
+    Reason.IMAGE_MISSING: "missing image{s}",
+    Reason.IMAGE_UNREACHABLE: "unreachable image{s}",
+    Reason.IMAGE_CHECKSUM: "image{s} with a wrong checksum",
+    Reason.IMAGE_EMPTY: "empty image{s}",
+    Reason.IMAGE_TRUNCATED: "truncated image{s}",
+    Reason.IMAGE_UNREADABLE: "unreadable image{s}",
+    Reason.IMAGE_NOT_ALLOWED: "image{s} in another format",
+    Reason.IMAGE_TOO_LARGE: "too large image{s}",
+    Reason.IMAGE_TOO_SMALL: "too small image{s}",
+    Reason.MALFORMED_ROW: "malformed row{s}",
+    Reason.LANGUAGE_EXCLUDED: "row{s} in other languages",
+    Reason.PHRASE_EXCLUDED: "row{s} of other phrase types",
+    Reason.DUPLICATE_ID: "row{s} with an id that is taken",
+    Reason.NO_CONVERSATION: "{things} without conversation",
+    Reason.UNREADABLE_ANSWER: "unreadable answer{s}",
+    Reason.CONTENT_FILTER: "answer{s} stopped by the content filter",
+    Reason.REQUEST_REFUSED: "refused request{s}",
+    Reason.REQUEST_FAILED: "failed request{s}",
+    Reason.LOW_SCORE: "conversation{s} with low scores",
+}
+"""Reason → what a table says after the number; a reason that is not here stands as it is."""
 
 _RIGHT_ALIGNED = {"in", "kept", "time", "rows", "images", "open", "closed"}
 
 
 def show_build(summary: BuildSummary, console: Console) -> None:
-    """Prints what each step did, then each dataset with the line that loads it."""
+    """Prints what each step did, then each dataset with the Python that loads it."""
     show_steps(summary, console)
-    datasets = _table("dataset", "rows", "images", "domains")
-    for built in summary.datasets:
-        domains = " · ".join(f"{domain} {rows:,}" for domain, rows in built.domains.items())
-        name = str(built.folder) if built.folder else f"{built.name} (not written)"
-        datasets.add_row(Text(name), f"{built.rows:,}", f"{built.images:,}", Text(domains or "-"))
     console.print()
-    console.print(datasets)
+    _show_datasets(summary.datasets, console)
     for built in summary.datasets:
         if built.counts:
             _show_benchmark(built, console)
     shortages = [f"{built.name}: {built.shortage}" for built in summary.datasets if built.shortage]
     _paragraph(console, [*shortages, *summary.notes])
-    loads = [built.load for built in summary.datasets if built.load]
-    _paragraph(console, ["from datasets import load_dataset", *loads])
+    loaded = [built for built in summary.datasets if built.load]
+    here = any(built.folder and not built.folder.is_absolute() for built in loaded)
+    note = ["# in this folder; elsewhere the same call asks the Hub"] if here else []
+    _paragraph(console, [*note, "from datasets import load_dataset", *(built.load for built in loaded)])
+
+
+def _show_datasets(datasets: Sequence[Built], console: Console) -> None:
+    rows = []
+    for built in datasets:
+        folder = str(built.folder) if built.folder else f"{built.name} (not written)"
+        domains = [f"{domain} {rows:,}" for domain, rows in built.domains.items()]
+        rows.append((folder, f"{built.rows:,}", f"{built.images:,}", domains))
+    labels = [Text(row[0]) for row in rows]
+    columns = ("dataset", "rows", "images", "domains")
+    room = _room_for(_table(*columns), 3, [(*row[:3], "") for row in rows], console)
+    if all(len(domain) <= room for row in rows for domain in row[3]):
+        table = _table(*columns)
+        for label, row in zip(labels, rows, strict=True):
+            table.add_row(label, row[1], row[2], Text(_filled(row[3], " · ", room)))
+        console.print(table)
+        return
+    for label, row in zip(labels, rows, strict=True):
+        console.print(label, soft_wrap=True)
+        lines = [f"{row[1]} rows, {row[2]} images", *_filled(row[3], " · ", console.width - 2).splitlines()]
+        _paragraph(console, [f"  {line}" for line in lines if line != "-"], apart=False)
 
 
 def _show_benchmark(built: Built, console: Console) -> None:
@@ -50,19 +119,74 @@ def _built_and_paper(split: SplitCounts, name: str) -> str:
 
 
 def show_steps(summary: BuildSummary, console: Console) -> None:
-    """Prints a line for each step and unit: how many came in, how many were kept or dropped and why, and the time."""
-    table = _table("step", "in", "kept", "dropped", "time")
+    """Prints for each step and unit how many came in, how many were kept or dropped and why, and the time.
+
+    It is a table where the console is wide enough for one reason a line, else a list.
+    """
+    rows: list[tuple[str, str, str, str, list[str]]] = []
     for dataset, steps in itertools.groupby(summary.steps, key=lambda step: step.dataset):
-        table.add_section()
         if dataset:
-            table.add_row(Text(dataset, style="bold"))
+            rows.append((dataset, "", "", "", []))
         for step in steps:
             name = f"  {step.name}" if dataset else f"{step.name} ({step.unit})"
-            dropped = ", ".join(f"{count:,} {reason}" for reason, count in step.dropped.items()) or "-"
             time = "done before" if step.manifest.skipped else f"{step.manifest.seconds:.1f} s"
-            counts = f"{step.tally.entered:,}", f"{step.tally.kept:,}"
-            table.add_row(Text(name), *counts, Text(dropped), time)
+            reasons = [_in_words(reason, count, step) for reason, count in step.dropped.items()]
+            rows.append((name, f"{step.tally.entered:,}", f"{step.tally.kept:,}", time, reasons))
+    columns = ("step", "in", "kept", "dropped", "time")
+    room = _room_for(_table(*columns), 3, [(*row[:3], "", row[3]) for row in rows], console)
+    if any(len(reason) > room for row in rows for reason in row[4]):
+        _list_steps(rows, console)
+        return
+    table = _table(*columns)
+    for name, entered, kept, time, reasons in rows:
+        if not time:
+            table.add_section()
+        cells = (entered, kept, Text(_filled(reasons, ", ", room) if time else ""), time)
+        table.add_row(Text(name, style="" if time else "bold"), *cells)
     console.print(table)
+
+
+def _list_steps(rows: Sequence[tuple[str, str, str, str, list[str]]], console: Console) -> None:
+    for name, entered, kept, time, reasons in rows:
+        heading = f"{name}: {entered} in, {kept} kept, {time}" if time else f"\n{name}"
+        _paragraph(console, [heading, *(f"      {reason}" for reason in reasons)], apart=False)
+
+
+def _in_words(reason: str, count: int, step: SummaryLine) -> str:
+    """`8 figures held out for evaluation`, for a reason and its count."""
+    if reason == Reason.NOT_NEEDED and step.dataset == EVAL:
+        return f"{count:,} beyond the size of {EVAL}"
+    words = _IN_WORDS.get(reason, reason)
+    thing = step.unit.removesuffix("s") if count == 1 else step.unit
+    return f"{count:,} {words.format(s='' if count == 1 else 's', things=thing)}"
+
+
+def _room_for(table: Table, column: int, rows: Sequence[Sequence[str]], console: Console) -> int:
+    """The characters that are left for a column beside the others, at least those of its heading.
+
+    Args:
+        table: without rows.
+        column: number of the column.
+        rows: their cells; those of the column are empty.
+        console: what the table is printed on.
+    """
+    for row in rows:
+        table.add_row(*map(Text, row))
+    heading = len(str(table.columns[column].header))
+    return max(heading, console.width - Measurement.get(console, console.options, table).maximum + heading)
+
+
+def _filled(items: Sequence[str], between: str, width: int) -> str:
+    """The items one after another, in lines of at most `width` characters that break between items alone."""
+    lines = [""]
+    for place, item in enumerate(items):
+        item_and_end = item + (between.rstrip() if place < len(items) - 1 else "")
+        joined = f"{lines[-1]} {item_and_end}" if lines[-1] else item_and_end
+        if len(joined) <= width or not lines[-1]:
+            lines[-1] = joined
+        else:
+            lines.append(item_and_end)
+    return "\n".join(lines) or "-"
 
 
 def _table(*columns: str) -> Table:
@@ -71,13 +195,13 @@ def _table(*columns: str) -> Table:
         table.add_column(
             column,
             justify="right" if column in _RIGHT_ALIGNED else "left",
-            no_wrap=column not in ("dropped", "domains"),
+            no_wrap=True,
         )
     return table
 
 
-def _paragraph(console: Console, lines: list[str]) -> None:
-    if lines:
+def _paragraph(console: Console, lines: Sequence[str], *, apart: bool = True) -> None:
+    if lines and apart:
         console.print()
     for line in lines:
         console.print(Text(line), soft_wrap=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from llavamed_data.commands.values import engine_of, licenses_of, path_of, text_of
+from llavamed_data.commands.values import engine_of, folder_of, licenses_of, path_of, text_of
 from llavamed_data.console.options import EngineName, check_values
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.engine.engine import Engine
@@ -116,8 +116,8 @@ def build(
         source=str(source),
         images=text_of(images),
         image_urls=text_of(image_urls),
-        out=Path(out),
-        work=Path(work),
+        out=folder_of(out),
+        work=folder_of(work),
         seed=seed,
         size=size,
         limit=limit,
@@ -197,8 +197,8 @@ def extract(
 
     return extract_to_file(
         str(source),
-        Path(out),
-        work=Path(work),
+        folder_of(out),
+        work=folder_of(work),
         limit=limit,
         choice=ArticleChoice(path_of(pmcids), query),
         historical_ocr=historical_ocr,
@@ -238,7 +238,7 @@ def update(
     from llavamed_data.pipeline.builds.update import update as run
 
     opened = engine_of(engine, workers, ray_address, slurm, on_progress)
-    return run(Path(work), source=text_of(source), engine=opened)
+    return run(folder_of(work), source=text_of(source), engine=opened)
 
 
 @overload
@@ -329,7 +329,7 @@ def estimate(
     )
     options = BuildOptions(
         source=str(source),
-        work=Path(work),
+        work=folder_of(work),
         size=size,
         limit=limit,
         writing=generation,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llavamed_data.commands.values import path_of
+from llavamed_data.commands.values import folder_of, path_of
 from llavamed_data.console.options import check_values
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import UsageError
@@ -118,7 +118,7 @@ def stats(
         on_progress=on_progress,
     )
     if out is not None:
-        write_report(found, Path(out))
+        write_report(found, folder_of(out))
     return found
 
 
@@ -149,7 +149,7 @@ def clean(
     edits: list[tuple[str, CleaningEdit]] = []
     keep = (lambda name, edit: edits.append((name, edit))) if explain else None
     rules = load_cleaning_rules(path_of(cleaning_rules))
-    summary = clean_file(Path(conversations), path_of(out), rules=rules, on_edit=keep)
+    summary = clean_file(Path(conversations).expanduser(), path_of(out), rules=rules, on_edit=keep)
     summary.edits = edits
     return summary
 
@@ -246,7 +246,7 @@ def export(
     check_values(locals())
     from llavamed_data.exchange import export_dataset
 
-    folder = Path(out) if out is not None else Path("exports") / f"{Path(dataset).resolve().name}-{to}"
+    folder = folder_of(out) if out is not None else Path("exports") / f"{Path(dataset).resolve().name}-{to}"
     return export_dataset(str(dataset), to, folder, on_progress=on_progress)
 
 
@@ -279,4 +279,6 @@ def import_(
 
     if images is not None and from_ == "webdataset":
         raise UsageError("--images does nothing with --from webdataset: tar files hold their own images")
-    return import_dataset(Path(path), from_, Path(out), images=path_of(images), on_progress=on_progress)
+    return import_dataset(
+        Path(path).expanduser(), from_, folder_of(out), images=path_of(images), on_progress=on_progress
+    )

@@ -1,5 +1,6 @@
 """From what a call was given to what the rooms below take."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,8 +17,22 @@ def text_of(place: str | Path | None) -> str | None:
 
 
 def path_of(file: str | Path | None) -> Path | None:
-    """A file as a path; None stays None."""
-    return None if file is None else Path(file)
+    """A file as a path, `~` being the home folder; None stays None."""
+    return None if file is None else Path(file).expanduser()
+
+
+def folder_of(place: str | Path) -> Path:
+    """A folder or file to write, `~` being the home folder.
+
+    Raises:
+        UsageError: it looks like an address, such as s3://bucket, which would be made a folder here.
+    """
+    path = Path(place).expanduser()
+    if re.match(r"[A-Za-z][\w+.-]*:", str(path)):
+        raise UsageError(
+            f"{place} looks like an address: only folders here are written ({path.absolute()} is one)"
+        )
+    return path
 
 
 def licenses_of(license: str | Iterable[str] | None) -> tuple[str, ...]:  # noqa: A002  (the flag's name)

@@ -28,6 +28,11 @@ def printable_line(text: str, limit: int = 0) -> str:
     return line if not limit or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def counted(number: int, thing: str) -> str:
+    """`1 row`, `2,000 rows`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def hide_token(text: str) -> str:
     """The text with the Hub login's token replaced by `hf_…`, wherever the token may have come from."""
     from huggingface_hub import get_token

@@ -1,7 +1,9 @@
 """How a dataset lies on disk: a folder, here or brought from the Hub, with a card and Parquet shards."""
 
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,14 +143,35 @@ def local_folder(path_or_repo: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        wanted = [CARD, METADATA, "data/*"]
-        return Path(snapshot_download(path_or_repo, repo_type="dataset", allow_patterns=wanted))
+        with _bars_on_terminals_alone():
+            wanted = [CARD, METADATA, "data/*"]
+            copy = snapshot_download(path_or_repo, repo_type="dataset", allow_patterns=wanted)
+        return Path(copy)
     except Exception as error:  # the client's own errors, its HTTP library's, and those of its Rust half
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise LlavaMedError(
             f"{path_or_repo!r} is not a folder here, and the Hub does not give it: {reason} "
             "(check the name, HF_TOKEN and the network)"
         ) from error
+
+
+@contextmanager
+def _bars_on_terminals_alone() -> Iterator[None]:
+    """Keeps the Hub client's progress bars from logs and pipes, where each change would be a line."""
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    silent = not (sys.stderr and sys.stderr.isatty()) and not are_progress_bars_disabled()
+    if silent:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if silent:
+            enable_progress_bars()
 
 
 def neighbours(folder: Path) -> list[Path]:

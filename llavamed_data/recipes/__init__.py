@@ -1,7 +1,8 @@
 """One YAML file a dataset: everything that tells one dataset from another."""
 
-from llavamed_data.recipes.benchmark import BENCHMARKS, SPLITS, Benchmark, Counts, HubCopy, load_benchmark
+from llavamed_data.recipes.benchmark import SPLITS, Benchmark, Counts, HubCopy, load_benchmark
 from llavamed_data.recipes.recipe import (
+    BENCHMARKS,
     DOMAINS,
     EVAL,
     RECIPES,

@@ -4,10 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
-from llavamed_data.recipes.recipe import read_stated
-
-BENCHMARKS = ("vqa-rad", "slake", "path-vqa")
-"""The benchmarks of the paper's Table 3, in its order."""
+from llavamed_data.recipes.recipe import BENCHMARKS, read_stated
 
 SPLITS = ("train", "validation", "test")
 """Splits, in the order in which they are read and written."""

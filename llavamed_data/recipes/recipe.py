@@ -1,5 +1,6 @@
 """Recipes of datasets: those of the paper's, and a user's own that vary one of them, each read from its YAML file."""
 
+import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,9 @@ from llavamed_data.io.regular_files import read_settings
 
 RECIPES = ("alignment-600k", "10k", "60k", "60k-im", "eval")
 """The datasets of the paper, in the order in which they are built and shown."""
+
+BENCHMARKS = ("vqa-rad", "slake", "path-vqa")
+"""The benchmarks of the paper's Table 3, in its order."""
 
 EVAL = "eval"
 
@@ -176,7 +180,15 @@ def read_stated(name: str, known: Sequence[str], *, kind: str) -> dict[str, Any]
         UsageError: `name` is not one of them.
     """
     if name not in known:
-        raise UsageError(f"no {kind} is called {name!r}: choose from {', '.join(known)}")
+        raise UsageError(f"no {kind} is called {name!r}: {_suggestion(name, known)}")
     text = files("llavamed_data.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
     stated: dict[str, Any] = yaml.safe_load(text)
     return stated
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    alike = {each.replace("-", ""): each for each in (*known, *BENCHMARKS)}
+    plain = "".join(filter(str.isalnum, name.lower()))
+    close = difflib.get_close_matches(plain, alike, n=1, cutoff=0.75)
+    choice = f"choose from {', '.join(known)}"
+    return f"did you mean {alike[close[0]]}? Or {choice}" if close else choice

@@ -9,7 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.console.printable import printable
+from llavamed_data.console.printable import counted, printable
+
+_TABLE_WIDTH = 100
+"""Characters below which the table of faults breaks words."""
 
 FAULTS_KEPT = 20
 """How many faults of each check are kept; the rest are only counted."""
@@ -137,16 +140,16 @@ class ValidationReport:
         }
 
     def render(self, console: Console) -> None:
-        """Prints a summary line, after the faults: a table on a terminal, else one line for each.
+        """Prints a summary line, after the faults: a table on a wide terminal, else one line for each.
 
         Nothing in the data can act on the terminal: markup is not interpreted, control characters are escaped.
         """
-        read = f"{self.dataset}: {_count(self.rows, 'row')} in {_count(self.shards, 'shard')}"
+        read = f"{self.dataset}: {counted(self.rows, 'row')} in {counted(self.shards, 'shard')}"
         if self.ok:
             unchecked = "" if self.digests else "; digests: not checked (croissant.json states none)"
             _print_line(console, f"{read}, no fault{unchecked}")
             return
-        if console.is_terminal:
+        if console.is_terminal and console.width >= _TABLE_WIDTH:
             console.print(self._table())
         else:
             for fault in self.faults:
@@ -155,7 +158,7 @@ class ValidationReport:
         by_check = ", ".join(f"{check} {count:,}" for check, count in self.totals.most_common())
         unlisted = self.totals.total() - len(self.faults)
         rest = f"; {unlisted:,} of them not listed" if unlisted else ""
-        _print_line(console, f"{read}, {_count(self.totals.total(), 'fault')} ({by_check}){rest}")
+        _print_line(console, f"{read}, {counted(self.totals.total(), 'fault')} ({by_check}){rest}")
 
     def _table(self) -> Table:
         table = Table(title=Text(_escaped(self.dataset)))
@@ -169,10 +172,6 @@ class ValidationReport:
 
 def _escaped(text: str) -> str:
     return printable(text).replace("\n", r"\n")
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _print_line(console: Console, text: str) -> None:

@@ -141,7 +141,7 @@ class ArticleWork:
         for name, output in (("select", selected), ("acquire", acquired), ("converse", conversed)):
             summary.record(name, output, dataset=recipe.name)
         figures = conversed.kept("figures")
-        shortage = _shortage(recipe, selected, acquired, figures)
+        shortage = _shortage(recipe, selected, acquired, figures, self.build.options.limit)
         generator = generation.generator
         card = recipe_card(
             self.build,
@@ -220,15 +220,17 @@ class ArticleWork:
         return row
 
 
-def _shortage(recipe: Recipe, selected: Selected, acquired: Acquired, figures: int) -> str:
+def _shortage(recipe: Recipe, selected: Selected, acquired: Acquired, figures: int, limit: int | None) -> str:
     """Why there are fewer figures than the recipe wants, or ""."""
     if figures >= recipe.size:
         return ""
     why, found = list[str](), acquired.kept("figures")
     if recipe.select.article_share and found == selected.size < recipe.size:
-        why.append(f"a small source gives at most one eligible article in {recipe.select.article_share}")
+        few = f"so few articles (--limit {limit:,}) give" if limit else "a small source gives"
+        why.append(f"{few} at most one eligible article in {recipe.select.article_share}")
     elif found < recipe.size:
-        why.append(f"the source has no more {recipe.select.unit}")
+        holder = f"the first {limit:,} articles (--limit) have" if limit else "the source has"
+        why.append(f"{holder} no more {recipe.select.unit}")
     if figures < found:
         why.append(f"{found - figures:,} conversations were dropped")
     return f"{figures:,} of {recipe.size:,}: {', and '.join(why)}"

@@ -19,7 +19,9 @@ from llavamed_data.sources.benchmarks import HUB
 
 
 def build(
-    recipes: Sequence[str | Path] = (), options: BuildOptions | None = None, engine: Engine | None = None
+    recipes: str | Path | Sequence[str | Path] = (),
+    options: BuildOptions | None = None,
+    engine: Engine | None = None,
 ) -> BuildSummary:
     """Builds datasets: folders that stock `load_dataset` reads.
 
@@ -38,7 +40,8 @@ def build(
     """
     run = Build(options or BuildOptions(), engine or LocalEngine())
     options = run.options
-    names = tuple(dict.fromkeys(map(str, recipes or RECIPES)))
+    stated = [recipes] if isinstance(recipes, str | Path) else recipes
+    names = tuple(dict.fromkeys(map(str, stated or RECIPES)))
     benchmarks = _benchmarks(names, options)
     chosen = [] if benchmarks else [find_recipe(name) for name in names]
     if not options.update:  # which repeats a build, and perhaps not with all of its recipes
@@ -58,8 +61,9 @@ def build(
         else:
             summary = build_from_articles(chosen, run)
     if not any(built.folder for built in summary.datasets):
+        few = f"; --limit {options.limit} may be too few articles: raise it" if options.limit else ""
         raise LlavaMedError(
-            f"nothing could be built from {options.source}: all was dropped ({summary.worst()})"
+            f"nothing could be built from {options.source}: all was dropped ({summary.worst()}){few}"
         )
     return summary
 

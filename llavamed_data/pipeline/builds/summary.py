@@ -1,5 +1,8 @@
 """What a build did: for the table at its end, for cards, and as JSON."""
 
+import glob
+import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,6 +11,8 @@ from typing import Any
 from llavamed_data.pipeline.steps.step import StepManifest, StepOutput
 from llavamed_data.reasons import Tally
 from llavamed_data.recipes import Counts
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,14 @@ class Built:
     @property
     def load(self) -> str:
         """The line of code that loads it."""
-        return f'load_dataset("{self.folder}", split="{self.split}")' if self.folder else ""
+        if not self.folder:
+            return ""
+        if "[" in str(self.folder):  # load_dataset takes a folder's name for a pattern
+            files = {self.split: f"{glob.escape(str(self.folder))}/data/{self.split}-*"}
+            stated = f'"parquet", data_files={json.dumps(files, ensure_ascii=False)}'
+        else:
+            stated = json.dumps(str(self.folder), ensure_ascii=False)
+        return f'load_dataset({stated}, split="{self.split}")'
 
 
 @dataclass(slots=True)
@@ -94,7 +106,12 @@ class BuildSummary:
     def record(self, name: str, output: StepOutput, *, dataset: str = "") -> None:
         """Adds the counts of a step."""
         units = output.manifest.tallies
-        self.steps.extend(SummaryLine(name, dataset, unit, output.manifest) for unit in units)
+        lines = [SummaryLine(name, dataset, unit, output.manifest) for unit in units]
+        self.steps.extend(lines)
+        for line in lines:
+            done = "done before" if line.manifest.skipped else f"{line.manifest.seconds:.1f} s"
+            counts = line.unit, line.tally.entered, line.tally.kept, line.dropped
+            _LOG.info("%s %s: %s: %d in, %d kept, dropped %s (%s)", dataset or "source", name, *counts, done)
 
     def steps_of(self, dataset: str) -> list[SummaryLine]:
         """What led to a dataset: the steps that all datasets share, then its own."""
