@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -22,6 +23,9 @@ _CAPTIONS = "captions.json"
 """Name of the file that says of each picture what it shows, in the order of the page."""
 
 _MOST_LICENCES = 12
+
+_LEAST_PARSED = 0.3
+"""Share of texts with a verb and a noun below which a wheel of them says little of the set."""
 
 _VERBS_NOTE = (
     "The twenty most frequent root verbs with a direct noun object (inner ring) and up to four of each one's nouns "
@@ -43,6 +47,7 @@ class ReportChart:
         spec: the chart.
         heading: names of the columns of `numbers`.
         numbers: a table, row by row.
+        only: what the chart would show alone, as one bar; "" if it shows more, or nothing.
     """
 
     name: str
@@ -50,6 +55,7 @@ class ReportChart:
     spec: Spec
     heading: tuple[str, ...]
     numbers: tuple[tuple[object, ...], ...]
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,39 +122,53 @@ def render_page(sets: Sequence[DatasetStats]) -> str:
 
 
 def report_sections(sets: Sequence[DatasetStats]) -> list[ReportSection]:
-    """All charts of one or two sets, in the order of the page."""
+    """All charts of one or two sets, in the order of the page; what a sentence says as well is not drawn."""
     sections = []
     if any(side.verb_nouns for stats in sets for side in stats.sides.values()):
-        sections.append(
-            ReportSection("What is asked, and how it is answered", _VERBS_NOTE, tuple(_sunbursts(sets)))
-        )
-    domains = (
+        wheels, too_few = _sunbursts(sets)
+        note = _VERBS_NOTE if wheels else "Root verbs and direct nouns of the first sentence of every turn."
+        title = "What is asked, and how it is answered"
+        sections.append(ReportSection(title, " ".join([note, *too_few]), tuple(wheels)))
+    domains = [
         _bars("images-by-domain", "Images", sets, [stats.images_by_domain for stats in sets]),
         _bars("pairs-by-domain", "Question–answer pairs", sets, [stats.pairs_by_domain for stats in sets]),
-    )
-    sections.append(ReportSection("Domains", _DOMAINS_NOTE, domains))
-    sections.append(ReportSection("Turns and lengths", _LENGTHS_NOTE, tuple(_lengths(sets))))
+    ]
     licenses = [dict(stats.licenses.most_common(_MOST_LICENCES)) for stats in sets]
     by_licence = _bars("licences", "Conversations by licence", sets, licenses)
-    sections.append(ReportSection("Licences", _LICENCES_NOTE, (by_licence,)))
+    sections.append(_section("Domains", _DOMAINS_NOTE, domains))
+    sections.append(_section("Turns and lengths", _LENGTHS_NOTE, list(_lengths(sets))))
+    sections.append(_section("Licences", _LICENCES_NOTE, [by_licence]))
     return sections
 
 
-def _sunbursts(sets: Sequence[DatasetStats]) -> Iterator[ReportChart]:
+def _section(title: str, note: str, charts: Sequence[ReportChart]) -> ReportSection:
+    """A section in which a chart of one bar is a sentence."""
+    said = [f"{chart.caption}: {chart.only} for all." for chart in charts if chart.only]
+    return ReportSection(title, " ".join([note, *said]), tuple(each for each in charts if not each.only))
+
+
+def _sunbursts(sets: Sequence[DatasetStats]) -> tuple[list[ReportChart], list[str]]:
+    """The wheels, and sentences on those that would show too few of the texts."""
+    wheels, too_few = list[ReportChart](), list[str]()
     for side in ("instructions", "responses"):
         for number, stats in enumerate(sets, 1):
             counts = stats.sides[side].verb_nouns
             shown = most_frequent(counts)
-            found = sum(count for pair, count in counts.items() if all(pair))
+            parsed = sum(count for pair, count in counts.items() if all(pair)) / (counts.total() or 1)
             of, place = (f" of {stats.name}", f"-{number}") if len(sets) > 1 else ("", "")
-            share = f"{found / (counts.total() or 1):.0%} of {counts.total():,} with verb and noun"
-            yield ReportChart(
+            share = f"{parsed:.0%} of {counts.total():,} with verb and noun"
+            if parsed < _LEAST_PARSED:
+                too_few.append(f"{side.capitalize()}{of}: only {share}, too few to be drawn.")
+                continue
+            chart = ReportChart(
                 f"verbs-{side}{place}",
                 f"{side.capitalize()}{of}: {share}",
                 sunburst(shown, side),
                 ("verb", "noun", "texts"),
                 tuple((verb, noun, count) for verb, nouns in shown.items() for noun, count in nouns.items()),
             )
+            wheels.append(chart)
+    return wheels, too_few
 
 
 def _lengths(sets: Sequence[DatasetStats]) -> Iterator[ReportChart]:
@@ -168,7 +188,7 @@ def _bars(
     keys = dict.fromkeys(key for each in counts for key in each)
     numbers = tuple((key, *(each.get(key, 0) for each in counts)) for key in keys)
     spec = bars(list(zip(names, counts, strict=True)), caption)
-    return ReportChart(name, caption, spec, ("", *names), numbers)
+    return ReportChart(name, caption, spec, ("", *names), numbers, _only(counts))
 
 
 def _histogram(
@@ -181,7 +201,14 @@ def _histogram(
     named = [(stats.name, each) for stats, each in zip(sets, counts, strict=True)]
     numbers = tuple((set_name, sum(each.values()), *spread(each, 1)) for set_name, each in named if each)
     heading = ("set", "counted", "least", "median", "mean", "99th percentile", "most")
-    return ReportChart(name, caption, histogram(named, caption, unit), heading, numbers)
+    spec = histogram(named, caption, unit)
+    return ReportChart(name, caption, spec, heading, numbers, _only(counts, unit))
+
+
+def _only(counts: Sequence[Mapping[Any, int]], unit: str = "") -> str:
+    """The one name or number that is counted at all, with its unit; "" if there are several, or none."""
+    keys = {key for each in counts for key, count in each.items() if count}
+    return printable_line(f"{keys.pop()} {unit}", 80) if len(keys) == 1 else ""
 
 
 def _render(sets: Sequence[DatasetStats], sections: Sequence[ReportSection]) -> str:
@@ -202,7 +229,7 @@ def _render(sets: Sequence[DatasetStats], sections: Sequence[ReportSection]) -> 
         title=" and ".join(printable_line(stats.name, 60) for stats in sets),
         summaries=summaries,
         sections=sections,
-        encoding=ENCODING,
+        encoding=ENCODING if any(side.tokens for stats in sets for side in stats.sides.values()) else "",
         colours=Markup(page_colours()),  # noqa: S704  (no data in it)
     )
 
