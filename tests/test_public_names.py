@@ -14,9 +14,9 @@ from tests.conftest import CHECKOUT
 
 TYPES: dict[ModuleType, dict[str, str]] = {
     llavamed_data: {
-        "build": "def (recipes: typing.Sequence[str | pathlib.Path] =, "
-        "options: llavamed_data.pipeline.builds.options.BuildOptions | None =, "
-        "engine: llavamed_data.engine.engine.Engine | None =) -> llavamed_data.pipeline.builds.summary.BuildSummary",
+        "build('60k-im', size=5)": "llavamed_data.pipeline.builds.summary.BuildSummary",
+        "stats('set')": "list[llavamed_data.stats.counts.DatasetStats]",
+        "estimate('60k-im', 'gpt-4o')": "llavamed_data.instruct.estimate.ConversationEstimate",
         "BuildOptions().source": "str",
         "__version__": "str",
     },
