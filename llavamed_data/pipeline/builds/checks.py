@@ -53,7 +53,7 @@ def _unused(options: BuildOptions, names: Sequence[str]) -> Iterator[tuple[Colle
         yield unused, f"for {_and(names)}, whose questions are taken as they are", ""
         return
     of_benchmarks = {"language", "all_phrases", "original"}
-    yield of_benchmarks, f"for {_and(names)}", f"only the benchmarks {_and(BENCHMARKS)} take it"
+    yield of_benchmarks, f"for {_and(names)}", f"such options are for {', '.join(BENCHMARKS)} alone"
     if options.source.startswith(RELEASED):
         yield _OF_ARTICLES | writing, "with released files, whose rows are taken as they are", ""
         if options.images is None:
