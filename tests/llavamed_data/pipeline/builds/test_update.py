@@ -245,7 +245,6 @@ def test_where_nothing_was_built_nothing_can_be_updated(tmp_path: Path, flags: l
 
 def test_a_login_in_an_address_is_never_written_down(tmp_path: Path) -> None:
     from llavamed_data.pipeline.builds.history import record_build, recorded_builds
-    from llavamed_data.recipes import load_recipe
     from llavamed_data.pipeline.builds.options import BuildOptions
     from llavamed_data.recipes import load_recipe
 
