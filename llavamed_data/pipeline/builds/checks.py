@@ -17,6 +17,7 @@ _NAMES = {"licenses": "license"}
 
 _LLM = frozenset(each.name for each in fields(GenerationOptions)) - {"generator"}
 _OF_ARTICLES = frozenset({"seed", "size", "limit", "pmcids", "query", "keep_eval_articles"})
+_OF_BUCKETS = frozenset({"license", "historical_ocr"})
 
 
 def check_options(options: BuildOptions, names: Sequence[str]) -> None:
@@ -49,7 +50,7 @@ def _unused(options: BuildOptions, names: Sequence[str]) -> Iterator[tuple[Colle
     """Yields options that would have no effect, why, and what to do about it if not to leave them out."""
     writing, generator = _LLM | {"generator"}, options.writing.generator
     if any(name in BENCHMARKS for name in names):
-        unused = _OF_ARTICLES | writing | {"license", "keep_without_image", "image_urls"}
+        unused = _OF_ARTICLES | _OF_BUCKETS | writing | {"keep_without_image", "image_urls"}
         yield unused, f"for {_and(names)}, whose questions are taken as they are", ""
         return
     of_benchmarks = {"language", "all_phrases", "original"}
@@ -57,7 +58,7 @@ def _unused(options: BuildOptions, names: Sequence[str]) -> Iterator[tuple[Colle
     if options.source.startswith(RELEASED):
         yield _OF_ARTICLES | writing, "with released files, whose rows are taken as they are", ""
         if options.images is None:
-            yield {"license"}, "without images", "name their bucket too, such as --images pmc-cloud"
+            yield _OF_BUCKETS, "without images", "name their bucket too, such as --images pmc-cloud"
         return
     of_released = {"images", "image_urls", "keep_without_image"}
     yield of_released, "with articles, which have their images", f"it is for --source {RELEASED}PATH"
@@ -68,7 +69,7 @@ def _unused(options: BuildOptions, names: Sequence[str]) -> Iterator[tuple[Colle
         yield writing, f"for {_and(names)}, whose answers are the captions themselves", ""
     if generator == OFFLINE:
         yield (
-            _LLM,
+            _LLM - {"cleaning_rules"},  # which the offline generator's answers are cleaned with, too
             "with --generator offline, which asks no model",
             "choose --generator openai or openai-batch",
         )

@@ -17,6 +17,7 @@ LLM: dict[str, Any] = {
     "rpm": 5,
     "tpm": 5,
     "max_cost": 1,
+    "timeout": 5,
     "drop_unseen_facts": True,
     "judge": "j",
     "best": 3,
@@ -29,11 +30,12 @@ OF_ARTICLES: dict[str, Any] = {
     "query": "chest",
     "keep_eval_articles": True,
 }
-WRITING = {**LLM, "generator": "openai"}
+WRITING = {**LLM, "generator": "openai", "cleaning_rules": "rules.yaml"}
+OF_BUCKETS = {"license": "cc0", "historical_ocr": True}
 BENCHMARK = {
     **OF_ARTICLES,
+    **OF_BUCKETS,
     **WRITING,
-    "license": "cc0",
     "keep_without_image": True,
     "image_urls": "urls.jsonl",
 }
@@ -48,7 +50,7 @@ def cases() -> list[Any]:
         (["slake"], {"source": "files"}, BENCHMARK),
         (["vqa-rad"], {"source": "hub"}, BENCHMARK),
         (["60k-im"], {"source": "released:files", "images": "pictures"}, {**OF_ARTICLES, **WRITING}),
-        (["eval"], {"source": "released:files", "keep_without_image": True}, {"license": "cc0"}),
+        (["eval"], {"source": "released:files", "keep_without_image": True}, OF_BUCKETS),
         (["10k"], {"source": "released:files", "images": "pictures"}, OF_BENCHMARKS),
         (["60k-im"], {}, {**OF_BENCHMARKS, **OF_RELEASED, **LLM}),
         (["60k"], {"source": "jats:files"}, {**OF_BENCHMARKS, **OF_RELEASED, **LLM}),
@@ -82,6 +84,7 @@ def test_an_option_without_effect_is_named(
     [
         (["vqa-rad", "--source", "files", "--size", "5"], "--size"),
         (["path-vqa", "--source", "files", "--license", "cc0"], "--license"),
+        (["path-vqa", "--source", "files", "--historical-ocr"], "--historical-ocr"),
         (["60k-im", "--source", "released:files", "--images", "x", "--limit", "1"], "--limit"),
         (["60k-im", "--max-cost", "3"], "--max-cost"),
         (["60k-im", "--keep-without-image"], "--keep-without-image"),
@@ -111,7 +114,15 @@ def test_update_repeats_a_build_though_an_option_does_nothing_for_the_recipe_tha
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("size", 0), ("limit", -1), ("best", 0), ("rpm", 0.5), ("tpm", float("nan")), ("max_cost", -1.0)],
+    [
+        ("size", 0),
+        ("limit", -1),
+        ("best", 0),
+        ("rpm", 0.5),
+        ("tpm", float("nan")),
+        ("max_cost", -1.0),
+        ("timeout", 0),
+    ],
 )
 def test_a_number_out_of_range_is_named(name: str, value: float, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} .* is too small"):
