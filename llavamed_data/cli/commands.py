@@ -7,6 +7,7 @@ line has beside: arguments without a flag, choices, panels of the help, and what
 import inspect
 import logging
 import re
+import sys
 from collections.abc import Callable, Collection, Iterable, Mapping
 from copy import copy
 from pathlib import Path
@@ -118,10 +119,26 @@ def make_command(
     return command
 
 
+class _StandardError(logging.Handler):
+    """Writes to what standard error is at the time: bars of progress replace it, so that lines go above them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one line."""
+        try:
+            sys.stderr.write(f"{self.format(record)}\n")
+            sys.stderr.flush()
+        except Exception:  # as each handler of the standard library does
+            self.handleError(record)
+
+
 def set_log_level(verbose: int, *, quiet: bool) -> None:
-    """Sends the log of this toolkit to standard error: warnings, with `-v` steps, with `-vv` all of all libraries."""
+    """Sends the log of this toolkit to standard error: warnings, with `-v` steps, with `-vv` all of all libraries.
+
+    Warnings are plain sentences; with `-v` each line says when and where it was written.
+    """
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    form = "%(asctime)s %(levelname)s %(name)s: %(message)s" if verbose else "%(message)s"
+    logging.basicConfig(format=form, handlers=[_StandardError()])
     logging.getLogger("llavamed_data").setLevel(level)
     if verbose > 1:
         logging.getLogger().setLevel(level)
