@@ -188,7 +188,8 @@ def publish(
 
     Raises:
         UsageError: no dataset's folder, or no name of a repository, branch or tag.
-        LlavaMedError: a dataset is faulty, the login has no right, the Hub fails, or somebody else published meanwhile.
+        LlavaMedError: a dataset is faulty, the login has no right, the Hub fails, somebody else published meanwhile, or
+            the repository holds what only `replace` lets it replace.
     """
     check_values(locals())
     from llavamed_data.publish import publish as publish_one
@@ -272,7 +273,7 @@ def import_(
 
     Raises:
         UsageError: an unknown format, nothing to read, or a folder that exists already.
-        LlavaMedError: the files are broken beyond single rows.
+        LlavaMedError: the files are broken beyond single rows, or no row of them can be taken.
     """
     check_values(locals())
     from llavamed_data.exchange import import_dataset
