@@ -29,7 +29,7 @@ def test_reasons_and_names_are_never_broken(built: Path, width: int) -> None:
     for words in (
         "7 figures held out for evaluation",
         "5 figures without mention",
-        "4 multi-panel figures (per caption)",
+        "3 multi-panel figures (per caption)",
         "4 figures outside the five domains",
         "30 beyond --size",
         "1 image with a wrong checksum",
@@ -45,7 +45,7 @@ def test_a_pipe_without_a_width_gets_whole_lines(built: Path) -> None:
     done = subprocess.run(
         ["bash", "-c", command], cwd=built, env=environment, capture_output=True, text=True, timeout=60
     )
-    assert "4 multi-panel figures (per caption)" in done.stdout
+    assert "3 multi-panel figures (per caption)" in done.stdout
     assert "\x1b" not in done.stdout
 
 

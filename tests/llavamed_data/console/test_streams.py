@@ -45,9 +45,7 @@ def test_every_encoding_of_the_streams_takes_all_that_is_printed(
 
 
 def test_a_name_that_is_no_text_is_printed_by_its_bytes(tmp_path: Path) -> None:
-    done = llavamed(
-        "build", "60k-im", "--source", os.fsdecode(b"not-there-\xff"), cwd=tmp_path, errors="replace"
-    )
+    done = llavamed("build", "60k-im", "--source", os.fsdecode(b"not-there-\xff"), cwd=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "not-there-" in done.stderr
