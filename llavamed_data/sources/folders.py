@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote, unquote
 
+from hub_cards import BUILT_BY
+from llavamed_data.dataset.layout import CARD
 from llavamed_data.errors import UsageError
 from llavamed_data.io.locks import WORK_FOLDER_MARK
 from llavamed_data.reasons import Drop
@@ -64,6 +66,12 @@ def files_below(
 def is_not_hidden(path: str) -> bool:
     """Whether the name of a file or folder does not begin with a point; for `files_below(enter=…)`."""
     return not path.rpartition("/")[2].startswith(".")
+
+
+def is_built(folder: Path) -> bool:
+    """Whether a folder holds a dataset that `build` wrote, as `--out` inside a source makes one."""
+    card = folder / CARD
+    return card.is_file() and BUILT_BY in card.read_text(encoding="utf-8", errors="replace")
 
 
 def digest_of_files(files: Iterable[tuple[str, os.DirEntry[str] | Path]]) -> str:

@@ -16,7 +16,7 @@ from typing import IO, Any, Self
 from llavamed_data.errors import UsageError
 from llavamed_data.io.regular_files import open_file, require_file
 from llavamed_data.reasons import Drop, Reason
-from llavamed_data.sources.folders import digest_of_files, files_below, is_not_hidden
+from llavamed_data.sources.folders import digest_of_files, files_below, is_built, is_not_hidden
 from llavamed_data.sources.packed_table import PackedTable
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".bmp", ".webp")
@@ -205,9 +205,12 @@ class BenchmarkImages(NamedImages):
         if not self._root.is_dir():
             yield self._root.name, self._root
             return
-        for path, entry in files_below(self._root, enter=is_not_hidden, skip_unreadable=True):
+        for path, entry in files_below(self._root, enter=self._is_entered, skip_unreadable=True):
             if PurePosixPath(path).suffix.lower() in (*SUFFIXES, ".zip"):
                 yield path, entry
+
+    def _is_entered(self, path: str) -> bool:
+        return is_not_hidden(path) and not is_built(self._root / path)
 
 
 def _members(archive: str, path: Path) -> Iterator[tuple[PurePosixPath, str]]:

@@ -10,13 +10,12 @@ from typing import Any
 from huggingface_hub import snapshot_download
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # not in its __all__
 
-from hub_cards import BUILT_BY
 from llavamed_data.dataset.layout import REPO_ID
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.recipes import SPLITS, Benchmark
 from llavamed_data.sources.benchmarks.questions import split_of_phrase
 from llavamed_data.sources.benchmarks.records import KeepImage, file_records
-from llavamed_data.sources.folders import files_below, is_not_hidden
+from llavamed_data.sources.folders import files_below, is_built, is_not_hidden
 from llavamed_data.sources.locations import first_line
 
 HUB = "hub"
@@ -158,7 +157,7 @@ def _split_of_file(benchmark: Benchmark, path: Path) -> str:
 
 def _files_of_folder(benchmark: Benchmark, folder: Path, location: str) -> Mapping[str, tuple[Path, ...]]:
     files = files_below(
-        folder, enter=lambda path: is_not_hidden(path) and not _is_built(folder / path), skip_unreadable=True
+        folder, enter=lambda path: is_not_hidden(path) and not is_built(folder / path), skip_unreadable=True
     )
     inside = sorted((name for name, _ in files), key=lambda name: (name.count("/"), name))
     by_split = {split: _first(inside, names) for split, names in benchmark.files.items()}
@@ -177,12 +176,6 @@ def _files_of_folder(benchmark: Benchmark, folder: Path, location: str) -> Mappi
             "SPLIT-0000i-of-0000n.parquet, in it and in the folders below"
         )
     return {split: tuple(paths) for split, paths in shards.items() if paths}
-
-
-def _is_built(folder: Path) -> bool:
-    """Whether a folder holds a dataset that `build` wrote, as `--out` inside a source makes one."""
-    card = folder / "README.md"
-    return card.is_file() and BUILT_BY in card.read_text(encoding="utf-8", errors="replace")
 
 
 def _first(inside: list[str], names: tuple[str, ...]) -> str | None:
