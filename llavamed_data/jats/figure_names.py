@@ -146,6 +146,9 @@ def is_tagged_foreign(text: str, start: int, end: int) -> bool:
     if text[end : end + 1] not in _CLOSING and _TAGGED_FOREIGN_AFTER.match(text, end):
         return True
     first = max(0, start - _LONGEST_BEFORE)
+    before = text[first:start]
+    if "[" not in before and "heir" not in before and "his" not in before and "her" not in before:
+        return False  # as most: each pattern has one of these
     if text[max(0, start - 2) : start] in _BEFORE_NUMBER and (
         word := _WORD_AT_END.search(text, first, start)
     ):
