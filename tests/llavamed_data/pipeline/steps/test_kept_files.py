@@ -90,7 +90,8 @@ def test_a_shard_that_somebody_made_or_changed_is_kept_aside(place: Path) -> Non
 
 def test_a_dataset_of_an_earlier_version_has_no_list_and_its_card_is_kept(place: Path) -> None:
     folder = place / "llava-med/10k"
-    (folder / ".llavamed.json").unlink()
+    for name in (".llavamed.json", "example.jpg"):
+        (folder / name).unlink()
     (folder / "NOTES.txt").write_text("mine")
     build(place, 5)
     assert (folder / "NOTES.txt").exists()
