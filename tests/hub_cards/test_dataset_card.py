@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import yaml
 from huggingface_hub import DatasetCard as HubCard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub_cards import DatasetCard, StepCounts, render_dataset_card
@@ -95,6 +95,7 @@ def test_the_sample_is_marked_synthetic_in_metadata_and_text() -> None:
     assert "**This copy is synthetic.**" in text
 
 
+@settings(deadline=None)  # the first call loads the templates
 @given(st.text(max_size=60))
 def test_nothing_from_the_data_becomes_markup_or_metadata(hostile: str) -> None:
     text = render_dataset_card(
