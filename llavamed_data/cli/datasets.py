@@ -103,9 +103,8 @@ def _show_import(done: "ImportSummary", console: Console, _: Mapping[str, Any]) 
         now = f"{done.tally.entered:,} are there now"
         _print_line(console, f"the export had {done.exported:,} rows when it was made, {now}")
     if done.system:
-        _print_line(
-            console, f"the system text of {done.system:,} rows now stands before their first question"
-        )
+        rows = counted(done.system, "row")
+        _print_line(console, f"the system text of {rows} now stands before the first question")
     for name, count in done.ignored.most_common(10):
         _print_line(console, f"the field {name!a}, which {count:,} rows have, was not kept")
 
