@@ -15,7 +15,7 @@ def main(url: str, folder: Path, count: int) -> None:
     limits = RunLimits(backoff=0.01, attempts=12, concurrency=32)
     with Journal(folder / "journal.jsonl") as journal, (folder / "set.jsonl").open("w") as out:
         client = ChatClient(
-            ChatModel("gpt-4o", max_tokens=200), Endpoint(url, timeout=0.5), journal, limits=limits
+            ChatModel("gpt-4o", max_tokens=200), Endpoint(url, timeout=2.0), journal, limits=limits
         )
         for outcome in make_generator(client).generate(make_pairs(count)):
             if isinstance(outcome, Conversation):

@@ -127,13 +127,14 @@ def test_failures_and_kills_lose_no_answer_and_pay_none_twice(tmp_path: Path) ->
     expected = undisturbed(tmp_path / "calm", count)
     folder = tmp_path / "wild"
     folder.mkdir()
-    with running(ServerSettings(fault_share=0.3, seed=3, latency=0.01, hang=1.0)) as server:
+    with running(ServerSettings(fault_share=0.3, seed=3, latency=0.01, hang=3.0)) as server:
         for kill in range(kills + 1):
             held, asked_before = on_file(folder), len(server.asked)
             process = start(server, folder, count)
             if kill < kills:
                 target = len(held) + chance.randint(20, 80)
                 while lines(folder) < target:
+                    assert process.poll() is None  # it has not ended by itself
                     time.sleep(0.01)
                 os.kill(process.pid, signal.SIGKILL)
             assert process.wait() == (-signal.SIGKILL if kill < kills else 0)
