@@ -1,5 +1,6 @@
 """Reads what the front matter says about the article as a whole: identifiers, title, year and licence."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ _NAME = re.compile(
     r"|Share\s?-?Alike))*)|(?P<zero>(?:CC0|Zero|Public Domain)))",
     re.I,
 )
+
+_DATA = re.compile(r"\bdata(?:sets?|bases?)?\b", re.I)
 
 
 @dataclass(slots=True)
@@ -80,32 +83,43 @@ def read_license(permissions: etree._Element) -> str | None:
     """Returns the Creative Commons code as PMC writes it (`CC BY-NC-SA`), or None where none is stated.
 
     The licence's own address counts first, then addresses in its text, its type, and its wording; within each,
-    what comes first: the waiver that some publishers add for the data ("CC0 applies to the data") comes later.
+    what comes first. CC0 in a text that speaks of data is the waiver that some publishers add for the data alone
+    ("CC0 applies to the data"): it says nothing of the article, whose rights may all be reserved.
     """
-    licenses = list(permissions.iter("license"))
-    addresses = [element.get(XLINK_HREF, "") for element in licenses]
-    addresses += [
-        normalise_spaces(text_of(ref))
+    text = normalise_spaces(text_of(permissions))
+    licenses = [(element, normalise_spaces(text_of(element))) for element in permissions.iter("license")]
+    stated = [(element.get(XLINK_HREF, ""), own_text) for element, own_text in licenses]
+    stated += [
+        (normalise_spaces(text_of(ref)), "")
         for ref in permissions.iter("{http://www.niso.org/schemas/ali/1.0/}license_ref")
     ]
-    addresses += [link.get(XLINK_HREF, "") for link in permissions.iter("ext-link", "uri", "related-object")]
-    for address in addresses:
-        if deed := _DEED.search(address):
-            return "CC0" if deed[2] else f"CC {deed[1].upper()}"
-    wordings = [element.get("license-type", "") for element in licenses]
-    wordings.append(normalise_spaces(text_of(permissions)))
-    return next(filter(None, map(_license_of_wording, wordings)), None)
+    stated += [
+        (link.get(XLINK_HREF, ""), text) for link in permissions.iter("ext-link", "uri", "related-object")
+    ]
+    codes = [_codes_of_deeds(address, beside) for address, beside in stated]
+    codes += [_codes_of_wording(element.get("license-type", ""), own_text) for element, own_text in licenses]
+    codes.append(_codes_of_wording(text, text))
+    return next((code for _, code in itertools.chain(*codes)), None)
 
 
-def _license_of_wording(text: str) -> str | None:
-    stated: list[tuple[int, str]] = []
-    if deed := _DEED.search(text):
-        stated.append((deed.start(), "CC0" if deed[2] else f"CC {deed[1].upper()}"))
-    if code := _CODE.search(text):
-        stated.append((code.start(), f"CC {code[1].upper().replace(' ', '-')}" if code[1] else "CC0"))
-    if name := _NAME.search(text):
-        stated.append((name.start(), _code_of_name(name)))
-    return min(stated)[1] if stated else None
+def _codes_of_deeds(text: str, beside: str) -> list[tuple[int, str]]:
+    """The codes of the deeds whose addresses are in `text`, each with its place; no CC0 if `beside` speaks of data."""
+    found = [(deed.start(), "CC0" if deed[2] else f"CC {deed[1].upper()}") for deed in _DEED.finditer(text)]
+    return _of_article(found, beside)
+
+
+def _codes_of_wording(text: str, beside: str) -> list[tuple[int, str]]:
+    """The codes that a text states in whatever way, each with its place, in order; no CC0 as above."""
+    found = [
+        (code.start(), f"CC {code[1].upper().replace(' ', '-')}" if code[1] else "CC0")
+        for code in _CODE.finditer(text)
+    ]
+    found += [(name.start(), _code_of_name(name)) for name in _NAME.finditer(text)]
+    return sorted([*_codes_of_deeds(text, beside), *_of_article(found, beside)])
+
+
+def _of_article(codes: list[tuple[int, str]], beside: str) -> list[tuple[int, str]]:
+    return [each for each in codes if each[1] != "CC0" or not _DATA.search(beside)]
 
 
 def _code_of_name(name: re.Match[str]) -> str:

@@ -59,6 +59,22 @@ ALI = '<ali:license_ref xmlns:ali="http://www.niso.org/schemas/ali/1.0/">{}</ali
         ("<copyright-statement>© 2004. Creative Commons Attribution License.</copyright-statement>", "CC BY"),
         ('<license license-type="open-access"><p>Free to read. All rights reserved.</p></license>', None),
         ("<copyright-statement>© 2004 Elsevier</copyright-statement>", None),
+        (
+            "<license><license-p>All rights reserved. The data alone are under "
+            f'<ext-link xlink:href="{CC}/publicdomain/zero/1.0/">CC0</ext-link>.</license-p></license>',
+            None,
+        ),
+        (
+            "<license><p>© The Authors, all rights reserved.</p></license><license "
+            f'xlink:href="{CC}/publicdomain/zero/1.0/"><p>A waiver for the datasets.</p></license>',
+            None,
+        ),
+        ("<license><p>The Creative Commons Public Domain Dedication waiver applies to the data.</p></license>", None),
+        (
+            "<license><p>The CC0 waiver is for the data. The article is under the Creative Commons Attribution "
+            "License.</p></license>",
+            "CC BY",
+        ),
     ],
 )  # fmt: skip
 def test_license(permissions: str, code: str | None) -> None:
