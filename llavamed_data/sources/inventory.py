@@ -118,10 +118,10 @@ class Inventory:
                     digest.update, obstore.get(store, part).stream(min_chunk_size=CHUNK_BYTES)
                 )
                 with gzip.open(file_of_chunks(chunks), "rt", encoding="utf-8", newline="") as lines:
-                    for row in csv.reader(lines):
+                    for row in filter(None, csv.reader(lines)):
                         if not any(row[at].lower() == value for at, value in replaced):
                             yield unquote_plus(row[key_at]), row[etag_at]
-                if md5 and digest.hexdigest() != md5:
+                if md5 and digest.hexdigest() != str(md5).lower():
                     raise ValueError("its checksum differs")
             except (*_DAMAGED, BaseError, OSError) as error:
                 kind = UnusableInventoryError if isinstance(error, _DAMAGED) else LlavaMedError
@@ -159,8 +159,8 @@ def newest_inventory(location: BucketLocation, *, before: Inventory | None = Non
             if location.folder is not None:
                 require_file(location.folder / key)
             manifest = bytes(obstore.get(store, key).bytes())
-        except (FileNotFoundError, NotAFileError):  # the newest one's folder may be there before its manifest
-            continue
+        except (FileNotFoundError, NotAFileError, PermissionDeniedError):
+            continue  # the newest one's folder may be there before its manifest
         except (BaseError, OSError) as error:
             raise _unreachable(location, error) from error
         try:
@@ -220,9 +220,15 @@ def _coded(location: BucketLocation, inventory: Inventory | None) -> Iterator[tu
     A version comes once for every ETag that tells of it; with zeros if only its folder does.
     """
     if inventory:
+        empty = True
         for key, etag in inventory.rows(location):
             if found := _METADATA_KEY.fullmatch(key):
+                empty = False
                 yield _code(found), _etag_bytes(etag)
+        if empty:
+            raise UnusableInventoryError(
+                f"the inventory {inventory.folder} of {location.given} names no article"
+            )
     if location.folder is not None:
         yield from _in_folder(location.folder)
     elif not inventory:

@@ -204,6 +204,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
     "no gzip": lambda _: b"no gzip at all",
     "another": lambda _: corpus.gzip.compress(b'"b","metadata/PMC9.1.json","x","y"\n'),
     "missing": lambda _: None,
+    "empty": lambda _: b"",
 }
 
 
@@ -219,6 +220,30 @@ def test_an_older_inventory_serves_if_a_part_of_the_newest_is_damaged(damage: st
         assert list(bucket.handles()) == ["PMC1.1"]
         assert bucket.date == "2026-10-31"  # which is what a card must state
         assert [handle for handle, _ in Bucket(f"{server}/damaged").etags()] == ["PMC1.1"]
+
+
+def test_an_older_inventory_serves_if_the_newest_names_no_article(tmp_path: Path) -> None:
+    """As of a run of S3 that was cut short: whole files, sound checksums, and no line of an article in them."""
+    held = listing(["PMC1.1", "PMC2.1"])
+    objects = held | corpus.inventory(held, "2026-10-31T01-00Z") | corpus.inventory({}, "2026-11-01T01-00Z")
+    with s3.bucket("short", objects) as server:
+        bucket = Bucket(f"{server}/short")
+        assert list(bucket.handles()) == ["PMC1.1", "PMC2.1"]
+        assert bucket.date == "2026-10-31"
+    corpus.lay_out(held | corpus.inventory({}, "2026-11-01T01-00Z"), tmp_path)
+    assert list(Bucket(tmp_path).handles()) == ["PMC1.1", "PMC2.1"]
+
+
+def test_blank_lines_and_checksums_in_capitals_do_no_harm(tmp_path: Path) -> None:
+    objects = corpus.inventory(listing(["PMC1.1", "PMC2.1"]), parts=1)
+    part = next(key for key in objects if key.endswith(".gz"))
+    lines = corpus.gzip.decompress(objects[part])
+    objects[part] = corpus.gzip.compress(lines.replace(b"\n", b"\n\n"), mtime=0)
+    manifest = next(key for key in objects if key.endswith("manifest.json"))
+    stated = json.loads(objects[manifest])
+    stated["files"][0]["MD5checksum"] = corpus.md5(objects[part]).upper()
+    where = place(objects | {manifest: json.dumps(stated).encode()}, tmp_path)
+    assert list(inventory.current_versions(where, inventory.newest_inventory(where))) == ["PMC1.1", "PMC2.1"]
 
 
 def test_a_bucket_whose_inventories_are_no_use_is_listed_or_says_which_is_wrong(tmp_path: Path) -> None:
