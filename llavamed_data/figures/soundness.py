@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from PIL import Image, UnidentifiedImageError
 
 from llavamed_data.errors import one_line
-from llavamed_data.io.images import decode_upright
+from llavamed_data.io.images import decode_upright, is_over_8_bits
 from llavamed_data.reasons import Drop, Reason
 
 FORMATS = ("JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP")
@@ -49,9 +49,6 @@ _FOREIGN: Mapping[bytes, str] = {
     b"<": "a text of markup (HTML, XML or SVG)",
     b"version https://git-lfs": "a Git LFS pointer",
 }
-
-_DEEP_MODES = ("I", "F")
-"""What the names of Pillow's modes of 16 and 32 bits a channel begin with."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length: TEM, RST0-7, SOI
@@ -112,7 +109,7 @@ def inspect_image(data: bytes, limits: ImageLimits = ImageLimits()) -> SoundImag
         raise Drop(Reason.IMAGE_TOO_LARGE, f"{width} × {height} pixels, at most {limits.pixels:,}")
     if min(width, height) < limits.side:
         raise Drop(Reason.IMAGE_TOO_SMALL, f"{width} × {height} pixels, at least {limits.side} a side")
-    if image.mode.startswith(_DEEP_MODES):
+    if is_over_8_bits(image):
         raise Drop(Reason.IMAGE_TOO_DEEP, f"{expected} of Pillow's mode {image.mode}")
     decoded = _decode(image, data, expected)
     return SoundImage(expected, decoded.width, decoded.height, decoded)

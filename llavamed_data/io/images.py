@@ -1,6 +1,17 @@
-"""Decodes an image as `load_dataset` does, so that what is called sound here decodes there."""
+"""Decodes an image as `load_dataset` does, and tells which would not look there as they are."""
 
 from PIL import ExifTags, Image, ImageOps
+
+_DEEP_MODES = ("I", "F")
+"""What the names of Pillow's modes of 16 and 32 bits a channel begin with."""
+
+
+def is_over_8_bits(image: Image.Image) -> bool:
+    """Whether an opened image has more than 8 bits a channel, and comes out white or black in RGB.
+
+    Colours of 16 bits a channel are not meant: Pillow opens those with 8 bits, and rightly.
+    """
+    return image.mode.startswith(_DEEP_MODES)
 
 
 def decode_upright(image: Image.Image) -> Image.Image:

@@ -38,7 +38,7 @@ class Check(StrEnum):
     IMAGES = "images"
     """Every row has exactly one image; rows of `eval` may have lost it."""
     IMAGE_DECODES = "image-decodes"
-    """The image decodes to its last line."""
+    """The image decodes to its last line, and has 8 bits a channel: a deeper one comes out white in RGB."""
     IMAGE_PART = "image-part"
     """Every row has exactly one image part, first in the first user turn."""
     LITERAL_IMAGE = "literal-image"

@@ -40,5 +40,14 @@ def test_what_is_no_image_does_not_decode(data: bytes) -> None:
     assert image_fault(data) is not None
 
 
+@pytest.mark.parametrize(("form", "mode"), [("PNG", "I;16"), ("TIFF", "I;16"), ("TIFF", "I"), ("TIFF", "F")])
+def test_an_image_that_comes_out_white_in_rgb_is_a_fault(form: str, mode: str) -> None:
+    """`load_dataset` decodes it, and whoever trains on it converts it to RGB: 65,535 becomes 255, and so does 256."""
+    file = io.BytesIO()
+    Image.new(mode, (200, 150), 1000).save(file, form)
+    assert Image.open(file).convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    assert "over 8 bits a channel" in str(image_fault(file.getvalue()))
+
+
 def test_every_format_that_a_build_may_publish_is_valid() -> None:
     assert set(figures.FORMATS) <= set(FORMATS)
