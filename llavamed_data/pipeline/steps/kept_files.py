@@ -13,6 +13,7 @@ from pathlib import Path
 
 from llavamed_data.dataset.digests import METADATA, file_digest
 from llavamed_data.dataset.layout import CARD, REPORT_FOLDER, is_shard
+from llavamed_data.io.regular_files import open_file
 
 WRITTEN = ".llavamed.json"
 """The hidden file in a dataset's folder that lists what the toolkit wrote into it."""
@@ -69,8 +70,11 @@ def keep_what_people_made(old: Path, new: Path, shards: Mapping[str, str]) -> li
 
 def _written(folder: Path) -> dict[str, str] | None:
     """Name → SHA-256 of what the toolkit wrote; None for a dataset of an earlier version, which has no list."""
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        stated = json.loads((folder / WRITTEN).read_text(encoding="utf-8"))["files"]
+    with (
+        suppress(OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError),
+        open_file(folder / WRITTEN) as file,
+    ):
+        stated = json.load(file)["files"]
         return {str(name): str(digest) for name, digest in stated.items()}
     return None
 
@@ -86,7 +90,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _is_written(path: Path, name: str, written: Mapping[str, str] | None) -> bool:
-    if path.is_symlink():
+    if path.is_symlink() or not path.is_file():  # a pipe is never read: that may never end
         return False
     if written is None:  # the card of an earlier version may have been edited: nobody can tell
         return name == METADATA or is_shard(name)

@@ -1,6 +1,7 @@
 """A rebuild deletes nothing that the toolkit did not write: notes stay, edits and outdated reports are kept aside."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -98,3 +99,14 @@ def test_a_dataset_of_an_earlier_version_has_no_list_and_its_card_is_kept(place:
     assert [path.name for path in (folder / "data").iterdir()] == ["train-00000-of-00001.parquet"]
     kept = {path.name for path in (place / "llava-med/kept/10k-1").iterdir()}
     assert kept == {"README.md", "stats"}
+
+
+@pytest.mark.parametrize("name", [".llavamed.json", "example.jpg", "mine"])
+def test_a_pipe_or_a_link_to_nothing_in_the_folder_stops_no_rebuild(name: str, place: Path) -> None:
+    pipe = place / "llava-med/10k" / name
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    (place / "llava-med/10k/link").symlink_to("nowhere")
+    build(place, 5)
+    assert (place / "llava-med/10k/link").is_symlink()
+    assert llavamed("validate", "llava-med/10k", cwd=place).returncode == 0
