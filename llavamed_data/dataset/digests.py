@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from llavamed_data.io.regular_files import open_file
+
 METADATA = "croissant.json"
 """The file of a dataset's Croissant metadata, in its folder."""
 
@@ -19,8 +21,8 @@ class BadMetadataError(ValueError):
 
 
 def file_digest(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal digits."""
-    with path.open("rb") as file:
+    """The SHA-256 of a file's bytes, in hexadecimal digits; raises OSError for what is no file."""
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -28,7 +30,8 @@ def stated_digests(folder: Path) -> dict[str, str]:
     """Name of a shard → its SHA-256, as the metadata in `folder` state them; {} where they state none.
 
     Raises:
-        BadMetadataError: the metadata cannot be read, or name a shard without its digest.
+        BadMetadataError: the metadata cannot be read, or state the digests of some of the
+            shards that they name and not of all.
     """
     path = folder / METADATA
     if not path.is_file():
@@ -43,6 +46,8 @@ def stated_digests(folder: Path) -> dict[str, str]:
         raise BadMetadataError(f"cannot be read: {error}"[:200]) from error
     found = document.get("distribution") if isinstance(document, Mapping) else None
     files = [each for each in found if _is_shard(each)] if isinstance(found, list) else []
+    if not any(each.get("sha256") for each in files):  # as of another tool: its files are not checked
+        return {}
     digests = {str(each["contentUrl"]): str(each.get("sha256")) for each in files}
     if wrong := next((name for name, digest in digests.items() if not _SHA256.fullmatch(digest)), None):
         raise BadMetadataError(f"states no sha256 of {wrong[:100]}")

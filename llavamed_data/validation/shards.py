@@ -87,8 +87,8 @@ def digest_faults(folder: Path, shards: Sequence[Shard], pool: Executor) -> tupl
             faults.append(DatasetFault(Check.DIGESTS, f"{METADATA} states no digest of it", file=shard.name))
         elif found != stated[shard.name]:
             message = (
-                f"is not the file that {METADATA} describes: bytes have changed since it was written; build or fetch "
-                f"it again (if the change is meant, delete {METADATA})"
+                f"is not the file that {METADATA} describes: bytes have changed since it was written; delete it "
+                f"and rerun `build`, or fetch it again (if the change is meant, delete {METADATA})"
             )
             faults.append(DatasetFault(Check.DIGESTS, message, file=shard.name))
     missing = sorted(stated.keys() - {shard.name for shard in shards})

@@ -22,7 +22,7 @@ from llavamed_data.pipeline.steps.extract import Extracted, earlier_facts, extra
 from llavamed_data.pipeline.steps.image_store import ImageStore
 from llavamed_data.pipeline.steps.select import ExcludedArticles, Selected, select
 from llavamed_data.recipes import EVAL, Recipe, Task, load_recipe
-from llavamed_data.sources import ArticleChoice, ArticleSource, open_source
+from llavamed_data.sources import ArticleChoice, ArticleSource, HasETags, open_source
 from llavamed_data.sources.released import released_eval_pmids
 
 
@@ -99,11 +99,15 @@ class ArticleWork:
         self.build.summary.record("extract", extracted)
         self.source_date = extracted.facts["source_date"]
         if earlier not in (None, extracted.facts["source_state"]) and not options.update:
+            advice = " (`update` reads only those that changed)" if isinstance(self.source, HasETags) else ""
             self.build.summary.notes.append(
-                f"{options.source} has changed since an earlier run, so its articles were read again "
-                "(`update` reads only those that changed)"
+                f"{options.source} has changed since an earlier run, so its articles were read again{advice}"
             )
-        if options.update:
+        if options.update and extracted.manifest.skipped:
+            self.build.summary.notes.append(
+                "nothing has changed since the last run: no article was read again"
+            )
+        elif options.update:
             unchanged = f"{extracted.facts['unchanged']:,} articles had not changed and were not read again"
             self.build.summary.notes.append(unchanged)
         return extracted

@@ -70,10 +70,39 @@ def test_a_set_without_digests_is_said_to_be_unchecked(tmp_path: Path) -> None:
     assert "digests: not checked" in console.export_text()
 
 
+def test_metadata_of_another_tool_that_state_no_digest_are_no_fault(built: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "10k"
+    shutil.copytree(built, folder)
+    document = json.loads((folder / "croissant.json").read_text())
+    document["distribution"][-1].pop("sha256")
+    (folder / "croissant.json").write_text(json.dumps(document))
+    report = validate(str(folder), beside=[])
+    assert (report.ok, report.to_dict()["digests"]) == (True, "not checked")
+
+
+def test_a_damaged_shard_is_made_anew_as_validation_advises(tmp_path: Path) -> None:
+    build = ("build", "10k", "--size", "5")
+    assert llavamed(*build, cwd=tmp_path).returncode == 0
+    folder = tmp_path / "llava-med" / "10k"
+    shard = shard_of(folder)
+    sound = shard.read_bytes()
+    shard.write_bytes(bytes([*sound[:-100], sound[-100] ^ 1, *sound[-99:]]))
+    (fault,) = (each for each in validate(str(folder), beside=[]).faults if each.check is Check.DIGESTS)
+    assert "delete it and rerun `build`" in fault.message
+    shard.unlink()
+    assert llavamed(*build, cwd=tmp_path).returncode == 0
+    assert shard.read_bytes() == sound
+    assert validate(str(folder), beside=[]).ok
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda document: document["distribution"][-1].pop("sha256"), "states no sha256"),
+        (lambda document: document["distribution"][-1].update(sha256="x"), "states no sha256"),
+        (
+            lambda document: document["distribution"].append({"contentUrl": "data/more.parquet"}),
+            "states no sha256",
+        ),
         (lambda document: document["distribution"][-1].update(sha256="0" * 64), "is not the file"),
         (
             lambda document: document["distribution"][-1].update(contentUrl="data/x.parquet"),

@@ -166,6 +166,8 @@ def test_a_folder_that_was_edited_is_read_again_by_build_and_by_update(
     (note,) = (note for note in again["notes"] if "has changed" in note)
     assert note.startswith("copy has changed since an earlier run")
     assert "`update`" in note
+    (updated,) = run(tmp_path, "update")
+    assert "nothing has changed since the last run: no article was read again" in updated["notes"]
 
 
 @pytest.mark.parametrize("spec", ["jats", "packages"])
@@ -189,7 +191,7 @@ def test_files_that_changed_are_read_again_by_build(spec: str, tmp_path: Path) -
     assert llavamed(*extract, cwd=tmp_path).returncode == 0
     write(handle, text.replace(b"<caption>", b"<caption><title>Corrected.</title>"))
     done = llavamed(*extract, cwd=tmp_path)
-    assert "has changed since an earlier run" in done.stdout
+    assert "has changed since an earlier run, so its articles were read again\n" in done.stdout
     captions = pq.read_table(tmp_path / "pairs.parquet")["caption"].to_pylist()
     assert captions
     assert all(caption.startswith("Corrected.") for caption in captions)
