@@ -31,6 +31,9 @@ _RATE_MARGIN = 1.1
 """How much further apart than the limit requires requests are sent: on their way the gaps may shrink."""
 
 _ERROR_TEXT = re.compile(rb'"ERROR"\s*:\s*"(.*?)"\s*[,}]', re.DOTALL)
+_OUTAGE = "backend failed"
+"""In the error of a search engine that is away for a moment; for a later page, in that there is no such page."""
+
 _RETRYABLE_STATUSES = (408, 425, 429)
 _MAX_RESPONSE_BYTES = 8 * 2**20
 _FIRST_DAY, _LAST_DAY = date(1600, 1, 1).toordinal(), date(2200, 12, 31).toordinal()
@@ -224,7 +227,10 @@ class Eutils:
             self._next_request = time.monotonic() + _RATE_MARGIN / (10 if self.key else 3)
             try:
                 with urllib.request.urlopen(request, timeout=self.request_seconds) as response:  # noqa: S310  (safe_address)
-                    return _result(response.read(_MAX_RESPONSE_BYTES))
+                    result = _result(response.read(_MAX_RESPONSE_BYTES))
+                if "retstart" not in parameters and _OUTAGE in str(result.get("ERROR", "")).lower():
+                    raise ValueError(result["ERROR"])
+                return result
             except urllib.error.HTTPError as error:
                 if error.code == HTTPStatus.BAD_REQUEST and "retstart" in parameters:
                     return {}  # there is no such page

@@ -161,10 +161,13 @@ def test_a_busy_or_broken_server_is_asked_again_after_the_time_that_it_states() 
         3: Response(200, b"<html>maintenance</html>"),
         4: Response(200, b'{"esearchresult": {"cou'),
         5: Response(200, b'{"esearchresult": {"count": "5", "idlist": ["PMC1"]}}'),
+        6: Response(
+            200, b'{"esearchresult": {"ERROR": "Search Backend failed:\nno server could be resolved"}}'
+        ),
     }
     with EutilsServer({"cyst": days(5)}, fault=faults.get) as server:
         assert client(server, key="key", longest_pause=2).search("cyst") == {1, 2, 3, 4, 5}
-    assert len(server.asked) == 6
+    assert len(server.asked) == 7
     assert server.times[1] - server.times[0] >= 1
 
 
