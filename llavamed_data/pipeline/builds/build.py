@@ -91,10 +91,14 @@ def refuse_foreign_folder(folder: Path) -> None:
     """Makes sure that replacing `folder` loses nothing of the user's.
 
     Raises:
-        UsageError: it holds something that `build` did not write, or cannot be a folder.
+        UsageError: it holds something that `build` did not write, is a link, or cannot be a folder.
     """
     if folder.parent.exists() and not folder.parent.is_dir():
         raise UsageError(f"{folder.parent} is not a folder: choose another --out")
+    if folder.is_symlink():
+        raise UsageError(
+            f"{folder} is a link, in whose place a build puts a folder: name the folder of the datasets with --out"
+        )
     if not folder.exists():
         return
     card = folder / "README.md"

@@ -257,6 +257,16 @@ def test_a_folder_that_build_did_not_make_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "llava-med" / "60k" / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_link_in_place_of_the_folder_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "llava-med").mkdir()
+    (tmp_path / "llava-med" / "10k").symlink_to("../elsewhere")
+    done = llavamed("build", "10k", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "llava-med/10k is a link" in done.stderr
+    assert (tmp_path / "llava-med" / "10k").is_symlink()
+
+
 def test_a_full_disk_is_one_line_and_nothing_half_written_is_trusted(built: Path, tmp_path: Path) -> None:
     limited = f"ulimit -f 32; exec {sys.executable} -m llavamed_data build"  # 32 KiB a file
     uncovered = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
