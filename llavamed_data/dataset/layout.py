@@ -16,6 +16,9 @@ from llavamed_data.errors import LlavaMedError, UsageError
 CARD = "README.md"
 """The file of a dataset's card, in its folder."""
 
+WRITTEN = ".llavamed.json"
+"""The hidden file that lists what the toolkit wrote into a folder."""
+
 EXAMPLE = "example"
 """The name, without its suffix, of the picture of the row that a card shows."""
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from urllib.parse import quote, unquote
 
 from hub_cards import BUILT_BY
-from llavamed_data.dataset.layout import CARD
+from llavamed_data.dataset.layout import CARD, WRITTEN
 from llavamed_data.errors import UsageError
 from llavamed_data.io.locks import WORK_FOLDER_MARK
 from llavamed_data.reasons import Drop
@@ -69,7 +69,9 @@ def is_not_hidden(path: str) -> bool:
 
 
 def is_built(folder: Path) -> bool:
-    """Whether a folder holds a dataset that `build` wrote, as `--out` inside a source makes one."""
+    """Whether `build` wrote a folder, as `--out` inside a source makes: a dataset, or what it kept of earlier ones."""
+    if (folder / WRITTEN).is_file():
+        return True
     card = folder / CARD
     return card.is_file() and BUILT_BY in card.read_text(encoding="utf-8", errors="replace")
 

@@ -12,11 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from llavamed_data.dataset.digests import METADATA, file_digest
-from llavamed_data.dataset.layout import CARD, REPORT_FOLDER, is_shard
+from llavamed_data.dataset.layout import CARD, REPORT_FOLDER, WRITTEN, is_shard
 from llavamed_data.io.regular_files import open_file
-
-WRITTEN = ".llavamed.json"
-"""The hidden file in a dataset's folder that lists what the toolkit wrote into it."""
 
 KEPT = "kept"
 """The folder beside the datasets into which what no longer fits is moved."""
@@ -65,6 +62,9 @@ def keep_what_people_made(old: Path, new: Path, shards: Mapping[str, str]) -> li
     place = _free_place(old)
     for name in aside:
         _take(old / name, place / name)
+    (place.parent / WRITTEN).write_text(
+        '{"files": {}}\n', encoding="utf-8"
+    )  # no source of other builds: `is_built`
     return list(_sentences(aside, place))
 
 

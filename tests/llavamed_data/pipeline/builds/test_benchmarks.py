@@ -261,6 +261,12 @@ def test_the_work_and_the_datasets_may_lie_inside_the_source(here: Path, form: s
     assert all(step.manifest.skipped for step in inside.steps)
     again = run("vqa-rad", folder, work=folder / "another", out=folder / "out")
     assert counts(again) == counts(outside)
+    shard = next((folder / "out/vqa-rad/data").glob("train-*"))
+    shard.write_bytes(shard.read_bytes() + b"an edit")
+    run("vqa-rad", folder, work=folder / "third", out=folder / "out")
+    assert (folder / "out/kept/vqa-rad-1/data" / shard.name).is_file()
+    again = run("vqa-rad", folder, work=folder / "fourth", out=folder / "out")
+    assert counts(again) == counts(outside)
 
 
 def test_a_built_benchmark_is_exported_split_by_split(here: Path) -> None:
