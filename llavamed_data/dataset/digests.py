@@ -48,7 +48,7 @@ def stated_digests(folder: Path) -> dict[str, str]:
     files = [each for each in found if _is_shard(each)] if isinstance(found, list) else []
     if not any(each.get("sha256") for each in files):  # as of another tool: its files are not checked
         return {}
-    digests = {str(each["contentUrl"]): str(each.get("sha256")) for each in files}
+    digests = {str(each["contentUrl"]): str(each.get("sha256")).lower() for each in files}
     if wrong := next((name for name, digest in digests.items() if not _SHA256.fullmatch(digest)), None):
         raise BadMetadataError(f"states no sha256 of {wrong[:100]}")
     return digests

@@ -80,6 +80,16 @@ def test_metadata_of_another_tool_that_state_no_digest_are_no_fault(built: Path,
     assert (report.ok, report.to_dict()["digests"]) == (True, "not checked")
 
 
+def test_a_digest_in_capitals_is_the_same(built: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "10k"
+    shutil.copytree(built, folder)
+    document = json.loads((folder / "croissant.json").read_text())
+    document["distribution"][-1]["sha256"] = document["distribution"][-1]["sha256"].upper()
+    (folder / "croissant.json").write_text(json.dumps(document))
+    report = validate(str(folder), beside=[])
+    assert (report.ok, report.to_dict()["digests"]) == (True, "checked")
+
+
 def test_a_damaged_shard_is_made_anew_as_validation_advises(tmp_path: Path) -> None:
     build = ("build", "10k", "--size", "5")
     assert llavamed(*build, cwd=tmp_path).returncode == 0
