@@ -12,17 +12,19 @@ from llavamed_data.jats.plaintext import XLINK_HREF, normalise_spaces, plain_tex
 
 _FOR_THE_WEB = re.compile(r"\.(?:jpe?g|png)$", re.I)
 _SUFFIX = re.compile(r"\.(?:jpe?g|png|gif|tiff?|eps|svg|bmp|webp|jp2)$", re.I)
-_END_MARKS, _CLOSERS = (".", "!", "?", ":", ";", ",", "…"), "\"”’'»)]"
+_END_MARKS, _CLOSERS = (".", "!", "?", ":", ";", ",", "…", "。", "–", "—"), "\"”’'»)]"
 _CAPTION_BLOCKS = frozenset(["title", "subtitle", "p", "list", "def-list", "disp-formula", "disp-quote"])
 _AFTER_LABEL = " .:,;–—-|"
 _LONGEST_LABEL = 60  # a longer one, where there is no caption, is the caption
 _DOI = r"(?:doi:?\s*(?:(?:https?://)?(?:dx\.)?doi\.org/)?|(?:https?://)?(?:dx\.)?doi\.org/)10\.\S+"
-_DOI_ALONE = re.compile(_DOI, re.I)
-_DOI_AT_END = re.compile(rf"(?<=[.!?)\]”\"])\s+(?=doi){_DOI}$", re.I)
+_DOI_ALONE = re.compile(rf"[(\[]?{_DOI}", re.I)
+_DOI_AT_END = re.compile(rf"(?<=[.!?)\]”\"])(?:\s+[(\[]?(?=doi)|(?=doi:)){_DOI}$", re.I)
 _LONGEST_DOI = 120
-_SEPARATORS_IN_FRONT = re.compile(r"(?:[:;,|]\s*|\.(?![.\d])\s*|[–—-](?:\s+|(?=[A-Z][a-z])))+")
+_SEPARATORS_IN_FRONT = re.compile(
+    r"(?:[:;,|∣•▪]\s*|\.(?![.\d])\s*|[–—‒―‐-]+(?:\s+(?![+/])|(?=[A-Z][a-z]))|−\s+(?=[A-Za-z]))+"
+)
 _GOES_ON = re.compile(r"[.:](?!\S)\s*|\.(?=[A-Za-z])")
-_GOES_ON_IN_SENTENCE = re.compile(r"[,;](?!\S)")
+_GOES_ON_IN_SENTENCE = re.compile(r"[,;)](?!\S)|[–—](?=\s)")
 _NOT_IN_IDS = re.compile(r"[^\w.-]+")
 _PLACES = {"floats-group": 1, "floats-wrap": 1, "back": 2, "sub-article": 3, "response": 3}
 
@@ -192,7 +194,7 @@ def _join(blocks: Iterable[str]) -> str:
         if not joined:
             joined = block
         elif _GOES_ON_IN_SENTENCE.match(block):
-            joined += block
+            joined += f" {block}" if block[0] in "–—" else block
         elif stop := _GOES_ON.match(block):
             joined += f" {block[stop.end() :]}" if ended else block
         else:

@@ -161,7 +161,7 @@ _WRITTEN_MARKS = {0x81: "^", 0x8D: "_"}
 _TEX_BODY = re.compile(r"\\begin\{document\}(.*?)(?:\\end\{document\}|\Z)", re.DOTALL)
 _TEX_FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _TEX_LAYOUT = re.compile(
-    r"\\(?:begin|end)\{[^{}]*\}(?:\{[clr|]*\})?|\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])"
+    r"\\(?:begin|end)\{[^{}]*\}(?:\{[clr|]*\})?|\\(?:left|right|[bB]igg?[lr]?)(?![A-Za-z])|\\[()\[\]]"
 )
 _TEX_COMMAND = re.compile(r"\\([A-Za-z]+)")
 _TEX_SCRIPT = re.compile(r"(?<!\\)([_^])\s?(?:\{([^{}]*)\}|([^\s{}\\$]))")

@@ -9,13 +9,19 @@ from functools import lru_cache
 
 from lxml import etree
 
-_SUPERSCRIPT = str.maketrans("0123456789+-−–=()nm", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁻⁼⁽⁾ⁿᵐ")
-_SUBSCRIPT = str.maketrans("0123456789+-−–=()", "₀₁₂₃₄₅₆₇₈₉₊₋₋₋₌₍₎")
-_MINUS = str.maketrans("-–", "−−")
-_IN_SUPERSCRIPT = re.compile(r"[0-9+\-−–=()nm]+|[0-9]*[+\-−–](?:/[0-9]*[+\-−–])+")
-_IN_SUBSCRIPT = re.compile(r"[0-9+\-−–=()]+(?:,\s?[0-9+\-−–=()]+)*")
-_NUMBER_OR_SIGN = re.compile(r"[+\-−–=]?\d|[+\-−–=]|\(\d")
-_OPERATOR = re.compile(r"(?<=.)[+\-−–=/*×·\s]")
+_MINUS = "-−–‐‑‒—"
+"""Every character that publishers set for a minus sign."""
+
+_SIGN = "+" + re.escape(_MINUS)
+
+_SUPERSCRIPT = str.maketrans("0123456789+=()nm" + _MINUS, "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁼⁽⁾ⁿᵐ" + "⁻" * len(_MINUS))
+_SUBSCRIPT = str.maketrans("0123456789+=()" + _MINUS, "₀₁₂₃₄₅₆₇₈₉₊₌₍₎" + "₋" * len(_MINUS))
+_TO_MINUS = str.maketrans(_MINUS, "−" * len(_MINUS))
+_IN_SUPERSCRIPT = re.compile(rf"[0-9{_SIGN}=()nm]+|[0-9]*[{_SIGN}](?:/[0-9]*[{_SIGN}])+")
+_IN_SUBSCRIPT = re.compile(rf"[0-9{_SIGN}=()]+(?:,\s?[0-9{_SIGN}=()]+)*")
+_NUMBER_OR_SIGN = re.compile(rf"[{_SIGN}=]?\d|[{_SIGN}=]|\(\d")
+_OPERATOR = re.compile(rf"(?<=.)[{_SIGN}=/*×·\s]")
+_AFTER_SIGN = re.compile(rf"(?<=[{_SIGN}])\s+(?=\d)")
 
 _ONLY_CITATIONS = re.compile(r"[\s\d,;–—\-−()\[\].a-h]*")
 _NUMBERS = r"\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*"
@@ -36,10 +42,11 @@ def superscript(text: str, *, in_formula: bool = False) -> str:
         text: what is set as a superscript, without spaces around it.
         in_formula: whether letters are powers too: "n" → "ⁿ", "kt" → "^kt".
     """
+    text = _AFTER_SIGN.sub("", text)
     if _IN_SUPERSCRIPT.fullmatch(text) and (in_formula or not text.isalpha()):
         return text.translate(_SUPERSCRIPT)
     if _NUMBER_OR_SIGN.match(text) or (in_formula and text[:1].isalnum()):
-        text = text.translate(_MINUS)
+        text = text.translate(_TO_MINUS)
         return f"^({text})" if _OPERATOR.search(text) else f"^{text}"
     return text
 
@@ -87,11 +94,11 @@ def write_scripts(block: etree._Element) -> bool:
 
 
 def _set_text(element: etree._Element, text: str, written: str) -> None:
-    """Gives an element the text `written` between the spaces that its `text` has around it."""
+    """Gives an element the text `written` in place of its `text`, but for the spaces at the end."""
     bare = text.strip()
     if written != bare:
         del element[:]
-        element.text = text.replace(bare, written, 1)
+        element.text = text.lstrip().replace(bare, written, 1)
 
 
 def _refers(element: etree._Element, kind: str) -> bool:
