@@ -18,9 +18,18 @@ FAMILY_OF: dict[str, str] = {word: family for family, entry in _FAMILIES.items()
 """The family of each word, in small letters."""
 
 _SERIES = [(re.compile(rf"\b{rule['before']}\s?$", re.I), rule["series"]) for rule in _RULES["series"]]
-_FOREIGN: dict[str, list[str]] = _RULES["foreign"]
-_FOREIGN_BEFORE = re.compile("(?:" + "|".join([*_FOREIGN["before"], *_FOREIGN["before_untagged"]]) + ")$")
-_FOREIGN_AFTER = re.compile("|".join([*_FOREIGN["after"], *_FOREIGN["after_untagged"]]))
+
+
+def _foreign(*kinds: str) -> str:
+    """Returns one regular expression out of the lists `kinds` of what gives a figure to another paper."""
+    pattern = "|".join(rule for kind in kinds for rule in _RULES["foreign"][kind])
+    for name, alternatives in _RULES["names"].items():
+        pattern = pattern.replace(f"<{name}>", f"(?:{alternatives})")
+    return f"(?:{pattern})"
+
+
+_FOREIGN_BEFORE = re.compile(f"{_foreign('before', 'before_untagged')}$")
+_FOREIGN_AFTER = re.compile(_foreign("after", "after_untagged"))
 _BEFORE_FOREIGN = ("r ", "s ", ", ", ":", ": ", "; ")
 """Ends of what may give a figure to another paper: "their ", "[12], "."""
 
@@ -31,10 +40,11 @@ _LONGEST_BEFORE = 48
 
 _WORDS = "|".join(sorted(FAMILY_OF, key=len, reverse=True))
 _LABEL = re.compile(rf"\b({_WORDS})\b\.?\s?(?=[A-Z]{{0,2}}[.-]?\d)", re.I)
-_TAGGED_FOREIGN_BEFORE = re.compile("(?:" + "|".join(_FOREIGN["before"]) + ")$")
+_TAGGED_FOREIGN_BEFORE = re.compile(f"{_foreign('before')}$")
 _WORD_AT_END = re.compile(rf"(?i:text-)?\b(?i:{_WORDS})\b\.?\s?$")
-_TAGGED_FOREIGN_AFTER = re.compile(
-    r"(?:\s?\(?[A-Za-z]\)?(?:[,–-]\s?[A-Za-z]\b)*)?(?:" + "|".join(_FOREIGN["after"]) + ")"
+_TAGGED_FOREIGN_AFTER = re.compile(r"(?:\s?\(?[A-Za-z]\)?(?:[,–-]\s?[A-Za-z]\b)*)?" + _foreign("after"))
+_SHOWS = re.compile(
+    r"\s(?:shows?|(?:illustrate|depict|demonstrate|present|display|summari[sz]e|compare|plot|reveal|indicate)s?)\b"
 )
 _PANEL = r"\s?\(?[A-Za-z](?![A-Za-z])\)?"
 _ITEM = re.compile(
@@ -135,10 +145,13 @@ def series_of(text: str, start: int, family: str) -> str:
 
 def is_foreign(text: str, start: int, end: int) -> bool:
     """Returns whether the words around a name, which stands from `start` to `end`, give it to another paper."""
-    return (
-        _FOREIGN_AFTER.match(text, end) is not None
-        or _FOREIGN_BEFORE.search(text[max(0, start - _LONGEST_BEFORE) : start]) is not None
-    )
+    return _FOREIGN_AFTER.match(text, end) is not None or _is_said_before(_FOREIGN_BEFORE, text, start, end)
+
+
+def _is_said_before(foreign: re.Pattern[str], text: str, start: int, end: int) -> bool:
+    """Returns whether `foreign` ends where a name begins; "as in [12], Fig. 3 shows" is of this article all the same."""
+    found = foreign.search(text, max(0, start - _LONGEST_BEFORE), start)
+    return found is not None and not (found[0].rstrip().endswith(",") and _SHOWS.match(text, end))
 
 
 def is_tagged_foreign(text: str, start: int, end: int) -> bool:
@@ -153,9 +166,8 @@ def is_tagged_foreign(text: str, start: int, end: int) -> bool:
         word := _WORD_AT_END.search(text, first, start)
     ):
         start = word.start()
-    return (
-        text[max(0, start - 2) : start].endswith(_BEFORE_FOREIGN)
-        and _TAGGED_FOREIGN_BEFORE.search(text, first, start) is not None
+    return text[max(0, start - 2) : start].endswith(_BEFORE_FOREIGN) and _is_said_before(
+        _TAGGED_FOREIGN_BEFORE, text, start, end
     )
 
 
