@@ -149,7 +149,7 @@ def is_foreign(text: str, start: int, end: int) -> bool:
 
 
 def _is_said_before(foreign: re.Pattern[str], text: str, start: int, end: int) -> bool:
-    """Returns whether `foreign` ends where a name begins; "as in [12], Fig. 3 shows" is of this article all the same."""
+    """Returns whether `foreign` ends where a name begins, but for "As in [12], Fig. 3 shows", this article's own."""
     found = foreign.search(text, max(0, start - _LONGEST_BEFORE), start)
     return found is not None and not (found[0].rstrip().endswith(",") and _SHOWS.match(text, end))
 

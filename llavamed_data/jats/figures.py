@@ -24,7 +24,7 @@ _SEPARATORS_IN_FRONT = re.compile(
     r"(?:[:;,|∣•▪]\s*|\.(?![.\d])\s*|[–—‒―‐-]+(?:\s+(?![+/])|(?=[A-Z][a-z]))|−\s+(?=[A-Za-z]))+"
 )
 _GOES_ON = re.compile(r"[.:](?!\S)\s*|\.(?=[A-Za-z])")
-_GOES_ON_IN_SENTENCE = re.compile(r"[,;)](?!\S)|[–—](?=\s)")
+_GOES_ON_IN_SENTENCE = re.compile(r"[,;](?!\S)|[–—](?=\s)")
 _NOT_IN_IDS = re.compile(r"[^\w.-]+")
 _PLACES = {"floats-group": 1, "floats-wrap": 1, "back": 2, "sub-article": 3, "response": 3}
 

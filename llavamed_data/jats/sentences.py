@@ -22,7 +22,8 @@ _ABBREVIATIONS = _NEVER_END | _BEFORE_NUMBER | _MAY_END
 _OPENERS, _UNITS, _IN_CAPITALS = _WORDS["openers"], _WORDS["units"], _WORDS["in_capitals"]
 
 _OPENING = "([{“‘\"'«‹¿¡"
-_REFERENCE = r"""[(\[] (?: (?i:see|cf\.?|compare|as[ ]in|shown[ ]in|refer[ ]to|e\.g\.,?) [ ] (?:also[ ])? )?
+_REFERENCE = r"""[(\[] (?: (?i:please[ ])? (?i:see|cf\.?|compare|refer(?:[ ]to)?|as[ ]in
+            |(?:as[ ])?(?:shown|seen|depicted|illustrated)[ ]in|e\.g\.,?) [ ] (?:also[ ])? )?
         (?: (?i:suppl\w*\.?|extended[ ]data|supporting|online) [ ] )?
         (?i:figs?|figures?|tables?|tabs?|schemes?|plates?|refs?|eqs?|movies?|videos?) \b"""
 _IS_REFERENCE = re.compile(_REFERENCE, re.VERBOSE)
@@ -30,7 +31,7 @@ _STOP = re.compile(
     r"""[.!?][.!?]*  # not "+": a set in front lets the engine skip ahead
         ["”’'»)\]]*
         (?: [\d⁰¹²³⁴-⁹]{1,3} (?:[,–-]\d{1,3})* | [ ]?\[\d[\d,;–\- ]*\]  # references after it: "disease.12 The"
-          | [ ] <reference> [^()\[\]]{0,80} [)\]] )?  # of the sentence before: "was seen. (See Fig. 3) The"
+          | [ ]? <reference> [^()\[\]]{0,80} [)\]] )?  # of the sentence before: "was seen. (See Fig. 3) The"
         [ ]+
         (?= [(\[{“‘"'«‹¿¡]* (?: [^\W_a-z] | [a-z]+-?[A-Z\d] | [#~≥≤<>±−$*†‡§] ) )  # "The", "5", "mRNA", not "and"
     """.replace("<reference>", _REFERENCE),
@@ -165,8 +166,9 @@ def _last_part(word: str) -> str:
     lower = word.lower()
     if lower.isalnum() or (part := _LAST_PART.search(lower)) is None:
         return lower
-    after_hyphen = part[0].rpartition("-")[2]
-    return after_hyphen if after_hyphen in _NEVER_END else part[0]
+    after_hyphen = word[part.start() :].rpartition("-")[2]
+    is_acronym = after_hyphen.isupper() and after_hyphen not in _IN_CAPITALS  # "HLA-DR."
+    return after_hyphen.lower() if after_hyphen.lower() in _NEVER_END and not is_acronym else part[0]
 
 
 def _is_within_brackets(text: str, start: int, end: int) -> bool:

@@ -71,7 +71,6 @@ TEX = (
         ("<title>A girdle?</title><p>.</p>", "A girdle?"),
         ("<title>A girdle</title><p>– front view.</p>", "A girdle – front view."),
         ("<title>A girdle –</title><p>front view.</p>", "A girdle – front view."),
-        ("<title>A girdle (pip</title><p>) in front.</p>", "A girdle (pip) in front."),
         ("<p>: agarose gel.</p>", "agarose gel."),
         ("<p>- Seven steps.</p>", "Seven steps."),
         ("<title>.</title><p>– Seven steps.</p>", "Seven steps."),

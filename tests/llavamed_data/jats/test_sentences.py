@@ -43,6 +43,11 @@ TEXTS = [
     "It runs up to the next one. (see also Figs. 3 and 4).| Dialog extraction follows.",
     "It runs up to the next one. [Table 2]| Dialog extraction follows.",
     "It runs up to the next one. (cf. Suppl. Fig. 2)",
+    "It runs up to the next one. (Please see Fig. 2)| Dialog extraction follows.",
+    "It runs up to the next one. (Refer Fig. 2)| Dialog extraction follows.",
+    "It runs up to the next one. (As seen in Fig. 2)| Dialog extraction follows.",
+    "It runs up to the next one.(Fig. 2)| Dialog extraction follows.",
+    "It grew.| (In Fig. 2 it is small.)| Then it shrank.",
     "It grew.| (Patients were old.)| Then it shrank.",
     "It has a value of 0.89 (Fig. 1).| The group is large.",
     "It grew by 5 mm approx. (Fig. 1).| Mice were old.",
@@ -50,11 +55,13 @@ TEXTS = [
     # acronyms are no abbreviations
     "Figure 6 tests areas V1 and MT.| The value is 0.42.",
     "It is rich in CA.| Patients had EXT.| Mice had MS.| Tissue was cut.",
+    "It was typed for HLA-DR.| Patients had MR.| It grew after DR.| It shrank.",
     "As in FIG. 3 and Mt. Fuji, it grew.| End.",
     # units after a number
     "It took 24 hr. Paraoxon had no effect".replace("hr. P", "hr.| P"),
     "It came after 200 ms. Prior to that it did not".replace("ms. P", "ms.| P"),
     "It took 24 h. Paraoxon had no effect".replace("h. P", "h.| P"),
+    "They drank 2 L. Urine was kept".replace("L. U", "L.| U"),
     "It came from Ms. Prior, in 5 E. Coli plates.| End.",
     # an abbreviation in brackets
     "Lejeunea angusta (Lehm. & Lindenb.) Mont. and others (Benth.) Kuntze were cited.| End.",
