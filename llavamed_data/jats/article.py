@@ -1,6 +1,6 @@
 """Reads a JATS document into an `Article`: its figures with their captions and mentions (section 3)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from llavamed_data.jats.document import read_document
 from llavamed_data.jats.figures import read_figures
@@ -78,4 +78,6 @@ def parse_article(xml: bytes) -> Article:
         )
         for draft in drafts
     )
-    return Article(**asdict(front), figures=tuple(figures))
+    return Article(
+        front.pmcid, front.pmid, front.doi, front.title, front.license, front.year, figures=tuple(figures)
+    )

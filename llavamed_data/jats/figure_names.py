@@ -158,17 +158,15 @@ def is_tagged_foreign(text: str, start: int, end: int) -> bool:
     """Returns whether the words around cross-references give their figures to another paper all the same."""
     if text[end : end + 1] not in _CLOSING and _TAGGED_FOREIGN_AFTER.match(text, end):
         return True
-    first = max(0, start - _LONGEST_BEFORE)
-    before = text[first:start]
-    if "[" not in before and "heir" not in before and "his" not in before and "her" not in before:
-        return False  # as most: each pattern has one of these
-    if text[max(0, start - 2) : start] in _BEFORE_NUMBER and (
-        word := _WORD_AT_END.search(text, first, start)
-    ):
-        start = word.start()
-    return text[max(0, start - 2) : start].endswith(_BEFORE_FOREIGN) and _is_said_before(
-        _TAGGED_FOREIGN_BEFORE, text, start, end
-    )
+    if start == 0 or text[start - 1] not in " :":  # as most, within brackets
+        return False
+    before = text[max(0, start - 2) : start]
+    if before in _BEFORE_NUMBER:
+        word = _WORD_AT_END.search(text, max(0, start - _LONGEST_BEFORE), start)
+        if word is not None:
+            start = word.start()
+            before = text[max(0, start - 2) : start]
+    return before.endswith(_BEFORE_FOREIGN) and _is_said_before(_TAGGED_FOREIGN_BEFORE, text, start, end)
 
 
 def has_more_numbers(text: str) -> bool:

@@ -50,11 +50,17 @@ _BEFORE_FIGURE = re.compile(r"[,:]\s?(?:text-)?[Ff]ig")
 _AFTER_FIGURE = re.compile(r"\b[Ff]ig\w*\.?\s?\d+\w?,?\s(?:in|of|from|by)\s(?:[Rr]ef\.\s)?$")
 _LONGEST_LINK = 12
 # Each with a literal at its front, which the engine searches for at once.
-_MAY_NAME_PAPER_AFTER = re.compile(
-    rf"ig(?:ure)?s?\.?\s?(?:{_OPEN}\d+{_BETWEEN})?\d+\w{{0,3}}{_CLOSE}?,?\s(?:in|of|from|by)\s(?:[Rr]ef\.\s)?\d"
+_MAY_NAME_PAPER = re.compile(
+    rf"""ig (?: (?<= \d,[ ][Ff]ig | \d:[ ]fig )
+        | (?:ure)? s? \.? \s? (?:{_OPEN}\d+{_BETWEEN})? \d+\w{{0,3}} {_CLOSE}? ,?
+          \s (?:in|of|from|by) \s (?:[Rr]ef\.\s)? \d )""",
+    re.VERBOSE,
 )
-_MAY_NAME_PAPER_BEFORE = (", Fig", ", fig", ": fig", f", {_OPEN}", f": {_OPEN}")
+_MAY_NAME_PAPER_OF_TAGGED = re.compile(rf"{_OPEN}(?<=\d[,:] {_OPEN})")
 _SEVERAL_NUMBERS = re.compile(r"\d\D+\d")
+_NO_MORE_NUMBERS = (")", ".", "]", "")
+"""What nearly always follows a number; no other can come then."""
+
 _BARE_REFERENCE = frozenset([*FAMILY_OF, "table", "tables", "and", "to"])
 """Words of a reference that stands alone in a list or a table, "Fig. 4, S2 Table", which is no sentence."""
 
@@ -148,13 +154,7 @@ def _mark_cross_references(tree: ArticleTree, index: _FigureIndex) -> list[str]:
 
 def _may_name_paper(text: str) -> bool:
     """Returns whether a number in `text` may say in which paper a figure is."""
-    for beginning in _MAY_NAME_PAPER_BEFORE:
-        place = text.find(beginning)
-        while place > 0:
-            if text[place - 1].isdigit():
-                return True
-            place = text.find(beginning, place + 1)
-    return _MAY_NAME_PAPER_AFTER.search(text) is not None
+    return bool(_MAY_NAME_PAPER_OF_TAGGED.search(text) or _MAY_NAME_PAPER.search(text))
 
 
 def _bracket_citations_of_figures(paragraph: etree._Element) -> bool:
@@ -212,7 +212,7 @@ def _add_mentions_in(
         place, _, rest = piece.partition(_BETWEEN)
         inside, _, after = rest.partition(_CLOSE)
         several = _SEVERAL_NUMBERS.search(inside) is not None
-        goes_on = goes_on or several or has_more_numbers(after)
+        goes_on = goes_on or several or (after[:1] not in _NO_MORE_NUMBERS and has_more_numbers(after))
         start, end = length + len(inside) - len(inside.lstrip()), length + len(inside)
         if place.isdecimal() and int(place) < len(marked):
             references.append(_CrossReference(start, end, index.of_ids(marked[int(place)], scope), several))
@@ -243,7 +243,10 @@ def _add_mentions_in(
 
 def _of_this_article(references: Sequence[_CrossReference], text: str) -> Sequence[_CrossReference]:
     """Returns the cross-references but those to figures of other papers, which some publishers tag as their own."""
-    if not any(is_tagged_foreign(text, reference.start, reference.end) for reference in references):
+    for reference in references:
+        if is_tagged_foreign(text, reference.start, reference.end):
+            break
+    else:  # as nearly always
         return references
     own: list[_CrossReference] = []
     run: list[_CrossReference] = []
