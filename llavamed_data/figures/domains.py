@@ -79,7 +79,11 @@ class DomainTable:
             clause: one of `clauses`.
             first: whether it is the first of them.
         """
-        return {rule.domain for rule in self.rules.candidates(clause) if self._holds(rule, clause, first)}
+        found: set[str] = set()
+        for rule in self.rules.candidates(clause):
+            if rule.domain not in found and self._holds(rule, clause, first):
+                found.add(rule.domain)
+        return found
 
     def _holds(self, rule: DomainRule, clause: str, first: bool) -> bool:
         if not rule.says.search(clause):
