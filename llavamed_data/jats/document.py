@@ -274,18 +274,39 @@ def _article_tree(article: etree._Element) -> ArticleTree:
 
 
 def _figures_below(regions: Sequence[etree._Element]) -> list[etree._Element]:
-    """Returns every `<fig>`, after each graphic with a caption of its own that stands in none was put into one."""
+    """Returns every `<fig>`, after each graphic with a caption of its own that stands in none was put into one.
+
+    A group that holds graphics but no figure is made a figure.
+    """
     figures, captioned = [], []
     for region in regions:
-        for element in region.iter("fig", "caption"):
+        for element in region.iter("fig", "fig-group", "caption"):
+            parent = element.getparent()
+            if element.tag == "fig-group" and _holds_bare_graphics(element):
+                element.tag = "fig"
             if element.tag == "fig":
                 figures.append(element)
-            elif (parent := element.getparent()) is not None and parent.tag == "graphic":
+            elif element.tag == "caption" and parent is not None and parent.tag == "graphic":
                 captioned.append(parent)
+    captioned = [graphic for graphic in captioned if not _is_further_alternative(graphic)]
     if not captioned:
         return figures
     _make_figures_of(captioned)
     return [figure for region in regions for figure in region.iter("fig")]
+
+
+def _holds_bare_graphics(group: etree._Element) -> bool:
+    return group.find("graphic") is not None and next(group.iterdescendants("fig"), None) is None
+
+
+def _is_further_alternative(graphic: etree._Element) -> bool:
+    """Returns whether a graphic shows what another one before it in the same `<alternatives>` shows."""
+    parent = graphic.getparent()
+    return (
+        parent is not None
+        and parent.tag == "alternatives"
+        and next(graphic.itersiblings("graphic", preceding=True), None) is not None
+    )
 
 
 def _make_figures_of(captioned: Sequence[etree._Element]) -> None:
@@ -298,7 +319,9 @@ def _make_figures_of(captioned: Sequence[etree._Element]) -> None:
         elif holder.tag == "fig":
             in_figures.setdefault(holder, []).append(graphic)
     for figure, own in in_figures.items():
-        if len(own) > 1 and all(graphic in own for graphic in figure.iter("graphic")):
+        if len(own) > 1 and all(
+            graphic in own or _is_further_alternative(graphic) for graphic in figure.iter("graphic")
+        ):
             figure.tag = "fig-group"
             for graphic in own:
                 _put_into_figure(graphic)

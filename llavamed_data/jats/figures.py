@@ -129,7 +129,7 @@ def _read_description(element: etree._Element, tree: ArticleTree) -> _Descriptio
                 for graphic in child.iter("graphic") if len(child) else ():
                     own_label, own_blocks = _read_graphic_caption(graphic, tree)
                     label = label or own_label
-                    blocks += own_blocks
+                    blocks += [block for block in own_blocks if block not in blocks]
     caption = _tidy(_join(filter(None, blocks if any(blocks) else map(plain_text, outside))))
     if not caption and len(label) > _LONGEST_LABEL:
         label, caption = "", label
@@ -143,9 +143,10 @@ def _read_graphic_caption(graphic: etree._Element, tree: ArticleTree) -> tuple[s
     caption = _join(
         text for child in graphic.iterchildren("caption") for text in _caption_blocks(child, tree) if text
     )
+    names_panel = bool(label) and not any(map(str.isdigit, label))
     if not caption:
-        return "", []
-    if label and not any(map(str.isdigit, label)):
+        return "" if names_panel else label, []
+    if names_panel:
         return "", [f"{label if label.endswith(')') else f'({label})'} {caption}"]
     return label, [caption]
 

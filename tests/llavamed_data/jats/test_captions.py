@@ -202,6 +202,40 @@ def test_graphics_of_a_figure_that_have_captions_each_are_figures_of_a_group() -
     assert not second.shares_caption
 
 
+def test_alternatives_that_repeat_a_caption_are_one_image_with_one() -> None:
+    inside, outside = read(
+        '<fig id="F1"><label>Figure 1</label><alternatives>'
+        '<graphic xlink:href="a.tif"><caption><p>A CT.</p></caption></graphic>'
+        '<graphic xlink:href="a.jpg"><caption><p>A CT.</p></caption></graphic></alternatives></fig>'
+        '<p><alternatives><graphic xlink:href="b.tif"><caption><p>An MRI.</p></caption></graphic>'
+        '<graphic xlink:href="b.jpg"><caption><p>An MRI.</p></caption></graphic></alternatives></p>'
+    ).figures
+    assert (inside.label, inside.caption, inside.graphics) == ("Figure 1", "A CT.", ("a.jpg",))
+    assert (outside.caption, outside.graphics) == ("An MRI.", ("b.jpg",))
+
+
+def test_a_number_on_the_graphic_names_the_figure() -> None:
+    figure = only(
+        read(
+            "<p>The mass grew (Fig. 1).</p>"
+            '<fig id="X"><graphic xlink:href="a"><label>Fig. 1.</label></graphic><caption><p>CT.</p></caption></fig>'
+        )
+    )
+    assert (figure.label, figure.caption) == ("Fig. 1", "CT.")
+    assert figure.inline_mentions == ("The mass grew (Fig. 1).",)
+
+
+def test_a_group_of_bare_graphics_is_a_figure_of_several_images() -> None:
+    figure = only(
+        read(
+            '<fig-group id="G"><label>Figure 1</label><caption><p>Scans.</p></caption>'
+            '<graphic xlink:href="a"/><graphic xlink:href="b"/></fig-group>'
+        )
+    )
+    assert (figure.figure_id, figure.caption, figure.graphics) == ("G", "Scans.", ("a", "b"))
+    assert figure.shares_caption
+
+
 def test_a_graphic_with_a_caption_outside_of_figures_is_a_figure() -> None:
     article = read(
         '<p>Waves are in Figure 1 <graphic id="W" xlink:href="w.png"><label>Figure 1</label><caption><p>Brain waves</p>'
