@@ -53,6 +53,8 @@ _NAMESPACES_OF_THE_DTD = {
     "ali": "http://www.niso.org/schemas/ali/1.0/",
     "xsi": "http://www.w3.org/2001/XMLSchema-instance",
     "oasis": "http://www.niso.org/standards/z39-96/ns/oasis-exchange/table",
+    "xi": "http://www.w3.org/2001/XInclude",
+    "tp": "http://www.plazi.org/taxpub",
 }
 """Prefixes that the JATS DTD declares by fixed attributes, so that documents may leave them out."""
 
@@ -234,11 +236,20 @@ def _with_character_references(xml: bytes) -> bytes:
 
 def _with_namespaces_of_the_dtd(xml: bytes, fault: etree.XMLSyntaxError) -> bytes:
     """Returns `xml` with the namespaces on its `<article>` that it leaves to the JATS DTD to declare."""
-    named = (_UNDECLARED_PREFIX.match(entry.message) for entry in fault.error_log)
-    prefixes = {match[1] for match in named if match} & _NAMESPACES_OF_THE_DTD.keys()
-    declared = "".join(f' xmlns:{prefix}="{_NAMESPACES_OF_THE_DTD[prefix]}"' for prefix in sorted(prefixes))
     start = next((match.end() for match in _ARTICLE_OR_COMMENT.finditer(xml) if match[1]), None)
-    return xml if start is None else xml[:start] + declared.encode() + xml[start:]
+    if start is None:
+        return xml
+    tag = xml[start : xml.find(b">", start)]
+    named = (
+        _UNDECLARED_PREFIX.match(entry.message) for entry in fault.error_log
+    )  # with those of earlier files
+    prefixes = {match[1] for match in named if match} & _NAMESPACES_OF_THE_DTD.keys()
+    declared = "".join(
+        f' xmlns:{prefix}="{_NAMESPACES_OF_THE_DTD[prefix]}"'
+        for prefix in sorted(prefixes)
+        if f"xmlns:{prefix}".encode() not in tag
+    )
+    return xml[:start] + declared.encode() + xml[start:]
 
 
 def _article_tree(article: etree._Element) -> ArticleTree:

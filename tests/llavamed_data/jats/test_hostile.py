@@ -124,6 +124,18 @@ def test_namespaces_that_the_dtd_declares_may_be_left_out(doctype: str) -> None:
     assert article.license == "CC BY"
 
 
+def test_what_one_document_leaves_out_is_not_declared_twice_in_the_next() -> None:
+    formula = fig(1, "<p><mml:math><mml:mi>x</mml:mi></mml:math></p>")
+    parse_article(re.sub(rb' xmlns:\w+="[^"]*"', b"", document(fig(1, "<p>x</p>"))))
+    without_mathml = re.sub(rb' xmlns:mml="[^"]*"', b"", document(formula))
+    assert only(parse_article(without_mathml)).caption == "x"
+
+
+def test_names_of_species_may_leave_out_the_namespace_of_their_dtd() -> None:
+    markup = "<p><tp:taxon-name>Aedes aegypti</tp:taxon-name>, male.</p>"
+    assert only(parse_article(document(fig(1, markup)))).caption == "Aedes aegypti, male."
+
+
 def test_a_prefix_that_nobody_declares_is_malformed() -> None:
     with pytest.raises(Drop) as caught:
         parse_article(document("<unknown:p>x</unknown:p>"))
