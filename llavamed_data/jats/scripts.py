@@ -27,6 +27,7 @@ _ONLY_CITATIONS = re.compile(r"[\s\d,;–—\-−()\[\].a-h]*")
 _NUMBERS = r"\d{1,3}(?:\s?[,;–-]\s?\d{1,3})*"
 _CITED = re.compile(rf"{_NUMBERS},?|\[{_NUMBERS}\]|\({_NUMBERS}\)")
 _STOP_BEFORE = re.compile(r"(?<!\b[cmk]m)(?<!\bm)[.,;:?!][\"”’»)]?$")
+_TIMES_TEN_BEFORE = re.compile(r"[×xX·]\s?10$")
 _WORD_BEFORE = re.compile(r"[^\W\d_]{3}[\"”’»)]?$")
 _NAMED_BEFORE = re.compile(r"(?:\b(?:in|of|by|from|see|to|with|cf\.?)\s|\b[Rr]ef(?:s|erences?)?\.?\s?)$")
 _LONGEST_BEFORE = 16
@@ -119,13 +120,15 @@ def _text_before(element: etree._Element) -> str:
 def _is_citation(element: etree._Element, text: str) -> bool:
     """Returns whether a superscript is a reference to the literature, by its markup or by what stands before it."""
     parent = element.getparent()
+    before = _text_before(element)
+    if _TIMES_TEN_BEFORE.search(before):  # some powers are tagged as citations
+        return False
     if parent is not None and parent.tag == "xref":
         return parent.get("ref-type") == "bibr" and _ONLY_CITATIONS.fullmatch(text) is not None
     if _refers(element, "bibr"):
         return _ONLY_CITATIONS.fullmatch(text) is not None
     if not _CITED.fullmatch(text) or (element.tail or "")[:1].isalnum():  # "¹³C" is an isotope
         return False
-    before = _text_before(element)
     return _STOP_BEFORE.search(before) is not None or (
         not text.isdecimal() and _WORD_BEFORE.search(before) is not None
     )

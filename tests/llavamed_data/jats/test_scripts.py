@@ -34,6 +34,7 @@ def raised(number: int) -> str:
         ("p27<sup>Kip1</sup>, <sup>*</sup>p, x<sup>′</sup>", "p27Kip1, *p, x′"),
         ("5 mm.<sup>3</sup> of it", "5 mm.³ of it"),
         ('value<xref ref-type="fn" rid="n1"><sup>1</sup></xref>', "value¹"),
+        (f"4 × 10<sup>{cite(6)}</sup> and ×10{raised(5)} cells", "4 × 10⁶ and ×10⁵ cells"),
         ("H<sub>2</sub>O, CO<sub>2</sub>, log<sub>10</sub>", "H₂O, CO₂, log₁₀"),
         ("V<sub>max</sub>, x<sub>i</sub>, PM<sub>2.5</sub>, T<sub>1/2</sub>", "Vmax, xi, PM2.5, T1/2"),
         ("x<sub>i+1</sub>, 7<sub>0.5</sub>, n<sub>0,−</sub>", "x_(i+1), 7_0.5, n₀,₋"),
