@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -26,18 +27,34 @@ class Usage:
 
 
 _REASONING_FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
-_REASONING_PARTS: Final = frozenset(
-    {"thinking", "reasoning", "reasoning_text", "redacted_thinking", "thought"}
+_TEXT_FIELDS: Final = ("text", "refusal", "value", "content", "parts")
+_REASONING_PART: Final = re.compile(
+    r"think|thought|reason|analysis|summary|scratchpad|(?<![a-z])cot(?![a-z])"
 )
-_FINISH_REASONS: Final[Mapping[str, str]] = {
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "model_length": "length",
-    "content-filter": "content_filter",
-    "safety": "content_filter",
-    "prohibited_content": "content_filter",
-}
-"""Other servers' words for `length` and `content_filter`."""
+"""What the types of parts are called that hold reasoning, such as `thinking`, `reasoning.text` and `summary_text`."""
+
+_FINISH_REASONS: Final = (
+    (
+        "stop",
+        re.compile(r"(?:finish_reason_)?stop|stop_sequence|end_turn|end_of_turn|eos|eos_token|completed?"),
+    ),
+    (
+        "length",
+        re.compile(r"(?:model_|max_)?length|(?:finish_reason_)?max_(?:output_|new_)?tokens|incomplete"),
+    ),
+    (
+        "content_filter",
+        re.compile(
+            r"content[-_ ]?filter.*|.*safety|.*prohibited_content|.*blocklist|recitation|spii|sensitive|refusal"
+            r"|guardrail.*|error_toxic"
+        ),
+    ),
+    (
+        "error",
+        re.compile(r"error|.*_error|abort|aborted|cancel|cancelled|timeout|insufficient_system_resource"),
+    ),
+)
+"""Servers' words for why an answer ends; `error` is that of a server that failed while it answered."""
 
 
 _MOST_TOKENS: Final = 10_000_000
@@ -87,7 +104,9 @@ class Answer:
         """
         prompt, completion = value["usage"]
         usage = _read_usage({"prompt_tokens": prompt, "completion_tokens": completion})
-        text, reasoning = _read_content(_parsed_list(str(value["text"])))
+        text, reasoning = _read_content(
+            _parsed_list(str(value["text"])), cut=value["finish_reason"] == "length"
+        )
         return cls(
             text,
             str(value["model"]),
@@ -102,7 +121,16 @@ Outcome = Answer | Drop
 
 
 class UnusableAnswerError(Exception):
-    """The server reports success (HTTP 200) but sends no answer; the next attempt may get one."""
+    """The server reports success (HTTP 200) but sends no answer; the next attempt may get one.
+
+    Args:
+        message: what is wrong with the response.
+        error: the error that the response holds in place of an answer; None if it holds none.
+    """
+
+    def __init__(self, message: str, error: object = None) -> None:
+        super().__init__(message)
+        self.error = error
 
 
 def read_answer(response: bytes | JsonObject, *, model: str) -> Answer:
@@ -113,7 +141,7 @@ def read_answer(response: bytes | JsonObject, *, model: str) -> Answer:
         model: the model asked for, in case the response names none.
 
     Raises:
-        UnusableAnswerError: the response is not JSON, or holds no message.
+        UnusableAnswerError: the response is not JSON, holds no message, or ends in an error.
     """
     try:
         value = json.loads(response) if isinstance(response, bytes) else response
@@ -121,24 +149,35 @@ def read_answer(response: bytes | JsonObject, *, model: str) -> Answer:
         raise UnusableAnswerError("the response is not JSON") from error
     try:
         choice = value["choices"][0]
-        message = choice["message"]
-        text, reasoning = _read_content(message.get("content") or message.get("refusal"))
+        finish_reason = _finish_reason(choice)
+        message = choice["message"] if finish_reason == "stop" else choice.get("message") or {}
+        if finish_reason == "error":
+            raise UnusableAnswerError("the server failed within the answer", choice.get("error"))
+        text, reasoning = _read_content(
+            message.get("content") or message.get("refusal"), cut=finish_reason == "length"
+        )
         if not text.strip():
             sent_apart = (str(message[name]) for name in _REASONING_FIELDS if message.get(name))
             reasoning += _encodable(next(sent_apart, ""))
-        finish_reason = str(choice.get("finish_reason") or "stop")
         return Answer(
             text=text,
             model=_encodable(str(value.get("model") or model)),
-            finish_reason=_FINISH_REASONS.get(finish_reason.lower(), finish_reason),
+            finish_reason=finish_reason,
             usage=_read_usage(value.get("usage")),
             reasoning=reasoning,
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        words = value.get("error") if isinstance(value, dict) else None
+        said = value.get("error") if isinstance(value, dict) else None
         raise UnusableAnswerError(
-            f"the response holds no answer{': ' + one_line(str(words)) if words else ''}"
+            f"the response holds no answer{': ' + one_line(str(said)) if said else ''}", said
         ) from error
+
+
+def _finish_reason(choice: Mapping[str, Any]) -> str:
+    """Why the answer ends, in OpenAI's words; another word of the server is left as it is."""
+    said = str(choice.get("finish_reason") or ("error" if choice.get("error") else "stop"))
+    known = (name for name, words in _FINISH_REASONS if words.fullmatch(said.lower()))
+    return next(known, _encodable(said))
 
 
 def _read_usage(usage: Any) -> Usage:
@@ -151,18 +190,26 @@ def _read_usage(usage: Any) -> Usage:
     return Usage(*map(round, counts))
 
 
-def _read_content(content: Any) -> tuple[str, str]:
-    """The answer and the reasoning in a message's content: a text, or a list of parts whose texts are joined."""
+def _read_content(content: Any, *, cut: bool) -> tuple[str, str]:
+    """The answer and the reasoning in a message's content: a text, or parts whose texts are joined."""
     texts, reasoning = list[str](), list[str]()
-    for part in content if isinstance(content, list) else [content]:
-        if part is None or isinstance(part, str):
-            texts.append(part or "")
-        elif part.get("type") in _REASONING_PARTS or part.get("thought") is True:
-            reasoning.append(json.dumps(part, ensure_ascii=False))
-        else:
-            text = part.get("text") or part.get("refusal") or ""
-            texts.append(text if isinstance(text, str) else str(text.get("value") or ""))
-    thought, answer = split_reasoning(_encodable("".join(texts)))
+
+    def take(part: Any) -> None:
+        if isinstance(part, list):
+            for each in part:
+                take(each)
+        elif isinstance(part, str):
+            texts.append(part)
+        elif part is not None:
+            inner = next(filter(None, (part.get(name) for name in _TEXT_FIELDS)), None)
+            kind = str(part.get("type") or ("" if inner else " ".join(part)))
+            if part.get("thought") is True or _REASONING_PART.search(kind.lower()):
+                reasoning.append(json.dumps(part, ensure_ascii=False))
+            else:
+                take(inner)
+
+    take(content)
+    thought, answer = split_reasoning(_encodable("".join(texts)), cut=cut)
     return answer, _encodable("".join(reasoning)) + thought
 
 

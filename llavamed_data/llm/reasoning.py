@@ -8,53 +8,71 @@ is mentioned within a sentence is left alone.
 import re
 from collections.abc import Iterator
 
-_TAGS = (
-    r"(?:\w+:)?(?:think|thinking|thoughts?|thought_process|reasoning|reason|reflection|analysis|scratchpad)"
-    r"|longcat_think|inner_thoughts?|inner_monologue"
+_NAME = (
+    r"(?:think(?:ing)?|thoughts?|reasoning|reason|reflection|analysis|scratchpad|monologue|deliberation"
+    r"|chain[_-]of[_-]thought|cot)"
 )
+_TAG_START = r"(?:<|&lt;)\s?[|｜]?"
+_TAG_END = r"\s?[|｜]?(?:>|&gt;)"
+_PREFIX = r"(?:(?!end[_▁-])[a-z]+[:_▁-]|ant)*"
 _PAIRS: tuple[tuple[str, str], ...] = (
-    (rf"<(?:{_TAGS})(?:\s[^<>]{{0,80}})?>", rf"</\s*(?:{_TAGS})\s*>"),
-    (r"\[THINK\]", r"\[/THINK\]"),
+    (rf"{_TAG_START}{_PREFIX}{_NAME}(?:[_-](?:process|start))?(?:\s[^<>/]{{0,80}})?{_TAG_END}",
+     rf"{_TAG_START}(?:/\s?{_PREFIX}{_NAME}(?:[_-]process)?|end[_▁-]{_PREFIX}{_NAME}|{_NAME}_end|{_NAME}\s?/){_TAG_END}"),
+    (r"\[(?:think(?:ing)?|reasoning)\]", r"\[/(?:think(?:ing)?|reasoning)\]"),
     (r"◁think▷", r"◁/think▷"),
-    (r"<\|(?:begin_of_thought|start_thinking|inner_prefix|thinking_start|think_start|think)\|>",
-     r"<\|(?:end_of_thought|end_thinking|inner_suffix|thinking_end|think_end|/think)\|>"),
+    (r"<\|inner_prefix\|>", r"<\|inner_suffix\|>"),
     (r"<unused94>", r"<unused95>"),
     (r"\[unused16\]", r"\[unused17\]"),
     (r"<\|channel>(?:thought|analysis)?", r"<channel\|>"),
 )  # fmt: skip
-"""Opening and closing marks of reasoning: think tags, and those of Mistral, Kimi, OpenThinker, Cohere, Apertus,
-MedGemma, Pangu and Gemma."""
+"""Opening and closing marks of reasoning: tags in all spellings, with bars or not, and the marks of Mistral, Kimi,
+Apertus, MedGemma, Pangu and Gemma. A tag that closes itself holds no reasoning; the answer follows it."""
 
 _OPENING = re.compile("|".join(f"(?:{opening})" for opening, _ in _PAIRS), re.IGNORECASE)
 _CLOSING = re.compile("|".join(f"(?:{closing})" for _, closing in _PAIRS), re.IGNORECASE)
 _TEXT_START = re.compile(
-    r"(?:\s|<\|im_start\|>(?:assistant)?|<\|start_header_id\|>assistant<\|end_header_id\|>|<｜Assistant｜>|<s>)*",
+    r"(?:[\s\ufeff\u200b]|<\|im_start\|>(?:assistant)?|<\|start_header_id\|>assistant<\|end_header_id\|>|<｜Assistant｜>"
+    r"|<s>|assistant:?\s*\n)*",
     re.IGNORECASE,
+)
+_TEXT_END = re.compile(
+    r"(?:\s*(?:<\|(?:im_end|eot_id|end|return|endoftext|end_of_text)\|>|</s>|<eos>|<end_of_turn>"
+    r"|<｜end▁of▁sentence｜>|</(?:answer|response|output|conclusion|final_answer|final)>))+\s*\Z"
 )
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]*]*\s*\Z")
 _LABEL = re.compile(
     r"[\s\d.*_#>-]*(?:assistant|user|answer|final answer|ai|a|q)[\s*_]*:[\s*_]*", re.IGNORECASE
 )
 
-_HEADINGS = (
-    (re.compile(r"\s*Here(?:['’]s| is) my thought process:", re.IGNORECASE),
-     re.compile(r"Here(?:['’]s| is) my response:\s*", re.IGNORECASE)),
-    (re.compile(r"\s*#+ *Thinking\b[^\n]*\n", re.IGNORECASE),
-     re.compile(r"^#+ *(?:Final )?(?:Response|Answer)\b[^\n]*\n\s*", re.IGNORECASE | re.MULTILINE)),
+_HEADINGS = tuple(
+    (re.compile(rf"\s*{opening}", re.IGNORECASE), re.compile(closing, re.IGNORECASE | re.MULTILINE))
+    for opening, closing in (
+        (r"[#* ]*Here(?:['’]s| is) my thought process:", r"[#* ]*Here(?:['’]s| is) my response:[* ]*\s*"),
+        (r"(?:#+|\*\*) *(?:Thinking|Thought Process)\b[^\n]*\n",
+         r"^(?:#+|\*\*) *(?:Final )?(?:Response|Answer)\b[ :*]*\s*"),
+        (r"Thinking\.\.\.\s*\n", r"\.\.\. ?done thinking\.?\s*"),
+        (r"<details[^<>]*(?:reasoning|thinking)[^<>]*>", r"</details>\s*"),
+        (r"<details[^<>]*>\s*<summary>[^<>]*\b(?:thought|thinking|reasoning)\b", r"</details>\s*"),
+        (r"```(?:think|thinking|thoughts?|reasoning)[ \t]*\n", r"^```\s*"),
+        (r"<summary>[^<>]*</summary>\s*<caption>", r"(?=<conclusion>)"),
+        (r"(?:<\|im_start\|>)?(?:assistant)?/think\s*\n", r"<\|im_start\|>assistant\s*"),
+        (r"thought\n", r"<channel\|>|<unused95>"),
+    )
 )  # fmt: skip
-"""Words at the start of reasoning and of the answer, as Granite and HuatuoGPT-o1 write them."""
+"""Words and blocks at the start of reasoning and what starts the answer after it, as Granite, HuatuoGPT-o1, Ollama's
+command line, Open WebUI, LLaVA-CoT, HyperCLOVA X and MedGemma write them."""
 
 _CHANNELS = re.compile(
     r"\s*(?:<\|start\|>\s*)?(?:assistant\s*)?(?:<\|channel\|>|(?:analysis|commentary|final)\s*<\|message\|>)"
     r"|.*?<\|(?:end|message)\|>\s*(?:<\|start\|>\s*)?(?:assistant\s*)?<\|channel\|>"
-    r"|.*?^<\|channel\|>\s*final\s*<\|message\|>",
+    r"|.*?(?:^|[.!?…\"”)]\s*)<\|channel\|>\s*final\s*<\|message\|>",
     re.DOTALL | re.MULTILINE,
 )
 _FINAL_CHANNEL = re.compile(
     r"(?:<\|channel\|>\s*final|\A\s*final(?=\s*<\|message\|>))(?:\s*<\|constrain\|>\s*\w+)?\s*(?:<\|message\|>)?"
 )
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel|endoftext)\|>")
-_BARE_CHANNEL = re.compile(r"\s*(?:analysis|commentary)(?=[A-Z\"“'(\d*])")
+_BARE_CHANNEL = re.compile(r"\s*(?:analysis|commentary)(?=[A-Z\"“'(\d*]|\s*\n)")
 _BARE_FINAL = "assistantfinal"
 """How gpt-oss's channels look where the server has removed their marks: `analysisThe user asks…assistantfinalYes`."""
 
@@ -74,19 +92,23 @@ _WRAPPED = re.compile(
 )
 _ENDS_WRAPPED = tuple(
     re.compile(rf"(.*){opening}(.*?){closing}\s*\Z", re.IGNORECASE | re.DOTALL)
-    for opening, closing in _WRAPPERS[:4]
+    for opening, closing in _WRAPPERS
 )
 """Marks around an answer at the end of a message whose reasoning has no marks of its own."""
 
 _MOST_PIECES = 50
-_MAY_HOLD_MARKS = re.compile(r"[<\[◁]|assistantfinal|\A\s*(?:Here|#|analysis|commentary)", re.IGNORECASE)
+_MAY_HOLD_MARKS = re.compile(
+    r"[<\[◁]|&lt;|assistantfinal|\A\s*(?:Here|#|\*|```|analysis|commentary|think|thought|assistant|/)",
+    re.IGNORECASE,
+)
 
 
-def split_reasoning(text: str) -> tuple[str, str]:
+def split_reasoning(text: str, *, cut: bool = False) -> tuple[str, str]:
     r"""What a model thought and what it answered; a text without reasoning is returned as it is.
 
     Args:
         text: the whole message.
+        cut: whether the model was cut off; then a closing mark that may be a word of a sentence closes nothing.
 
     Returns:
         The reasoning with its marks, and the answer. The reasoning is "" if there is none; the answer is "" if the
@@ -97,25 +119,30 @@ def split_reasoning(text: str) -> tuple[str, str]:
     >>> split_reasoning("The mark </think> ends the reasoning.")
     ('', 'The mark </think> ends the reasoning.')
     """
+    answer = text
+    while (inner := _answer_within(answer, cut=cut)) is not None and inner != answer:
+        answer = inner
+    return text.removesuffix(answer) if answer else text if text.strip() else "", answer
+
+
+def _answer_within(text: str, *, cut: bool) -> str | None:
+    """The text without reasoning and without the marks around an answer; None if it has neither."""
     if not _MAY_HOLD_MARKS.search(text):
-        return "", text
+        return None
     answer, found = text, False
     for _ in range(_MOST_PIECES):
-        rest = _without_first_reasoning(answer, found=found)
+        rest = _without_first_reasoning(answer, found=found, cut=cut)
         if rest is None:
             break
         answer, found = rest, True
     if wrapped := _WRAPPED.fullmatch(answer):
         answer, found = next(group for group in wrapped.groups() if group is not None).strip(), True
-    elif not found:
+    else:
         for pattern in _ENDS_WRAPPED:
             if (ends := pattern.fullmatch(answer)) and _may_start(ends[1].rpartition("\n")[2]):
                 answer, found = ends[2].strip(), True
                 break
-    if not found:
-        return "", text
-    answer = answer.strip()
-    return text.removesuffix(answer) if answer else text, answer
+    return _TEXT_END.sub("", answer).strip() if found else None
 
 
 def opened_by_prompt(reasoning: str) -> bool:
@@ -123,21 +150,25 @@ def opened_by_prompt(reasoning: str) -> bool:
 
     If such a model is cut off while it thinks, nothing in the message shows it.
     """
-    return bool(_CLOSING.search(reasoning)) and not _OPENING.match(reasoning.lstrip())
+    start = _TEXT_START.match(reasoning)
+    opening = next(_openings(reasoning, start.end() if start else 0), None)
+    closing = _CLOSING.search(reasoning)
+    return closing is not None and (opening is None or closing.start() < opening.start())
 
 
-def _without_first_reasoning(text: str, *, found: bool) -> str | None:
+def _without_first_reasoning(text: str, *, found: bool, cut: bool) -> str | None:
     """The text without its first piece of reasoning, "" if it ends there; None if it holds none.
 
     Args:
         text: the message, or what is left of it.
         found: whether reasoning was removed before; then a closing mark at the end closes nothing.
+        cut: whether the message was cut off.
     """
     if (rest := _after_channels(text)) is not None:
         return rest
     for heading, answer_heading in _HEADINGS:
-        if heading.match(text):
-            ends = answer_heading.search(text)
+        if opened := heading.match(text):
+            ends = answer_heading.search(text, opened.end())
             return text[ends.end() :] if ends else ""
     start = _TEXT_START.match(text)
     at_start = start.end() if start else 0
@@ -145,14 +176,11 @@ def _without_first_reasoning(text: str, *, found: bool) -> str | None:
         lone = next((mark for mark in _closings(text) if mark.start() < opening.start()), None)
         if lone:
             break
-        closing = _closing_after(text, opening)
-        if closing:
+        if closing := _closing_after(text, opening, cut=cut):
             return _joined(
                 text[: opening.start()] if opening.start() > at_start else "", text[closing.end() :]
             )
-        alone = _line(text, opening)[0].strip() == "" == _line(text, opening)[1].strip()
-        if opening.start() == at_start or alone:
-            return ""
+        return ""
     for closing in _closings(text):
         rest = text[closing.end() :]
         return text[: closing.start()] if found and not rest.strip() else rest
@@ -174,9 +202,14 @@ def _after_channels(text: str) -> str | None:
 
 
 def _openings(text: str, at_start: int) -> Iterator[re.Match[str]]:
-    """The opening marks that start reasoning: of the text, of a line, after a sentence or after a speaker's name."""
+    """The opening marks that start reasoning: of the text, of a line, after a sentence or after a speaker's name.
+
+    Within a line, a mark that lower-case words or stops follow is the subject of a sentence.
+    """
     for mark in _OPENING.finditer(text):
-        if mark.start() == at_start or _may_start(_line(text, mark)[0]):
+        before, after = _line(text, mark)
+        named = before.strip() and re.match(r"\s+[a-z(]|[,.;:!?)]", after)
+        if mark.start() == at_start or (_may_start(before) and not named):
             yield mark
 
 
@@ -185,11 +218,11 @@ def _may_start(before: str) -> bool:
     return not before.strip() or bool(_SENTENCE_END.search(before) or _LABEL.fullmatch(before))
 
 
-def _closing_after(text: str, opening: re.Match[str]) -> re.Match[str] | None:
+def _closing_after(text: str, opening: re.Match[str], *, cut: bool) -> re.Match[str] | None:
     """The mark that closes what `opening` opens: the first that the reasoning does not merely mention."""
-    closings = list(_CLOSING.finditer(text, opening.end()))
+    closings = [mark for mark in _CLOSING.finditer(text, opening.end()) if not _is_quoted(text, mark)]
     meant = (mark for mark in closings if not _is_mentioned(text, mark))
-    return next(meant, closings[0] if closings else None)
+    return next(meant, closings[0] if closings and not cut else None)
 
 
 def _closings(text: str) -> Iterator[re.Match[str]]:
@@ -204,11 +237,17 @@ def _closings(text: str) -> Iterator[re.Match[str]]:
 def _is_mentioned(text: str, mark: re.Match[str]) -> bool:
     """Whether a closing mark is a word of a sentence: quoted, before a comma or stop, or between lower-case words."""
     before, after = _line(text, mark)
-    if before[-1:] and before[-1] in "`'\"‘“«" and after[:1] and after[0] in "`'\"’”»":
+    if _is_quoted(text, mark):
         return True
     if not before.strip() or not after.strip() or _SENTENCE_END.search(before):
         return False
     return after[0] in ",.;:!?)" or (before[-1].isspace() and bool(re.match(r"\s+[a-z(]", after)))
+
+
+def _is_quoted(text: str, mark: re.Match[str]) -> bool:
+    """Whether a mark stands in quotation marks or backticks."""
+    before, after = text[mark.start() - 1 : mark.start()], text[mark.end() : mark.end() + 1]
+    return bool(before) and bool(after) and before in "`'\"‘“«" and after in "`'\"’”»"
 
 
 def _line(text: str, mark: re.Match[str]) -> tuple[str, str]:

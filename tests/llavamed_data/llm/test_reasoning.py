@@ -7,7 +7,7 @@ import pytest
 
 from llavamed_data.instruct.conversation import Conversation
 from llavamed_data.llm import Answer, ChatModel, Journal, Request, RunLimits
-from llavamed_data.llm.answer import read_answer
+from llavamed_data.llm.answer import UnusableAnswerError, read_answer
 from llavamed_data.llm.reasoning import split_reasoning
 from llavamed_data.reasons import Drop, Reason
 from tests.llavamed_data.instruct.conftest import make_generator, make_pairs
@@ -46,6 +46,32 @@ ROUNDS = "User: What is seen?\nAssistant: A nodule."
         f"analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>{ROUNDS}",
         f"<|start|>assistant<|channel|>final<|message|>{ROUNDS}",
         f"analysis{DRAFT}assistantfinal{ROUNDS}",
+        f"{DRAFT}<|channel|>final<|message|>{ROUNDS}",
+        f"<seed:think>{DRAFT}<seed:cot_budget_reflect>Enough.</seed:cot_budget_reflect>{DRAFT}</seed:think>{ROUNDS}",
+        f"<thinking>{DRAFT}\n<reflection>No.</reflection>\n{DRAFT}</thinking>\n<output>{ROUNDS}</output>",
+        f"<chain_of_thought>{DRAFT}</chain_of_thought>\n{ROUNDS}",
+        f"<thought-process>{DRAFT}</thought-process>\n{ROUNDS}",
+        f"<antThinking>{DRAFT}</antThinking>\n{ROUNDS}",
+        f"<internal_monologue>{DRAFT}</internal_monologue>{ROUNDS}",
+        f"&lt;think&gt;{DRAFT}&lt;/think&gt;\n{ROUNDS}",
+        f"<｜begin▁of▁thinking｜>{DRAFT}<｜end▁of▁thinking｜>{ROUNDS}",
+        f"<|begin_of_thinking|>{DRAFT}<|end_of_thinking|>{ROUNDS}",
+        f"<start_thought>{DRAFT}<end_thought>{ROUNDS}",
+        f"<think/>\n\n{ROUNDS}",
+        f"\ufeff<think>A cyst?</think>{ROUNDS}",
+        f"assistant\n<think>{DRAFT}</think>{ROUNDS}<|im_end|>",
+        f"[REASONING]{DRAFT}[/REASONING]{ROUNDS}",
+        f"<think>{DRAFT}</think>\nSo this it is.\n<answer>{ROUNDS}</answer>",
+        f"<response><think>{DRAFT}</think>{ROUNDS}</response>",
+        f"<SUMMARY>To do.</SUMMARY>\n<CAPTION>A lung.</CAPTION>\n<REASONING>{DRAFT}</REASONING>\n"
+        f"<CONCLUSION> {ROUNDS} </CONCLUSION>",
+        f'<details type="reasoning" done="true">\n<summary>Thought for 3 seconds</summary>\n'
+        f"> {DRAFT}\n</details>\n{ROUNDS}",
+        f"Thinking...\n{DRAFT}\n...done thinking.\n\n{ROUNDS}",
+        f"```thinking\n{DRAFT}\n```\n\n{ROUNDS}",
+        f"**Thinking**\n\n{DRAFT}\n\n**Final Answer:**\n{ROUNDS}",
+        f"<|im_start|>assistant/think\n{DRAFT}<|im_end|>\n<|im_start|>assistant\n{ROUNDS}<|im_end|>",
+        f"thought\n{DRAFT}<unused95>{ROUNDS}",
     ],
 )
 def test_the_answer_is_what_stands_outside_the_reasoning(text: str) -> None:
@@ -67,10 +93,26 @@ def test_the_answer_is_what_stands_outside_the_reasoning(text: str) -> None:
         f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>commentary<|message|>{DRAFT}",
         f"analysis{DRAFT}",
         f"## Thinking\n\n{DRAFT}",
+        f"Sure.\n<think>{DRAFT}",
+        f"Sure. <think>{DRAFT}",
+        f"Assistant: <think>{DRAFT}",
+        f"<think>I close with `</think>` then. {DRAFT}",
+        f'<think>\nThe prompt says "</think>" ends it.\n{DRAFT}',
+        f"Thinking...\n{DRAFT}",
+        f"```thinking\n{DRAFT}",
+        f"<SUMMARY>To do.</SUMMARY>\n<CAPTION>{DRAFT}",
+        f"analysis\n{DRAFT}",
+        f"thought\n{DRAFT}",
     ],
 )
 def test_a_message_that_ends_within_the_reasoning_has_no_answer(text: str) -> None:
     assert split_reasoning(text) == (text, "")
+
+
+def test_a_mark_that_a_cut_off_reasoning_speaks_of_does_not_end_it() -> None:
+    text = f"<think>\nFirst I reason, then </think> and the answer.\n{DRAFT}"
+    assert split_reasoning(text, cut=True) == (text, "")
+    assert split_reasoning("<think>surely not </think> no cyst is seen")[1] == "no cyst is seen"
 
 
 def test_reasoning_between_parts_of_an_answer_goes_and_the_parts_stay() -> None:
@@ -92,6 +134,9 @@ def test_reasoning_between_parts_of_an_answer_goes_and_the_parts_stay() -> None:
         "p < 0.05 and <i>E. coli</i> [1] [THINK is no word].",
         "  Yes \n",
         "# Findings\nA nodule.",
+        "User: What does <think> do?\nAssistant: <think> opens the reasoning, and </think> closes it.",
+        'User: Which tag?\nAssistant: It is "<think>".\nUser: And then?\nAssistant: "</think>".',
+        "User: What is in the chart?\nAssistant: Boxes labelled <input>, <think> and <output>.",
         "Here is my answer: yes.",
     ],
 )
@@ -113,6 +158,18 @@ def test_contents_in_parts_are_joined_and_reasoning_in_fields_is_no_answer() -> 
         read(content=[{"type": "reasoning", "text": "Hm"}, {"type": "output_text", "text": "Yes"}]).text
         == "Yes"
     )
+    for part in (
+        {"type": "reasoning.text", "text": "Hm"},
+        {"type": "summary_text", "text": "Hm"},
+        {"reasoningContent": {"reasoningText": {"text": "Hm"}}},
+        {"text": "Hm", "thought": True},
+    ):
+        assert read(content=[part, {"text": "Yes"}]).text == "Yes"
+        assert read(content=[part]).is_missing
+    assert read(content={"parts": [{"text": "Yes"}]}).text == "Yes"
+    assert (
+        read(content=[{"type": "message", "content": [{"type": "output_text", "text": "Yes"}]}]).text == "Yes"
+    )
     assert read(content="Yes", reasoning_content="Hm").text == "Yes"
     assert read(content=None, refusal="I cannot.").text == "I cannot."
     for missing in (
@@ -126,6 +183,32 @@ def test_contents_in_parts_are_joined_and_reasoning_in_fields_is_no_answer() -> 
         assert missing.is_missing
     assert not read("stop", content="").is_missing
     assert read("stop", content="half a \ud83d character").text == "half a � character"
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("STOP", "stop"),
+        ("eos", "stop"),
+        ("end_turn", "stop"),
+        ("MAX_TOKENS", "length"),
+        ("content_filter: RECITATION", "content_filter"),
+        ("SAFETY", "content_filter"),
+        ("sensitive", "content_filter"),
+        ("refusal", "content_filter"),
+        (None, "stop"),
+        ("tool_calls", "tool_calls"),
+    ],
+)
+def test_the_ends_of_answers_are_read_in_the_words_of_all_servers(said: str | None, read: str) -> None:
+    answer = read_answer({"choices": [{"message": {"content": "Yes"}, "finish_reason": said}]}, model="m")
+    assert answer.finish_reason == read
+
+
+@pytest.mark.parametrize("said", ["error", "network_error", "abort", "insufficient_system_resource"])
+def test_a_part_of_an_answer_that_the_server_failed_to_finish_is_no_answer(said: str) -> None:
+    with pytest.raises(UnusableAnswerError):
+        read_answer({"choices": [{"message": {"content": ROUNDS}, "finish_reason": said}]}, model="m")
 
 
 @pytest.mark.parametrize("kind", THINKING)
