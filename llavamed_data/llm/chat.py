@@ -21,6 +21,7 @@ from llavamed_data.llm.failures import (
     TIMED_OUT,
     RefusalLimit,
     TemporaryFailure,
+    failure_in_answer,
     failure_of,
     server_error_of,
 )
@@ -433,9 +434,9 @@ class _Sender:
                 answer = read_answer(response.content, model=model)
             except openai.APIError as error:
                 said = server_error_of(error) if isinstance(error, openai.APIStatusError) else None
-                adapted = form.merged(client.form).adapted(said, request.body) if said else None
-                if adapted:
-                    form = adapted
+                # the form that was sent is what is refused: another request may have found a better one meanwhile
+                if said and (adapted := form.adapted(said, request.body)):
+                    form = adapted.merged(client.form)
                     continue
                 failure = failure_of(error, model=model, endpoint=client.endpoint)
                 if isinstance(failure, LlavaMedError):
@@ -444,7 +445,10 @@ class _Sender:
             except TimeoutError:
                 return TIMED_OUT
             except UnusableAnswerError as error:
-                return TemporaryFailure(str(error))
+                failure = failure_in_answer(error, model=model, endpoint=client.endpoint)
+                if isinstance(failure, LlavaMedError):
+                    raise failure from error
+                return failure
             client.adopt(form)
             return answer
 

@@ -1,5 +1,6 @@
 """What a failed request calls for: another attempt, giving that request up, or stopping the run."""
 
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import openai
 
 from llavamed_data.errors import LlavaMedError, one_line
 from llavamed_data.io.backoff import retry_after_seconds
-from llavamed_data.llm.answer import Answer, Outcome
+from llavamed_data.llm.answer import Answer, Outcome, UnusableAnswerError
 from llavamed_data.llm.endpoint import Endpoint
 from llavamed_data.llm.server_error import ServerError, read_error
 from llavamed_data.reasons import Drop, Reason
@@ -69,6 +70,21 @@ def failure_of(error: openai.APIError, *, model: str, endpoint: Endpoint) -> Fai
         asked = milliseconds / 1000
     said = server_error_of(error)
     return _failure_of(said, asked, model=model, endpoint=endpoint)
+
+
+def failure_in_answer(error: UnusableAnswerError, *, model: str, endpoint: Endpoint) -> Failure:
+    """What a response calls for that reports success and holds no answer, but perhaps an error with its own status."""
+    if not error.error:
+        return TemporaryFailure(str(error))
+    return _failure_of(
+        read_error(_stated_status(error.error), error.error), None, model=model, endpoint=endpoint
+    )
+
+
+def _stated_status(error: object) -> int:
+    """The HTTP status that an error states as its code; 500 if it states none."""
+    code = str(error.get("code") or error.get("status") if isinstance(error, Mapping) else "")
+    return int(code) if re.fullmatch(r"[45]\d\d", code) else 500
 
 
 def server_error_of(error: openai.APIStatusError) -> ServerError:

@@ -11,13 +11,14 @@ _REFUSING = (
     r"unsupported|unrecogni[sz]ed|unknown|unexpected|extra (?:inputs|fields)|extra_forbidden|invalid|deprecated"
     r"|not (?:be )?(?:supported|permitted|allowed|accepted|enabled|available)"
     r"|(?:not|n['’]t) (?:support|allow|accept|take)|cannot|only|(?:must|should) be|no longer|forbidden"
-    r"|incompatible|instead|strictly"
+    r"|incompatible|instead|strictly|range|greater than|expected|too (?:low|small)|allowed|has no"
 )
+_ROLE = r"(?<![a-z])(?:system|roles?)(?![a-z])"
 _NO_SYSTEM_ROLE = re.compile(
-    rf"(?:{_REFUSING})\b[^.]{{0,60}}\bsystem\b|\bsystem\b[^.]{{0,60}}(?:{_REFUSING})"
-    r"|developer instruction is not enabled|roles? must alternate|only user and assistant|first message must be"
-    r"|must start with a user"
+    rf"(?:{_REFUSING})\b[^.]{{0,60}}{_ROLE}|{_ROLE}[^.]{{0,60}}(?:{_REFUSING})"
+    r"|developer instruction is not enabled|roles? must alternate|first message must be|must start with a user"
 )
+_NAMES_A_ROLE = re.compile(r"\broles?\b|system[ _](?:prompt|message|instruction)")
 _TOO_LARGE = re.compile(r"too (?:large|high|big|long)|at most|maximum|exceed|less than|greater than|range")
 _LENGTH_PARAMETERS = ("max_tokens", "max_completion_tokens")
 _STATUSES = frozenset({400, 422, 500, 501})
@@ -74,6 +75,7 @@ class RequestForm:
                 return replace(self, left_out=self.left_out | {name})
         if any(message["role"] == "system" for message in sent["messages"]) and (
             _NO_SYSTEM_ROLE.search(error.message)
+            and (error.status < 500 or _NAMES_A_ROLE.search(error.message))
         ):
             return replace(self, system_in_user_turn=True)
         return None
@@ -100,7 +102,7 @@ def _is_refused(name: str, error: ServerError) -> bool:
     """Whether an error names a parameter as the one that is refused."""
     if error.parameter == name:
         return True
-    word = rf"(?<![a-z_]){name}(?![a-z_])"
+    word = rf"(?<![a-z_]){name.replace('_', '_?')}(?![a-z_])"
     return bool(
         re.search(rf"{word}.{{0,80}}(?:{_REFUSING})|(?:{_REFUSING}).{{0,80}}{word}", error.message, re.DOTALL)
     )

@@ -22,8 +22,9 @@ _CONTENT_FILTERED = re.compile(
     r"|sensitive[ _]words?|contentblocked|content_blocked|blocked by (?:the )?(?:content|safety)"
 )
 _TOO_LONG = re.compile(
-    r"context[ _]?(?:length|size|window)|exceed_context|maximum (?:model )?(?:context|input|prompt|sequence) ?length"
-    r"|max(?:imum)?_model_len|(?:prompt|input|inputs|request|message|messages|text|sequence)s? (?:is |are |has |have )?"
+    r"context[ _]?(?:length|size|window|limit)|exceed_context|exceeds the maximum (?:number of )?tokens"
+    r"|maximum (?:model )?(?:context|input|prompt|sequence) ?length|max(?:imum)?_model_len"
+    r"|(?:prompt|input|inputs|request|message|messages|text|sequence)s? (?:is |are |has |have )?"
     r"(?:too (?:long|large|many tokens)|longer than)|too many (?:input )?tokens|reduce (?:the|your) (?:length|prompt)"
     r"|string_above_max_length|tokens_limit|token limit|request_too_large|payload too large|entity too large"
 )

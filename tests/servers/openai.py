@@ -98,6 +98,19 @@ BODIES: dict[str, tuple[int, object]] = {
         429,
         {"error": {"message": "Request too large for m on tokens per min", "type": "tokens"}},
     ),
+    "context-200": (
+        200,
+        {
+            "error": {
+                "message": "Provider returned error",
+                "code": 400,
+                "metadata": {"raw": "prompt is too long"},
+            }
+        },
+    ),
+    "filter-200": (200, {"error": {"message": "flagged", "code": "content_policy_violation"}}),
+    "filter-200-bare": (200, {"choices": [{"finish_reason": "content_filter"}]}),
+    "failed-200": (200, {"choices": [{"message": {"content": "User: ha"}, "finish_reason": "error"}]}),
     "no-money": (402, {"error": {"message": "Insufficient Balance", "code": "invalid_request_error"}}),
 }
 """Errors of requests as other servers send them."""
@@ -195,6 +208,7 @@ class Settings:
         triggers: text → the fault of every request whose last message holds it.
         usage: what answers state as their usage in place of the right counts; `COUNTED` leaves these.
         refuses: parts of requests that the model does not take, of `REFUSED_PARTS`.
+        refusal_latency: seconds before such a refusal, for each request that was in flight at once so far.
         thinks: how the model's reasoning comes with each answer, of `THINKING`.
         needs_room: answers to requests for less than 4,096 tokens end within the reasoning, for `triggers` of
             `CUT_THINKING`; False cuts them at any limit.
@@ -222,6 +236,7 @@ class Settings:
     triggers: dict[str, str] = field(default_factory=dict)
     usage: object = COUNTED
     refuses: frozenset[str] = frozenset()
+    refusal_latency: float = 0.0
     thinks: str | None = None
     needs_room: bool = True
     hang: float = 30.0
@@ -293,6 +308,7 @@ class Server:
         if self.settings.record:
             self.asked.append(key)
         if part := self._refused_part(body):
+            await asyncio.sleep(self.settings.refusal_latency * self.most_in_flight)
             return failing_body(*REFUSED_PARTS[part])
         fault = self._fault(body)
         if self.settings.latency:

@@ -267,6 +267,10 @@ def test_a_server_that_answers_is_not_reported(
         ("odd-422", Reason.REQUEST_REFUSED),
         ("odd-418-html", Reason.REQUEST_REFUSED),
         ("bad-parameter", Reason.REQUEST_REFUSED),
+        ("context-200", Reason.REQUEST_REFUSED),
+        ("filter-200", Reason.CONTENT_FILTER),
+        ("filter-200-bare", Reason.CONTENT_FILTER),
+        ("failed-200", Reason.REQUEST_FAILED),
         ("500", Reason.REQUEST_FAILED),
         ("malformed", Reason.REQUEST_FAILED),
     ],
@@ -371,6 +375,16 @@ def test_a_model_that_refuses_the_usual_form_is_asked_in_the_one_that_it_takes(
     assert len(server.asked) == 30 + len(refused)
 
 
+def test_requests_in_flight_while_the_form_is_found_are_asked_again_in_it(
+    make_client: MakeClient, server: Server
+) -> None:
+    server.settings.refuses = frozenset({"system", "max_tokens", "temperature"})
+    server.settings.refusal_latency = 0.05  # later ones are refused when the first has been answered
+    client = make_client(RunLimits(concurrency=8))
+    outcomes = list(client.complete(jobs(client, 24)))
+    assert [outcome for _, outcome in outcomes if not isinstance(outcome, Answer)] == []
+
+
 def test_the_system_text_is_sent_at_the_start_of_the_first_user_turn() -> None:
     form = RequestForm(system_in_user_turn=True)
     messages = [
@@ -398,6 +412,16 @@ def test_the_system_text_is_sent_at_the_start_of_the_first_user_turn() -> None:
         ("Conversation roles must alternate user/assistant/user/assistant/...", RequestForm(True)),
         ("Only user and assistant roles are supported!", RequestForm(True)),
         ('messages: Unexpected role "system".', RequestForm(True)),
+        ("messages.0.role: Input should be 'user' or 'assistant'", RequestForm(True)),
+        ("Only 'user' and 'assistant' roles are allowed", RequestForm(True)),
+        ("the role of message with even index must be user or function", RequestForm(True)),
+        ("system_prompt is not supported by this model", RequestForm(True)),
+        (
+            "this model is not supported MaxTokens, use MaxCompletionTokens",
+            RequestForm(False, "max_completion_tokens"),
+        ),
+        ("temperature range is (0, 1.0]", RequestForm(left_out=frozenset({"temperature"}))),
+        ("temperature 0 is too low", RequestForm(left_out=frozenset({"temperature"}))),
         ("`temperature` must be strictly positive", RequestForm(left_out=frozenset({"temperature"}))),
         ("m models don't support temperature=0.0", RequestForm(left_out=frozenset({"temperature"}))),
         (
