@@ -29,15 +29,16 @@ _PAIRS: tuple[tuple[str, str], ...] = (
 Apertus, MedGemma, Pangu and Gemma. A tag that closes itself holds no reasoning; the answer follows it."""
 
 _OPENING = re.compile("|".join(f"(?:{opening})" for opening, _ in _PAIRS), re.IGNORECASE)
-_CLOSING = re.compile("|".join(f"(?:{closing})" for _, closing in _PAIRS), re.IGNORECASE)
+_ANY_CLOSING = "|".join(f"(?:{closing})" for _, closing in _PAIRS)
+_CLOSING = re.compile(rf"(?:{_ANY_CLOSING})(?:\s*(?:{_ANY_CLOSING}))*", re.IGNORECASE)
 _TEXT_START = re.compile(
     r"(?:[\s\ufeff\u200b]|<\|im_start\|>(?:assistant)?|<\|start_header_id\|>assistant<\|end_header_id\|>|<｜Assistant｜>"
     r"|<s>|assistant:?\s*\n)*",
     re.IGNORECASE,
 )
 _TEXT_END = re.compile(
-    r"(?:\s*(?:<\|(?:im_end|eot_id|end|return|endoftext|end_of_text)\|>|</s>|<eos>|<end_of_turn>"
-    r"|<｜end▁of▁sentence｜>|</(?:answer|response|output|conclusion|final_answer|final)>))+\s*\Z"
+    r"(?:<\|(?:im_end|eot_id|end|return|endoftext|end_of_text)\|>|</s>|<eos>|<end_of_turn>|<｜end▁of▁sentence｜>"
+    r"|</(?:answer|response|output|conclusion|final_answer|final)>)\Z"
 )
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]*]*\s*\Z")
 _LABEL = re.compile(
@@ -97,6 +98,7 @@ _ENDS_WRAPPED = tuple(
 """Marks around an answer at the end of a message whose reasoning has no marks of its own."""
 
 _MOST_PIECES = 50
+_LINE = 500
 _MAY_HOLD_MARKS = re.compile(
     r"[<\[◁]|&lt;|assistantfinal|\A\s*(?:Here|#|\*|```|analysis|commentary|think|thought|assistant|/)",
     re.IGNORECASE,
@@ -120,7 +122,10 @@ def split_reasoning(text: str, *, cut: bool = False) -> tuple[str, str]:
     ('', 'The mark </think> ends the reasoning.')
     """
     answer = text
-    while (inner := _answer_within(answer, cut=cut)) is not None and inner != answer:
+    for _ in range(_MOST_PIECES):
+        inner = _answer_within(answer, cut=cut)
+        if inner is None or inner == answer:
+            break
         answer = inner
     return text.removesuffix(answer) if answer else text if text.strip() else "", answer
 
@@ -142,7 +147,9 @@ def _answer_within(text: str, *, cut: bool) -> str | None:
             if (ends := pattern.fullmatch(answer)) and _may_start(ends[1].rpartition("\n")[2]):
                 answer, found = ends[2].strip(), True
                 break
-    return _TEXT_END.sub("", answer).strip() if found else None
+    while found and (shorter := _TEXT_END.sub("", answer.strip())) != answer:
+        answer = shorter
+    return answer if found else None
 
 
 def opened_by_prompt(reasoning: str) -> bool:
@@ -228,9 +235,10 @@ def _closing_after(text: str, opening: re.Match[str], *, cut: bool) -> re.Match[
 def _closings(text: str) -> Iterator[re.Match[str]]:
     """The closing marks that end reasoning whose opening mark stands in the prompt."""
     for mark in _CLOSING.finditer(text):
+        if _is_mentioned(text, mark):
+            continue
         before = _line(text, mark)[0]
-        paired = len(_OPENING.findall(before)) > len(_CLOSING.findall(before))
-        if not paired and not _is_mentioned(text, mark):
+        if len(_OPENING.findall(before)) <= len(_CLOSING.findall(before)):
             yield mark
 
 
@@ -251,10 +259,9 @@ def _is_quoted(text: str, mark: re.Match[str]) -> bool:
 
 
 def _line(text: str, mark: re.Match[str]) -> tuple[str, str]:
-    """What stands before and after a mark on its line."""
-    start = text.rfind("\n", 0, mark.start()) + 1
-    end = text.find("\n", mark.end())
-    return text[start : mark.start()], text[mark.end() : end if end >= 0 else len(text)]
+    """What stands before and after a mark on its line, at most 500 characters each."""
+    before = text[max(0, mark.start() - _LINE) : mark.start()].rpartition("\n")[2]
+    return before, text[mark.end() : mark.end() + _LINE].partition("\n")[0]
 
 
 def _joined(before: str, after: str) -> str:

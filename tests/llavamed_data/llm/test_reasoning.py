@@ -1,6 +1,7 @@
 """What a model thinks is no part of its answer, in whatever marks it comes, and nothing else is taken from a text."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,15 @@ def test_reasoning_between_parts_of_an_answer_goes_and_the_parts_stay() -> None:
 )
 def test_a_text_that_only_mentions_such_marks_is_left_as_it_is(text: str) -> None:
     assert split_reasoning(text) == ("", text)
+
+
+@pytest.mark.parametrize(
+    "part", ["</think>", "<think>", "\n", "`</think>` ", "<answer>", "- \n", "<|channel|>"]
+)
+def test_a_message_of_endless_repetitions_is_read_at_once(part: str) -> None:
+    started = time.monotonic()
+    split_reasoning(f"<think>A cyst?</think>{part * 4_000}")
+    assert time.monotonic() - started < 5
 
 
 def test_contents_in_parts_are_joined_and_reasoning_in_fields_is_no_answer() -> None:
