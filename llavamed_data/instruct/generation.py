@@ -92,12 +92,15 @@ class Generation:
     best: int | None = None
 
     def answers_summary(self) -> str:
-        """The LLM's answers so far and their cost, in words; "" if no LLM is asked."""
+        """The answers of the LLM, and of the judge, so far and their cost, in words; "" if no LLM is asked."""
         if not isinstance(self.generator, LlmGenerator):
             return ""
-        counts = self.generator.client.counts
-        bought = f"{counts.answered:,} answers of {self.generator.model} for ${counts.dollars:,.2f}"
-        return f"{bought}, {counts.details()}"
+        clients = [self.generator.client, *([self.judge.client] if self.judge else [])]
+        return "; ".join(
+            f"{client.counts.answered:,} answers of {client.model.name} for ${client.counts.dollars:,.2f}, "
+            f"{client.counts.details()}"
+            for client in clients
+        )
 
 
 @contextmanager
