@@ -10,18 +10,26 @@ from importlib.resources import files
 
 import yaml
 
-from llavamed_trainer.evaluation.scoring.normalise import normalise, strict_words
+from llavamed_trainer.evaluation.scoring.normalise import normalise, plain_marks, strict_words
 
 _YES_NO = frozenset({"yes", "no"})
-_CHINESE_NO, _CHINESE_YES = "不|没|未|无|否|非", "是|对|有|包含|存在|可以|正常|正确|会|能"
+_CHINESE_NO = "不|没|未|无|否|非|沒|無"
+_CHINESE_YES = "没错|沒錯|不错|不錯|是|对|有|包含|存在|可以|正常|正确|会|能|對|會|正確"
 _CHINESE_YES_NO = re.compile(rf"(?P<no>{_CHINESE_NO})?(?P<yes>都?(?:{_CHINESE_YES}))?的?")
 """A whole reference that says yes or no in Chinese, where a no is often a yes with a negation before it."""
 
+_PREFIXES = frozenset("不无非未無")
+"""Characters that make another word of the one that they precede, as "ab" does of "normal"."""
+
+_UNDECIDED = re.compile(r"不知|不确定|不清楚|看不清|(?:无法|不能|难以|没法)(?:判断|确定|回答|识别|辨别|确认|看清|评估)")
 _FIRST_YES_NO = re.compile(
     r"是否|但是|还是|可是|于是|只是|总是|不张|不过|不仅|不但|不同|不规则|不均|对比|对称|对于|针对|所有|有限|可能|功能|非常"
-    rf"|(?P<no>\bno\b|{_CHINESE_NO})|(?P<yes>\byes\b|{_CHINESE_YES})"
+    rf"|是(?=\s*(?:[不没未无非否沒無]|yes|no))|(?P<yes>\byes\b|{_CHINESE_YES})|(?P<no>\bno\b|{_CHINESE_NO})"
 )
-"""The words of an answer that say yes or no, and before them Chinese words of which these are mere parts."""
+"""The words of a clause that say yes or no, and before them Chinese words of which these are mere parts."""
+
+_CLAUSE = re.compile(r"[^,.!?;:、。\n]+[?]?")
+_ANSWER_IS = re.compile(r"(?:答案|回答|结论|结果|判断)(?:应该|应)?[是为]")
 
 _BETWEEN_IDEOGRAPHS = re.compile("(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])")
 
@@ -65,8 +73,8 @@ class ClosedScore:
         accuracy: as the released code has it: normalised, the answer contains "yes" or "no" and contains the
             reference, both as parts of words too ("no" in "abnormal").
         word_accuracy: strict: if the reference is yes or no, the first of these two *words* in the answer is the
-            same; if it says so in Chinese, the first word that does in Chinese or English; else the answer contains
-            the reference as whole words. Markdown, quotes and the punctuation of any script do not count.
+            same; if it says so in Chinese, the first word that does in Chinese or English, clauses aside that repeat
+            the question or do not know; else the answer contains the reference as whole words. Markdown, quotes and the punctuation of any script do not count.
     """
 
     accuracy: bool
@@ -104,10 +112,13 @@ def score_closed(answer: str, reference: str) -> ClosedScore:
     if len(wanted) == 1 and wanted[0] in _YES_NO:
         by_words = next((word for word in words if word in _YES_NO), None) == wanted[0]
     elif says and any(says.groups()):
-        by_words = _first_yes_no(words) == _yes_or_no(says)
+        by_words = _first_yes_no(answer) == _yes_or_no(says)
     else:
         starts = range(len(words)) if wanted else ()
-        by_words = any(words[start : start + len(wanted)] == wanted for start in starts)
+        by_words = any(
+            words[start : start + len(wanted)] == wanted and not (start and words[start - 1] in _PREFIXES)
+            for start in starts
+        )
     answer, reference = normalise(answer), normalise(reference)
     return ClosedScore(
         accuracy=("yes" in answer or "no" in answer) and reference in answer,
@@ -120,10 +131,18 @@ def _multiset_recall(words: Sequence[str], reference: Sequence[str]) -> float:
     return found.total() / len(reference) if reference else 0.0
 
 
-def _first_yes_no(words: Sequence[str]) -> str | None:
-    """Whether the first word of an answer that says yes or no says yes or no."""
-    text = _BETWEEN_IDEOGRAPHS.sub("", " ".join(words))
-    return next((_yes_or_no(found) for found in _FIRST_YES_NO.finditer(text) if any(found.groups())), None)
+def _first_yes_no(answer: str) -> str | None:
+    """Whether the first clause of an answer that says yes or no, in Chinese or English, says yes or no.
+
+    A clause that asks repeats the question, and one that does not know says neither.
+    """
+    for clause in _CLAUSE.findall(plain_marks(answer)):
+        text = _ANSWER_IS.sub("", _BETWEEN_IDEOGRAPHS.sub("", " ".join(strict_words(clause))))
+        if clause.endswith("?") or text.endswith(("吗", "嗎")) or _UNDECIDED.search(text):
+            continue
+        if said := next((each for each in _FIRST_YES_NO.finditer(text) if any(each.groups())), None):
+            return _yes_or_no(said)
+    return None
 
 
 def _yes_or_no(found: re.Match[str]) -> str:

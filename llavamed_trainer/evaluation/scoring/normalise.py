@@ -26,9 +26,13 @@ _SAME_MARKS: dict[int, int | str] = {
     **dict.fromkeys(map(ord, "’‘ʼ"), "'"),
     **dict.fromkeys(map(ord, "‐‑–−"), "-"),
 }
-_MARKDOWN = frozenset("*`~#:|")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_SEPARATORS = frozenset(_RULES["marks"]) | frozenset("*`~#:|")
+"""ASCII marks that stand between words, those of Markdown among them."""
 _OUTER_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
-_MISSING_BLANK = re.compile(r"(?<=[^\W\d_]{2})\.(?=[^\W\d_]{2})")
+_MISSING_BLANK = re.compile(r"\.{2,}|(?:(?<=[^\W\d_]{2})|(?<=\d))\.(?=[^\W\d_])")
+"""Full stops that end a sentence or number an item: those within abbreviations stand between single letters."""
+_VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 _IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 
 
@@ -53,26 +57,33 @@ def normalise(text: str) -> str:
 def strict_words(text: str) -> list[str]:
     """The words of a text for the strict metrics: normalised, without Markdown, quotes and any punctuation.
 
-    Chinese and Japanese characters, between which there are no blanks, are words by themselves.
+    Unlike in the authors' scoring, a mark separates words wherever it stands, and what it does to one word does not
+    depend on the rest of the text. Chinese and Japanese characters, between which there are no blanks, are words by
+    themselves.
 
-    >>> strict_words("**Yes**—it is."), strict_words("是的。")
-    (['yes', 'it', 'is'], ['是', '的'])
+    >>> strict_words("**Yes**—it is."), strict_words("- T1-weighted"), strict_words("是的。")
+    (['yes', 'it', 'is'], ['t1', 'weighted'], ['是', '的'])
     """
-    text = text.translate(_SAME_MARKS)
-    text = "".join(map(_plain_character, text))
+    text = plain_marks(text)
+    text = "".join(map(_plain_character, _THOUSANDS.sub("", text)))
     text = _MISSING_BLANK.sub(" ", _OUTER_QUOTE.sub(" ", text))
     return normalise(_IDEOGRAPH.sub(r" \1 ", text)).split()
 
 
+def plain_marks(text: str) -> str:
+    """The text with full-width forms, apostrophes and hyphens as ASCII has them."""
+    return text.translate(_SAME_MARKS)
+
+
 def _plain_character(character: str) -> str:
-    if character in _MARKDOWN:
+    if character in _SEPARATORS:
         return " "
     if character.isascii():
         return character
     category = unicodedata.category(character)
-    if category == "Cf":  # invisible, such as a byte order mark
+    if category == "Cf" or character in _VARIATION_SELECTORS:  # invisible, such as a byte order mark
         return ""
-    return " " if category[0] == "P" or category == "So" else character
+    return " " if category[0] == "P" or category in ("So", "Sm", "Sk") else character
 
 
 def _without_marks(text: str) -> str:

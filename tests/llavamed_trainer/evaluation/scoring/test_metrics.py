@@ -120,6 +120,25 @@ def test_closed_answers(answer: str, truth: str, released: bool, by_words: bool)
         ("最大的器官是肝脏", "肝脏", True),
         ("这是CT图像", "CT", True),
         ("右侧", "左侧", False),
+        ("- T1-weighted", "T1-weighted", True),  # the dash of a list leaves other dashes as they are
+        ("Yes,it is, on the left", "yes", True),
+        ("1.Yes", "yes", True),
+        ("No.I see none", "no", True),
+        ("→Yes", "yes", True),
+        ("✔\ufe0fyes\ufe0f", "yes", True),
+        ("a matrix of 1,024", "1024", True),
+        ("这是不正常的", "不正常", True),  # "this is not normal" says no
+        ("是，没有异常", "是", True),
+        ("答案：不是", "不是", True),
+        ("答案是：没有。", "没有", True),
+        ("答案是否", "否", True),
+        ("肺是健康的吗？不是。", "不是", True),  # repeats the question first
+        ("图中是否有肺？没有", "没有", True),
+        ("无法判断", "不是", False),  # does not know, which is no "no"
+        ("不确定是否存在", "存在", False),
+        ("没错", "是", True),
+        ("沒有", "没有", True),
+        ("不健康", "健康", False),
         ("的", "是", False),
         ("", "是", False),
         ("是", "", False),
