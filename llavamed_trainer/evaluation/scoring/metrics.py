@@ -21,7 +21,9 @@ _CHINESE_YES_NO = re.compile(rf"(?P<no>{_CHINESE_NO})?(?P<yes>都?(?:{_CHINESE_Y
 _PREFIXES = frozenset("不无非未無")
 """Characters that make another word of the one that they precede, as "ab" does of "normal"."""
 
-_UNDECIDED = re.compile(r"不知|不确定|不清楚|看不清|(?:无法|不能|难以|没法)(?:判断|确定|回答|识别|辨别|确认|看清|评估)")
+_UNDECIDED = re.compile(
+    r"不知|不确定|不清楚|看不清|(?:无法|不能|难以|没法)(?:判断|确定|回答|识别|辨别|确认|看清|评估)"
+)
 _FIRST_YES_NO = re.compile(
     r"是否|但是|还是|可是|于是|只是|总是|不张|不过|不仅|不但|不同|不规则|不均|对比|对称|对于|针对|所有|有限|可能|功能|非常"
     rf"|是(?=\s*(?:[不没未无非否沒無]|yes|no))|(?P<yes>\byes\b|{_CHINESE_YES})|(?P<no>\bno\b|{_CHINESE_NO})"
@@ -74,7 +76,8 @@ class ClosedScore:
             reference, both as parts of words too ("no" in "abnormal").
         word_accuracy: strict: if the reference is yes or no, the first of these two *words* in the answer is the
             same; if it says so in Chinese, the first word that does in Chinese or English, clauses aside that repeat
-            the question or do not know; else the answer contains the reference as whole words. Markdown, quotes and the punctuation of any script do not count.
+            the question or do not know; else the answer contains the reference as whole words. Markdown, quotes and
+            the punctuation of any script do not count.
     """
 
     accuracy: bool

@@ -1,6 +1,7 @@
 """The results in a folder: scores, judgements and hours of training runs, each by what was trained."""
 
 import json
+import re
 import statistics
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ SPEC, RECORD = "sweep.json", "run.json"
 """Where a sweep and a training run state what was run."""
 
 _CAPS = ("max_steps", "max_rows")
+_WHOLE_SPLIT = re.compile(r"train(_\w+)?")
 _STAGES = 3
 
 
@@ -29,13 +31,16 @@ class ScoredAnswers:
         path: the results file.
         variant: what was trained; None if the file does not say.
         scores: as `scores_to_dict` gives them.
-        caps: flags that ended the training of its model early, such as `--max_steps 2`; empty for a whole run.
+        caps: flags with which its model was not trained in full on the training split, such as `--max_steps 2`;
+            empty for a whole run.
+        cut_off: number of answers that were cut off at the longest answer allowed, where that is known.
     """
 
     path: Path
     variant: Variant | None
     scores: Mapping[str, Any]
     caps: str = ""
+    cut_off: int = 0
 
     @property
     def is_comparable(self) -> bool:
@@ -63,6 +68,8 @@ class JudgedAnswers:
         variant: what was trained; None if the file does not say.
         relative: question type, domain or `overall` → percent of the reference's score.
         judged, asked: number of questions that have a verdict, and of all.
+        model, judge: names of the models that answered and that judged.
+        caps: as of `ScoredAnswers`.
     """
 
     path: Path
@@ -70,6 +77,9 @@ class JudgedAnswers:
     relative: Mapping[str, float]
     judged: int
     asked: int
+    model: str = ""
+    judge: str = ""
+    caps: str = ""
 
 
 @dataclass(slots=True)
@@ -130,7 +140,8 @@ def collect(folder: Path) -> Results:
 def _add_scores(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
     variant = make_variant(stated["variant"]) if stated["variant"] else None
     for scores in stated["scores"]:
-        results.scored.append(ScoredAnswers(path, variant, scores, _caps(path, str(scores["model"]))))
+        caps = _caps(path, str(scores["model"]))
+        results.scored.append(ScoredAnswers(path, variant, scores, caps, _cut_off(path)))
         names = ("benchmark", "split", "prompt_form")
         yield (
             "scores",
@@ -147,8 +158,10 @@ def _add_judgement(results: Results, path: Path, stated: Mapping[str, Any]) -> I
         for group, scores in stated["relative"].items()
         if scores["reference_first"] is not None
     }
-    results.judged.append(JudgedAnswers(path, variant, relative, stated["judged"], stated["asked"]))
-    yield ("judgement", variant or stated["candidate"], stated["judge"])
+    model, judge = str(stated["candidate"]), str(stated["judge"])
+    counts = stated["judged"], stated["asked"]
+    results.judged.append(JudgedAnswers(path, variant, relative, *counts, model, judge, _caps(path, model)))
+    yield ("judgement", variant or model, judge)
 
 
 def _add_run(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
@@ -161,20 +174,22 @@ def _add_run(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterato
 
 
 def _caps(path: Path, model: str) -> str:
-    """The flags with which training was ended early, of the model that a results file is about; empty if it was not.
+    """The flags with which the model that a results file is about was not trained in full; empty if it was.
 
     A sweep states its commands in the folders above the file, in `sweep.json`; other runs their settings in `run.json`
     beside the model, and so does the model that they started from.
     """
     for folder in path.resolve().parents:
         if (spec := folder / SPEC).is_file():
-            for command in json.loads(spec.read_text(encoding="utf-8"))["commands"]:
+            stated = json.loads(spec.read_text(encoding="utf-8"))
+            for command in stated["commands"]:
                 flags = {word.removeprefix("--"): value for word, value in pairwise(command)}
-                if caps := _stated_caps(flags):
+                epochs = stated.get("facts", {}).get("epochs")
+                if caps := _stated_caps(flags, epochs) if "predict" not in command else "":
                     return caps
     for _ in range(_STAGES):
-        record = Path(model) / RECORD
-        if not model or not record.is_file():
+        record = _record_of(model, path)
+        if record is None:
             break
         settings = json.loads(record.read_text(encoding="utf-8"))["settings"]
         if caps := _stated_caps(settings):
@@ -183,9 +198,30 @@ def _caps(path: Path, model: str) -> str:
     return ""
 
 
-def _stated_caps(settings: Mapping[str, Any]) -> str:
+def _record_of(model: str, results: Path) -> Path | None:
+    """The record beside a model, which a relative path names from here or from a folder above the results file."""
+    for folder in (Path(), *results.resolve().parents) if model else ():
+        if (record := folder / model / RECORD).is_file():
+            return record
+    return None
+
+
+def _stated_caps(settings: Mapping[str, Any], epochs: int | None = None) -> str:
     stated = {name: str(settings[name]) for name in _CAPS if settings.get(name) is not None}
-    return " ".join(f"--{name} {value}" for name, value in stated.items() if not value.startswith("-"))
+    capped = {name: value for name, value in stated.items() if not value.startswith("-")}
+    if not _WHOLE_SPLIT.fullmatch(split := str(settings.get("split") or "train")):
+        capped["split"] = split
+    if epochs is not None and float(trained := settings.get("num_train_epochs", epochs)) != epochs:
+        capped["num_train_epochs"] = str(trained)
+    return " ".join(f"--{name} {value}" for name, value in capped.items())
+
+
+def _cut_off(path: Path) -> int:
+    """The number of answers that were cut off, which `predict` states beside the file of answers."""
+    report = path.with_name(f"{path.name.removesuffix('.scores.json')}.run.json")
+    if not report.is_file():
+        return 0
+    return int(json.loads(report.read_text(encoding="utf-8"))["report"].get("truncated", 0))
 
 
 _ADD: Mapping[str, Callable[[Results, Path, Mapping[str, Any]], Iterator[object]]] = {

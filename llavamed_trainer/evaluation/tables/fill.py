@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from llavamed_data.recipes import BENCHMARKS
 from llavamed_trainer.evaluation.scoring.report import CHINESE_NOTE
-from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
+from llavamed_trainer.evaluation.tables.collect import JudgedAnswers, Results, ScoredAnswers
 from llavamed_trainer.evaluation.tables.paper_tables import NUMBERS, PaperRow, PaperTable, paper_table
 from llavamed_trainer.evaluation.tables.table import Cell, Marks, Row, Table
 from llavamed_trainer.evaluation.tables.variant import Variant
@@ -96,7 +96,11 @@ def _judged(
     variant: Variant, results: Results, columns: Iterable[str], notes: "_Notes"
 ) -> Iterator[OurValue]:
     """Relative scores of Table 1, as means over the seeds."""
-    runs = [each for each in results.judged if each.variant and each.variant.unseeded() == variant.unseeded()]
+    runs = [
+        each
+        for each in results.judged
+        if each.variant and not each.caps and each.variant.unseeded() == variant.unseeded()
+    ]
     marks = tuple(
         notes.letter(f"Ours: PARTIAL, {run.judged} of {run.asked} questions have a verdict.")
         for run in runs
@@ -122,7 +126,10 @@ def _benchmarks(variant: Variant, results: Results, notes: "_Notes", seed: int |
                 found[f"{benchmark}/{kind}"] = (statistics.fmean(values), marks)
     yield from found.items()
     if len(found) == len(BENCHMARKS) * len(METRIC):
-        yield "average", (statistics.fmean(value for value, _ in found.values()), ())
+        marks = tuple(
+            dict.fromkeys(mark for _, each in found.values() for mark in each if notes.limits(mark))
+        )
+        yield "average", (statistics.fmean(value for value, _ in found.values()), marks)
 
 
 def _marks(runs: Sequence[ScoredAnswers], kind: str, values: Sequence[float], notes: "_Notes") -> Marks:
@@ -137,6 +144,8 @@ def _marks(runs: Sequence[ScoredAnswers], kind: str, values: Sequence[float], no
         if run.scores["partial"]:
             scored, questions = run.scores["scored"], run.scores["questions"]
             texts.append(f"Ours: PARTIAL, {scored:,} of {questions:,} questions have an answer.")
+        if run.cut_off:
+            texts.append(f"Ours: {run.cut_off:,} answers were cut off at the longest answer allowed.")
     return tuple(dict.fromkeys(notes.letter(text) for text in texts))
 
 
@@ -183,42 +192,71 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
 
 
 def _others(results: Results) -> Table | None:
-    """Scores that no row of the paper's tables takes: of models without a variant or trained in part, of other sets."""
-    known = {
-        row.variant.unseeded()
-        for number in NUMBERS
-        for _, rows in paper_table(number).groups
-        for row in rows
-        if row.variant
-    }
+    """Results without a row in the paper's tables: of models without a variant or trained in part, of other sets."""
     notes = _Notes()
-    rows = []
-    for run in results.scored:
-        if run.is_comparable and run.variant and run.variant.unseeded() in known:
-            continue
-        marks: Marks = (
-            (notes.letter("PARTIAL: not every question has an answer."),) if run.scores["partial"] else ()
-        )
-        if run.caps:
-            marks += (notes.letter(f"CAPPED: training was ended early ({run.caps}), so this is no result."),)
-        values = [run.scores["metrics"].get(metric, {}).get("value") for metric in METRIC.values()]
-        head = (_name(run), run.scores["benchmark"], run.scores["split"], run.scores["prompt_form"])
-        rows.append(Row(head, tuple(Cell(None, value, our_marks=marks) for value in values)))
+    rows = [*_other_scores(results, notes), *_other_judgements(results, notes)]
     if not rows:
         return None
+    columns = ("Open", "Closed", "Relative score")
+    if all(row.cells[-1].ours is None for row in rows):
+        columns, rows = columns[:-1], [Row(row.head, row.cells[:-1]) for row in rows]
     return Table(
         number="",
         title="Results that the paper has no row for",
         head=("Model", "Benchmark", "Split", "Prompt"),
-        columns=("Open", "Closed"),
+        columns=columns,
         decimals=2,
         groups=(("", tuple(rows)),),
         marked=notes.marked,
     )
 
 
-def _name(run: ScoredAnswers) -> str:
-    return run.variant.label if run.variant else str(run.scores["model"]).rstrip("/").rpartition("/")[2]
+def _other_scores(results: Results, notes: "_Notes") -> Iterator[Row]:
+    known = _known_variants(chat=False)
+    for run in results.scored:
+        if run.is_comparable and run.variant and run.variant.unseeded() in known:
+            continue
+        texts = ["PARTIAL: not every question has an answer."] if run.scores["partial"] else []
+        texts += [_capped(run.caps)] if run.caps else []
+        texts += ["CUT OFF: some answers reached the longest answer allowed."] if run.cut_off else []
+        marks = tuple(map(notes.letter, texts))
+        values = [run.scores["metrics"].get(metric, {}).get("value") for metric in METRIC.values()]
+        head = (_name(run), run.scores["benchmark"], run.scores["split"], run.scores["prompt_form"])
+        yield Row(head, tuple(Cell(None, value, our_marks=marks) for value in (*values, None)))
+
+
+def _other_judgements(results: Results, notes: "_Notes") -> Iterator[Row]:
+    known = _known_variants(chat=True)
+    for run in results.judged:
+        if run.variant and not run.caps and run.variant.unseeded() in known:
+            continue
+        texts = ["PARTIAL: not every question has a verdict."] if run.judged < run.asked else []
+        texts += [_capped(run.caps)] if run.caps else []
+        overall = Cell(None, run.relative.get("overall"), our_marks=tuple(map(notes.letter, texts)))
+        yield Row(
+            (_name(run), f"judged by {run.judge}", "", ""), (Cell(None, None), Cell(None, None), overall)
+        )
+
+
+def _known_variants(*, chat: bool) -> set[Variant]:
+    """The configurations that the paper's tables have a row for, of judged or of scored answers."""
+    return {
+        row.variant.unseeded()
+        for paper in map(paper_table, NUMBERS)
+        if (paper.kind == "chat") == chat
+        for _, rows in paper.groups
+        for row in rows
+        if row.variant
+    }
+
+
+def _capped(caps: str) -> str:
+    return f"CAPPED: not trained in full on the training split ({caps}), so this is no result."
+
+
+def _name(run: ScoredAnswers | JudgedAnswers) -> str:
+    model = run.model if isinstance(run, JudgedAnswers) else str(run.scores["model"])
+    return run.variant.label if run.variant else model.rstrip("/").rpartition("/")[2]
 
 
 class _Notes:
@@ -232,6 +270,10 @@ class _Notes:
         if text not in self.texts:
             self.texts.append(text)
         return _label(self.texts.index(text))
+
+    def limits(self, letter: str) -> bool:
+        """Whether a note says that a value is of a part of the questions or of the answers."""
+        return any(word in dict(self.marked)[letter] for word in ("PARTIAL", "cut off"))
 
     @property
     def marked(self) -> tuple[tuple[str, str], ...]:

@@ -165,18 +165,22 @@ def test_there_are_letters_for_any_number_of_notes(tmp_path: Path) -> None:
     assert f"<sup>{labels[26]}</sup>" in to_markdown(fill(collect(tmp_path)))
 
 
-def test_judgements_fill_table_1(tmp_path: Path) -> None:
+def put_judgement(folder: Path, variant: str, candidate: str = "m") -> None:
     group = {"questions": 9, "reference_first": 30.0, "swapped": 40.0, "both": 35.0}
     stated = {
         "kind": "llavamed-judgement",
-        "variant": parse_variant("stage1=1").to_dict(),
+        "variant": parse_variant(variant).to_dict() if variant else {},
         "judge": "gpt-4o",
-        "candidate": "m",
+        "candidate": candidate,
         "relative": {"conversation": group, "overall": {**group, "reference_first": 31.0}},
         "judged": 9,
         "asked": 10,
     }
-    (tmp_path / "judged.json").write_text(json.dumps(stated))
+    (folder / "judged.json").write_text(json.dumps(stated))
+
+
+def test_judgements_fill_table_1(tmp_path: Path) -> None:
+    put_judgement(tmp_path, "stage1=1")
     of = table(tmp_path, "1")
     assert row(of, "Stage 1") == [30, *[None] * 6, 31]  # Table 1 has the reference read first
     assert "Ours: PARTIAL, 9 of 10 questions have a verdict." in dict(of.marked).values()
@@ -349,9 +353,7 @@ def test_a_run_that_was_ended_early_is_no_result_of_the_papers_tables(tmp_path: 
     tables = fill(capped)
     assert not any(row.is_measured for each in tables[:-1] for _, rows in each.groups for row in rows)
     assert tables[-1].title == "Results that the paper has no row for"
-    assert (
-        "CAPPED: training was ended early (--max_steps 2), so this is no result." in tables[-1].marked[0][1]
-    )
+    assert "CAPPED: not trained in full on the training split (--max_steps 2)" in tables[-1].marked[0][1]
     assert any(row.is_measured for _, rows in table(tmp_path / "whole", "4a").groups for row in rows)
 
 
@@ -364,3 +366,62 @@ def test_the_settings_beside_a_model_and_its_base_say_that_training_was_ended_ea
     variant = "instruct=60k-im,stage1=1,stage2=3,ft=0"
     put(tmp_path / "results", "a.json", variant, scores("vqa-rad", 77.0, 55.0, model=str(tuned)))
     assert [each.caps for each in collect(tmp_path / "results").scored] == ["--max_rows 8"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "caps"),
+    [
+        ({"max_steps": 2}, "--max_steps 2"),
+        ({"split": "train[:1%]"}, "--split train[:1%]"),
+        ({"split": "test"}, "--split test"),
+    ],
+)
+def test_a_judgement_of_a_model_that_was_not_trained_in_full_is_no_result_of_table_1(
+    settings: dict[str, Any], caps: str, tmp_path: Path
+) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    (tmp_path / "models" / "mine" / "run.json").write_text(json.dumps({"settings": settings}))
+    (tmp_path / "results").mkdir()
+    put_judgement(tmp_path / "results", "stage1=1", "models/mine")  # named from the folder above
+    tables = fill(collect(tmp_path / "results"))
+    assert not any(each.is_measured for made in tables[:-1] for _, rows in made.groups for each in rows)
+    assert (tables[-1].title, tables[-1].columns[-1]) == (
+        "Results that the paper has no row for",
+        "Relative score",
+    )
+    assert row(tables[-1], "none 1/0/0", "judged by gpt-4o", "", "") == [None, None, 31]
+    assert any(
+        f"CAPPED: not trained in full on the training split ({caps})" in each for _, each in tables[-1].marked
+    )
+
+
+@pytest.mark.parametrize("variant", ["", "ft=3"])  # unknown, and none of Table 1
+def test_a_judgement_that_table_1_has_no_row_for_is_listed(variant: str, tmp_path: Path) -> None:
+    put_judgement(tmp_path, variant, "org/mine")
+    last = fill(collect(tmp_path))[-1]
+    assert row(last, "none 0/0/3" if variant else "mine", "judged by gpt-4o", "", "") == [None, None, 31]
+
+
+def test_a_sweep_that_trained_other_epochs_than_its_rows_state_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "eval").mkdir()
+    command = ["{python}", "-m", "llavamed_trainer", "train", "--num_train_epochs", "0.5"]
+    (tmp_path / "sweep.json").write_text(json.dumps({"commands": [command], "facts": {"epochs": 3}}))
+    put(tmp_path / "eval", "a.scores.json", "ft=3", scores("vqa-rad", 77.0, 55.0))
+    assert [each.caps for each in collect(tmp_path).scored] == ["--num_train_epochs 0.5"]
+
+
+def test_answers_that_were_cut_off_are_marked_beside_the_value_and_its_average(tmp_path: Path) -> None:
+    for benchmark, values in SIX.items():
+        put(
+            tmp_path,
+            f"{benchmark}.scores.json",
+            "instruct=60k-im,stage1=1,stage2=3,ft=9",
+            scores(benchmark, *values),
+        )
+    (tmp_path / "slake.run.json").write_text(json.dumps({"report": {"truncated": 7}}))
+    made = table(tmp_path, "4a")
+    letter = next(letter for letter, note in made.marked if note.startswith("Ours: 7 answers were cut off"))
+    cells = next(
+        each for _, rows in made.groups for each in rows if each.head == ("60k-im", "1", "3", "9")
+    ).cells
+    assert [letter in cell.our_marks for cell in cells] == [False, False, True, True, False, False, True]
