@@ -38,13 +38,14 @@ from trl import ModelConfig, ScriptArguments, SFTConfig, SFTTrainer, TrlParser
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_trainer import TEMPLATES, BadRows, LlavaMedCollator, Stage, apply_stage, lora_config
+from llavamed_trainer.models import find_template
 
 
 @dataclass
 class DataArguments(ScriptArguments):
     """TRL's script arguments, and those of the collator."""
 
-    template: str | None = field(default=None, metadata={"help": f"One of {', '.join(TEMPLATES)}."})
+    template: str | None = field(default=None, metadata={"help": f"{', '.join(TEMPLATES)}, or a file."})
     max_bad_rows: int | None = field(default=None, metadata={"help": "End when more rows cannot be used."})
 
 
@@ -59,7 +60,7 @@ def main(data: DataArguments, training: SFTConfig, stated: ModelConfig) -> None:
     )
     processor = AutoProcessor.from_pretrained(stated.model_name_or_path, revision=stated.model_revision)
     if data.template:
-        processor.chat_template = TEMPLATES[data.template]
+        processor.chat_template = find_template(data.template)
 
     rows = load_dataset(data.dataset_name, data.dataset_config, split=data.dataset_train_split)
     rows = rows.cast_column("images", List(Image(decode=False)))  # the collator decodes at the size it needs

@@ -6,11 +6,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from jinja2 import TemplateError
+from jinja2 import TemplateError, TemplateSyntaxError
 from transformers import LlavaProcessor, ProcessorMixin
 from transformers.utils.chat_template_utils import render_jinja_template
 
-from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_trainer.collate.bad_rows import BadRowError, BadRowReason
 from llavamed_trainer.collate.messages import RowMessage, count_images, read_messages, texts
 from llavamed_trainer.models.chat_templates import marks_answers
@@ -65,8 +65,8 @@ class Encoder:
         end_ids: the tokens that end an answer and are learnt with it; `generate` must stop at them.
 
     Raises:
-        UsageError: `max_length` has no room for an image, the chat template is missing or has no generation marks, or
-            the end of an answer would not be learnt.
+        UsageError: `max_length` has no room for an image, the chat template is missing, has no generation marks or
+            marks questions too, or the end of an answer would not be learnt.
     """
 
     def __init__(
@@ -86,7 +86,8 @@ class Encoder:
         self._tokenizer = processor.tokenizer
         self._special_tokens: dict[str, Any] = processor.tokenizer.special_tokens_map
         self._template = _chat_template(processor) if text == "all" else None
-        self.end_ids: frozenset[int] = self._find_end_ids()
+        self.end_ids: frozenset[int] = frozenset()
+        self.end_ids = self._find_end_ids()
 
     def encode(self, messages: Any, images: int | None = None) -> EncodedRow:
         """Encodes a row.
@@ -97,10 +98,14 @@ class Encoder:
 
         Raises:
             BadRowError: the row cannot be trained on; `bad_rows` has the table of reasons.
-            LlavaMedError: the chat template leaves images out, or adds some.
+            LlavaMedError: the chat template leaves images out, or adds some, or leaves out the end of an answer that
+                it writes elsewhere.
         """
         read = read_messages(messages, self._image_token, images)
-        ids, labels, _ = self._tokenize(*self._text_and_answers(read))
+        text, answers = self._text_and_answers(read)
+        ids, labels, starts = self._tokenize(text, answers)
+        if np.isin(labels, list(self.end_ids)).sum() < len(answers):
+            self._ends_of(text, answers, labels, starts)
         is_image = ids == self.image_id
         if is_image.sum() != count_images(read):
             raise LlavaMedError(
@@ -124,7 +129,8 @@ class Encoder:
         A template that takes neither conversation is left to the rows, of which it may take some.
 
         Raises:
-            UsageError: an answer's labels do not end with a token of its own: a model would not learn to stop.
+            UsageError: an answer's labels do not end with a token of its own: a model would not learn to stop; or
+                questions are marked as answers; or the template cannot be used at all.
         """
         found = set[int]()
         for messages in (_PROBE[:2], _PROBE):
@@ -133,12 +139,31 @@ class Encoder:
             except BadRowError:
                 try:
                     text, answers = self._text_and_answers([_SYSTEM, *messages])
-                except BadRowError:
+                except BadRowError as error:
+                    if type(error.__cause__) is not TemplateError:  # it did not refuse, it went wrong
+                        raise UsageError(
+                            f"the chat template cannot be used ({one_line(error.detail)}): the content of a message "
+                            "is a list of parts of text and images; train with --template vicuna_v1 (or mistral)"
+                        ) from error
                     continue
+            if any(
+                question in text[start:stop]
+                for question in texts(messages, "user")
+                for start, stop in answers
+            ):
+                raise UsageError(
+                    "the chat template marks questions as answers, so they would be learnt too: put "
+                    "{% generation %} marks around what the assistant says alone, or train with --template vicuna_v1"
+                )
             _, labels, starts = self._tokenize(text, answers)
-            for start, stop in answers:
-                found.add(self._end_id(labels[(starts >= start) & (starts < stop)], text[start:stop]))
+            found |= self._ends_of(text, answers, labels, starts)
         return frozenset(found)
+
+    def _ends_of(self, text: str, answers: Sequence[Span], labels: Ids, starts: Ids) -> set[int]:
+        return {
+            self._end_id(labels[(starts >= start) & (starts < stop)], text[start:stop])
+            for start, stop in answers
+        }
 
     def _end_id(self, labels: Ids, answer: str) -> int:
         """The last token of an answer, blanks after it aside, which must be one that stands for no text."""
@@ -190,13 +215,18 @@ class Encoder:
                 return_assistant_tokens_mask=True,
                 **self._special_tokens,
             )
-        except TemplateError as error:
+        except TemplateSyntaxError as error:
+            raise UsageError(
+                f"the chat template is no valid Jinja ({one_line(error)}): correct it"
+            ) from error
+        except Exception as error:  # a template may raise anything
+            told = str(error) if isinstance(error, TemplateError) else f"{type(error).__name__}: {error}"
             raise BadRowError(
-                BadRowReason.MALFORMED, f"the chat template does not take it: {error}"
+                BadRowReason.MALFORMED, f"the chat template does not take it: {told}"
             ) from error
         (text,), (spans,) = rendered
-        end = self._special_tokens.get("eos_token", "")
-        return text, [(start, stop) for start, stop in spans if text[start:stop].replace(end, "").strip()]
+        ends = [self._special_tokens.get("eos_token", ""), *map(self._tokenizer.decode, self.end_ids)]
+        return text, [(start, stop) for start, stop in spans if _without(ends, text[start:stop]).strip()]
 
     def _answers_alone(self, messages: list[RowMessage]) -> tuple[str, list[Span]]:
         r"""The image as the only input (section C.2): `<s><image>\nanswer</s>`, more answers on lines of their own."""
@@ -270,6 +300,12 @@ def _chat_template(processor: LlavaProcessor) -> str:
             "llavamed_trainer.TEMPLATES"
         )
     return str(template)
+
+
+def _without(parts: Sequence[str], text: str) -> str:
+    for part in parts:
+        text = text.replace(part, "")
+    return text
 
 
 def _inside(starts: Ids, ends: Ids, spans: Sequence[Span]) -> npt.NDArray[np.bool_]:

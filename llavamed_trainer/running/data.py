@@ -19,7 +19,7 @@ from transformers import ProcessorMixin
 from hub_cards import TrainingData
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_trainer.collate import token_lengths
-from llavamed_trainer.collate.batches import LENGTH
+from llavamed_trainer.collate.batches import LENGTH, read_lengths
 from llavamed_trainer.models.llava import llava_processor, tokens_per_image
 from llavamed_trainer.running.arguments import TrainArguments, TrainingSettings
 
@@ -260,8 +260,15 @@ def _evaluation_rows(settings: TrainingSettings, name: str, processor: Processor
     if not arguments.eval_split:
         raise UsageError("--eval_strategy needs --eval_split, the split to evaluate")
     revision = arguments.dataset_revision if arguments.eval_dataset is None else None
-    rows = load_rows(arguments.eval_dataset or name, arguments.eval_split, revision=revision)
-    return _count_lengths(settings, rows, processor)
+    name = arguments.eval_dataset or name
+    rows = load_rows(name, arguments.eval_split, revision=revision)
+    rows = _count_lengths(settings, rows, processor) if len(rows) else rows
+    if not len(rows) or not any(read_lengths(rows)):
+        raise LlavaMedError(
+            f"none of the {len(rows):,} rows of split {arguments.eval_split} of {name} can be evaluated: name other "
+            "rows with --eval_dataset and --eval_split"
+        )
+    return rows
 
 
 def _count_lengths(settings: TrainingSettings, rows: Rows, processor: ProcessorMixin) -> Rows:

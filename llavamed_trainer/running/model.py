@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2 import TemplateError
 from transformers import ProcessorMixin
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
@@ -72,7 +71,7 @@ def replace_endless_template(processor: ProcessorMixin) -> str | None:
     ]
     try:
         asked = processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    except TemplateError:
+    except Exception:  # a template may raise anything; the collator says what is wrong with it
         return None
     if not re.search(r"\bUSER: .*What is it\?.*\bASSISTANT:$", str(asked), re.DOTALL):
         return None

@@ -48,6 +48,8 @@ class MonitoredTrainer(LlavaMedTrainer):
     ) -> None:
         super().__init__(*args, **kwargs)
         self._answers = AnswerCheck(self.accelerator, bad_rows, self.get_total_train_batch_size(self.args))
+        self._bad_rows = bad_rows
+        self._evaluated = [0.0, 0.0, 0.0]
         self._speed = SpeedMeter(self.accelerator)
         self._write_card = write_card
         for shown in (ProgressCallback, PrinterCallback):
@@ -75,6 +77,40 @@ class MonitoredTrainer(LlavaMedTrainer):
         self._answers.count(inputs)
         step: Any = super().training_step
         return step(model, inputs, *args, **kwargs)
+
+    def prediction_step(
+        self, model: torch.nn.Module, inputs: Mapping[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Evaluates a batch, and notes its loss if it has answers."""
+        rows, has_answers = len(inputs["labels"]), bool((inputs["labels"] != IGNORED).any())
+        step: Any = super().prediction_step
+        made = step(model, inputs, *args, **kwargs)
+        if has_answers and made[0] is not None:
+            self._evaluated[0] += float(made[0]) * rows
+            self._evaluated[1] += rows
+        self._evaluated[2] += not has_answers
+        return made
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates; batches of which no row can be used, whose loss is zero, do not count.
+
+        Raises:
+            LlavaMedError: no batch has a row that can be used.
+        """
+        self._evaluated = [0.0, 0.0, 0.0]
+        loop: Any = super().evaluation_loop
+        made = loop(*args, **kwargs)
+        sums = torch.tensor(self._evaluated, device=self.accelerator.device)
+        losses, rows, empty = self.accelerator.reduce(sums, reduction="sum").tolist()
+        if empty and not rows:
+            raise LlavaMedError(
+                "no row of the evaluation set can be used, so there is no evaluation loss: "
+                f"{self._bad_rows.path} lists the rows with their reasons; correct them, or name other rows with "
+                "--eval_dataset and --eval_split"
+            )
+        for name in [name for name in made.metrics if name.endswith("_loss")] if empty else ():
+            made.metrics[name] = losses / rows
+        return made
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs, with the speed since the last log."""
@@ -148,6 +184,10 @@ class AnswerCheck(TrainerCallback):
         self._rows_per_step, self._rows_met = rows_per_step, 0
         self._labels: torch.Tensor | int = 0
         self._found = False
+
+    def on_train_begin(self, args: Any, state: TrainerState, control: Any, **_: Any) -> None:
+        """Takes up what a run that is resumed had found."""
+        self._found = any(entry.get("loss") for entry in state.log_history)
 
     def count(self, batch: Mapping[str, torch.Tensor]) -> None:
         """Counts the labels of a batch, until some are found."""

@@ -105,6 +105,10 @@ def _train(
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model(str(folder))
         trainer.save_state()
+    except LlavaMedError as error:
+        if (told := _of_worker(error)) == str(error):
+            raise
+        raise LlavaMedError(told) from error
     except (
         RuntimeError,
         SafetensorError,
@@ -129,7 +133,7 @@ def _train(
 
 def _explained(error: RuntimeError | SafetensorError, folder: Path) -> LlavaMedError:
     """The error of a library in one line, with the way out."""
-    told = f"{type(error).__name__}: {one_line(error)}"
+    told = f"{type(error).__name__}: {one_line(_of_worker(error))}"
     if isinstance(error, torch.OutOfMemoryError):
         return LlavaMedError(
             f"training does not fit into memory ({told}): rerun the same command with a smaller "
@@ -143,6 +147,14 @@ def _explained(error: RuntimeError | SafetensorError, folder: Path) -> LlavaMedE
     return LlavaMedError(
         f"training stopped ({told}): fix this and rerun the same command; checkpoints are kept"
     )
+
+
+def _of_worker(error: Exception) -> str:
+    """The message of an error; of one that a data worker raised, without the worker's traceback."""
+    message = str(error)
+    if "Original Traceback" not in message:
+        return message
+    return message.strip().splitlines()[-1].partition(": ")[2] or message.strip().splitlines()[-1]
 
 
 def _make_trainer(

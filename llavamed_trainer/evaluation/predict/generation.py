@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from llavamed_data.errors import LlavaMedError
+from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_trainer.collate.bad_rows import BadRowError
 from llavamed_trainer.collate.encoding import learnt_end_ids
 from llavamed_trainer.collate.pixels import PixelReader
@@ -151,9 +151,14 @@ class Answerer:
     def _render(self, prompt: QuestionPrompt) -> str:
         content: list[dict[str, str]] = [{"type": "image"}] if prompt.image is not None else []
         content.append({"type": "text", "text": prompt.text})
-        text: str = self._processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
-        )
+        turns = [{"role": "user", "content": content}]
+        try:
+            text: str = self._processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        except Exception as error:  # a template may raise anything
+            raise UsageError(
+                f"the checkpoint's chat template cannot write a question ({one_line(error)}): give it another with "
+                "python -m llavamed_trainer assemble"
+            ) from error
         return text
 
     def _embedded(self, row: TokenizedPrompt) -> torch.Tensor:

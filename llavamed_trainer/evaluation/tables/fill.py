@@ -197,7 +197,7 @@ def _others(results: Results) -> Table | None:
     rows = [*_other_scores(results, notes), *_other_judgements(results, notes)]
     if not rows:
         return None
-    columns = ("Open", "Closed", "Relative score")
+    columns: tuple[str, ...] = ("Open", "Closed", "Relative score")
     if all(row.cells[-1].ours is None for row in rows):
         columns, rows = columns[:-1], [Row(row.head, row.cells[:-1]) for row in rows]
     return Table(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from transformers import LlavaProcessor
 
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.collate import LlavaMedCollator
 from llavamed_trainer.collate.encoding import learnt_end_ids
 from llavamed_trainer.models import TEMPLATES
@@ -78,6 +78,50 @@ def test_a_template_from_which_no_end_is_learnt_is_refused(processor: LlavaProce
     ):
         LlavaMedCollator(other)
     assert not learnt_end_ids(other)
+
+
+@pytest.mark.parametrize(
+    "question", ["[[Q: TEXT</s>]]", "Q: [[TEXT]]</s>"], ids=["with its end", "without its end"]
+)
+def test_a_template_that_marks_questions_too_is_refused(processor: LlavaProcessor, question: str) -> None:
+    parts = "{% for p in m['content'] %}{{ '<image>' if p['type'] == 'image' else p['text'] }}{% endfor %}"
+    marked = question.replace("TEXT", parts)
+    marked = marked.replace("[[", "{% generation %}").replace("]]", "{% endgeneration %}")
+    body = "{% for m in messages %}" + marked + "{% endfor %}"
+    with pytest.raises(UsageError, match="marks questions as answers"):
+        LlavaMedCollator(with_template(processor, body))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("{% for m in messages %}{% generation %}", "is no valid Jinja"),
+        ("{{ m['content'] + '</s>' }}{% generation %}{% endgeneration %}", "cannot be used .*list of parts"),
+        ("{{ 1 / 0 }}{% generation %}{% endgeneration %}", "cannot be used .*ZeroDivisionError"),
+    ],
+)
+def test_a_template_that_goes_wrong_is_refused(processor: LlavaProcessor, wrong: str, message: str) -> None:
+    text = wrong if "messages" in wrong else "{% for m in messages %}" + wrong + "{% endfor %}"
+    with pytest.raises(UsageError, match=message):
+        LlavaMedCollator(with_template(processor, text))
+
+
+def test_a_template_that_ends_only_short_answers_is_refused_by_the_row_that_shows_it(
+    processor: LlavaProcessor,
+) -> None:
+    ends = "[[TEXT{% if m['content'][0]['text']|length < 20 %}</s>{% endif %}]]"
+    collator = LlavaMedCollator(with_template(processor, template(ends)))
+    collator([row(messages=TURNS)])
+    long = [*TURNS[:3], assistant("Yes, in the left lobe of the lung.")]
+    with pytest.raises(LlavaMedError, match="would never stop"):
+        collator([row(messages=long)])
+
+
+def test_an_empty_answer_is_not_learnt_whatever_its_end_token_is(processor: LlavaProcessor) -> None:
+    other = with_template(processor, template("[[TEXT<|im_end|>]]"), "<|im_end|>")
+    end = other.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    labels = LlavaMedCollator(other)([row(messages=[*TURNS[:3], assistant("")])])["labels"]
+    assert int((labels == end).sum()) == 1  # of the first answer alone
 
 
 def test_a_template_that_wants_a_system_turn_is_judged_with_one(processor: LlavaProcessor) -> None:

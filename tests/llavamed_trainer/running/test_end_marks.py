@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoProcessor, GenerationConfig
 
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.evaluation.sweep import load_grid, make_plan
 from llavamed_trainer.models import TEMPLATES, load_llava
 from tests.llavamed_trainer.running.conftest import Train
@@ -60,6 +60,15 @@ def test_other_templates_without_end_tokens_are_refused(
     own.write_text(ENDLESS)
     with pytest.raises(UsageError, match="would never stop"):  # what was asked for is not replaced
         train("stage2-60k-im", "--template", own, "--max_steps", "1")
+
+
+def test_a_fault_that_a_data_worker_finds_is_told_in_one_line(train: Train, tmp_path: Path) -> None:
+    own = tmp_path / "own.jinja"
+    end = "{% if m['content'][0]['text']|length < 15 %}</s>{% endif %}{% endgeneration %}"  # "A cyst." has 7
+    own.write_text(ENDLESS.replace(" {% endgeneration %}", end))
+    with pytest.raises(LlavaMedError, match=r"^row drawn-\d+: the chat template ends") as caught:
+        train("stage2-60k-im", "--template", own, "--streaming", "--dataloader_num_workers", "1")
+    assert "\n" not in str(caught.value)
 
 
 def test_the_trained_model_stops_at_the_end_token_of_its_template(

@@ -293,6 +293,40 @@ def test_one_usable_row_among_bad_ones_is_trained_on(
     assert (report.steps, report.bad_rows) == (2, {"image unreadable": 15})
 
 
+_EVALUATED = ("--eval_strategy", "steps", "--eval_steps", "1", "--max_steps", "1", "--eval_split", "test")
+
+
+def test_rows_that_cannot_be_used_do_not_lower_the_evaluation_loss(
+    train: Train, drawn_rows: list[dict[str, Any]], output: io.StringIO, tmp_path: Path
+) -> None:
+    torn = [{"bytes": b"no picture", "path": "x.jpg"}]
+    rows = [{**row, "images": torn} for row in drawn_rows[16:22]]
+    losses = []
+    for name, evaluated in (("whole", drawn_rows[22:24]), ("torn", [*rows, *drawn_rows[22:24]])):
+        folder = write_set(tmp_path / "sets" / name, evaluated, "test")
+        words = ("--eval_dataset", folder, "--per_device_eval_batch_size", 2, "--output_dir", tmp_path / name)
+        train("stage2-60k", *_EVALUATED, *words)
+        losses.append(re.findall(r"evaluation loss (\d+\.\d+)", output.getvalue())[-1])
+    assert losses[0] == losses[1]
+    assert float(losses[0]) > 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"images": [{"bytes": b"no picture", "path": "x.jpg"}]}, "no row of the evaluation set can be used"),
+        ({"messages": []}, "none of the 8 rows of split test of .* can be evaluated"),
+    ],
+)
+def test_an_evaluation_without_a_single_usable_row_fails(
+    fault: dict[str, Any], message: str, train: Train, drawn_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "sets" / "bad", [{**row, **fault} for row in drawn_rows[16:24]], "test")
+    with pytest.raises(LlavaMedError, match=message):
+        train("stage2-60k", *_EVALUATED, "--eval_dataset", folder)
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
 def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
     train: Train, tiny_llava: Path, tmp_path: Path, output: io.StringIO
 ) -> None:
