@@ -27,7 +27,7 @@ def find_results(folder: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
     Raises:
         LlavaMedError: a results file is damaged.
     """
-    for path in sorted(folder.rglob("*.json")):
+    for path in sorted(each for each in folder.rglob("*.json") if each.is_file()):
         with path.open("rb") as file:
             if not _HEAD.match(file.read(_HEAD_BYTES)):
                 continue  # a model's configuration, a tokenizer of many megabytes

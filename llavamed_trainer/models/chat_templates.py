@@ -49,7 +49,10 @@ def find_template(name: str) -> str:
         raise UsageError(
             f"no chat template is called {name!r}: choose from {', '.join(TEMPLATES)}, or give the path of a file"
         )
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the chat template {path} cannot be read: {one_line(error)}") from error
     if not marks_answers(text):
         raise UsageError(
             f"{path} does not mark what the assistant says: put {{% generation %}} around its answers"

@@ -139,7 +139,7 @@ def parse_settings(words: Sequence[str]) -> TrainingSettings:
         warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
         try:
             parsed = parser.parse_args_into_dataclasses(list(words), look_for_args_file=False)
-        except (ValueError, ImportError) as error:
+        except (ValueError, TypeError, ImportError, OSError) as error:
             raise UsageError(one_line(error, 1000)) from error
     arguments, training, model = parsed
     return TrainingSettings(recipe, arguments, training, model, given, notes)
@@ -150,6 +150,8 @@ def _converted(actions: Mapping[str, argparse.Action], name: str, value: Any, co
     action = actions.get(name)
     if action is None:
         raise UsageError(f"{config} names {name}, which train does not take{_suggestion(name, actions)}")
+    if value is None and action.type in (int, float) and action.default is not None:
+        raise UsageError(f"{config} sets {name} to nothing: give it a value, or leave it out")
     if value is None or (isinstance(value, dict) and name in SFTConfig._VALID_DICT_FIELDS):
         return value
     if isinstance(value, list) and (action.nargs or name in _LISTS):

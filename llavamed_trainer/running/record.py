@@ -93,7 +93,8 @@ def _read(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        record["recipe"], record["state"], dict(record["settings"])
+    except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is damaged: move {folder} away, or choose another --output_dir") from error
     return record
 

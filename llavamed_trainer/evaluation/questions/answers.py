@@ -154,6 +154,8 @@ class _Line:
 
 
 def _read_lines(path: Path) -> list[_Line]:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise UsageError(f"{path} is no regular file: name a file of answers")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:

@@ -72,10 +72,18 @@ def load_grid(name: str) -> Grid:
     stated, where = _read(name)
     if unknown := sorted(stated.keys() - _KEYS):
         raise UsageError(f"{where}: there is no {unknown[0]!r}: choose from {', '.join(sorted(_KEYS))}")
+    for key in ("bases", "datasets", "settings", "predict"):
+        if not isinstance(stated.get(key) or {}, dict):
+            raise UsageError(f"{where}: {key} must be a mapping, not {stated[key]!r}")
     seeds = _listed(stated.get("seeds", [1]))
-    variants = [*_of_tables(stated.get("tables", ()), where), *_of_products(stated.get("grid", ()), where)]
+    if wrong := [seed for seed in seeds if not str(seed).isdigit()]:
+        raise UsageError(f"{where}: the seed {wrong[0]!r} is not a number")
+    variants = [
+        *_of_tables(_listed(stated.get("tables") or []), where),
+        *_of_products(_listed(stated.get("grid") or []), where),
+    ]
     chosen = dict.fromkeys(
-        replace(variant, seed=int(seed))
+        replace(variant, seed=int(str(seed)))
         for variant in variants
         for seed in (seeds if variant.seed == 1 else [variant.seed])
     )
@@ -84,7 +92,9 @@ def load_grid(name: str) -> Grid:
     grid = Grid(
         name=str(stated.get("name") or Path(name).stem),
         variants=tuple(chosen),
-        benchmarks=tuple(_known(stated.get("benchmarks", list(BENCHMARKS)), BENCHMARKS, "benchmark", where)),
+        benchmarks=tuple(
+            _known(_listed(stated.get("benchmarks") or list(BENCHMARKS)), BENCHMARKS, "benchmark", where)
+        ),
         bases={
             _base_key(key, where): _base(value, key, where)
             for key, value in (stated.get("bases") or {}).items()
@@ -103,7 +113,10 @@ def load_grid(name: str) -> Grid:
 def _read(name: str) -> tuple[dict[str, Any], str]:
     path = Path(name)
     if path.is_file():
-        text, where = path.read_text(encoding="utf-8"), name
+        try:
+            text, where = path.read_text(encoding="utf-8"), name
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{name} cannot be read: {one_line(error)}") from error
     elif path.parent == Path() and path.name.removesuffix(".yaml") in GRIDS:
         where = f"{path.name.removesuffix('.yaml')}.yaml"
         text = files(__package__).joinpath("grids", where).read_text(encoding="utf-8")
@@ -135,7 +148,7 @@ def _of_products(blocks: Iterable[Mapping[str, Any]], where: str) -> Iterator[Va
         values = [_listed(value) for value in block.values()]
         for chosen in itertools.product(*values):
             stated = dict(zip(block, chosen, strict=True))
-            if int(stated.get("stage2", 0)) == 0:
+            if str(stated.get("stage2", 0)) == "0":
                 stated.pop("instruct", None)
             yield make_variant(stated)
 
@@ -166,6 +179,8 @@ def _base(value: Any, key: str, where: str) -> BaseCheckpoint:
         raise UsageError(f"{where}: the base {key!r} needs a checkpoint, or flags to assemble it")
     if "checkpoint" in value:
         return BaseCheckpoint(checkpoint=str(value["checkpoint"]))
+    if not isinstance(value["assemble"], dict):
+        raise UsageError(f"{where}: assemble of the base {key!r} must be a mapping of flags of assemble")
     return BaseCheckpoint(assemble={str(flag): str(setting) for flag, setting in value["assemble"].items()})
 
 

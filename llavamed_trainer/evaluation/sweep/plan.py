@@ -219,7 +219,7 @@ def _flags(settings: Mapping[str, Any], joint: str = "_") -> list[str]:
     """Settings as flags of a command: `train` joins words with underscores, as TRL does, the others with hyphens."""
     flags = list[str]()
     for name, value in settings.items():
-        flags.append(f"--{name.replace('_', joint).replace('-', joint)}")
+        flags.append(f"--{str(name).replace('_', joint).replace('-', joint)}")
         if value is not None:
             flags.append(str(value))
     return flags

@@ -191,7 +191,7 @@ def _caps(path: Path, model: str) -> str:
         record = _record_of(model, path)
         if record is None:
             break
-        settings = json.loads(record.read_text(encoding="utf-8"))["settings"]
+        settings = json.loads(record.read_text(encoding="utf-8")).get("settings") or {}
         if caps := _stated_caps(settings):
             return caps
         model = str(settings.get("model_name_or_path") or "")

@@ -106,6 +106,8 @@ def test_a_wrong_flag_is_named_with_what_was_likely_meant(words: list[str], mess
         ("stage: everything", "sets stage to 'everything': choose from projector, projector+language-model"),
         ("dataset: [a, b]", "sets dataset to ['a', 'b']: it must be one value"),
         ("learning_rate: {a: 1}", "it must be a number"),
+        ("global_batch_size:", "sets global_batch_size to nothing: give it a value, or leave it out"),
+        ("accelerator_config: nowhere.json", "nowhere.json"),
         ("env: 3", "must be a table such as OMP_NUM_THREADS: 4"),
     ],
 )

@@ -96,8 +96,9 @@ def test_starting_over_in_a_used_folder_is_refused(tmp_path: Path) -> None:
         find_starting_point(tmp_path, settings(tmp_path, "--resume_from_checkpoint", "false"))
 
 
-def test_a_damaged_record_is_reported(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", "[]", '{"made by": "another program"}', "null"])
+def test_a_damaged_record_is_reported(text: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(text)
     with pytest.raises(UsageError, match="is damaged"):
         find_starting_point(tmp_path, settings(tmp_path))
 

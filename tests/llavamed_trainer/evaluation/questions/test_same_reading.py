@@ -1,6 +1,7 @@
 """`predict --answers`, `score` and `judge` read a file alike: all accept the same answers, or all refuse it."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -337,6 +338,10 @@ def test_a_torn_line_and_a_missing_file_are_refused_by_all(
     missing = read(tmp_path / "none.jsonl", typed_set)
     assert "there is no file" in missing.predicted
     assert missing.predicted == missing.scored == missing.judged
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    pipe = read(tmp_path / "pipe.jsonl", typed_set)  # never waited for
+    assert "is no regular file" in pipe.predicted
+    assert pipe.predicted == pipe.scored == pipe.judged
 
 
 @pytest.mark.parametrize("rows", [ours(), released()], ids=["ours", "released"])

@@ -139,11 +139,25 @@ def test_the_flags_of_packaged_grids_are_those_of_the_commands(kind: str) -> Non
         ),
         ({"grid": [{"ft": 1}], "bases": {"clip 7b llava": {}}}, "needs a checkpoint, or flags"),
         ({"grid": [{"ft": 1}], "bases": {"clip": {}}}, "must be VISION LANGUAGE-MODEL INIT"),
+        ({"grid": [{"ft": 1}], "bases": ["clip 7b llava"]}, "bases must be a mapping"),
+        ({"grid": [{"ft": 1}], "bases": {"clip 7b llava": {"assemble": "tiny"}}}, "assemble of the base"),
+        ({"grid": [{"ft": 1}], "settings": 3}, "settings must be a mapping"),
+        ({"grid": [{"ft": 1}], "predict": "fast"}, "predict must be a mapping"),
+        ({"grid": [{"ft": 1}], "seeds": "two"}, "the seed 'two' is not a number"),
+        ({"grid": [{"stage2": "two", "instruct": "10k"}]}, "stage2=two is not a number"),
+        ({"grid": 3}, "a block of grid must be a mapping"),
+        ({"tables": 7}, "there is no table 7"),
     ],
 )
 def test_what_is_wrong_with_a_grid_is_named(tmp_path: Path, stated: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         load_grid(grid(tmp_path, **stated))
+
+
+def test_a_grid_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "grid.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(UsageError, match=r"grid.yaml cannot be read"):
+        load_grid(str(tmp_path / "grid.yaml"))
 
 
 def test_a_grid_that_is_not_there_is_named() -> None:

@@ -1,6 +1,7 @@
 """Results in a folder to the paper's tables with ours beside."""
 
 import json
+import os
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -205,6 +206,8 @@ def test_two_files_with_the_same_result_are_refused(tmp_path: Path) -> None:
 def test_a_damaged_results_file_is_named_and_other_json_left_alone(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"hidden_size": 64}')
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "folder.json").mkdir()
+    os.mkfifo(tmp_path / "pipe.json")  # never waited for
     assert collect(tmp_path).scored == []
     (tmp_path / "cut.json").write_text('{"kind": "llavamed-scores", "sc')
     with pytest.raises(LlavaMedError, match=r"cut.json is a damaged results file"):
