@@ -92,14 +92,15 @@ class Generation:
     best: int | None = None
 
     def answers_summary(self) -> str:
-        """The answers of the LLM, and of the judge, so far and their cost, in words; "" if no LLM is asked."""
+        """The LLMs' answers so far, the judge's too, and their cost, in words; "" if no LLM is asked."""
         if not isinstance(self.generator, LlmGenerator):
             return ""
-        clients = [self.generator.client, *([self.judge.client] if self.judge else [])]
+        clients = [("", self.generator.client)]
+        clients += [("the judge: ", self.judge.client)] if self.judge else []
         return "; ".join(
-            f"{client.counts.answered:,} answers of {client.model.name} for ${client.counts.dollars:,.2f}, "
+            f"{who}{client.counts.answered:,} answers of {client.model.name} for ${client.counts.dollars:,.2f}, "
             f"{client.counts.details()}"
-            for client in clients
+            for who, client in clients
         )
 
 

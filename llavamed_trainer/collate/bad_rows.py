@@ -181,8 +181,11 @@ class BadRows:
         whole_lines = appended[: appended.rfind(b"\n") + 1]
         self._bytes_read += len(whole_lines)
         for line in whole_lines.splitlines():
-            row = json.loads(line)
-            bad = BadRow(row["id"], BadRowReason(row["reason"]), row["detail"])
+            try:
+                row = json.loads(line)
+                bad = BadRow(row["id"], BadRowReason(row["reason"]), row["detail"])
+            except (ValueError, KeyError, TypeError):  # cut off when the disk was full; the row is met again
+                continue
             self._rows.setdefault(bad.id, bad)
 
 

@@ -64,6 +64,21 @@ def test_the_evaluation_set_has_reference_answers_and_other_sets_may_have_a_judg
         assert (generation.judge.client.model.name, generation.best) == ("judge", 5)
 
 
+def test_the_summary_of_answers_has_those_of_the_judge_too(
+    options: GenerationOptions, tmp_path: Path
+) -> None:
+    judged = replace(options, judge="judge", best=5)
+    with open_generation(RECIPE, judged, tmp_path, 0) as generation:
+        (pair,) = make_pairs(1)
+        (made,) = generation.generator.generate([pair])
+        assert isinstance(made, Conversation)
+        assert generation.judge is not None
+        list(generation.judge.scores([(pair, made)]))
+        ours, judges = generation.answers_summary().split("; ")
+    assert ours.startswith("1 answers of gpt-4o for $")
+    assert judges.startswith("the judge: 1 answers of judge for $")
+
+
 def test_generator_and_judge_share_the_cost_limit(options: GenerationOptions, tmp_path: Path) -> None:
     limited = replace(options, judge="gpt-4o", best=5, max_cost=1.0)
     with open_generation(RECIPE, limited, tmp_path, 0) as generation:

@@ -66,3 +66,12 @@ def test_a_pickled_copy_shares_the_count_and_the_temporary_record_is_deleted_wit
     assert path.exists()
     del bad
     assert not path.exists()
+
+
+def test_a_line_that_was_cut_off_when_the_disk_was_full_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "bad_rows.jsonl"
+    path.write_text('{"id": "a", "reason": "no image", "detail": ""}\n{"id": "b", "rea')
+    bad_rows = BadRows(path=path)
+    bad_rows.add(BadRow("c", BadRowReason.NO_ANSWER, ""))  # ends the line that was cut off
+    bad_rows.add(BadRow("d", BadRowReason.NO_ANSWER, ""))
+    assert [row.id for row in BadRows(path=path)] == ["a", "d"]
