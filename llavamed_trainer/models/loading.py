@@ -34,7 +34,13 @@ def load_llava(name: str, *, revision: str | None = None, **options: Any) -> tup
         else:
             from peft import PeftModel
 
-            model, _ = load_llava(base, **options)  # the base may be an adapter itself
+            try:
+                model, _ = load_llava(base, **options)  # the base may be an adapter itself
+            except UsageError as error:
+                raise UsageError(
+                    f"the base of the adapter {name} cannot be loaded ({error}): base_model_name_or_path in its "
+                    "adapter_config.json states where it is"
+                ) from error
             model = PeftModel.from_pretrained(model, name, revision=revision).merge_and_unload()
         return model, load_processor(name, base, revision=revision)
     except UsageError:
@@ -44,7 +50,7 @@ def load_llava(name: str, *, revision: str | None = None, **options: Any) -> tup
             f"{name} does not fit into memory ({one_line(error)}): use a smaller model, or --dtype bfloat16"
         ) from error
     except Exception as error:  # libraries raise anything on files that are damaged or of another model
-        if (Path(name) / "config.json").is_file():
+        if any((Path(name) / file).is_file() for file in ("config.json", "adapter_config.json")):
             raise UsageError(
                 f"the checkpoint {name} cannot be loaded ({type(error).__name__}: {one_line(error)}): its files are "
                 "damaged or do not belong together; copy it anew, or make one with python -m llavamed_trainer assemble"
@@ -65,10 +71,11 @@ def load_processor(name: str, base: str | None = None, *, revision: str | None =
 def adapter_base(name: str) -> str | None:
     """The checkpoint that an adapter was trained on; None if `name` is no adapter.
 
-    A relative path is looked up here, then in the folders above the adapter: it may have been trained elsewhere.
+    A relative path is looked up here, then in the folders above the adapter: it may have been trained elsewhere. So is
+    the end of an absolute path that is gone: both may have been moved together.
 
     Raises:
-        UsageError: the adapter does not state it.
+        UsageError: the adapter does not state it, or states itself.
     """
     try:
         found = find_adapter_config_file(name)
@@ -77,12 +84,17 @@ def adapter_base(name: str) -> str | None:
     if found is None:
         return None
     base = json.loads(Path(found).read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
+    if not base or not isinstance(base, str):
         raise UsageError(f"the adapter {name} does not state which model it was trained on")
-    for folder in (Path(), *Path(name).resolve().parents):
-        if (folder / base).is_dir():
-            return str(folder / base)
-    return str(base)
+    parts = Path(base).parts
+    ends = [Path(*parts[start:]) for start in range(1, len(parts) - 1)] if Path(base).is_absolute() else []
+    above = Path(name).resolve().parents
+    for path in (Path(base), *(folder / end for folder in above for end in (Path(base), *ends))):
+        if path.is_dir():
+            if path.resolve() == Path(name).resolve():
+                raise UsageError(f"the adapter {name} states itself as the model that it was trained on")
+            return str(path)
+    return base
 
 
 def refuse_missing_weights(loaded: dict[str, Any], name: str) -> None:

@@ -118,6 +118,8 @@ def evaluation_data(arguments: TrainArguments) -> str | None:
     if named := [split for split in splits if split != "train" and not split.startswith("train_")]:
         return f"split {' and '.join(named)} of {arguments.dataset}"
     name = str(arguments.dataset).rstrip("/").rpartition("/")[2]
+    if Path(str(arguments.dataset)).is_dir():
+        name = Path(str(arguments.dataset)).resolve().name
     return f"the evaluation set {arguments.dataset}" if name in _EVALUATION_SETS else None
 
 

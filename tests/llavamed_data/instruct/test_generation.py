@@ -59,7 +59,7 @@ def test_the_evaluation_set_has_reference_answers_and_other_sets_may_have_a_judg
     with open_generation(load_recipe("eval"), options, tmp_path, 0) as generation:
         assert generation.references is not None
     with open_generation(RECIPE, replace(options, judge="judge", best=5), tmp_path, 0) as generation:
-        assert "; 0 answers of judge for $0.00" in generation.answers_summary()
+        assert "; the judge: 0 answers of judge for $0.00" in generation.answers_summary()
         assert generation.judge is not None
         assert (generation.judge.client.model.name, generation.best) == ("judge", 5)
 

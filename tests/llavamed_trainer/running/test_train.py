@@ -24,6 +24,7 @@ from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.models import load_llava
+from llavamed_trainer.models.loading import adapter_base
 from llavamed_trainer.recipes import RECIPES, load_recipe
 from llavamed_trainer.running import parse_settings, run_training
 from tests.conftest import CHECKOUT
@@ -376,6 +377,32 @@ def test_an_adapter_finds_its_base_from_any_folder(
     config.write_text(json.dumps({**stated, "base_model_name_or_path": "models/tiny"}))
     again = load_llava("../runs/first")[0].state_dict()
     assert all(torch.equal(loaded[0][name], again[name]) for name in again)
+
+
+def test_a_wrong_base_of_an_adapter_is_named(tiny_llava: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "runs" / "lora"
+    adapter.mkdir(parents=True)
+
+    def base_of(stated: object) -> str | None:
+        (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": stated}))
+        return adapter_base(str(adapter))
+
+    with pytest.raises(UsageError, match="states itself"):
+        base_of(str(adapter))
+    with pytest.raises(UsageError, match="does not state which model"):
+        base_of(5)
+    shutil.copytree(tiny_llava, tmp_path / "models" / "tiny")
+    moved = base_of("/before/it/was/moved/models/tiny")  # with the adapter, to the same place beside it
+    assert moved == str(tmp_path / "models" / "tiny")
+    assert base_of("org/name") == "org/name"
+    base_of(str(tmp_path / "gone"))
+    with pytest.raises(
+        UsageError, match=r"base of the adapter .*lora cannot be loaded .*base_model_name_or_path"
+    ):
+        load_llava(str(adapter))
+    (adapter / "adapter_config.json").write_text("{")
+    with pytest.raises(UsageError, match="damaged or do not belong together"):
+        load_llava(str(adapter))
 
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "stage2-60k-im"])
