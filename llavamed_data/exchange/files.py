@@ -1,5 +1,6 @@
 """The files of an export: records as JSON, JSON Lines or in tar files, and images in a folder or in tar files."""
 
+import codecs
 import io
 import json
 import re
@@ -229,8 +230,10 @@ def _read_json(file: Path) -> Iterator[Any]:
     """The values of a JSON list or of JSON Lines, read as a stream."""
     try:
         with file.open("rb") as opened:
-            first = opened.read(_READ_BYTES).lstrip()[:1]
-            opened.seek(0)
+            head = opened.read(_READ_BYTES)
+            start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
+            first = head[start:].lstrip()[:1]
+            opened.seek(start)
             pieces = iter(lambda: opened.read(_READ_BYTES), b"")
             yield from (list_values if first == b"[" else line_values)(pieces)
     except BrokenJsonError as error:

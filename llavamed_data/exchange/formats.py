@@ -40,6 +40,9 @@ _ROLES = {
 }
 """Name of a speaker in such files → role; other names stay as they are."""
 
+_IMAGE_PARTS = ("image", "image_url")
+"""Types of the parts of a turn that are images."""
+
 _MARKER = "<image>"
 
 _HARMLESS_MARKER = "< image >"
@@ -208,8 +211,8 @@ class ChatFormat(ExchangeFormat):
         Raises:
             Drop: there is no conversation, or markers and images do not match.
         """
-        turns = next((record[name] for name in _TURNS_FIELDS if name in record), None)
-        if not isinstance(turns, list) or not turns:
+        turns = _turns(record)
+        if not turns:
             raise Drop(Reason.NO_CONVERSATION, f"no {self.turns_field}")
         said = [_speaker_and_text(turn) for turn in turns]
         system = system_text(record)
@@ -238,8 +241,8 @@ class ChatFormat(ExchangeFormat):
 
 def system_text(record: JsonRecord) -> str | None:
     """The system text of a chat record: its field `system`, or a first turn of that role; None if it has none."""
-    turns = next((record[name] for name in _TURNS_FIELDS if name in record), None)
-    if isinstance(turns, list) and turns and isinstance(turns[0], dict):
+    turns = _turns(record)
+    if turns and isinstance(turns[0], dict):
         role, text = _speaker_and_text(turns[0])
         if role == "system":
             return text
@@ -247,15 +250,33 @@ def system_text(record: JsonRecord) -> str | None:
     return stated if isinstance(stated, str) and stated else None
 
 
+def _turns(record: JsonRecord) -> list[Any]:
+    """The turns of a chat record; [] if it has none."""
+    turns = next((record[name] for name in _TURNS_FIELDS if record.get(name) is not None), None)
+    return turns if isinstance(turns, list) else []
+
+
 def _speaker_and_text(turn: object) -> tuple[str, str]:
-    """Role and text of a turn in either form."""
+    """Role and text of a turn in either form; a list of parts becomes the text of all, with markers for images."""
     if isinstance(turn, dict):
         for role_field, text_field in (("from", "value"), ("role", "content")):
-            text = turn.get(text_field)
-            if isinstance(text, str):
+            content = turn.get(text_field)
+            if isinstance(content, list):
+                content = "\n".join(map(_text_of_part, content))
+            if isinstance(content, str):
                 name = str(turn.get(role_field))
-                return _ROLES.get(name, name), text
-    raise Drop(Reason.MALFORMED_ROW, "a turn is neither {from, value} nor {role, content} of texts")
+                return _ROLES.get(name.lower(), name), content
+    raise Drop(Reason.MALFORMED_ROW, "a turn is neither {from, value} nor {role, content}")
+
+
+def _text_of_part(part: object) -> str:
+    """The text of a part of a turn; the marker for an image."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    if isinstance(part, dict) and kind == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    if kind in _IMAGE_PARTS:
+        return _MARKER
+    raise Drop(Reason.MALFORMED_ROW, f"a part of a turn is neither text nor image: {str(kind)[:40]!a}")
 
 
 def _parts(text: str, *, first: bool) -> list[Row]:
@@ -270,19 +291,34 @@ def _parts(text: str, *, first: bool) -> list[Row]:
     for number, piece in enumerate(text.split(_MARKER)):
         if number:
             parts.append(image)
-        if piece.strip("\n"):
-            parts.append({"type": "text", "text": piece.strip("\n")})
+        if piece := piece.strip("\r\n"):
+            parts.append({"type": "text", "text": piece})
     return parts if any(part["type"] == "text" for part in parts) else [*parts, {"type": "text", "text": ""}]
 
 
 def _image_files(record: JsonRecord) -> list[str]:
-    """The names of the image files in the field `images` or `image`: a name, a list of names, or of `{path}`."""
-    stated = record.get("images", record.get("image"))
-    listed = stated if isinstance(stated, list) else [stated] if stated else []
+    """The names of the image files in the field `images` or `image`, or else in the parts of the turns.
+
+    The field holds a name, a list of names, or of `{path}`.
+    """
+    stated = record.get("images") or record.get("image")
+    listed = stated if isinstance(stated, list) else [stated] if stated else _images_of_parts(record)
     files = [each.get("path") if isinstance(each, dict) else each for each in listed]
     if not all(isinstance(file, str) for file in files):
         raise Drop(Reason.MALFORMED_ROW, "images are not file names")
     return [str(file) for file in files]
+
+
+def _images_of_parts(record: JsonRecord) -> list[Any]:
+    """The names that the image parts of a chat record give: `{type: image, image|path: …}`, or `{image_url: {url}}`."""
+    contents = [turn.get("content", turn.get("value")) for turn in _turns(record) if isinstance(turn, dict)]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
+    found = []
+    for part in parts:
+        if isinstance(part, dict) and part.get("type") in _IMAGE_PARTS:
+            named = part.get("image") or part.get("path") or part.get("image_url")
+            found.append(named.get("url") if isinstance(named, dict) and "url" in named else named)
+    return [name for name in found if name]
 
 
 def axolotl_record(row: Row, images: ImageReferences) -> JsonRecord:

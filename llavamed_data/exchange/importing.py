@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from llavamed_data.exchange.formats import (
     system_text,
 )
 from llavamed_data.exchange.manifest import KEPT_FILES, ExportManifest, read_manifest
+from llavamed_data.figures import ImageLimits, inspect_image
 from llavamed_data.io.atomic import atomic_folder
 from llavamed_data.io.dropped import write_dropped
 from llavamed_data.reasons import Drop, Dropped, Reason, Tally
@@ -58,6 +60,9 @@ _FORMAT_FIELDS = frozenset(
     {"image", "images", "conversations", "conversatons", "messages", "system", OTHER_COLUMNS}
 )
 """Fields that belong to the formats themselves: no column of that name need be there."""
+
+_ANY_SIZE = ImageLimits(side=1)
+"""The bounds of images of other files: small ones are no icons beside an article."""
 
 _BATCH_ROWS = 16
 """Rows with their images in memory at a time, while their types are checked."""
@@ -180,6 +185,7 @@ class _RowReader:
         self._format, self._images, self._summary = chosen, images, summary
         self._on_progress = on_progress
         self._names = set(schema.names)
+        self._times_taken = Counter[str]()
         self._check = None if summary.exported is not None else RowCheck(KIND, ["messages"])
         self._typed = pa.schema([column for column in schema if column.name != "images"])
 
@@ -209,7 +215,20 @@ class _RowReader:
             except Drop as drop:
                 self._drop(str(record.get("id", name)) if isinstance(record, dict) else name, drop)
             else:
+                if self._summary.exported is None:
+                    row["id"] = self._free_id(row["id"])
                 yield name, row
+
+    def _free_id(self, stated: Any) -> Any:
+        """The id, or for one that an earlier row has `ID~2`, `ID~3`, …"""
+        if not isinstance(stated, str):
+            return stated
+        free = stated
+        while free in self._times_taken:
+            self._times_taken[stated] += 1
+            free = f"{stated}~{self._times_taken[stated]}"
+        self._times_taken[free] = 1
+        return free
 
     def _row(self, record: JsonRecord, read_image: ReadImage, name: str) -> Row:
         row, references = self._format.from_record(record)
@@ -219,7 +238,9 @@ class _RowReader:
             if len(references) > 1 and isinstance(self._format, ChatFormat):
                 raise Drop(Reason.MALFORMED_ROW, f"{len(references)} images: a row has one")
             self._check_messages(row)
+            self._summary.ignored.update(sorted((record.keys() & self._names) - row.keys() - _FORMAT_FIELDS))
             row = _DEFAULTS | {"id": name} | row
+            read_image = partial(_sound_image, read_image)
             if isinstance(self._format, ChatFormat) and system_text(record) is not None:
                 self._summary.system += 1
         unknown = {*record, *row} - self._names - _FORMAT_FIELDS
@@ -267,6 +288,13 @@ def _images(references: ImageReferences, read_image: ReadImage) -> list[Row | No
         else None
         for image in references
     ]
+
+
+def _sound_image(read_image: ReadImage, name: str) -> bytes:
+    """The bytes of an image that `load_dataset` decodes; raises Drop for any other."""
+    data = read_image(name)
+    inspect_image(data, _ANY_SIZE)
+    return data
 
 
 def _described(summary: ImportSummary, manifest: ExportManifest | None, folder: Path) -> dict[str, str]:

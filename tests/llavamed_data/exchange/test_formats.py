@@ -15,7 +15,7 @@ from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.exchange import FORMATS, export_dataset, import_dataset
 from llavamed_data.validation import validate
 from tests.llavamed_data.exchange.rows import png, read
-from tests.llavamed_data.validation.sets import eval_row, instruct_row, sound_set, turn, write_set
+from tests.llavamed_data.validation.sets import eval_row, instruct_row, jpeg, sound_set, turn, write_set
 
 QUESTIONS = ["What does the image show?", "Is it a person?"]
 ANSWERS = ["A synthetic phantom.", "No, it is noise."]
@@ -208,7 +208,7 @@ def test_a_hostile_tar_file_writes_no_file_and_reads_none(tmp_path: Path) -> Non
         link = tarfile.TarInfo("../../link.jpg")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(link)
-        for name, data in (("../../up.json", record.encode()), ("../../up.jpg", b"\xff\xd8")):
+        for name, data in (("../../up.json", record.encode()), ("../../up.jpg", jpeg(1))):
             header = tarfile.TarInfo(name)
             header.size = len(data)
             tar.addfile(header, io.BytesIO(data))

@@ -51,6 +51,82 @@ def test_every_usual_form_is_read_under_either_name(
     assert validate(str(tmp_path / "set"), beside=[]).totals.keys() <= {"schema"}  # no domain is stated
 
 
+def parts(*content: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = {"role": "assistant", "content": [{"type": "text", "text": "A lung."}]}
+    return {"messages": [{"role": "user", "content": list(content)}, answer], **more}
+
+
+QUESTION = {"type": "text", "text": "What is it?"}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        parts({"type": "image"}, QUESTION, images=["a.jpg"]),
+        parts({"type": "image", "text": None}, {**QUESTION, "index": None}, image="a.jpg"),
+        parts(QUESTION, {"type": "image"}, images=["a.jpg"]),
+        parts({"type": "image", "image": "a.jpg"}, QUESTION),
+        parts({"type": "image", "path": "a.jpg"}, QUESTION, images=None),
+        parts({"type": "image_url", "image_url": {"url": "a.jpg"}}, QUESTION, images=[]),
+        parts(QUESTION, images=["a.jpg"], conversations=None),
+    ],
+)
+def test_turns_of_parts_are_read(tmp_path: Path, record: dict[str, Any]) -> None:
+    rows, dropped = imported(tmp_path, "sharegpt", record)
+    assert dropped == {}
+    assert rows[0]["messages"] == [turn("user", "What is it?", image=True), turn("assistant", "A lung.")]
+    assert rows[0]["images"][0]["path"] == "a.jpg"
+
+
+def test_parts_that_are_no_text_or_image_and_markers_in_texts_of_parts_drop_the_row(tmp_path: Path) -> None:
+    video = parts({"type": "video"}, QUESTION, images=["a.jpg"])
+    marked = parts({"type": "image"}, {"type": "text", "text": "Say <image>."}, images=["a.jpg"])
+    two = parts({"type": "text", "text": "Be short."}, QUESTION, images=["a.jpg"])
+    rows, dropped = imported(tmp_path, "sharegpt", video, marked, two)
+    assert dropped == {"malformed row": 1, "image marker in text": 1}
+    assert rows[0]["messages"][0] == turn("user", "Be short.\nWhat is it?", image=True)
+
+
+def test_roles_are_read_in_any_case_and_line_ends_of_windows_go_with_the_marker(tmp_path: Path) -> None:
+    rows, dropped = imported(
+        tmp_path, "llava", conversations([("Human", "<image>\r\nWhat?"), ("GPT", "A lung.")], image="a.jpg")
+    )
+    assert dropped == {}
+    assert rows[0]["messages"] == [turn("user", "What?", image=True), turn("assistant", "A lung.")]
+
+
+def test_ids_that_several_rows_have_are_made_different(tmp_path: Path) -> None:
+    records = [conversations(ONE, image="a.jpg", id=name) for name in ("1", "1~2", "1", "2", 1)]
+    rows, _ = imported(tmp_path, "llava", *records)
+    assert [row["id"] for row in rows] == ["1", "1~2", "1~3", "2", "1~4"]
+    assert "ids" not in validate(str(tmp_path / "set"), beside=[]).totals
+
+
+def test_an_image_that_load_dataset_cannot_decode_drops_its_row(tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "cut.jpg").write_bytes(jpeg(3)[:-200])
+    records = [conversations(ONE, image=name) for name in ("text.jpg", "cut.jpg", "a.jpg")]
+    rows, dropped = imported(tmp_path, "llava", *records)
+    assert dropped == {"image unreadable": 1, "image truncated": 1}
+    assert len(rows) == 1
+
+
+def test_fields_of_other_files_that_no_row_takes_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    record = conversations(ONE, image="a.jpg", id="1", caption="A scan.", source="here")
+    (tmp_path / "rows.json").write_text(json.dumps([record]))
+    done = import_dataset(tmp_path / "rows.json", "llava", tmp_path / "set")
+    assert done.ignored == {"caption": 1, "source": 1}
+
+
+@pytest.mark.parametrize("form", ["{}", "[{}]"])
+def test_a_mark_of_the_byte_order_before_the_first_record_is_skipped(tmp_path: Path, form: str) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    text = form.format(json.dumps(conversations(ONE, image="a.jpg")))
+    (tmp_path / "rows.json").write_text(text, encoding="utf-8-sig")
+    assert import_dataset(tmp_path / "rows.json", "llava", tmp_path / "set").rows == {"train": 1}
+
+
 @pytest.mark.parametrize(
     "record",
     [
