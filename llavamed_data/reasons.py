@@ -1,12 +1,12 @@
 """Why something was dropped, from one fixed list, and how many were: in = kept + dropped, always."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """A reason for a drop; the value is what manifests, `dropped` files, tables and cards show."""
+    """A reason for a drop; the value is what manifests, `dropped` files and `--json` show."""
 
     # articles
     NOT_IN_SOURCE = "not in the source"
@@ -61,6 +61,72 @@ class Reason(StrEnum):
     REQUEST_REFUSED = "request refused"
     REQUEST_FAILED = "request failed"
     LOW_SCORE = "low score"
+
+
+_IN_WORDS: Mapping[str, str] = {
+    Reason.NOT_IN_SOURCE: "article{s} not in the source",
+    Reason.NO_XML: "article{s} without XML",
+    Reason.MALFORMED_XML: "article{s} with malformed XML",
+    Reason.XML_TOO_LARGE: "article{s} with too large XML",
+    Reason.SEVERAL_ARTICLES: "document{s} of several articles",
+    Reason.XML_CHECKSUM: "article{s} with a wrong checksum",
+    Reason.METADATA_UNREADABLE: "article{s} with unreadable metadata",
+    Reason.RETRACTED: "retracted article{s}",
+    Reason.NOT_OPEN_ACCESS: "article{s} not open access",
+    Reason.HISTORICAL_OCR: "article{s} of historical OCR",
+    Reason.LICENSE_EXCLUDED: "article{s} under other licences",
+    Reason.ARCHIVE_UNREADABLE: "unreadable archive{s}",
+    Reason.ARCHIVE_HOSTILE: "hostile archive{s}",
+    Reason.ARTICLE_UNREACHABLE: "unreachable article{s}",
+    Reason.NO_CAPTION: "figure{s} without caption",
+    Reason.SHARED_CAPTION: "figure{s} sharing a caption",
+    Reason.NO_IMAGE: "figure{s} without image",
+    Reason.NO_LICENSE: "figure{s} without licence",
+    Reason.COMPOUND_CAPTION: "multi-panel figure{s} (per caption)",
+    Reason.COMPOUND_IMAGE: "multi-panel figure{s} (per image)",
+    Reason.NO_DOMAIN: "figure{s} outside the five domains",
+    Reason.NO_MENTION: "figure{s} without mention",
+    Reason.EVAL_ARTICLE: "{things} held out for evaluation",
+    Reason.RELEASED_EVAL_ARTICLE: "{things} held out for the released evaluation",
+    Reason.ONE_PER_ARTICLE: "more figure{s} of an article",
+    Reason.NOT_NEEDED: "beyond --size",
+    Reason.ARCHIVE_TRUNCATED: "truncated archive{s}",
+    Reason.IMAGE_MISSING: "missing image{s}",
+    Reason.IMAGE_UNREACHABLE: "unreachable image{s}",
+    Reason.IMAGE_CHECKSUM: "image{s} with a wrong checksum",
+    Reason.IMAGE_EMPTY: "empty image{s}",
+    Reason.IMAGE_TRUNCATED: "truncated image{s}",
+    Reason.IMAGE_UNREADABLE: "unreadable image{s}",
+    Reason.IMAGE_NOT_ALLOWED: "image{s} in another format",
+    Reason.IMAGE_TOO_LARGE: "too large image{s}",
+    Reason.IMAGE_TOO_SMALL: "too small image{s}",
+    Reason.IMAGE_TOO_DEEP: "image{s} over 8 bits a channel",
+    Reason.MALFORMED_ROW: "malformed row{s}",
+    Reason.IMAGE_MARKER: "{things} with an image marker",
+    Reason.LANGUAGE_EXCLUDED: "row{s} in other languages",
+    Reason.PHRASE_EXCLUDED: "row{s} of other phrase types",
+    Reason.DUPLICATE_ID: "row{s} with an id that is taken",
+    Reason.NO_CONVERSATION: "{things} without conversation",
+    Reason.NO_ANSWER: "{things} without answer",
+    Reason.UNREADABLE_ANSWER: "unreadable answer{s}",
+    Reason.CONTENT_FILTER: "answer{s} stopped by the content filter",
+    Reason.REQUEST_REFUSED: "refused request{s}",
+    Reason.REQUEST_FAILED: "failed request{s}",
+    Reason.LOW_SCORE: "conversation{s} with low scores",
+}
+"""Reason → what is said after the number; a reason that is not here stands as it is."""
+
+
+def in_words(reason: str, count: int, unit: str) -> str:
+    """What tables, cards and messages say after the count of a reason: `figures held out for evaluation`.
+
+    Args:
+        reason: of a tally.
+        count: how many were dropped.
+        unit: what they are, such as `figures`.
+    """
+    things = unit.removesuffix("s") if count == 1 else unit
+    return _IN_WORDS.get(reason, reason).format(s="" if count == 1 else "s", things=things)
 
 
 class Drop(Exception):  # noqa: N818  (not an error: a counted outcome)

@@ -94,9 +94,8 @@ def _show_export(done: "ExportSummary", console: Console, _: Mapping[str, Any]) 
 
 
 def _show_import(done: "ImportSummary", console: Console, _: Mapping[str, Any]) -> None:
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in done.tally.dropped.items())
     rows = f"{done.tally.kept:,} of {counted(done.tally.entered, 'row')}"
-    _print_line(console, f"{done.folder}: {rows}{f'; dropped: {dropped}' if dropped else ''}")
+    _print_line(console, f"{done.folder}: {rows}{f'; dropped: {done.reasons}' if done.reasons else ''}")
     if done.dropped:
         _print_line(console, f"{done.dropped} lists what was dropped, and why")
     if done.exported is not None and done.exported != done.tally.entered:

@@ -1,7 +1,7 @@
 """The tables that a build prints at its end."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
@@ -9,62 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts, SummaryLine
-from llavamed_data.reasons import Reason
-from llavamed_data.recipes import EVAL
-
-_IN_WORDS: Mapping[str, str] = {
-    Reason.NOT_IN_SOURCE: "article{s} not in the source",
-    Reason.NO_XML: "article{s} without XML",
-    Reason.MALFORMED_XML: "article{s} with malformed XML",
-    Reason.XML_TOO_LARGE: "article{s} with too large XML",
-    Reason.SEVERAL_ARTICLES: "document{s} of several articles",
-    Reason.XML_CHECKSUM: "article{s} with a wrong checksum",
-    Reason.METADATA_UNREADABLE: "article{s} with unreadable metadata",
-    Reason.RETRACTED: "retracted article{s}",
-    Reason.NOT_OPEN_ACCESS: "article{s} not open access",
-    Reason.HISTORICAL_OCR: "article{s} of historical OCR",
-    Reason.LICENSE_EXCLUDED: "article{s} under other licences",
-    Reason.ARCHIVE_UNREADABLE: "unreadable archive{s}",
-    Reason.ARCHIVE_HOSTILE: "hostile archive{s}",
-    Reason.ARTICLE_UNREACHABLE: "unreachable article{s}",
-    Reason.NO_CAPTION: "figure{s} without caption",
-    Reason.SHARED_CAPTION: "figure{s} sharing a caption",
-    Reason.NO_IMAGE: "figure{s} without image",
-    Reason.NO_LICENSE: "figure{s} without licence",
-    Reason.COMPOUND_CAPTION: "multi-panel figure{s} (per caption)",
-    Reason.COMPOUND_IMAGE: "multi-panel figure{s} (per image)",
-    Reason.NO_DOMAIN: "figure{s} outside the five domains",
-    Reason.NO_MENTION: "figure{s} without mention",
-    Reason.EVAL_ARTICLE: "{things} held out for evaluation",
-    Reason.RELEASED_EVAL_ARTICLE: "{things} held out for the released evaluation",
-    Reason.ONE_PER_ARTICLE: "more figure{s} of an article",
-    Reason.NOT_NEEDED: "beyond --size",
-    Reason.ARCHIVE_TRUNCATED: "truncated archive{s}",
-    Reason.IMAGE_MISSING: "missing image{s}",
-    Reason.IMAGE_UNREACHABLE: "unreachable image{s}",
-    Reason.IMAGE_CHECKSUM: "image{s} with a wrong checksum",
-    Reason.IMAGE_EMPTY: "empty image{s}",
-    Reason.IMAGE_TRUNCATED: "truncated image{s}",
-    Reason.IMAGE_UNREADABLE: "unreadable image{s}",
-    Reason.IMAGE_NOT_ALLOWED: "image{s} in another format",
-    Reason.IMAGE_TOO_LARGE: "too large image{s}",
-    Reason.IMAGE_TOO_SMALL: "too small image{s}",
-    Reason.IMAGE_TOO_DEEP: "image{s} over 8 bits a channel",
-    Reason.MALFORMED_ROW: "malformed row{s}",
-    Reason.IMAGE_MARKER: "{things} with an image marker",
-    Reason.LANGUAGE_EXCLUDED: "row{s} in other languages",
-    Reason.PHRASE_EXCLUDED: "row{s} of other phrase types",
-    Reason.DUPLICATE_ID: "row{s} with an id that is taken",
-    Reason.NO_CONVERSATION: "{things} without conversation",
-    Reason.NO_ANSWER: "{things} without answer",
-    Reason.UNREADABLE_ANSWER: "unreadable answer{s}",
-    Reason.CONTENT_FILTER: "answer{s} stopped by the content filter",
-    Reason.REQUEST_REFUSED: "refused request{s}",
-    Reason.REQUEST_FAILED: "failed request{s}",
-    Reason.LOW_SCORE: "conversation{s} with low scores",
-}
-"""Reason → what a table says after the number; a reason that is not here stands as it is."""
+from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts
 
 _RIGHT_ALIGNED = {"in", "kept", "time", "rows", "images", "open", "closed"}
 
@@ -136,7 +81,7 @@ def show_steps(summary: BuildSummary, console: Console) -> None:
         for step in steps:
             name = f"  {step.name}" if dataset else f"{step.name} ({step.unit})"
             time = "done before" if step.manifest.skipped else f"{step.manifest.seconds:.1f} s"
-            reasons = [_in_words(reason, count, step) for reason, count in step.dropped.items()]
+            reasons = [f"{count:,} {words}" for words, count in step.dropped_in_words.items()]
             rows.append((name, f"{step.tally.entered:,}", f"{step.tally.kept:,}", time, reasons))
     columns = ("step", "in", "kept", "dropped", "time")
     room = _room_for(_table(*columns), 3, [(*row[:3], "", row[3]) for row in rows], console)
@@ -156,15 +101,6 @@ def _list_steps(rows: Sequence[tuple[str, str, str, str, list[str]]], console: C
     for name, entered, kept, time, reasons in rows:
         heading = f"{name}: {entered} in, {kept} kept, {time}" if time else f"\n{name}"
         _paragraph(console, [heading, *(f"      {reason}" for reason in reasons)], apart=False)
-
-
-def _in_words(reason: str, count: int, step: SummaryLine) -> str:
-    """`8 figures held out for evaluation`, for a reason and its count."""
-    if reason == Reason.NOT_NEEDED and step.dataset == EVAL:
-        return f"{count:,} beyond the size of {EVAL}"
-    words = _IN_WORDS.get(reason, reason)
-    thing = step.unit.removesuffix("s") if count == 1 else step.unit
-    return f"{count:,} {words.format(s='' if count == 1 else 's', things=thing)}"
 
 
 def _room_for(table: Table, column: int, rows: Sequence[Sequence[str]], console: Console) -> int:

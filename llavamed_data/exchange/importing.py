@@ -38,7 +38,7 @@ from llavamed_data.exchange.manifest import KEPT_FILES, ExportManifest, read_man
 from llavamed_data.figures import ImageLimits, inspect_image
 from llavamed_data.io.atomic import atomic_folder
 from llavamed_data.io.dropped import write_dropped
-from llavamed_data.reasons import Drop, Dropped, Reason, Tally
+from llavamed_data.reasons import Drop, Dropped, Reason, Tally, in_words
 from llavamed_data.version import __version__
 
 KIND = "instruct"
@@ -91,6 +91,12 @@ class ImportSummary:
     ignored: Counter[str] = field(default_factory=Counter)
     exported: int | None = None
     system: int = 0
+
+    @property
+    def reasons(self) -> str:
+        """Why rows were dropped, with counts and in words; "" if none was."""
+        dropped = self.tally.dropped.items()
+        return ", ".join(f"{count:,} {in_words(reason, count, 'rows')}" for reason, count in dropped)
 
     def to_dict(self) -> dict[str, Any]:
         """The summary as plain values for `--json`."""
@@ -165,7 +171,7 @@ def _why_none(dropped: Sequence[Dropped], summary: ImportSummary) -> str:
     """Why an import has no rows."""
     if not dropped:
         return "there are none in it"
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in summary.tally.dropped.items())
+    reasons = summary.reasons
     first = dropped[0]
     return f"{reasons} (the first, {one_line(first.id, 80)}: {one_line(first.detail or first.reason)})"
 
@@ -321,7 +327,7 @@ def _described(summary: ImportSummary, manifest: ExportManifest | None, folder: 
     }
     if manifest is None:
         metadata["dataset_info"] = {"features": features(KIND)._to_yaml_list(), "splits": splits}
-    dropped = ", ".join(f"{count:,} {reason}" for reason, count in summary.tally.dropped.items())
+    dropped = summary.reasons
     body = (
         f"{summary.tally.kept:,} of {summary.tally.entered:,} rows imported by llavamed-data {__version__} "
         f"from files in the format {summary.form}{f'; dropped: {dropped}' if dropped else ''}.\n"

@@ -147,4 +147,4 @@ def recipe_card(
 def counts_of(step: SummaryLine) -> StepCounts:
     """The counts of a step, for a card."""
     tally = step.tally
-    return StepCounts(step.name, step.unit, tally.entered, tally.kept, step.dropped)
+    return StepCounts(step.name, step.unit, tally.entered, tally.kept, step.dropped_in_words)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.pipeline.steps.step import StepManifest, StepOutput
-from llavamed_data.reasons import Tally
-from llavamed_data.recipes import Counts
+from llavamed_data.reasons import Reason, Tally, in_words
+from llavamed_data.recipes import EVAL, Counts
 
 _LOG = logging.getLogger(__name__)
 
@@ -40,6 +40,15 @@ class SummaryLine:
     def dropped(self) -> dict[str, int]:
         """Reason → count, the most frequent first; the same order in every run."""
         return dict(sorted(self.tally.dropped.items(), key=lambda item: (-item[1], item[0])))
+
+    @property
+    def dropped_in_words(self) -> dict[str, int]:
+        """The same with what tables and cards say after the count."""
+        beyond = {Reason.NOT_NEEDED: f"beyond the size of {EVAL}"} if self.dataset == EVAL else {}
+        return {
+            beyond.get(Reason(reason)) or in_words(reason, count, self.unit): count
+            for reason, count in self.dropped.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +130,10 @@ class BuildSummary:
         """The most frequent reasons for drops, in words."""
         counts: dict[str, int] = {}
         for step in self.steps:
-            for reason, count in step.tally.dropped.items():
-                counts[reason] = max(counts.get(reason, 0), count)
+            for words, count in step.dropped_in_words.items():
+                counts[words] = max(counts.get(words, 0), count)
         most = sorted(counts.items(), key=lambda item: -item[1])[:3]
-        return ", ".join(f"{count:,} {reason}" for reason, count in most) or "nothing was read"
+        return ", ".join(f"{count:,} {words}" for words, count in most) or "nothing was read"
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""

@@ -10,6 +10,7 @@ import pytest
 
 import llavamed_data
 from llavamed_data.errors import UsageError
+from llavamed_data.stats.counts import counts_of_card
 from tests.llavamed_data.pipeline.builds.test_build import llavamed
 
 
@@ -37,6 +38,18 @@ def test_reasons_and_names_are_never_broken(built: Path, width: int) -> None:
         "llava-med/60k-im",
     ):
         assert any(words in line for line in lines), words
+
+
+def test_cards_messages_and_stats_say_reasons_in_the_same_words(built: Path) -> None:
+    card = (built / "llava-med" / "60k-im" / "README.md").read_text()
+    assert "7 figures held out for evaluation, 5 figures without mention" in card
+    (steps, _) = counts_of_card(card)
+    assert "1 article with malformed XML" in steps[0].dropped
+    own = built / "mine.yaml"
+    own.write_text("{recipe: 60k, name: mine, select: {domains: [mri]}}")
+    done = llavamed("build", "mine.yaml", "--limit", "1", "--out", "none", "--work", "none-work", cwd=built)
+    assert done.returncode == 1
+    assert "all was dropped (3 figures outside the five domains" in done.stderr
 
 
 def test_a_pipe_without_a_width_gets_whole_lines(built: Path) -> None:

@@ -198,7 +198,7 @@ def test_what_a_dataset_cannot_hold_is_dropped_with_its_reason(
         ("", "there are none in it"),
         (
             json.dumps([conversations(ONE, image="nowhere.jpg")] * 2),
-            "2 image missing (the first, train-0: nowhere.jpg)",
+            "2 missing images (the first, train-0: nowhere.jpg)",
         ),
     ],
 )
