@@ -59,7 +59,10 @@ def settings(
         ),
     ] = None,
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, show_envvar=False, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     """Settings come from recipe, --config file, environment (LLAVAMED_BUILD_WORK=…), flag: later wins."""
@@ -76,11 +79,27 @@ def _settings(path: Path, context: typer.Context) -> dict[str, Any]:
         raise UsageError(f"the settings {path} must be a table a command, such as build: {{work: DIR}}")
     commands: Mapping[str, Any] = context.command.commands  # type: ignore[attr-defined]
     for name, part in stated.items():
-        check_values(part)
-        known = {parameter.name for parameter in commands[name].params} if name in commands else set()
-        if unknown := sorted(set(map(str, part)) - known):
+        if name not in commands:
+            raise UsageError(
+                f"the settings {path} name {name}, which is no command: choose from {', '.join(commands)}"
+            )
+        known = _names_of(commands[name])
+        if unknown := sorted(set(map(str, part)) - set(known)):
             raise UsageError(f"the settings {path} name {', '.join(unknown)}, which {name} does not take")
+        stated[name] = {known[key]: value for key, value in part.items()}
+        check_values(stated[name])
     return stated
+
+
+def _names_of(command: Any) -> dict[str, str]:
+    """Name of a setting → name of the parameter: that name itself, and each flag with `-` or `_` between words."""
+    names = {each.name: each.name for each in command.params}
+    for each in command.params:
+        for flag in each.opts:
+            if flag.startswith("--"):
+                word = flag.removeprefix("--")
+                names |= {word: each.name, word.replace("-", "_"): each.name}
+    return names
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from llavamed_data.console.printable import printable_line
 from llavamed_data.errors import UsageError
 
 
@@ -36,17 +37,21 @@ def browse(
     from llavamed_data.dataset.reader import Dataset
     from llavamed_data.io.atomic import atomic_path
     from llavamed_data.show.pages import single_page
-    from llavamed_data.show.search import RowFilter
+    from llavamed_data.show.search import RowFilter, RowSearch
     from llavamed_data.show.server import open_server
 
     if out is not None and port is not None:
         raise UsageError("--port does nothing with --out, which serves nothing: leave one of them out")
     of_page = {"--words": words, "--domain": domain, "--limit": limit}
     if out is None and (given := [flag for flag, value in of_page.items() if value is not None]):
+        do = "does" if len(given) == 1 else "do"
         raise UsageError(
-            f"{' and '.join(given)} do nothing without --out: the served page has its own search"
+            f"{' and '.join(given)} {do} nothing without --out: the served page has its own search"
         )
     opened, console = Dataset(dataset), Console(highlight=False)
+    if domain is not None and domain not in (there := RowSearch(opened).domains()):
+        choice = f"choose from {', '.join(map(printable_line, there))}" if there else "leave --domain out"
+        raise UsageError(f"no row of {opened.name} is of the domain {domain!r}: {choice}")
     if out is not None:
         page = single_page(opened, RowFilter(words or "", domain or ""), limit=limit or 200)
         out.parent.mkdir(parents=True, exist_ok=True)

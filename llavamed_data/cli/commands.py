@@ -88,6 +88,7 @@ def make_command(
                 *([flag_of(name)] if kind is bool or name.endswith("_") else []),
                 help=texts[name],
                 show_default=shown if kind is not bool else False,
+                envvar=_environment_name(call, flag_of(name)) if name.endswith("_") else None,
                 rich_help_panel=panel_of.get(name),
                 metavar="KEY=VALUE" if name == "slurm" else None,
                 min=LEAST.get(name),
@@ -96,6 +97,7 @@ def make_command(
     for name, kind in _KINDS_OF_OUTPUT.items():
         stated = copy(_OF_OUTPUT[name])
         stated.rich_help_panel = panel_of.get(name)
+        stated.envvar = _environment_name(call, "--json") if name == "as_json" else None
         made.append(_keyword(name, kind, kind(), stated))
     order = [*arguments, *panel_of]
     made.sort(key=lambda each: order.index(each.name) if each.name in order else len(order))
@@ -150,6 +152,11 @@ def _described(call: Callable[..., Any]) -> tuple[str, dict[str, str]]:
     listed = rest.partition("\n\n")[0]
     entries = re.findall(r"^    (\w+): (.*(?:\n {8,}.*)*)", listed, re.MULTILINE)
     return about, {name: " ".join(text.split()) for name, text in entries}
+
+
+def _environment_name(call: Callable[..., Any], flag: str) -> str:
+    """The name of a flag in the environment, for one that has another name in Python."""
+    return f"LLAVAMED_{call.__name__.strip('_')}_{flag.strip('-').replace('-', '_')}".upper()
 
 
 def _keyword(name: str, kind: Any, default: Any, stated: Any) -> inspect.Parameter:

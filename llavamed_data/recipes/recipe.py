@@ -179,6 +179,8 @@ def read_stated(name: str, known: Sequence[str], *, kind: str) -> dict[str, Any]
     Raises:
         UsageError: `name` is not one of them.
     """
+    if kind == "recipe" and name in BENCHMARKS:
+        raise UsageError(f"{name} is a benchmark, which no LLM writes: choose from {', '.join(known)}")
     if name not in known:
         raise UsageError(f"no {kind} is called {name!r}: {_suggestion(name, known)}")
     text = files("llavamed_data.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8")

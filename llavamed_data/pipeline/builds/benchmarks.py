@@ -91,6 +91,11 @@ def _build_benchmark(benchmark: Benchmark, build: Build) -> None:
     folder = options.work / f"benchmark-{place}" / name
     read = _read(benchmark, files, original, wanted, folder / "read")
     summary.record("read", read, dataset=name)
+    if original and read.facts.get("completed") == 0:
+        raise UsageError(
+            f"--original does nothing for {name} from {files.name}: no row lacks an answer type that "
+            f"{options.original} states; leave it out"
+        )
     images = _images(files, read, options, folder)
     illustrated = illustrate(read, images, folder / "acquire", engine=build.engine)
     summary.record("acquire", illustrated, dataset=name)
@@ -144,7 +149,7 @@ def _read(
     )
 
     def work(unfinished: Path) -> StepResult:
-        tally = Tally()
+        tally, completed = Tally(), 0
         types = OriginalTypes(benchmark, original.records(lambda *_: "image")) if original else None
         reader = QuestionReader(benchmark, wanted)
         check = RowCheck(benchmark.schema, ("id", "messages"))
@@ -163,8 +168,10 @@ def _read(
                     add_dropped(asdict(Dropped.of(reader.label(record, split, position), drop)))
                 else:
                     tally.keep()
-                    add_row(asdict(types.complete(question) if types else question))
-        return StepResult({"rows": tally})
+                    whole = types.complete(question) if types else question
+                    completed += whole != question
+                    add_row(asdict(whole))
+        return StepResult({"rows": tally}, {"completed": completed})
 
     return ReadRows(folder, Step(folder, fingerprint(*parts)).run(work))
 

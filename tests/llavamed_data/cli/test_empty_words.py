@@ -34,8 +34,8 @@ def test_an_empty_word_is_named_and_nothing_is_written(words: list[str], named: 
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["browse", "x", "--limit", "3"], "--limit do"),
-        (["browse", "x", "--words", "cyst", "--domain", "mri"], "--words and --domain do"),
+        (["browse", "x", "--limit", "3"], "--limit does nothing"),
+        (["browse", "x", "--words", "cyst", "--domain", "mri"], "--words and --domain do nothing"),
         (["browse", "x", "--out", "page.html", "--port", "8000"], "--port does nothing with --out"),
     ],
 )
@@ -43,3 +43,11 @@ def test_a_flag_of_browse_without_effect_is_named(words: list[str], named: str, 
     done = llavamed(*words, cwd=tmp_path)
     assert (done.returncode, done.stderr[:7]) == (2, "error: ")
     assert named in done.stderr
+
+
+def test_a_domain_that_no_row_has_is_named_with_those_there_are(tmp_path: Path) -> None:
+    assert llavamed("build", "60k-im", "--size", "5", cwd=tmp_path).returncode == 0
+    done = llavamed("browse", "llava-med/60k-im", "--out", "page.html", "--domain", "CT", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no row of 60k-im is of the domain 'CT': choose from chest_xray, ct_scan, gross" in done.stderr
+    assert not (tmp_path / "page.html").exists()

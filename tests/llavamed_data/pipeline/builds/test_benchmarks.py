@@ -207,6 +207,13 @@ def test_a_copy_without_types_says_so_and_joins_them_from_the_original(here: Pat
     assert [row["images"][0]["bytes"] for row in rows] == [picture(2), picture(1)]
 
 
+def test_original_files_are_refused_where_they_add_nothing(here: Path) -> None:
+    own = drawn.write_rad_public(here / "rad")
+    for _ in range(2):  # the second time from the work folder
+        with pytest.raises(UsageError, match=r"--original does nothing for vqa-rad"):
+            run("vqa-rad", own, original=str(own))
+
+
 def test_lost_and_corrupt_images_are_named(here: Path) -> None:
     folder = drawn.write_path(here / "pvqa")
     (folder / "images" / "train" / "train_0001.jpg").unlink()

@@ -228,6 +228,7 @@ def test_killed_at_any_moment_a_rerun_gives_the_same_bytes(built: Path, tmp_path
         (["build", "--source", "jats:nowhere"], 2, "nowhere"),
         (["build", "60k-im", "--source", "released:nowhere", "--images", "x"], 2, "nowhere"),
         (["build", "--size", "0"], 2, "--size"),
+        (["estimate", "vqa-rad", "--model", "gpt-4o"], 2, "vqa-rad is a benchmark, which no LLM writes"),
         (["build", "--out", "file.txt"], 2, "file.txt"),
         (["build", "--work", "file.txt"], 2, "file.txt"),
         (["--config", "missing.yaml", "build"], 2, "missing.yaml"),
@@ -298,6 +299,21 @@ def test_settings_come_from_file_environment_and_flag_in_that_order(tmp_path: Pa
         "from-file",
     ]
     assert pq.read_table(next((tmp_path / "flag/60k/data").iterdir())).num_rows == 5
+
+
+def test_settings_and_the_environment_call_a_flag_by_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "settings.yaml").write_text("build: {keep-eval-articles: true, size: 5, json: true}\n")
+    done = llavamed("--config", "settings.yaml", "build", "60k", cwd=tmp_path)
+    assert json.loads(done.stdout)["datasets"][0]["rows"] == 5
+    done = llavamed("build", "60k", "--size", "5", cwd=tmp_path, env={"LLAVAMED_BUILD_JSON": "1"})
+    assert json.loads(done.stdout)["datasets"][0]["rows"] == 5
+    (tmp_path / "settings.yaml").write_text("import: {from: llava, out: imported}\n")
+    done = llavamed("--config", "settings.yaml", "import", "nowhere.json", cwd=tmp_path)
+    assert "there is no nowhere.json" in done.stderr
+    (tmp_path / "settings.yaml").write_text("bild: {size: 5}\n")
+    done = llavamed("--config", "settings.yaml", "build", "60k", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "settings.yaml name bild, which is no command: choose from build, extract" in done.stderr
 
 
 @pytest.mark.slow
