@@ -7,7 +7,8 @@ command line's help need not wait for all of them. Every command is one call: `l
 
 import sys
 
-if sys.argv[:1] == ["-m"]:  # `python -m llavamed_data` begins: from here on Ctrl-C is one line
+# `python -m llavamed_data` or a console script begins: from here on Ctrl-C is one line
+if "".join(sys.argv[:1]).rpartition("/")[2] in ("-m", "llavamed-data", "llavamed-trainer"):
     from llavamed_data.console.interrupts import handle_interrupts, stop_at_once
 
     handle_interrupts(stop_at_once)

@@ -80,7 +80,7 @@ _IN_WORDS: Mapping[str, str] = {
     Reason.ARTICLE_UNREACHABLE: "unreachable article{s}",
     Reason.NO_CAPTION: "figure{s} without caption",
     Reason.SHARED_CAPTION: "figure{s} sharing a caption",
-    Reason.NO_IMAGE: "figure{s} without image",
+    Reason.NO_IMAGE: "{things} without image",
     Reason.NO_LICENSE: "figure{s} without licence",
     Reason.COMPOUND_CAPTION: "multi-panel figure{s} (per caption)",
     Reason.COMPOUND_IMAGE: "multi-panel figure{s} (per image)",

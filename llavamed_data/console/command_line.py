@@ -5,7 +5,6 @@ import io
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -87,7 +86,7 @@ def run_command_line(app: typer.Typer, *, prefix: str = "") -> NoReturn:
             "happened, and finished work is kept",
             1,
         )
-    handle_interrupts(signal.SIG_DFL)  # what is left is to end
+    handle_interrupts(None)  # what is left is to end
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import CHECKOUT
 from tests.llavamed_data.pipeline.builds.test_build import llavamed
 
 
@@ -82,16 +83,24 @@ def test_a_fault_of_the_program_is_one_line_and_vv_shows_where(tmp_path: Path) -
         ("llavamed_data", "typer"),
         ("llavamed_data", "rich.console"),
         ("llavamed_data", "numpy"),
+        ("llavamed_trainer", "lazy_loader"),
         ("llavamed_trainer", "typer"),
         ("llavamed_trainer", "rich.console"),
     ],
 )
-def test_ctrl_c_during_imports_is_one_line(package: str, module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("as_script", [False, True], ids=["python -m", "console script"])
+def test_ctrl_c_during_imports_is_one_line(
+    package: str, module: str, as_script: bool, tmp_path: Path
+) -> None:
     words = ["build"] if package == "llavamed_data" else ["tables", "."]
-    command = [sys.executable, "-X", "importtime", "-m", package, *words]
+    script = tmp_path / package.replace("_", "-")
+    script.write_text(f"from {package}.__main__ import main\nmain()\n")
+    began = [str(script)] if as_script else ["-m", package]
+    command = [sys.executable, "-X", "importtime", *began, *words]
     with subprocess.Popen(
         command,
         cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
