@@ -154,6 +154,7 @@ def test_a_server_that_refuses_all_of_a_batch_stops_the_run(make_batch: MakeBatc
         rows(make_batch())
 
 
+@pytest.mark.slow
 def test_a_long_wait_for_batches_is_reported(
     make_batch: MakeBatch, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_long_wait_for_batches_is_reported(
     assert f"waiting for 1 batches at {server.url} (state of the latest: in_progress" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_silent_batch_api_is_given_up_after_the_timeout(
     make_batch: MakeBatch, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -219,6 +219,7 @@ def test_a_request_that_alone_is_never_answered_is_dropped_after_three_attempts(
     assert dropped == {3: "the server did not answer in time, 3 times"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "words"),
     [("slow", r"each may take 30 seconds \(--timeout\)"), ("503-wait", "the server answers 503")],
@@ -239,6 +240,7 @@ def test_silence_is_reported_within_ten_seconds(
     )
 
 
+@pytest.mark.slow
 def test_a_server_that_answers_is_not_reported(
     make_client: MakeClient, server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
