@@ -269,7 +269,7 @@ def test_bad_rows_are_counted_by_reason_and_listed(
         train("stage2-60k", "--dataset", folder, "--max_bad_rows", "1", "--output_dir", tmp_path / "strict")
 
 
-@pytest.mark.parametrize("flags", [[], ["--packing"], ["--streaming"]])
+@pytest.mark.parametrize("flags", [[], ["--packing"], pytest.param(["--streaming"], marks=pytest.mark.slow)])
 def test_a_run_without_a_single_usable_row_fails_and_leaves_no_model(
     flags: list[str], train: Train, drawn_rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
