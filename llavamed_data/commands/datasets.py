@@ -141,7 +141,7 @@ def clean(
         The counts; with `explain` also each change.
 
     Raises:
-        UsageError: a file cannot be read or written, or a row holds no conversation.
+        UsageError: a file cannot be read or written, both are one file, or a row holds no conversation.
     """
     check_values(locals())
     from llavamed_data.instruct import clean_file, load_cleaning_rules

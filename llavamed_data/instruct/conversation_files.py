@@ -64,10 +64,12 @@ def clean_file(
         on_edit: called with each change, and the id of its conversation.
 
     Raises:
-        UsageError: a file cannot be read or written, or a row holds no conversation.
+        UsageError: a file cannot be read or written, `out` is `source`, or a row holds no conversation.
     """
     if out and out.is_dir():
         raise UsageError(f"{out} is a folder: name the file to write")
+    if out and out.exists() and source.exists() and out.samefile(source):
+        raise UsageError(f"{out} is the file that is read, which --out would replace: name another file")
     summary = CleanSummary()
     with contextlib.ExitStack() as opened:
         try:

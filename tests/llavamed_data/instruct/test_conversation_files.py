@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from llavamed_data import commands
 from llavamed_data.cli.app import app
 from llavamed_data.cli.datasets import summary_table
 from llavamed_data.errors import UsageError
@@ -122,6 +123,20 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         clean_file(source, tmp_path)
     with pytest.raises(UsageError, match="cannot be written"):
         clean_file(source, tmp_path / "none" / "out.jsonl")
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "../folder/x.jsonl", "link.jsonl"])
+def test_the_file_that_is_read_is_not_replaced(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    source = write(folder / "x.jsonl", DIRTY)
+    (folder / "link.jsonl").symlink_to("x.jsonl")
+    before = source.read_bytes()
+    with pytest.raises(UsageError, match="is the file that is read"):
+        app(["clean", str(source), "--out", str(folder / name)], standalone_mode=False)
+    with pytest.raises(UsageError, match="is the file that is read"):
+        commands.clean(folder / name, source)
+    assert source.read_bytes() == before
 
 
 @pytest.mark.parametrize(
