@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from llavamed_data.commands.values import engine_of, folder_of, licenses_of, path_of, text_of
-from llavamed_data.console.options import EngineName, check_values
+from llavamed_data.console.options import EngineName, check_call
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.engine.engine import Engine
 from llavamed_data.errors import UsageError
@@ -107,11 +107,15 @@ def build(
         UsageError: a recipe, source, path or combination of options is wrong.
         LlavaMedError: nothing could be built, the disk is full, or another build uses the work folder.
     """
-    check_values(locals())
+    check_call(build, locals())
     from llavamed_data.instruct import GenerationOptions
     from llavamed_data.pipeline.builds.build import build as run
     from llavamed_data.pipeline.builds.options import BuildOptions
 
+    if isinstance(options, str | Path):
+        raise UsageError(f'build takes several recipes as one list: build(["{recipes}", "{options}"])')
+    if options is not None and not isinstance(options, BuildOptions):
+        raise UsageError(f"options takes BuildOptions or None, not {type(options).__name__}")
     stated = BuildOptions(
         source=str(source),
         images=text_of(images),
@@ -191,7 +195,7 @@ def extract(
         UsageError: the source or the place of `out` is wrong.
         LlavaMedError: the source cannot be read, or another build uses the work folder.
     """
-    check_values(locals())
+    check_call(extract, locals())
     from llavamed_data.pipeline.builds.pairs import extract_to_file
     from llavamed_data.sources import ArticleChoice
 
@@ -234,7 +238,7 @@ def update(
         UsageError: nothing was built there from articles, or not from `source`.
         LlavaMedError: as `build`.
     """
-    check_values(locals())
+    check_call(update, locals())
     from llavamed_data.pipeline.builds.update import update as run
 
     opened = engine_of(engine, workers, ray_address, slurm, on_progress)
@@ -312,7 +316,7 @@ def estimate(
         UsageError: the recipe asks no model, or the model or its prices are not known.
         LlavaMedError: the model's encoding cannot be had.
     """
-    check_values(locals())
+    check_call(estimate, locals())
     from llavamed_data.instruct import GenerationOptions
     from llavamed_data.pipeline.builds.estimate import estimate_recipe, first_requests
     from llavamed_data.pipeline.builds.options import BuildOptions

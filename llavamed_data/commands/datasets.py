@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llavamed_data.commands.values import folder_of, path_of
-from llavamed_data.console.options import check_values
+from llavamed_data.console.options import check_call
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import UsageError
 
@@ -40,7 +40,7 @@ def validate(
         UsageError: there is no such dataset.
         LlavaMedError: the Hub does not give the repository.
     """
-    check_values(locals())
+    check_call(validate, locals())
     from llavamed_data.validation import validate as run
 
     return run(str(dataset), beside=beside, on_progress=on_progress)
@@ -63,7 +63,7 @@ def show(
         UsageError: there is no such dataset, or it has no row of one of the ids.
         LlavaMedError: the dataset cannot be read.
     """
-    check_values(locals())
+    check_call(show, locals())
     from llavamed_data.dataset.reader import Dataset
     from llavamed_data.show import find_rows
 
@@ -101,7 +101,7 @@ def stats(
         UsageError: not one or two datasets, or one of them is none, or the parser is unknown.
         LlavaMedError: a dataset cannot be read, or spaCy is not installed.
     """
-    check_values(locals())
+    check_call(stats, locals())
     from llavamed_data.stats import statistics, write_report
 
     if seed and sample is None:
@@ -143,7 +143,7 @@ def clean(
     Raises:
         UsageError: a file cannot be read or written, both are one file, or a row holds no conversation.
     """
-    check_values(locals())
+    check_call(clean, locals())
     from llavamed_data.instruct import clean_file, load_cleaning_rules
 
     edits: list[tuple[str, CleaningEdit]] = []
@@ -191,7 +191,7 @@ def publish(
         LlavaMedError: a dataset is faulty, the login has no right, the Hub fails, somebody else published meanwhile, or
             the repository holds what only `replace` lets it replace.
     """
-    check_values(locals())
+    check_call(publish, locals())
     from llavamed_data.publish import publish as publish_one
     from llavamed_data.publish import publish_all
 
@@ -244,7 +244,7 @@ def export(
         UsageError: an unknown format, a folder that exists already, or no dataset.
         LlavaMedError: the dataset cannot be read, or a column's type has no form in JSON.
     """
-    check_values(locals())
+    check_call(export, locals())
     from llavamed_data.exchange import export_dataset
 
     folder = folder_of(out) if out is not None else Path("exports") / f"{Path(dataset).resolve().name}-{to}"
@@ -275,7 +275,7 @@ def import_(
         UsageError: an unknown format, nothing to read, or a folder that exists already.
         LlavaMedError: the files are broken beyond single rows, or no row of them can be taken.
     """
-    check_values(locals())
+    check_call(import_, locals())
     from llavamed_data.exchange import import_dataset
 
     if images is not None and from_ == "webdataset":

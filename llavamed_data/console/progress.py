@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import (
@@ -31,6 +31,7 @@ class FetchCounts:
     retries: int = 0
 
 
+@runtime_checkable
 class ProgressCallback(Protocol):
     """What long work calls now and then to report how far it is."""
 

@@ -1,10 +1,10 @@
-"""Checks the options of a build before any work: none may be empty, out of range, or without effect."""
+"""Checks the options of a build before any work: each has its type, and none is empty, out of range, or useless."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_type_hints
 
-from llavamed_data.console.options import check_value, flag_of
+from llavamed_data.console.options import check_type, check_value, flag_of
 from llavamed_data.errors import UsageError
 from llavamed_data.instruct import GenerationOptions
 from llavamed_data.instruct.conversation import OFFLINE
@@ -24,10 +24,14 @@ def check_options(options: BuildOptions, names: Sequence[str]) -> None:
     """Checks the options of a build of the recipes or benchmarks `names`.
 
     Raises:
-        UsageError: an option is empty or out of range, or would do nothing for this source and these names.
+        UsageError: an option is of another type, empty or out of range, or would do nothing for this source and these
+            names.
     """
     given = _given(options)
+    kinds = get_type_hints(BuildOptions) | get_type_hints(GenerationOptions)
     for name, value in given.items():
+        if name in kinds:
+            check_type(name, value, kinds[name])
         check_value(name, value)
     for unused, why, advice in _unused(options, names):
         if found := [flag_of(name) for name in given if name in unused]:

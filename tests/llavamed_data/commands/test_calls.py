@@ -177,6 +177,42 @@ def test_an_empty_value_is_an_error(call: Callable[[], Any], flag: str, tmp_path
 
 
 @pytest.mark.parametrize(
+    ("call", "keywords", "words"),
+    [
+        ("build", {"size": 2.5}, "size takes int or None, not 2.5 (float)"),
+        ("build", {"size": True}, "size takes int or None, not True (bool)"),
+        ("build", {"size": "5"}, "size takes int or None, not '5' (str)"),
+        ("build", {"seed": 1.5}, "seed takes int, not 1.5 (float)"),
+        ("build", {"limit": 2.5}, "limit takes int or None, not 2.5 (float)"),
+        ("build", {"max_cost": "5"}, "max_cost takes float or None, not '5' (str)"),
+        ("build", {"timeout": None}, "timeout takes float, not None"),
+        ("build", {"out": None}, "out takes str or Path, not None"),
+        ("build", {"pmcids": ["PMC1"]}, "pmcids takes str, Path or None, not ['PMC1'] (list)"),
+        ("build", {"license": ["cc0", 4]}, "license takes str, a list of str or None, not ['cc0', 4] (list)"),
+        ("build", {"historical_ocr": "no"}, "historical_ocr takes bool, not 'no' (str)"),
+        ("build", {"engine": 3}, "engine takes Engine, EngineName, str or None, not 3 (int)"),
+        ("build", {"on_progress": 3}, "on_progress takes ProgressCallback or None, not 3 (int)"),
+        ("build", {"options": BuildOptions(size=2.5)}, "size takes int or None, not 2.5 (float)"),  # type: ignore[arg-type]
+        ("build", {"options": BuildOptions(out="x")}, "out takes Path, not 'x' (str)"),  # type: ignore[arg-type]
+        ("build", {"options": 5}, "options takes BuildOptions or None, not int"),
+        ("build", {"options": "60k"}, 'build takes several recipes as one list: build(["10k", "60k"])'),
+        ("extract", {"out": 5}, "out takes str or Path, not 5 (int)"),
+        ("estimate", {"model": None}, "model takes str, not None"),
+        ("validate", {"beside": "x"}, "beside takes a list of str or None, not 'x' (str)"),
+        ("show", {"ids": [5]}, "ids takes str or a list of str, not [5] (list)"),
+        ("stats", {"sample": 2.5}, "sample takes int or None, not 2.5 (float)"),
+        ("publish", {"dry_run": "false"}, "dry_run takes bool, not 'false' (str)"),
+    ],
+)
+def test_a_value_of_another_type_is_named(call: str, keywords: dict[str, Any], words: str) -> None:
+    first = {"out": "x", "model": "gpt-4o", "ids": "x"}
+    called = getattr(llavamed_data, call)
+    needed = {name: first[name] for name in inspect.signature(called).parameters if name in first}
+    with pytest.raises(UsageError, match=f"^{re.escape(words)}$"):
+        called("10k", **{**(needed if call != "build" else {}), **keywords})
+
+
+@pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: llavamed_data.stats("x", seed=3), "--seed does nothing without --sample"),
