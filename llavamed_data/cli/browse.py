@@ -48,6 +48,8 @@ def browse(
         raise UsageError(
             f"{' and '.join(given)} {do} nothing without --out: the served page has its own search"
         )
+    if out is not None and out.is_dir():
+        raise UsageError(f"{out} is a folder: name the file to write, such as {out / 'page.html'}")
     opened, console = Dataset(dataset), Console(highlight=False)
     if domain is not None and domain not in (there := RowSearch(opened).domains()):
         choice = f"choose from {', '.join(map(printable_line, there))}" if there else "leave --domain out"

@@ -28,6 +28,7 @@ class Dataset:
 
     Attributes:
         folder: where it lies here.
+        given: the folder or repository as it was named.
         name: as people call it.
         shards: its files, in order.
 
@@ -37,7 +38,7 @@ class Dataset:
     """
 
     def __init__(self, path_or_repo: str) -> None:
-        self.folder = local_folder(path_or_repo)
+        self.folder, self.given = local_folder(path_or_repo), path_or_repo
         self.name = self.folder.resolve().name if Path(path_or_repo).is_dir() else path_or_repo
         self.shards: list[Shard] = find_shards(self.folder)[0]
         if not self.shards:

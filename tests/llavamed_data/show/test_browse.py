@@ -18,6 +18,7 @@ from PIL import Image
 
 from llavamed_data.cli.app import app
 from llavamed_data.dataset.reader import Dataset
+from llavamed_data.errors import UsageError
 from llavamed_data.show import BrowseServer, single_page
 from llavamed_data.show.search import RowFilter
 from tests.llavamed_data.show.hostile import ATTACKS, browser, hostile_set, rows
@@ -275,6 +276,18 @@ def test_a_busy_port_is_named_with_what_to_do(tmp_path: Path) -> None:
         f"error: port {server.server_port} is in use by another program: give another --port, or leave it out for "
         "a free one\n"
     )
+
+
+def test_a_page_named_like_a_folder_is_refused(tmp_path: Path) -> None:
+    folder = sound_set(tmp_path / "set")
+    with pytest.raises(UsageError, match="is a folder: name the file to write, such as .*page.html"):
+        app(["browse", str(folder), "--out", str(tmp_path)], standalone_mode=False)
+
+
+def test_a_row_that_is_not_there_is_told_with_the_dataset_as_it_was_given(tmp_path: Path) -> None:
+    folder = sound_set(tmp_path / "llava-med" / "set")
+    with pytest.raises(UsageError, match=rf"^set has no row nope: browse {folder} shows the ids"):
+        app(["show", str(folder), "nope"], standalone_mode=False)
 
 
 def test_every_attack_is_in_the_set() -> None:
