@@ -11,7 +11,7 @@ from llavamed_data.publish.dataset import PublishJob
 from llavamed_data.publish.hub import REPO_TYPE, explain_hub_errors, log_in
 from llavamed_data.publish.report import CollectionReport, PublishReport
 from llavamed_data.publish.repository import DEFAULT_BRANCH, PublishTarget
-from llavamed_data.publish.upload import is_dataset_folder
+from llavamed_data.publish.upload import is_dataset_folder, list_files
 
 TITLE = "LLaVA-Med data"
 """Title of the collection."""
@@ -41,10 +41,11 @@ def publish_all(
     if not folders:
         raise UsageError(f"{root} holds no dataset's folder: one needs README.md and data/*.parquet")
     targets = [PublishTarget(f"{org}/{folder.name}", branch or DEFAULT_BRANCH, tag) for folder in folders]
+    files = [list_files(folder) for folder in folders]
     login = log_in()
     jobs = [
-        PublishJob.prepare(folder, target, login, private=private, replace=replace)
-        for folder, target in zip(folders, targets, strict=True)
+        PublishJob.prepare(*each, login, private=private, replace=replace)
+        for each in zip(folders, files, targets, strict=True)
     ]
     for job in jobs:
         job.check_valid(on_progress)

@@ -60,11 +60,11 @@ def publish(
 ) -> PublishReport:
     """Publishes a dataset's folder as a dataset repository of the Hub.
 
-    The login is checked first, then the dataset is validated; only then anything is sent: first the data, which nobody
-    sees yet, then one commit with all changes of the branch, then the tag. Files of the toolkit's own names (shards,
-    metadata, report) that the new version does not have are deleted in that commit. After a failure of any kind the
-    same call sends the rest; if nothing changed, nothing is sent. The card links to the datasets beside the folder that
-    the same owner has on the Hub.
+    Names and files are checked first, then the login, then the dataset is validated; only then anything is sent: first
+    the data, which nobody sees yet, then one commit with all changes of the branch, then the tag. Files of the
+    toolkit's own names (shards, metadata, report) that the new version does not have are deleted in that commit. After
+    a failure of any kind the same call sends the rest; if nothing changed, nothing is sent. The card links to the
+    datasets beside the folder that the same owner has on the Hub.
 
     Another dataset, and what somebody changed on the Hub since the last publication, is never replaced unless `replace`
     says so; files that somebody added there stay.
@@ -86,7 +86,9 @@ def publish(
             meanwhile.
     """
     target = PublishTarget(repo_id, branch or DEFAULT_BRANCH, tag)
-    job = PublishJob.prepare(Path(folder), target, log_in(), private=private, replace=replace)
+    folder = Path(folder)
+    files = list_files(folder)
+    job = PublishJob.prepare(folder, files, target, log_in(), private=private, replace=replace)
     job.check_valid(on_progress)
     related = job.find_neighbours()
     job.check_replaceable(related)
@@ -119,10 +121,17 @@ class PublishJob:
 
     @classmethod
     def prepare(
-        cls, folder: Path, target: PublishTarget, login: HubLogin, *, private: bool, replace: bool
+        cls,
+        folder: Path,
+        files: Sequence[LocalFile],
+        target: PublishTarget,
+        login: HubLogin,
+        *,
+        private: bool,
+        replace: bool,
     ) -> "PublishJob":
-        """Checks all that can be checked before the rows are read: names, files, rights and the repository."""
-        files, others = list_files(folder), set[str]()
+        """Checks all that can be checked on the Hub before the rows are read: rights and the repository."""
+        others = set[str]()
         login.check_may_write(target.owner, target.repo_id)
         with explain_hub_errors("looking up the repository", target.repo_id):
             repository = find_repository(login.api, target)

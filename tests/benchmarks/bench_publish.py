@@ -55,10 +55,12 @@ _PUBLISH_WITHOUT_VALIDATION = (
     from llavamed_data.publish.dataset import PublishJob
     from llavamed_data.publish.hub import log_in
     from llavamed_data.publish.repository import PublishTarget
+    from llavamed_data.publish.upload import list_files
     """,
     """
+    folder = Path("{folder}")
     job = PublishJob.prepare(
-        Path("{folder}"), PublishTarget("{repo}"), log_in(), private=False, replace=False
+        folder, list_files(folder), PublishTarget("{repo}"), log_in(), private=False, replace=False
     )
     job.run((), dry_run=False, on_progress=None); extra = {{}}
     """,

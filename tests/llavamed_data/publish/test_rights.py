@@ -1,5 +1,6 @@
 """Who may publish where: whoever may not gets one clear line, and nothing is sent."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,22 @@ def check_that_nothing_is_sent(hub: HubProcess) -> object:
 def test_no_login(ada: Client, dataset: Path, repo: str) -> None:
     error = replace(ada, account=None).publish(dataset, "--repo-id", repo).error()
     assert error.startswith("publishing needs a login: set HF_TOKEN")
+
+
+@pytest.mark.parametrize("form", ["one", "all"])
+def test_what_is_wrong_here_is_said_before_a_login_is_asked_for(
+    ada: Client, new_set: Callable[..., Path], repo: str, tmp_path: Path, form: str
+) -> None:
+    nobody = replace(ada, account=None)
+    where = ("--repo-id", repo) if form == "one" else ("--all", "--org", "ada")
+    missing = nobody.publish(tmp_path / "nope", *where, "--dry-run")
+    assert (missing.code, missing.out) == (2, "")
+    assert missing.err.startswith(f"error: {tmp_path / 'nope'} ")
+    dataset = new_set()
+    (tmp_path / "secret").write_text("secret")
+    (dataset / "link").symlink_to(tmp_path / "secret")
+    linked = nobody.publish(dataset if form == "one" else dataset.parent, *where, "--dry-run")
+    assert "is a link that leads out of" in linked.err
 
 
 def test_a_token_that_nobody_has(ada: Client, dataset: Path, repo: str) -> None:
