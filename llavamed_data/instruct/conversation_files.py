@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from llavamed_data.console.printable import printable_line
 from llavamed_data.errors import UsageError
 from llavamed_data.instruct.cleaning import CleaningEdit, CleaningRules, clean
 from llavamed_data.instruct.conversation import Round
@@ -100,7 +101,7 @@ def _rows(source: Path) -> Iterator[tuple[str, dict[str, Any], list[Round]]]:
     """Yields the id of each conversation, its row, and its rounds."""
     try:
         require_settings_file(source)
-        lines = source.open(encoding="utf-8")
+        lines = source.open(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"{source} cannot be read: {error.strerror}") from error
     with lines:
@@ -109,32 +110,83 @@ def _rows(source: Path) -> Iterator[tuple[str, dict[str, Any], list[Round]]]:
             for line in lines:
                 number += 1
                 if line.strip():
-                    row = json.loads(line)
-                    rounds = _rounds(row)
-                    yield str(row.get("pair_id") or row.get("id") or f"line {number}"), row, rounds
+                    row = _record(line)
+                    name = str(row.get("pair_id") or row.get("id") or f"line {number}")
+                    try:
+                        rounds = _rounds(row)
+                    except _MalformedRowError as error:
+                        known = f" ({printable_line(name, 80)})" if name != f"line {number}" else ""
+                        raise _MalformedRowError(f"{error}{known}") from error
+                    yield name, row, rounds
         except UnicodeDecodeError as error:
             raise UsageError(f"{source} is no text in UTF-8: give JSON Lines") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UsageError(f"{source}, line {number}: no conversation in JSON ({error})") from error
+        except _MalformedRowError as error:
+            raise UsageError(f"{source}, line {number}: {error}") from error
+
+
+class _MalformedRowError(Exception):
+    """A row holds no conversation; the text says which field is wrong."""
+
+
+def _record(line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise _MalformedRowError(
+            f"no JSON ({error.msg}): give JSON Lines, one conversation a line"
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number of too many digits; too many brackets
+        raise _MalformedRowError(f"JSON that cannot be read: {error}") from error
+    if not isinstance(row, dict):
+        raise _MalformedRowError("no JSON object: give JSON Lines, one conversation a line")
+    return row
 
 
 def _rounds(row: Mapping[str, Any]) -> list[Round]:
-    if "turns" in row:
-        return [(str(question), str(answer)) for question, answer in row["turns"]]
-    if "messages" in row:
-        turns = [(message["role"], _text(message["content"])) for message in row["messages"]]
-    else:
-        turns = [(turn["from"], _without_mark(turn["value"])) for turn in row["conversations"]]
-    if [_ROLES[role] for role, _ in turns] != ["user", "assistant"] * (len(turns) // 2):
-        raise ValueError("user and assistant do not take turns")
-    texts = [text for _, text in turns]
-    return list(zip(texts[::2], texts[1::2], strict=True))
+    field = next((name for name in ("turns", "messages", "conversations") if name in row), None)
+    if field is None:
+        raise _MalformedRowError("no conversation: it has none of the fields turns, messages, conversations")
+    if not isinstance(row[field], list):
+        raise _MalformedRowError(f"the field {field} is not a list")
+    sides = list[str]()
+    for number, entry in enumerate(row[field]):
+        where = f"{field}[{number}]"
+        if field == "turns":
+            if (
+                not isinstance(entry, list)
+                or len(entry) != 2
+                or not all(isinstance(text, str) for text in entry)
+            ):
+                raise _MalformedRowError(f"{where} is not [question, answer], two texts")
+            sides += entry
+        elif field == "messages":
+            sides.append(_text(entry, "role", "content", where, of_user=number % 2 == 0))
+        else:
+            sides.append(_without_mark(_text(entry, "from", "value", where, of_user=number % 2 == 0)))
+    if len(sides) % 2:
+        raise _MalformedRowError(f"the last of {field} is a question without an answer")
+    return list(zip(sides[::2], sides[1::2], strict=True))
 
 
-def _text(content: Any) -> str:
+def _text(turn: Any, role_field: str, text_field: str, where: str, *, of_user: bool) -> str:
+    """The text of a turn, which must be of the side whose turn it is."""
+    if not isinstance(turn, dict):
+        raise _MalformedRowError(f"{where} is not an object of {role_field} and {text_field}")
+    role, content = turn.get(role_field), turn.get(text_field)
+    if not isinstance(role, str) or _ROLES.get(role) != ("user" if of_user else "assistant"):
+        names = [name for name, side in _ROLES.items() if (side == "user") == of_user]
+        raise _MalformedRowError(
+            f"{where}.{role_field} is {printable_line(repr(role), 40)}, not {' or '.join(names)}: the two take turns"
+        )
     if isinstance(content, str):
         return content
-    return "".join(part["text"] for part in content if part["type"] == "text")
+    if not isinstance(content, list) or text_field == "value":
+        raise _MalformedRowError(f"{where}.{text_field} is not a text")
+    parts = [part for part in content if isinstance(part, dict) and isinstance(part.get("type"), str)]
+    texts = [part.get("text") for part in parts if part["type"] == "text"]
+    if len(parts) < len(content) or not all(isinstance(text, str) for text in texts):
+        raise _MalformedRowError(f"{where}.{text_field} is neither a text nor a list of parts {{type, text}}")
+    return "".join(map(str, texts))
 
 
 def _without_mark(value: str) -> str:

@@ -1,6 +1,7 @@
 """Files are cleaned in the form that they have, and every change can be shown."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,54 @@ def test_a_faulty_row_is_named_by_its_line(tmp_path: Path, line: str) -> None:
     with pytest.raises(UsageError, match="line 2"):
         clean_file(path, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", "no JSON (Expecting property name enclosed in double quotes)"),
+        ("[" * 100_000, "JSON that cannot be read"),
+        ("[]", "no JSON object"),
+        ("5", "no JSON object"),
+        ('{"id": "a"}', "no conversation: it has none of the fields turns, messages, conversations (a)"),
+        ('{"turns": null}', "the field turns is not a list"),
+        ('{"turns": {"a": 1}}', "the field turns is not a list"),
+        ('{"turns": [["Q?", null]]}', "turns[0] is not [question, answer], two texts"),
+        ('{"turns": [["Q?", "A."], ["Q?", 3]]}', "turns[1] is not [question, answer], two texts"),
+        ('{"turns": ["Q?"]}', "turns[0] is not [question, answer], two texts"),
+        ('{"messages": 5}', "the field messages is not a list"),
+        ('{"messages": ["a"]}', "messages[0] is not an object of role and content"),
+        ('{"messages": [{"content": "a"}]}', "messages[0].role is None, not human or user"),
+        ('{"messages": [{"role": "system", "content": "a"}]}', "messages[0].role is 'system', not"),
+        ('{"messages": [{"role": ["user"], "content": "a"}]}', "messages[0].role is ['user'], not"),
+        ('{"messages": [{"role": "user", "content": null}]}', "messages[0].content is not a text"),
+        ('{"messages": [{"role": "user", "content": ["a"]}]}', "messages[0].content is neither a text nor"),
+        (
+            '{"messages": [{"role": "user", "content": [{"text": "a"}]}]}',
+            "messages[0].content is neither a text nor",
+        ),
+        (
+            '{"messages": [{"role": "user", "content": [{"type": "text"}]}]}',
+            "messages[0].content is neither a text nor",
+        ),
+        ('{"messages": [{"role": "user", "content": "a"}]}', "the last of messages is a question without an answer"),
+        ('{"conversations": [{"from": "human"}]}', "conversations[0].value is not a text"),
+        ('{"conversations": [{"from": "human", "value": 4}]}', "conversations[0].value is not a text"),
+        ('{"id": "b", "conversations": [{"from": "gpt", "value": "a"}]}', "conversations[0].from is 'gpt', not human"),
+    ],
+)  # fmt: skip
+def test_a_faulty_field_is_named_and_nothing_of_python_is_said(tmp_path: Path, line: str, words: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(CLEAN[0]) + "\n" + line + "\n")
+    with pytest.raises(UsageError, match=f"^{re.escape(f'{path}, line 2: {words}')}"):
+        clean_file(path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    source = write(tmp_path / "x.jsonl", CLEAN)
+    source.write_bytes(b"\xef\xbb\xbf" + source.read_bytes())
+    assert clean_file(source, tmp_path / "out.jsonl").read == len(CLEAN)
+    assert (tmp_path / "out.jsonl").read_bytes() == source.read_bytes()[3:]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
