@@ -76,7 +76,7 @@ def _show_extract(summary: "BuildSummary", console: Console, flags: Mapping[str,
     for note in summary.notes:
         console.print(note, soft_wrap=True, highlight=False, markup=False)
     pairs = summary.steps[-1].tally.kept
-    console.print(f"{flags['out']}: {pairs:,} pairs", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"{flags['out']}: {counted(pairs, 'pair')}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _show_update(summaries: "list[BuildSummary]", console: Console, flags: Mapping[str, Any]) -> None:

@@ -99,13 +99,16 @@ def _show_import(done: "ImportSummary", console: Console, _: Mapping[str, Any]) 
     if done.dropped:
         _print_line(console, f"{done.dropped} lists what was dropped, and why")
     if done.exported is not None and done.exported != done.tally.entered:
-        now = f"{done.tally.entered:,} are there now"
-        _print_line(console, f"the export had {done.exported:,} rows when it was made, {now}")
+        now = f"{done.tally.entered:,} {'is' if done.tally.entered == 1 else 'are'} there now"
+        _print_line(console, f"the export had {counted(done.exported, 'row')} when it was made, {now}")
     if done.system:
         rows = counted(done.system, "row")
         _print_line(console, f"the system text of {rows} now stands before the first question")
+    if done.renamed:
+        what = f"{counted(done.renamed, 'row')} {'has' if done.renamed == 1 else 'have'} the id of an earlier row"
+        _print_line(console, f"{what}: ~2, ~3, … was added to it")
     for name, count in done.ignored.most_common(10):
-        _print_line(console, f"the field {name!a}, which {count:,} rows have, was not kept")
+        _print_line(console, f"the field {name!a} of {counted(count, 'row')} was not kept")
 
 
 def _print_line(console: Console, line: str) -> None:

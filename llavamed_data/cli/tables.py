@@ -9,6 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from llavamed_data.console.printable import counted
 from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts
 
 _RIGHT_ALIGNED = {"in", "kept", "time", "rows", "images", "open", "closed"}
@@ -45,9 +46,10 @@ def _show_datasets(datasets: Sequence[Built], console: Console) -> None:
             table.add_row(label, row[1], row[2], Text(_filled(row[3], " · ", room)))
         console.print(table)
         return
-    for label, row in zip(labels, rows, strict=True):
+    for label, row, built in zip(labels, rows, datasets, strict=True):
         console.print(label, soft_wrap=True)
-        lines = [f"{row[1]} rows, {row[2]} images", *_filled(row[3], " · ", console.width - 2).splitlines()]
+        counts = f"{counted(built.rows, 'row')}, {counted(built.images, 'image')}"
+        lines = [counts, *_filled(row[3], " · ", console.width - 2).splitlines()]
         _paragraph(console, [f"  {line}" for line in lines if line != "-"], apart=False)
 
 

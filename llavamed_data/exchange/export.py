@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.types as pt
 
+from llavamed_data.console.printable import counted
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.errors import LlavaMedError, UsageError
@@ -197,7 +198,7 @@ def _readme(chosen: ExchangeFormat, counts: Counter[str]) -> str:
         files = ", ".join(f"`{split}{'-*' * chosen.in_tar_files}{chosen.suffix}`" for split in counts)
         usage = f"Rows of {others} are in {files}. {_NOT_FOR_TRAINING}"
     return (
-        f"{counts.total():,} rows exported by llavamed-data {__version__} in the format `{chosen.name}`."
+        f"{counted(counts.total(), 'row')} exported by llavamed-data {__version__} in the format `{chosen.name}`."
         f"\n\n{usage}\n\n"
         f"Back again, with nothing lost: `python -m llavamed_data import . --from {chosen.name} --out DIR`\n"
     )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import yaml
 
 from hub_cards import with_shards, without_picture
+from llavamed_data.console.printable import counted
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.digests import METADATA, file_digest
 from llavamed_data.dataset.layout import CARD, find_shards
@@ -81,6 +82,7 @@ class ImportSummary:
         ignored: field of the records that no column holds → number of records that have it.
         exported: number of rows that the export had when it was made; None for other files.
         system: rows whose system text now stands before their first question.
+        renamed: rows whose id an earlier row has, and which have another one now.
     """
 
     folder: Path
@@ -91,6 +93,7 @@ class ImportSummary:
     ignored: Counter[str] = field(default_factory=Counter)
     exported: int | None = None
     system: int = 0
+    renamed: int = 0
 
     @property
     def reasons(self) -> str:
@@ -111,6 +114,7 @@ class ImportSummary:
             "ignored": dict(self.ignored),
             "exported": self.exported,
             "system": self.system,
+            "renamed": self.renamed,
         }
 
 
@@ -234,6 +238,7 @@ class _RowReader:
             self._times_taken[stated] += 1
             free = f"{stated}~{self._times_taken[stated]}"
         self._times_taken[free] = 1
+        self._summary.renamed += free != stated
         return free
 
     def _row(self, record: JsonRecord, read_image: ReadImage, name: str) -> Row:
@@ -329,7 +334,7 @@ def _described(summary: ImportSummary, manifest: ExportManifest | None, folder: 
         metadata["dataset_info"] = {"features": features(KIND)._to_yaml_list(), "splits": splits}
     dropped = summary.reasons
     body = (
-        f"{summary.tally.kept:,} of {summary.tally.entered:,} rows imported by llavamed-data {__version__} "
+        f"{summary.tally.kept:,} of {counted(summary.tally.entered, 'row')} imported by llavamed-data {__version__} "
         f"from files in the format {summary.form}{f'; dropped: {dropped}' if dropped else ''}.\n"
     )
     return {CARD: f"---\n{yaml.safe_dump(metadata, sort_keys=False)}---\n# Imported conversations\n\n{body}"}

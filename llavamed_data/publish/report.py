@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
+from llavamed_data.console.printable import counted
 from llavamed_data.publish.hub import dataset_page
 from llavamed_data.publish.repository import DEFAULT_BRANCH, PublishTarget
 from llavamed_data.publish.upload import FileChange, FileStatus
@@ -99,7 +100,7 @@ class PublishReport:
         shown = [change for change in self.changes if change.status is not FileStatus.SAME]
         lines += [f"  {each.status:8} {decimal(each.size):>10}  {each.name}" for each in shown[:_FILES_SHOWN]]
         if len(shown) > _FILES_SHOWN:
-            lines.append(f"  … and {len(shown) - _FILES_SHOWN:,} files more")
+            lines.append(f"  … and {counted(len(shown) - _FILES_SHOWN, 'file')} more")
         lines += [self._total(), *self._outcome(), "", "from datasets import load_dataset", self.load]
         for line in lines:
             console.print(Text(line), soft_wrap=True)

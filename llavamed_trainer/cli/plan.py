@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from llavamed_data.console.command_line import print_json
+from llavamed_data.console.printable import counted
 
 if TYPE_CHECKING:
     from llavamed_trainer.planning import TrainingPlan
@@ -105,11 +106,15 @@ def _lines(plan: "TrainingPlan") -> list[tuple[str, str]]:
     rows = plan.batch * plan.gpus * plan.accumulated
     return [
         ("model", f"{plan.model}: {plan.parameters / 1e9:.2f} billion parameters, {trained} trainable"),
-        ("rows", f"{plan.data.rows:,} × {plan.epochs:g} epochs ({plan.data.source})"),
+        (
+            "rows",
+            f"{plan.data.rows:,} × {plan.epochs:g} epoch{'s' * (plan.epochs != 1)} ({plan.data.source})",
+        ),
         ("tokens per row", f"{plan.row_tokens:,}, {plan.row_tokens - plan.data.text_tokens:,} of the image"),
         (
             "training step",
-            f"{plan.batch} rows × {plan.gpus} GPUs × {plan.accumulated} accumulated = {rows} rows",
+            f"{counted(plan.batch, 'row')} × {counted(plan.gpus, 'GPU')} × {plan.accumulated} accumulated "
+            f"= {counted(rows, 'row')}",
         ),
         ("training steps", f"{plan.steps:,}"),
         ("tokens", f"{plan.tokens:,}"),

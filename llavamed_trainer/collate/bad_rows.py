@@ -38,6 +38,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from llavamed_data.console.printable import counted
 from llavamed_data.errors import LlavaMedError, one_line
 
 _log = logging.getLogger(__name__)
@@ -158,8 +159,9 @@ class BadRows:
             _log.warning("row %s is left out: %s, %s", row.id, row.reason, detail)
         if self.limit is not None and len(self) > self.limit:
             reasons = ", ".join(f"{reason} {count:,}" for reason, count in self.counts.items())
+            allowed = f"{self.limit:,} {'is' if self.limit == 1 else 'are'} allowed"
             raise TooManyBadRowsError(
-                f"{len(self):,} rows could not be trained on, {self.limit:,} are allowed ({reasons}); the last is row "
+                f"{counted(len(self), 'row')} could not be trained on, {allowed} ({reasons}); the last is row "
                 f"{row.id}: {row.reason}, {detail} (raise --max_bad_rows to allow more)"
             )
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from transformers import SchedulerType, Trainer
 
 from hub_cards import TrainingData
+from llavamed_data.console.printable import counted
 from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.data import LengthSummary, evaluation_data
 from llavamed_trainer.running.monitoring import RunLog, duration
@@ -113,7 +114,7 @@ def packed_rows(settings: TrainingSettings, packs: Any) -> PackedRows:
 def show_end(report: TrainingReport, log: RunLog, *, adapter: bool) -> None:
     """Shows what a run made, a whole model or an adapter, and how to use it."""
     loss = f", loss {report.first_loss:.4f} → {report.last_loss:.4f}" if report.first_loss is not None else ""
-    log.say(f"done: {report.steps:,} training steps in {duration(report.seconds)}{loss}")
+    log.say(f"done: {counted(report.steps, 'training step')} in {duration(report.seconds)}{loss}")
     if report.bad_rows:
         parts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report.bad_rows.items()))
         count = sum(report.bad_rows.values())
@@ -169,15 +170,15 @@ def _training_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[
     processes = "1 process" if training.world_size == 1 else f"{training.world_size} processes"
     steps, epochs = trainer.args.max_steps, ""
     rows: Any = trainer.train_dataset
-    unit, rows_in_packs = "rows", ""
+    unit, rows_in_packs = "row", ""
     if training.packing:
         packed = packed_rows(settings, rows)
-        unit = "packs"
+        unit = "pack"
         rows_in_packs = f" of {packed.per_pack:.1f} rows in the mean, about {packed.per_step:,} rows"
     if steps <= 0:
         batches = ceil(len(rows) / (at_once * training.world_size))
         steps = ceil(training.num_train_epochs * ceil(batches / accumulated))
-        epochs = f" ({training.num_train_epochs:g} epochs)"
+        epochs = f" ({training.num_train_epochs:g} epoch{'s' * (training.num_train_epochs != 1)})"
     precision = "bfloat16" if training.bf16 else "float16" if training.fp16 else "float32"
     warmup = (
         f"{training.warmup_steps:.0%}" if training.warmup_steps < 1 else f"{training.warmup_steps:,.0f} steps"
@@ -185,8 +186,8 @@ def _training_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[
     return [
         (
             "training step",
-            f"{at_once} {unit} × {processes} × {accumulated} accumulated "
-            f"= {settings.arguments.global_batch_size} {unit}{rows_in_packs}",
+            f"{counted(at_once, unit)} × {processes} × {accumulated} accumulated "
+            f"= {counted(settings.arguments.global_batch_size, unit)}{rows_in_packs}",
         ),
         ("training steps", f"{steps:,}{epochs}"),
         (

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from llavamed_data.console.printable import counted
 from llavamed_data.dataset.messages import messages, provenance
 from llavamed_data.instruct.conversation import Generator
 from llavamed_data.instruct.generation import open_generation
@@ -108,7 +109,9 @@ class ArticleWork:
                 "nothing has changed since the last run: no article was read again"
             )
         elif options.update:
-            unchanged = f"{extracted.facts['unchanged']:,} articles had not changed and were not read again"
+            count = extracted.facts["unchanged"]
+            were = "was" if count == 1 else "were"
+            unchanged = f"{counted(count, 'article')} had not changed and {were} not read again"
             self.build.summary.notes.append(unchanged)
         return extracted
 
@@ -236,7 +239,9 @@ def _shortage(recipe: Recipe, selected: Selected, acquired: Acquired, figures: i
         holder = f"the first {limit:,} articles (--limit) have" if limit else "the source has"
         why.append(f"{holder} no more {recipe.select.unit}")
     if figures < found:
-        why.append(f"{found - figures:,} conversations were dropped")
+        why.append(
+            f"{counted(found - figures, 'conversation')} {'was' if found - figures == 1 else 'were'} dropped"
+        )
     return f"{figures:,} of {recipe.size:,}: {', and '.join(why)}"
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hub_cards import CROISSANT_FILE, BenchmarkCard, SplitSizes, render_benchmark_card, render_croissant
+from llavamed_data.console.printable import counted
 from llavamed_data.dataset.messages import messages, provenance
 from llavamed_data.dataset.schema import RowCheck, features
 from llavamed_data.errors import UsageError
@@ -100,7 +101,9 @@ def _build_benchmark(benchmark: Benchmark, build: Build) -> None:
     illustrated = illustrate(read, images, folder / "acquire", engine=build.engine)
     summary.record("acquire", illustrated, dataset=name)
     if lost := illustrated.facts["lost"]:
-        summary.notes.append(f"{name}: {lost:,} lost images, with reasons: {illustrated.folder / LOST}")
+        summary.notes.append(
+            f"{name}: {counted(lost, 'lost image')}, with reasons: {illustrated.folder / LOST}"
+        )
     splits = [split for split in SPLITS if split in illustrated.facts["splits"]]
     counts = _counts(benchmark, wanted, illustrated, splits)
     unanswered = sum(row["answer"] == "" for row in read_rows([illustrated.file], ["answer"]))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from llavamed_data.console.printable import counted
 from llavamed_data.dataset.messages import provenance, turns
 from llavamed_data.dataset.schema import RowCheck
 from llavamed_data.errors import UsageError
@@ -165,7 +166,9 @@ def _build_recipe(recipe: Recipe, released: ReleasedFiles, bucket: Bucket | None
     )
     summary.record("acquire", illustrated, dataset=name)
     if bucket and (lost := illustrated.facts["lost"]):
-        summary.notes.append(f"{name}: {lost:,} lost images, with reasons: {illustrated.folder / LOST}")
+        summary.notes.append(
+            f"{name}: {counted(lost, 'lost image')}, with reasons: {illustrated.folder / LOST}"
+        )
     card = recipe_card(
         build,
         recipe,

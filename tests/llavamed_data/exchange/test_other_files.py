@@ -102,6 +102,21 @@ def test_ids_that_several_rows_have_are_made_different(tmp_path: Path) -> None:
     assert "ids" not in validate(str(tmp_path / "set"), beside=[]).totals
 
 
+def test_the_command_says_how_many_ids_were_made_different_and_counts_one_row_as_one(tmp_path: Path) -> None:
+    records = [
+        conversations(ONE, image="a.jpg", id="1"),
+        conversations(ONE, image="a.jpg", id="1", source="x"),
+    ]
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    (tmp_path / "rows.json").write_text(json.dumps(records))
+    done = llavamed("import", "rows.json", "--from", "llava", "--out", "set", cwd=tmp_path)
+    assert done.stdout.splitlines() == [
+        "set: 2 of 2 rows",
+        "1 row has the id of an earlier row: ~2, ~3, … was added to it",
+        "the field 'source' of 1 row was not kept",
+    ]
+
+
 def test_an_image_that_load_dataset_cannot_decode_drops_its_row(tmp_path: Path) -> None:
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "cut.jpg").write_bytes(jpeg(3)[:-200])

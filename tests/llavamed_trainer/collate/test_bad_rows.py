@@ -40,7 +40,7 @@ def test_the_error_of_a_data_worker_is_one_line_that_names_the_row(processor: Ll
     )
     with pytest.raises(TooManyBadRowsError) as caught:
         list(loader)
-    assert str(caught.value).startswith("1 rows could not be trained on, 0 are allowed (image unreadable 1)")
+    assert str(caught.value).startswith("1 row could not be trained on, 0 are allowed (image unreadable 1)")
     assert "\n" not in str(caught.value)
 
 

@@ -200,6 +200,6 @@ def test_the_first_row_over_the_limit_ends_the_run(processor: LlavaProcessor) ->
     collator = LlavaMedCollator(processor, bad_rows=BadRows(limit=1))
     collator([row(b"x", id="a"), row(b"x", id="a")])  # met twice, lost once
     with pytest.raises(
-        TooManyBadRowsError, match=r"2 rows could not be trained on, 1 are allowed .* row b: image unreadable"
+        TooManyBadRowsError, match=r"2 rows could not be trained on, 1 is allowed .* row b: image unreadable"
     ):
         collator([row(b"x", id="b")])
