@@ -18,7 +18,8 @@ _MEANINGS = {
     "images": "the image's file, byte for byte as the source has it",
     "messages": "the conversation; the first user turn begins with the image part",
     "id": "unique in this dataset",
-    "domain": "`chest_xray`, `mri`, `histology`, `gross` or `ct_scan`; null where it is none of them or not stated",
+    "domain": "`chest_xray`, `mri`, `histology`, `gross` or `ct_scan`; null, in alignment and evaluation sets alone, "
+    "where it is none of them or not stated",
     "caption": "the figure's caption",
     "inline_mentions": "the sentences of the article that mention the figure",
     "figure_label": "the figure's label in the article",
@@ -33,6 +34,7 @@ _MEANINGS = {
 _MEANINGS_OF_BENCHMARKS = {
     "messages": "the question, which begins with the image part, and its answer",
     "id": "benchmark, split and question",
+    "domain": "`chest_xray`, `mri`, `histology`, `gross` or `ct_scan`; null where it is none of them or not stated",
     "caption": "empty: a column of the sets made from articles",
     "inline_mentions": "empty, likewise",
     "figure_label": "empty, likewise",

@@ -33,6 +33,10 @@ def test_every_column_has_a_type_a_meaning_and_a_value(kind: str) -> None:
     assert text.startswith("![The image of one row](example.jpg)\n\n| column | type | holds | in one row |")
     assert "**user** What does the image show?<br>**assistant** A synthetic phantom." in text
     assert "| list of image |" in text
+    where = (
+        "null where it is" if kind == "vqa" else "null, in alignment and evaluation sets alone, where it is"
+    )
+    assert f"or `ct_scan`; {where} none of them or not stated" in text
 
 
 def test_a_long_or_hostile_value_is_cut_can_break_and_stays_text() -> None:
