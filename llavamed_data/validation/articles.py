@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 from llavamed_data.dataset.layout import UNREADABLE, Shard, articles_of, find_shards, recipe_of
 from llavamed_data.dataset.reader import Row
 from llavamed_data.dataset.schema import kind_of
+from llavamed_data.io.parquet import read_rows
 from llavamed_data.validation.report import Check, DatasetFault
 from llavamed_data.validation.rows import shorten
 
@@ -56,6 +57,29 @@ def article_faults(row: Row, forbidden: Mapping[str, str]) -> list[DatasetFault]
             message = f"{shorten(article)} is an article of {forbidden[article]} too"
             return [DatasetFault(Check.ARTICLES, message, field=name)]
     return []
+
+
+def count_shared_articles(first: Path, second: Path) -> int:
+    """How many articles an evaluation set and a training set have in common; 0 for two sets of other kinds.
+
+    Only the columns `pmcid` and `pmid` are read, and memory does not grow with the training set.
+
+    Args:
+        first, second: folders of the two datasets, in either order.
+
+    Raises one of `UNREADABLE` where a shard cannot be read.
+    """
+    sets = [shards for shards, _ in map(find_shards, (first, second)) if shards]
+    by_kind = {_kind(shards[0].path): shards for shards in sets}
+    training = next((by_kind[kind] for kind in _TRAINING_KINDS if kind in by_kind), None)
+    if training is None or "eval" not in by_kind:
+        return 0
+    article_of: dict[str, tuple[str, ...]] = {}
+    for row in read_rows([shard.path for shard in by_kind["eval"]], ["pmcid", "pmid"]):
+        article = tuple(name for name in row.values() if isinstance(name, str))
+        article_of |= dict.fromkeys(article, article)
+    found = (article_of.get(name) for shard in training for name in articles_of(shard.path))
+    return len({article for article in found if article})
 
 
 def _kind(path: Path) -> str | None:

@@ -26,6 +26,11 @@ from llavamed_data.recipes import EVAL, Recipe, Task, load_recipe
 from llavamed_data.sources import ArticleChoice, ArticleSource, HasETags, open_source
 from llavamed_data.sources.released import released_eval_pmids
 
+EVAL_ARTICLES_KEPT = (
+    "Articles of an evaluation set drawn from the same source were not left out (`--keep-eval-articles`)."
+)
+"""The sentence that the card of a training set with articles of the evaluation set has."""
+
 
 def build_from_articles(recipes: Sequence[Recipe], build: Build) -> BuildSummary:
     """Builds each recipe from a source of articles; see `build`.
@@ -179,10 +184,7 @@ class ArticleWork:
         if recipe.base:
             notes.append(f"The recipe is not one of the paper's: it varies `{recipe.base}`.")
         if recipe.name != EVAL and self.build.options.keep_eval_articles:
-            notes.append(
-                "Articles of an evaluation set drawn from the same source were not left out "
-                "(`--keep-eval-articles`)."
-            )
+            notes.append(EVAL_ARTICLES_KEPT)
         return notes
 
     def _records(self, recipe: Recipe, conversed: Conversed, generator: Generator) -> Iterator[Record]:

@@ -13,6 +13,7 @@ from llavamed_data.pipeline.builds.checks import RELEASED, check_options
 from llavamed_data.pipeline.builds.ending import Build
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.released import build_from_released
+from llavamed_data.pipeline.builds.shared_articles import shared_article_notes
 from llavamed_data.pipeline.builds.summary import BuildSummary
 from llavamed_data.recipes import BENCHMARKS, RECIPES, Benchmark, find_recipe, load_benchmark
 from llavamed_data.sources.benchmarks import HUB
@@ -65,6 +66,8 @@ def build(
         raise LlavaMedError(
             f"nothing could be built from {options.source}: all was dropped ({summary.worst()}){few}"
         )
+    if not benchmarks:
+        summary.notes.extend(shared_article_notes(summary.datasets, options))
     return summary
 
 

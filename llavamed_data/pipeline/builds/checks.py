@@ -27,7 +27,7 @@ def check_options(options: BuildOptions, names: Sequence[str]) -> None:
         UsageError: an option is of another type, empty or out of range, or would do nothing for this source and these
             names.
     """
-    given = _given(options)
+    given = given_options(options)
     kinds = get_type_hints(BuildOptions) | get_type_hints(GenerationOptions)
     for name, value in given.items():
         if name in kinds:
@@ -39,7 +39,7 @@ def check_options(options: BuildOptions, names: Sequence[str]) -> None:
             raise UsageError(f"{_and(found)} {do} nothing {why}: {advice or f'leave {it} out'}")
 
 
-def _given(options: BuildOptions) -> dict[str, object]:
+def given_options(options: BuildOptions) -> dict[str, object]:
     """Option → value for all that differ from their defaults; each by the name of its flag."""
     parts: list[tuple[Any, Any]] = [(options, BuildOptions()), (options.writing, GenerationOptions())]
     return {

@@ -6,6 +6,7 @@ import pytest
 
 from llavamed_data.errors import UsageError
 from llavamed_data.validation import Check, validate
+from llavamed_data.validation.articles import count_shared_articles
 from tests.llavamed_data.validation.sets import eval_row, instruct_row, sound_set, write_set
 
 
@@ -74,3 +75,14 @@ def test_beside_must_exist(tmp_path: Path) -> None:
     folder = write_set(tmp_path / "10k", [instruct_row(0)], shards=1)
     with pytest.raises(UsageError, match="no such/set/here"):
         validate(str(folder), beside=["no such/set/here"])
+
+
+@pytest.mark.parametrize("kind", ["instruct", "alignment"])
+def test_common_articles_are_counted_once_each_from_both_sides(tmp_path: Path, kind: str) -> None:
+    training = sound_set(tmp_path / "training", kind)
+    by_pmid = eval_row(3) | {"pmcid": None, "id": "another"}
+    again = eval_row(4) | {"id": "again"}
+    rows = [eval_row(4), again, by_pmid, eval_row(100)]
+    evaluation = write_set(tmp_path / "eval", rows, kind="eval", shards=2)
+    assert count_shared_articles(training, evaluation) == count_shared_articles(evaluation, training) == 2
+    assert count_shared_articles(training, training) == count_shared_articles(evaluation, evaluation) == 0
