@@ -165,7 +165,10 @@ def _build_recipe(recipe: Recipe, released: ReleasedFiles, bucket: Bucket | None
         keep_without_image=options.keep_without_image,
     )
     summary.record("acquire", illustrated, dataset=name)
-    if bucket and (lost := illustrated.facts["lost"]):
+    if options.keep_without_image:
+        without = sum(row["image_digest"] is None for row in read_rows([illustrated.file], ["image_digest"]))
+        summary.notes.append(f"{name}: {counted(without, 'question')} kept without image")
+    if (bucket or options.keep_without_image) and (lost := illustrated.facts["lost"]):
         summary.notes.append(
             f"{name}: {counted(lost, 'lost image')}, with reasons: {illustrated.folder / LOST}"
         )

@@ -43,7 +43,10 @@ def test_the_released_eval_set_with_the_images_as_users_got_them(shared_data: Pa
 
 
 def test_the_released_eval_set_with_all_its_questions(shared_data: Path, tmp_path: Path) -> None:
-    _, rows = build_eval(shared_data, tmp_path, "--keep-without-image")
+    summary, rows = build_eval(shared_data, tmp_path, "--keep-without-image")
+    _, kept, lost = summary["notes"]
+    assert kept == "eval: 78 questions kept without image"
+    assert lost.startswith("eval: 21 lost images, with reasons: .llavamed/released-")
     assert len(rows) == 193
     assert Counter(row["question_type"] for row in rows) == {"conversation": 143, "detailed_description": 50}
     # Table 1 of the paper
