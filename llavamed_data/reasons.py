@@ -84,7 +84,7 @@ _IN_WORDS: Mapping[str, str] = {
     Reason.NO_LICENSE: "figure{s} without licence",
     Reason.COMPOUND_CAPTION: "multi-panel figure{s} (per caption)",
     Reason.COMPOUND_IMAGE: "multi-panel figure{s} (per image)",
-    Reason.NO_DOMAIN: "figure{s} outside the five domains",
+    Reason.NO_DOMAIN: "figure{s} outside the recipe's domains",
     Reason.NO_MENTION: "figure{s} without mention",
     Reason.EVAL_ARTICLE: "{things} held out for evaluation",
     Reason.RELEASED_EVAL_ARTICLE: "{things} held out for the released evaluation",

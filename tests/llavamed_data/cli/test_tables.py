@@ -31,7 +31,7 @@ def test_reasons_and_names_are_never_broken(built: Path, width: int) -> None:
         "7 figures held out for evaluation",
         "5 figures without mention",
         "3 multi-panel figures (per caption)",
-        "4 figures outside the five domains",
+        "4 figures outside the recipe's domains",
         "30 beyond --size",
         "1 image with a wrong checksum",
         "extract (articles)",
@@ -49,7 +49,7 @@ def test_cards_messages_and_stats_say_reasons_in_the_same_words(built: Path) -> 
     own.write_text("{recipe: 60k, name: mine, select: {domains: [mri]}}")
     done = llavamed("build", "mine.yaml", "--limit", "1", "--out", "none", "--work", "none-work", cwd=built)
     assert done.returncode == 1
-    assert "all was dropped (3 figures outside the five domains" in done.stderr
+    assert "all was dropped (3 figures outside the recipe's domains" in done.stderr
 
 
 def test_a_pipe_without_a_width_gets_whole_lines(built: Path) -> None:
