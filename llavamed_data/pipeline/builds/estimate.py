@@ -1,8 +1,9 @@
 """What an LLM would be asked for a recipe's conversations, and what that would cost; nothing is sent."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.steps.acquire import quotas_of
 from llavamed_data.pipeline.steps.converse import pair_of
 from llavamed_data.pipeline.steps.select import ExcludedArticles, Selected
-from llavamed_data.recipes import Recipe, Task, find_recipe
+from llavamed_data.recipes import EVAL, Recipe, Task, find_recipe, load_recipe
 from llavamed_data.sources.released import released_eval_pmids
 
 
@@ -26,7 +27,7 @@ def estimate_recipe(name: str, options: BuildOptions, engine: Engine | None = No
     """Tokens, dollars and hours of a recipe's conversations, both ways of asking.
 
     Articles are read and ranked as `build` does, and no image is fetched: the figures counted are the first in rank,
-    as many as the recipe wants.
+    as many as the recipe wants, without those of the articles that are first in rank for the evaluation set.
 
     Args:
         name: an instruct recipe, or the YAML file of your own.
@@ -64,16 +65,22 @@ def _candidates(
     with lock_work_folder(options.work):
         source = ArticleWork(Build(options, engine or LocalEngine()))
         recipe = source.sized(recipe)
-        excluded = ExcludedArticles(released_pmids=released_eval_pmids())
-        selected = source.select([recipe], source.extract(), excluded=excluded)[recipe.name]
-        yield recipe, _pairs(recipe, selected)
+        extracted, evaluation = source.extract(), load_recipe(EVAL)
+        unseen = source.select([evaluation], extracted, excluded=None)[EVAL]
+        articles = _first_in_rank(evaluation, unseen, ["pmcid", "pmid"])
+        eval_articles = frozenset(name for row in articles for name in row.values() if name)
+        excluded = ExcludedArticles(eval_articles, released_eval_pmids())
+        selected = source.select([recipe], extracted, excluded=excluded)[recipe.name]
+        figures = _first_in_rank(recipe, selected, list(Pair.__dataclass_fields__))
+        yield recipe, (pair_of(row, mentions=recipe.converse.mentions) for row in figures)
 
 
-def _pairs(recipe: Recipe, selected: Selected) -> Iterator[Pair]:
+def _first_in_rank(recipe: Recipe, selected: Selected, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """The figures that a recipe would take if all their images were sound."""
     by_domain = selected.candidates()
     domains = [by_domain[domain] for domain in recipe.select.domains if domain in by_domain]
-    quotas = quotas_of(recipe.size, [len(rows) for rows in domains])
-    first = np.concatenate([rows[:quota] for rows, quota in zip(domains, quotas, strict=True)])
-    columns = list(Pair.__dataclass_fields__)
-    for row in selected.extracted.take(first, columns).to_pylist():
-        yield pair_of(row, mentions=recipe.converse.mentions)
+    quotas = quotas_of(selected.size, [len(rows) for rows in domains])
+    first = [rows[:quota] for rows, quota in zip(domains, quotas, strict=True)]
+    numbers = np.concatenate([np.empty(0, np.int64), *first])
+    figures: list[dict[str, Any]] = selected.extracted.take(numbers, columns).to_pylist()
+    return figures

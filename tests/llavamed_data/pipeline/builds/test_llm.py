@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+import llavamed_data
+from llavamed_data.recipes import DOMAINS
 from tests.llavamed_data.pipeline.builds.test_build import llavamed
 from tests.servers.openai import KEY, Server, Settings, running
 
@@ -128,6 +130,24 @@ def test_caption_only_sets_are_asked_without_mentions(server: Server, tmp_path: 
         "Figure Context:" in body["messages"][-1]["content"] for body in json.loads(with_mentions.stdout)
     )
     assert not server.asked
+
+
+def test_estimate_leaves_out_the_figures_of_the_articles_that_build_holds_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    llavamed_data.build("eval")
+    captions = {row["caption"] for row in rows(tmp_path, "eval")}
+    assert len(captions) == 3
+    for domain in DOMAINS:
+        Path("mine.yaml").write_text(f"{{recipe: 60k, name: mine, select: {{domains: [{domain}]}}}}")
+        for body in llavamed_data.estimate("mine.yaml", "gpt-4o", dry_run=True):
+            assert not [caption for caption in captions if caption in body["messages"][-1]["content"]]
+
+
+def test_estimate_takes_few_articles_without_any_for_eval(tmp_path: Path) -> None:
+    done = llavamed("estimate", "60k", "--model", "gpt-4o", "--limit", "1", "--dry-run", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 def test_the_eval_set_has_the_model_s_reference_answers(server: Server, tmp_path: Path) -> None:
