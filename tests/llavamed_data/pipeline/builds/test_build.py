@@ -236,7 +236,7 @@ def test_killed_at_any_moment_a_rerun_gives_the_same_bytes(built: Path, tmp_path
         (["validate", "nowhere"], 2, "nowhere"),
         (["extract", "--source", "sample", "--out", "."], 2, "is a folder"),
         (["clean", "file.txt", "--out", "."], 2, "is a folder"),
-        (["clean", "file.txt"], 2, "file.txt, line 1: no conversation"),
+        (["clean", "file.txt"], 2, "file.txt, line 1: no JSON (Expecting value): give JSON Lines"),
     ],
 )
 def test_a_wrong_call_gets_one_clear_line(tmp_path: Path, arguments: list[str], code: int, says: str) -> None:

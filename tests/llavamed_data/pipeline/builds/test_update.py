@@ -235,7 +235,7 @@ def test_an_update_searches_again(tmp_path: Path) -> None:
         (summary,) = run(tmp_path, "update", NCBI_EUTILS_URL=server.url)
     articles = next(step for step in summary["stations"] if step["unit"] == "articles")
     assert articles["kept"] == 2
-    assert "1 articles had not changed and were not read again" in summary["notes"]
+    assert "1 article had not changed and was not read again" in summary["notes"]
 
 
 @pytest.mark.parametrize("flags", [[], ["--source", "sample"]])
