@@ -92,8 +92,8 @@ class NamedImages(ABC):
         try:
             with self._member(path, member) if member else open_file(path) as image:
                 content = image.read(self._max_bytes + 1)
-        # NotImplementedError: a compression that zipfile does not know; RuntimeError: a member with a password
-        except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        # RuntimeError: a member with a password, or in a compression that zipfile does not know
+        except (OSError, zipfile.BadZipFile, RuntimeError, EOFError) as error:
             return Drop(Reason.IMAGE_UNREADABLE, f"{name}: {getattr(error, 'strerror', None) or error}")
         if len(content) > self._max_bytes:
             return Drop(Reason.IMAGE_TOO_LARGE, f"{name}: more than {self._max_bytes:,} bytes")
