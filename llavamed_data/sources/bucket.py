@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from llavamed_data.console.progress import FetchCounts
 from llavamed_data.errors import UsageError
+from llavamed_data.io.patience import say_if_slow
 from llavamed_data.reasons import Drop, Reason
 from llavamed_data.sources.article import SourceArticle
 from llavamed_data.sources.fetch import Fetcher, FetchPolicy, FetchProblem, FetchRequest
@@ -123,7 +124,8 @@ class Bucket:
 
     def _find_inventory(self, *, before: Inventory | None = None) -> Inventory | None:
         try:
-            return newest_inventory(self.location, before=before)
+            with say_if_slow(f"the inventory of {self.location.given}"):
+                return newest_inventory(self.location, before=before)
         except UnusableInventoryError as error:
             self._problem = self._problem or error
             return None

@@ -20,6 +20,7 @@ from typing import Any
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_data.io.backoff import backoff_seconds, retry_after_seconds
+from llavamed_data.io.patience import say_if_slow
 from llavamed_data.sources.locations import safe_address
 
 NCBI = "https://eutils.ncbi.nlm.nih.gov/entrez/eutils"
@@ -203,7 +204,8 @@ class Eutils:
             **part.parameters(),
             **page,
         }
-        result = self._post("esearch.fcgi", parameters)
+        with say_if_slow(f"an answer of the E-utilities at {self.address}"):
+            result = self._post("esearch.fcgi", parameters)
         if error := result.get("ERROR"):
             if "retstart" in page:
                 return {}
