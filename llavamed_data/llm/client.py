@@ -205,7 +205,9 @@ class LlmClient(ABC):
         """Whether a message that was cut off may be all reasoning, of a model that writes the closing mark alone."""
         if answer.finish_reason != "length" or answer.reasoning or answer.is_missing:
             return False
-        return answer.model in self.journal.thinking_models or answer.model not in self.journal.plain_models
+        if answer.model in self.journal.thinking_models:
+            return True
+        return answer.model not in self.journal.plain_models and len(self._cut_twice) < _MOST_CUT_TWICE
 
 
 def chat_model(name: str, prices: Path | None = None) -> ChatModel:
