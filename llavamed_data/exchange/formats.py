@@ -151,9 +151,8 @@ class ChatFormat(ExchangeFormat):
         turns = self._chat_turns(row, len(files))
         record[self.turns_field] = turns
         stated, stated_files = self._read_columns(record)
-        with suppress(
-            Drop
-        ):  # a conversation that the chat fields do not give back is kept whole in the other field
+        # A conversation that the chat fields do not give back is kept whole in the other field.
+        with suppress(Drop):
             stated["messages"] = self._read_messages(record, stated_files)
         columns = {
             name: value

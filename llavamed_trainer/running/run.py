@@ -109,10 +109,7 @@ def _train(
         if (told := _of_worker(error)) == str(error):
             raise
         raise LlavaMedError(told) from error
-    except (
-        RuntimeError,
-        SafetensorError,
-    ) as error:  # of torch and safetensors; others are told by the command line
+    except (RuntimeError, SafetensorError) as error:  # the command line tells all others
         raise _explained(error, folder) from error
     trainer.create_model_card()
     state.wait_for_everyone()
