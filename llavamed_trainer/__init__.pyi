@@ -1,10 +1,10 @@
 from .assembly import assemble, assemble_tiny, convert_legacy
-from .collate import BadRows, LlavaMedCollator, pack_plan, token_lengths
+from .collate import BadRows, ConversationCollator, LlavaMedCollator, pack_plan, token_lengths
 from .evaluation.judge import JudgeOptions, judge
 from .evaluation.predict import PredictOptions, predict
 from .evaluation.questions import load_questions
 from .evaluation.scoring import score_predictions
-from .models import TEMPLATES, Stage, apply_stage, load_llava, lora_config
+from .models import TEMPLATES, Stage, apply_stage, load_llava, load_model, lora_config
 from .planning import TrainingPlan, find_gpu, make_plan
 from .recipes import RECIPES, TrainingRecipe, find_recipe, load_recipe
 from .running import TrainingReport, TrainingSettings, parse_settings, run_training
@@ -14,6 +14,7 @@ __all__ = [
     "RECIPES",
     "TEMPLATES",
     "BadRows",
+    "ConversationCollator",
     "JudgeOptions",
     "LlavaMedCollator",
     "LlavaMedTrainer",
@@ -31,6 +32,7 @@ __all__ = [
     "find_recipe",
     "judge",
     "load_llava",
+    "load_model",
     "load_questions",
     "load_recipe",
     "load_sharded",

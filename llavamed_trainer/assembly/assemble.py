@@ -135,7 +135,7 @@ def _write(
         processor.save_pretrained(temporary)
     parameters = {
         "vision tower": _count(model, LLAVA.vision_tower),
-        "projector": _count(model, LLAVA.projector),
+        "projector": sum(_count(model, path) for path in LLAVA.projector),
         "language model": _count(model, LLAVA.language_model),
     }
     if not model.config.tie_word_embeddings:

@@ -2,19 +2,24 @@
 
 from llavamed_trainer.collate.bad_rows import BadRow, BadRowError, BadRowReason, BadRows, TooManyBadRowsError
 from llavamed_trainer.collate.batches import grouped_batches, pack_plan
-from llavamed_trainer.collate.collator import LlavaMedCollator
-from llavamed_trainer.collate.encoding import token_lengths
+from llavamed_trainer.collate.collator import ConversationCollator, LlavaMedCollator
+from llavamed_trainer.collate.lengths import LengthCounter, learnt_end_ids, token_lengths
 from llavamed_trainer.collate.pixels import PixelReader
+from llavamed_trainer.collate.rendering import IGNORED
 
 __all__ = [
+    "IGNORED",
     "BadRow",
     "BadRowError",
     "BadRowReason",
     "BadRows",
+    "ConversationCollator",
+    "LengthCounter",
     "LlavaMedCollator",
     "PixelReader",
     "TooManyBadRowsError",
     "grouped_batches",
+    "learnt_end_ids",
     "pack_plan",
     "token_lengths",
 ]

@@ -112,7 +112,7 @@ class BadRows:
     takes a new path.
 
         bad_rows = BadRows(limit=100, path=Path("run/bad_rows.jsonl"))
-        collator = LlavaMedCollator(processor, bad_rows=bad_rows)
+        collator = ConversationCollator(processor, bad_rows=bad_rows)
         ...
         bad_rows.counts          # {<BadRowReason.IMAGE_UNREADABLE>: 2}
 

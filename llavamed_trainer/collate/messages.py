@@ -1,16 +1,18 @@
-"""The messages of a row, checked and brought into the one form that chat templates take."""
+"""The messages of a row, checked and brought into the one form that chat templates take; its images and its name."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from llavamed_trainer.collate.bad_rows import BadRowError, BadRowReason
 
+Row: TypeAlias = Mapping[str, Any]
 ContentPart: TypeAlias = dict[str, str]
 RowMessage: TypeAlias = dict[str, Any]
 """A message `{"role", "content"}`; its content is a list of `{"type": "text", "text"}` and `{"type": "image"}`."""
 
 
-def read_messages(messages: Any, image_token: str, images: int | None = None) -> list[RowMessage]:
+def read_messages(messages: Any, reserved: Collection[str], images: int | None = None) -> list[RowMessage]:
     """Checks the messages of a row and returns them with content parts that hold a type, a text, and nothing else.
 
     Keys that Arrow fills with None are left out, and plain strings become text parts.
@@ -23,7 +25,7 @@ def read_messages(messages: Any, image_token: str, images: int | None = None) ->
 
     Args:
         messages: the `messages` of a row, of any type.
-        image_token: the text that no message may contain.
+        reserved: tokens that no message may contain, those that stand for images.
         images: the number of the row's images; None if it is not known.
 
     Raises:
@@ -40,10 +42,11 @@ def read_messages(messages: Any, image_token: str, images: int | None = None) ->
         if first_question is not None:
             first_question["content"][:0] = [{"type": "image"} for _ in range(images)]
     for text in texts(read):
-        if image_token in text:
-            raise BadRowError(
-                BadRowReason.IMAGE_TOKEN_IN_TEXT, f"{image_token} is written in {_beginning(text)}"
-            )
+        for token in reserved:
+            if token in text:
+                raise BadRowError(
+                    BadRowReason.IMAGE_TOKEN_IN_TEXT, f"{token} is written in {_beginning(text)}"
+                )
     if not any(text.strip() for text in texts(read, "assistant")):
         raise BadRowError(BadRowReason.NO_ANSWER, "no assistant turn says anything")
     parts = count_images(read)
@@ -54,6 +57,24 @@ def read_messages(messages: Any, image_token: str, images: int | None = None) ->
             BadRowReason.IMAGE_COUNT, f"{_number(parts, 'image part')}, {_number(images, 'image')}"
         )
     return read
+
+
+def row_images(row: Row) -> list[Any]:
+    """The images of a row: its column `image`, a single one, or `images`, a list."""
+    if row.get("image") is not None:
+        return [row["image"]]
+    return list(row.get("images") or [])
+
+
+def row_name(row: Row) -> str:
+    """The row's id, or a digest of its content, which is the same whenever the row is met."""
+    if row.get("id") is not None:
+        return str(row["id"])
+    digest = hashlib.sha256(repr(row.get("messages")).encode("utf-8", "replace"))
+    for image in row_images(row):
+        content = image.get("bytes") or image.get("path") if isinstance(image, Mapping) else image
+        digest.update(content if isinstance(content, bytes) else repr(content).encode())
+    return f"unnamed-{digest.hexdigest()[:12]}"
 
 
 def texts(messages: Sequence[RowMessage], role: str | None = None) -> list[str]:

@@ -10,6 +10,8 @@ nearly all of it from the draft mode.
 
 import io
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -31,6 +33,9 @@ SHORTEST_SIDE = 8
 _ORIENTATION = 0x0112
 """The EXIF tag that says how an image is turned."""
 
+_ON_ITS_SIDE = (5, 6, 7, 8)
+"""The values of that tag for images whose width and height are exchanged."""
+
 _DEEP_MODES = ("I", "F")
 """What the names of Pillow's modes of 16 and 32 bits begin with."""
 
@@ -39,6 +44,34 @@ _REDUCING_GAP = 2.0
 
 _LEVELS = 3
 """How many of 256 levels a test image may differ before a processor's settings count as not understood."""
+
+
+def read_image(source: Any) -> Image.Image:
+    """Reads an image as RGB, turned upright.
+
+    Args:
+        source: `{"bytes", "path"}` as `datasets` gives undecoded images, a PIL image, bytes, or a path.
+
+    Raises:
+        BadRowError: there is no image in it, or one with a side under `SHORTEST_SIDE` pixels.
+    """
+    with _as_bad_row():
+        image = _open(source)
+        _check_size(image)
+        return _to_rgb(_upright(image))
+
+
+def image_size(source: Any) -> tuple[int, int]:
+    """The width and height of an image as `read_image` returns it; only the head of a file is read.
+
+    Raises:
+        BadRowError: as `read_image`, for what the head of a file shows.
+    """
+    with _as_bad_row():
+        image = _open(source)
+        _check_size(image)
+        width, height = image.size
+        return (height, width) if image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE else (width, height)
 
 
 class PixelReader:
@@ -74,27 +107,11 @@ class PixelReader:
         Raises:
             BadRowError: there is no image in it, or one with a side under `SHORTEST_SIDE` pixels.
         """
-        try:
+        with _as_bad_row():
             image = _open(source)
-            if min(image.size) < SHORTEST_SIDE:
-                width, height = image.size
-                raise BadRowError(
-                    BadRowReason.IMAGE_TOO_SMALL,
-                    f"{width} × {height} pixels, at least {SHORTEST_SIDE} a side are needed",
-                )
+            _check_size(image)
             if self._settings is None or not self._settings.fill(image, out):
                 out[:] = process_image(self._processor, _to_rgb(_upright(image)))
-        except (BadRowError, MemoryError):
-            raise
-        except UnidentifiedImageError as error:  # its own message is an address in memory
-            raise BadRowError(
-                BadRowReason.IMAGE_UNREADABLE, "its bytes are of no image format that Pillow reads"
-            ) from error
-        except Exception as error:  # Pillow's plugins raise anything on hostile bytes
-            name = type(error).__name__
-            raise BadRowError(
-                BadRowReason.IMAGE_UNREADABLE, f"{name}: {error}" if str(error) else name
-            ) from error
 
     def _agrees(self, settings: "_ProcessorSettings") -> bool:
         """Whether the fast way gives the processor's values, on test images of three shapes."""
@@ -192,6 +209,33 @@ def _pixel_table(processor: BaseImageProcessor) -> Pixels:
     unresized: dict[str, Any] = {"do_resize": False, "do_center_crop": False}
     made = processor(images=[Image.fromarray(levels)], return_tensors="pt", **unresized)["pixel_values"][0]
     return np.ascontiguousarray(made.numpy()[:, 0, :], dtype=np.float32)
+
+
+@contextmanager
+def _as_bad_row() -> Iterator[None]:
+    """Turns what is raised while an image is read into a `BadRowError`."""
+    try:
+        yield
+    except (BadRowError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:  # its own message is an address in memory
+        raise BadRowError(
+            BadRowReason.IMAGE_UNREADABLE, "its bytes are of no image format that Pillow reads"
+        ) from error
+    except Exception as error:  # Pillow's plugins raise anything on hostile bytes
+        name = type(error).__name__
+        raise BadRowError(
+            BadRowReason.IMAGE_UNREADABLE, f"{name}: {error}" if str(error) else name
+        ) from error
+
+
+def _check_size(image: Image.Image) -> None:
+    if min(image.size) < SHORTEST_SIDE:
+        width, height = image.size
+        raise BadRowError(
+            BadRowReason.IMAGE_TOO_SMALL,
+            f"{width} × {height} pixels, at least {SHORTEST_SIDE} a side are needed",
+        )
 
 
 def _open(source: Any) -> Image.Image:

@@ -2,8 +2,12 @@
 
 from llavamed_trainer.models.chat_templates import TEMPLATES, find_template
 from llavamed_trainer.models.family import ModelFamily
-from llavamed_trainer.models.loading import load_llava
-from llavamed_trainer.models.stages import FAMILIES, Stage, apply_stage, family_of, lora_config
+from llavamed_trainer.models.loading import load_model
+from llavamed_trainer.models.registry import FAMILIES, family_of, find_family
+from llavamed_trainer.models.stages import Stage, apply_stage, lora_config, part_sizes
+
+load_llava = load_model
+"""The name that `load_model` had when only LLaVA was known."""
 
 __all__ = [
     "FAMILIES",
@@ -12,7 +16,10 @@ __all__ = [
     "Stage",
     "apply_stage",
     "family_of",
+    "find_family",
     "find_template",
     "load_llava",
+    "load_model",
     "lora_config",
+    "part_sizes",
 ]

@@ -1,33 +1,55 @@
-"""What a family of vision–language models is: the models of one `model_type`, whose parts have the same names.
+"""What a family of vision–language models is: models whose parts have the same names, and what is right for them.
 
-To add a family, write a module like `llava.py` that defines one `ModelFamily`, and list it in `stages.FAMILIES`.
+To add a family:
+
+1. Write a module like `qwen_vl.py` that defines a `ModelFamily`. The paths of the parts are those of the model in
+   memory: `for name, _ in model.named_modules(): print(name)`.
+2. List it in `registry.FAMILIES`.
+3. Add a tiny model of it to `tests/llavamed_trainer/tiny_models.py`. The tests of all families then run for it: when
+   they pass, set `tested`.
+
+A model of no family in the list is trained too if its parts can be told apart by their names, which are in `registry`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+NOT_SHOWN = "packing has not been shown to give the same loss for them as batches of single rows"
+"""Why rows of a family are not packed, where no better reason is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFamily:
-    """The names of the parts of a vision–language model, as paths that `torch.nn.Module.get_submodule` takes.
+    """The parts of a family's models, as paths that `torch.nn.Module.get_submodule` takes, and what is right for it.
 
     Attributes:
-        model_type: the `model_type` in the checkpoint's config.json.
-        vision_tower: turns pixels into image features; no stage trains it.
-        projector: turns image features into embeddings of the language model.
+        name: for people, such as `Qwen2.5-VL`.
+        model_types: the `model_type` in config.json of its models.
+        vision_tower: turns pixels into image features; no stage trains it. If the projector lies inside it, as in
+            Qwen's models, the tower is what is left without the projector.
+        projector: what turns image features into embeddings of the language model; modules, and single parameters.
         language_model: turns embeddings into hidden states.
+        processors: the names of the classes of its processors.
         backbone: all of the model but the output layer.
         output_layer: turns hidden states into logits.
-        lora_layers: a regular expression of the linear layers that LoRA adapts.
-        trained_projector: a function from a model to the path of the part of its projector that is trained.
+        vision_type: the `model_type` of the vision tower, where it tells families of one `model_type` apart.
+        packing_refused: why rows cannot be packed; None if packing has been shown to be right.
+        plain_logits: whether logits are those of the output layer, without a scale or a cap after it.
+        tested: whether the tests of all families run for it.
+        trained_projector: a function from a model to the paths of its projector that are trained, if not all are.
     """
 
-    model_type: str
+    name: str
+    model_types: tuple[str, ...]
     vision_tower: str
-    projector: str
+    projector: tuple[str, ...]
     language_model: str
-    backbone: str
-    output_layer: str
-    lora_layers: str
-    trained_projector: Callable[[Any], str]
+    processors: tuple[str, ...]
+    backbone: str = "model"
+    output_layer: str = "lm_head"
+    vision_type: str | None = None
+    packing_refused: str | None = NOT_SHOWN
+    plain_logits: bool = True
+    tested: bool = True
+    trained_projector: Callable[[Any], tuple[str, ...]] | None = None

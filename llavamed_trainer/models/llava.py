@@ -52,20 +52,19 @@ def is_linear(model: LlavaForConditionalGeneration) -> bool:
     return torch.equal(weight, identity) and (bias is None or not bool(bias.any()))
 
 
-def _trained_projector(model: LlavaForConditionalGeneration) -> str:
+def _trained_projector(model: LlavaForConditionalGeneration) -> tuple[str, ...]:
     """Leaves out the identity of a linear projector, which stays as it is in every stage."""
-    return "model.multi_modal_projector.linear_1" if is_linear(model) else "model.multi_modal_projector"
+    return ("model.multi_modal_projector.linear_1" if is_linear(model) else "model.multi_modal_projector",)
 
 
 LLAVA = ModelFamily(
-    model_type="llava",
+    name="LLaVA",
+    model_types=("llava",),
     vision_tower="model.vision_tower",
-    projector="model.multi_modal_projector",
+    projector=("model.multi_modal_projector",),
     language_model="model.language_model",
-    backbone="model",
-    output_layer="lm_head",
-    # Neither "all-linear" nor bare names: both would adapt the frozen vision tower too.
-    lora_layers=r".*language_model\..*\.(q|k|v|o|gate|up|down)_proj",
+    processors=("LlavaProcessor",),
+    packing_refused=None,
     trained_projector=_trained_projector,
 )
 

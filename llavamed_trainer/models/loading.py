@@ -1,20 +1,30 @@
-"""Loads a LLaVA checkpoint from a folder or the Hub: a whole model, or a LoRA adapter merged into its base."""
+"""Loads a vision–language model from a folder or the Hub: a whole model, or a LoRA adapter merged into its base."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoProcessor, LlavaForConditionalGeneration, PreTrainedConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    PreTrainedConfig,
+    ProcessorMixin,
+)
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
+from llavamed_trainer.models.registry import check_model_type, find_family
 
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
-def load_llava(name: str, *, revision: str | None = None, **options: Any) -> tuple[Any, Any]:
-    """Loads a LLaVA and its processor; an adapter is merged into the model that it was trained on.
+def load_model(name: str, *, revision: str | None = None, **options: Any) -> tuple[Any, Any]:
+    """Loads a vision–language model by its stock class, and its processor.
+
+    An adapter is merged into the model that it was trained on. Weights are downloaded last, after it is known from the
+    configuration that the model can be trained and from the processor that it can be used.
 
     Args:
         name: a folder, or a name on the Hub.
@@ -22,27 +32,30 @@ def load_llava(name: str, *, revision: str | None = None, **options: Any) -> tup
         options: further arguments of `from_pretrained`: `dtype`, `attn_implementation`, `quantization_config`.
 
     Raises:
-        UsageError: there is no such checkpoint, it is no LLaVA of transformers, its files are damaged, or it lacks
-            weights, which `from_pretrained` would fill with random ones (a checkpoint of the projector alone lacks
-            most).
+        UsageError: there is no such checkpoint, it is of a model that cannot be trained here, its files are damaged, or
+            it lacks weights, which `from_pretrained` would fill with random ones (a checkpoint of the projector alone
+            lacks most).
         LlavaMedError: it does not fit into memory.
     """
     try:
         base = adapter_base(name)
         if base is None:
-            model = _load_model(name, revision=revision, **options)
+            read_config(name, revision=revision)
+            processor = load_processor(name, revision=revision)
+            model = _load_weights(name, revision=revision, **options)
         else:
             from peft import PeftModel
 
             try:
-                model, _ = load_llava(base, **options)  # the base may be an adapter itself
+                model, _ = load_model(base, **options)  # the base may be an adapter itself
             except UsageError as error:
                 raise UsageError(
                     f"the base of the adapter {name} cannot be loaded ({error}): base_model_name_or_path in its "
                     "adapter_config.json states where it is"
                 ) from error
             model = PeftModel.from_pretrained(model, name, revision=revision).merge_and_unload()
-        return model, load_processor(name, base, revision=revision)
+            processor = load_processor(name, base, revision=revision)
+        return model, processor
     except UsageError:
         raise
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -56,16 +69,57 @@ def load_llava(name: str, *, revision: str | None = None, **options: Any) -> tup
                 "damaged or do not belong together; copy it anew, or make one with python -m llavamed_trainer assemble"
             ) from error
         raise UsageError(
-            f"there is no LLaVA checkpoint {name!r}, neither as a folder here nor on the Hub: train the stage before, "
+            f"there is no checkpoint {name!r}, neither as a folder here nor on the Hub: train the stage before, "
             f"name another, or make one with python -m llavamed_trainer assemble ({one_line(error)})"
         ) from error
 
 
+def read_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
+    """Reads the configuration of a checkpoint of a model that can be trained; no weights are downloaded.
+
+    Raises:
+        UsageError: the model cannot be trained here.
+        OSError: there is no such checkpoint.
+    """
+    at = {"revision": revision} if revision else {}
+    stated, _ = PreTrainedConfig.get_config_dict(name, **at)
+    kind = stated.get("model_type")
+    # A checkpoint of the released code would load, with new random weights for the projector and the tower.
+    if "mm_vision_tower" in stated or kind in ("llava_llama", "llava_mistral"):
+        raise UsageError(
+            f"{name} has the layout of the released LLaVA code: convert it with python -m llavamed_trainer assemble "
+            f"OUT --from-legacy {name}"
+        )
+    if kind is None:
+        raise OSError(f"{name} has no config.json that states a model_type")
+    auto: Any = AutoConfig
+    try:
+        check_model_type(kind)
+        config: PreTrainedConfig = auto.from_pretrained(name, **at)
+        find_family(config)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+    return config
+
+
 def load_processor(name: str, base: str | None = None, *, revision: str | None = None) -> Any:
-    """Loads the processor of a checkpoint; that of the base where an adapter has none of its own."""
+    """Loads the processor of a checkpoint; that of the base where an adapter has none of its own.
+
+    Raises:
+        UsageError: a package that it needs is missing.
+    """
     own = base is None or any((Path(name) / file).is_file() for file in _PROCESSOR_FILES)
     auto: Any = AutoProcessor
-    return auto.from_pretrained(name, revision=revision) if own else auto.from_pretrained(base)
+    try:
+        processor = auto.from_pretrained(name, revision=revision) if own else auto.from_pretrained(base)
+    except ImportError as error:
+        raise UsageError(f"the processor of {name} cannot be loaded: {one_line(error, 300)}") from error
+    if not isinstance(processor, ProcessorMixin):
+        raise UsageError(
+            f"{name} has no processor (processor_config.json or preprocessor_config.json), which turns images into "
+            "pixel values: copy these files from the model that it was made of"
+        )
+    return processor
 
 
 def adapter_base(name: str) -> str | None:
@@ -114,23 +168,9 @@ def refuse_missing_weights(loaded: dict[str, Any], name: str) -> None:
         raise UsageError(f"{name} lacks {count} ({', '.join(missing[:3])}): the copy is incomplete")
 
 
-def _load_model(name: str, *, revision: str | None, **options: Any) -> Any:
+def _load_weights(name: str, *, revision: str | None, **options: Any) -> Any:
     at = {"revision": revision} if revision else {}
-    config, _ = PreTrainedConfig.get_config_dict(name, **at)
-    kind = config.get("model_type")
-    # A checkpoint of the released code would load, with new random weights for the projector and the tower.
-    if "mm_vision_tower" in config or kind in ("llava_llama", "llava_mistral"):
-        raise UsageError(
-            f"{name} has the layout of the released LLaVA code: convert it with python -m llavamed_trainer assemble "
-            f"OUT --from-legacy {name}"
-        )
-    if kind is None:
-        raise OSError(f"{name} has no config.json that states a model_type")
-    if kind != "llava":
-        raise UsageError(
-            f"{name} is a {kind} model, not a LLaVA: serve others and name the server (--base-url)"
-        )
-    llava: Any = LlavaForConditionalGeneration
-    model, loaded = llava.from_pretrained(name, output_loading_info=True, **at, **options)
+    auto: Any = AutoModelForImageTextToText
+    model, loaded = auto.from_pretrained(name, output_loading_info=True, **at, **options)
     refuse_missing_weights(loaded, name)
     return model

@@ -1,14 +1,17 @@
 """What a stage of the curriculum trains in a model, and what it freezes (section 4 and Figure 3 of the paper)."""
 
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
 from typing import Any
+
+from torch import nn
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.models.family import ModelFamily
-from llavamed_trainer.models.llava import LLAVA
-
-FAMILIES = {family.model_type: family for family in (LLAVA,)}
-"""The families whose models can be trained, by `model_type`."""
+from llavamed_trainer.models.registry import family_of
 
 
 class Stage(StrEnum):
@@ -18,35 +21,46 @@ class Stage(StrEnum):
     PROJECTOR_AND_LANGUAGE_MODEL = "projector+language-model"
 
 
-def family_of(model: Any) -> ModelFamily:
-    """The family of a loaded model.
+@dataclass(frozen=True, slots=True)
+class PartSize:
+    """How much of a part of a model is trained.
 
-    Raises:
-        UsageError: the model is of no family that is known here.
+    Attributes:
+        name: `vision tower`, `projector`, `language model`, `output layer`, `adapters`, or `other parts`.
+        trained: the number of parameters that are trained.
+        total: the number of parameters.
     """
-    kind = model.config.model_type
-    if kind not in FAMILIES:
-        raise UsageError(
-            f"a {kind} model cannot be trained here: the stages, the collator and the templates are for "
-            f"{', '.join(FAMILIES)} alone; train others with TRL's SFTTrainer and its own collator"
-        )
-    return FAMILIES[kind]
+
+    name: str
+    trained: int
+    total: int
+
+
+def trained_projector(model: Any) -> tuple[str, ...]:
+    """The paths of the parts of a model's projector that are trained; modules, and single parameters."""
+    family = family_of(model)
+    return family.trained_projector(model) if family.trained_projector else family.projector
 
 
 def apply_stage(model: Any, stage: Stage) -> None:
     """Freezes what the stage does not train. Call it before the trainer is built, which makes the optimizer.
 
     Args:
-        model: a vision–language model of one of the `FAMILIES`.
+        model: a vision–language model.
         stage: which parts are trained.
+
+    Raises:
+        UsageError: the parts of the model cannot be told apart.
     """
     family = family_of(model)
     model.requires_grad_(False)
-    trained = [family.trained_projector(model)]
+    trained = [*trained_projector(model)]
     if stage is Stage.PROJECTOR_AND_LANGUAGE_MODEL:
         trained += [family.language_model, family.output_layer]
     for path in trained:
-        model.get_submodule(path).requires_grad_(True)
+        part = _part(model, path)
+        for parameter in part.parameters() if isinstance(part, nn.Module) else (part,):
+            parameter.requires_grad_(True)
 
 
 def lora_config(model: Any, **settings: Any) -> Any:
@@ -55,20 +69,69 @@ def lora_config(model: Any, **settings: Any) -> Any:
     The vision tower gets no adapter.
 
     Args:
-        model: a vision–language model of one of the `FAMILIES`.
+        model: a vision–language model.
         settings: further arguments of `peft.LoraConfig` (`r`, `lora_alpha`, `lora_dropout`, …).
 
     Raises:
-        UsageError: the package peft is missing.
+        UsageError: the package peft is missing, or the parts of the model cannot be told apart.
     """
     try:
         from peft import LoraConfig
     except ImportError as error:
         raise UsageError("LoRA needs the package peft: pip install peft") from error
     family = family_of(model)
+    language_model = model.get_submodule(family.language_model)
+    layers = {
+        name.rpartition(".")[2]
+        for name, module in language_model.named_modules()
+        if isinstance(module, nn.Linear)
+    }
     return LoraConfig(
         task_type="CAUSAL_LM",
-        target_modules=family.lora_layers,
-        modules_to_save=[family.trained_projector(model)],
+        # Neither "all-linear" nor bare names: both would adapt the frozen vision tower too.
+        target_modules=rf"{re.escape(family.language_model)}\..*\.({'|'.join(sorted(layers))})",
+        modules_to_save=[path for part in trained_projector(model) for path in _modules(model, part)],
         **settings,
     )
+
+
+def part_sizes(model: Any) -> list[PartSize]:
+    """Counts the parameters of each part of a model, and how many of them are trained; with LoRA adapters or without.
+
+    Weights that two parts share are counted once, and the frozen copies that PEFT keeps of what it trains not at all.
+    """
+    base = model.get_base_model() if hasattr(model, "peft_config") else model
+    family = family_of(base)
+    places = _places(family)
+    counts = {name: [0, 0] for name in (*dict.fromkeys(places.values()), "adapters", "other parts")}
+    for name, parameter in base.named_parameters():
+        if ".original_module." in name:
+            continue
+        path = max((path for path in places if f"{name}.".startswith(f"{path}.")), key=len, default="")
+        part = "adapters" if ".lora_" in name else places.get(path, "other parts")
+        counts[part][0] += parameter.numel() * parameter.requires_grad
+        counts[part][1] += parameter.numel()
+    return [PartSize(name, trained, total) for name, (trained, total) in counts.items() if total]
+
+
+def _places(family: ModelFamily) -> dict[str, str]:
+    """The name of each part of a model by the path of what it holds."""
+    return {
+        family.vision_tower: "vision tower",
+        **dict.fromkeys(family.projector, "projector"),
+        family.language_model: "language model",
+        family.output_layer: "output layer",
+    }
+
+
+def _part(model: Any, path: str) -> Any:
+    return reduce(getattr, path.split("."), model)
+
+
+def _modules(model: Any, path: str) -> Iterator[str]:
+    """The modules at a path, as PEFT takes them: those of a list one by one; no parameter."""
+    part = _part(model, path)
+    if isinstance(part, nn.ModuleList):
+        yield from (f"{path}.{number}" for number in range(len(part)))
+    elif isinstance(part, nn.Module):
+        yield path

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -18,9 +17,8 @@ from transformers import ProcessorMixin
 
 from hub_cards import TrainingData
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
-from llavamed_trainer.collate import token_lengths
+from llavamed_trainer.collate import LengthCounter
 from llavamed_trainer.collate.batches import LENGTH, read_lengths
-from llavamed_trainer.models.llava import llava_processor, tokens_per_image
 from llavamed_trainer.running.arguments import TrainArguments, TrainingSettings
 
 Rows: TypeAlias = Dataset | IterableDataset
@@ -188,6 +186,7 @@ def with_lengths(
     count: Callable[[list[dict[str, Any]]], Sequence[int]],
     depends_on: str,
     processes: int | None,
+    columns: Sequence[str] = ("messages",),
 ) -> Dataset:
     """Adds a column `length`; lengths that were counted before are read from the cache of `datasets`.
 
@@ -196,16 +195,18 @@ def with_lengths(
         count: a function from rows to the number of tokens of each.
         depends_on: a text that changes with everything but the rows that the lengths depend on.
         processes: the number of processes that count.
+        columns: what is given to `count` of each row.
     """
 
     def counted(batch: dict[str, list[Any]]) -> dict[str, Sequence[int]]:
-        return {LENGTH: count([{"messages": messages} for messages in batch["messages"]])}
+        values = zip(*(batch[column] for column in columns), strict=True)
+        return {LENGTH: count([dict(zip(columns, row, strict=True)) for row in values])}
 
     fingerprint = hashlib.sha256(f"{rows._fingerprint} {depends_on}".encode()).hexdigest()[:16]
-    lengths = rows.select_columns(["messages"]).map(
+    lengths = rows.select_columns(list(columns)).map(
         counted,
         batched=True,
-        remove_columns=["messages"],
+        remove_columns=list(columns),
         num_proc=processes,
         new_fingerprint=fingerprint,
         desc="Counting tokens",
@@ -275,12 +276,11 @@ def _evaluation_rows(settings: TrainingSettings, name: str, processor: Processor
 
 def _count_lengths(settings: TrainingSettings, rows: Rows, processor: ProcessorMixin) -> Rows:
     training, text = settings.training, settings.arguments.text
-    count = partial(token_lengths, processor=processor, max_length=training.max_length, text=text)
+    count = LengthCounter(processor, training.max_length, text)
     tokenizer = hashlib.sha256(processor.tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
-    image_tokens = tokens_per_image(llava_processor(processor))
-    depends_on = f"{tokenizer} {image_tokens} {processor.chat_template} {training.max_length} {text}"
+    depends_on = f"{tokenizer} {count.depends_on}"
     with training.distributed_state.local_main_process_first():  # the others find the lengths in the cache
-        return with_lengths(rows, count, depends_on, training.dataset_num_proc)
+        return with_lengths(rows, count, depends_on, training.dataset_num_proc, count.columns)
 
 
 def _stated_rows(name: str, split: str, revision: str | None) -> int | None:

@@ -10,15 +10,15 @@ from transformers import ProcessorMixin
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.collate.encoding import learnt_end_ids
-from llavamed_trainer.models import TEMPLATES, Stage, apply_stage, find_template, load_llava, lora_config
+from llavamed_trainer.collate import learnt_end_ids
+from llavamed_trainer.models import TEMPLATES, Stage, apply_stage, find_template, load_model, lora_config
 from llavamed_trainer.models.chat_templates import marks_answers
-from llavamed_trainer.models.loading import adapter_base, load_processor
+from llavamed_trainer.models.loading import adapter_base, load_processor, read_config
 from llavamed_trainer.training import load_sharded
 from llavamed_trainer.training.sharding import wants_sharding
 
 
-def load_model(stated: ModelConfig, template: str | None = None) -> tuple[Any, ProcessorMixin]:
+def load_stated_model(stated: ModelConfig, template: str | None = None) -> tuple[Any, ProcessorMixin]:
     """Loads the checkpoint that `--model_name_or_path` names; a LoRA adapter is merged into its base.
 
     Args:
@@ -29,7 +29,7 @@ def load_model(stated: ModelConfig, template: str | None = None) -> tuple[Any, P
         The model and its processor.
 
     Raises:
-        UsageError: there is no such checkpoint or template, or it is no LLaVA of transformers.
+        UsageError: there is no such checkpoint or template, or its model cannot be trained here.
         LlavaMedError: 4 or 8 bits are asked for where they cannot be used.
     """
     name = stated.model_name_or_path
@@ -45,10 +45,11 @@ def load_model(stated: ModelConfig, template: str | None = None) -> tuple[Any, P
             raise UsageError(
                 f"{name} is an adapter, which cannot be merged into a sharded model: merge it first"
             )
-        model: Any = load_sharded(name, revision=stated.model_revision, **options)
+        read_config(name, revision=stated.model_revision)
         processor = load_processor(name, revision=stated.model_revision)
+        model: Any = load_sharded(name, revision=stated.model_revision, **options)
     else:
-        model, processor = load_llava(name, revision=stated.model_revision, **options)
+        model, processor = load_model(name, revision=stated.model_revision, **options)
     if template:
         processor.chat_template = find_template(template)
     return model, processor

@@ -16,8 +16,7 @@ from transformers import ProgressCallback, TrainerCallback, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
 from llavamed_data.errors import LlavaMedError
-from llavamed_trainer.collate import BadRows
-from llavamed_trainer.collate.encoding import IGNORED
+from llavamed_trainer.collate import IGNORED, BadRows
 from llavamed_trainer.training import LlavaMedTrainer
 
 Losses: TypeAlias = list[tuple[int, float]]

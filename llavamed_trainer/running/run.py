@@ -18,12 +18,12 @@ from trl import SFTConfig
 
 from hub_cards import TrainingData
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
-from llavamed_trainer.collate import BadRows, LlavaMedCollator
+from llavamed_trainer.collate import BadRows, ConversationCollator
 from llavamed_trainer.models import Stage
 from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.card import write_card
 from llavamed_trainer.running.data import TrainingRows, describe_dataset, load_training_rows
-from llavamed_trainer.running.model import load_model, prepare_model, replace_endless_template
+from llavamed_trainer.running.model import load_stated_model, prepare_model, replace_endless_template
 from llavamed_trainer.running.monitoring import MonitoredTrainer, RunLog
 from llavamed_trainer.running.push import HubPush
 from llavamed_trainer.running.record import find_starting_point, write_record
@@ -85,11 +85,12 @@ def _train(
     arguments, state = settings.arguments, settings.training.distributed_state
     folder = Path(str(settings.training.output_dir))
     started = time.monotonic()
-    model, processor = load_model(settings.model, arguments.template)
+    model, processor = load_stated_model(settings.model, arguments.template)
     if settings.training.eos_token:  # the trainer sets it too, after the collator has read it
         processor.tokenizer.eos_token = settings.training.eos_token
     if arguments.template is None and (note := replace_endless_template(processor)):
         log.say(note)
+    model_class = type(model).__name__
     rows = load_training_rows(settings, processor)
     data = [describe_dataset(arguments.dataset or "", arguments.dataset_revision)]
     bad_rows = BadRows(arguments.max_bad_rows, folder / BAD_ROWS)
@@ -124,7 +125,7 @@ def _train(
     )
     if state.is_main_process:
         write_record(folder, settings, done=True)
-        show_end(report, log, adapter=settings.model.use_peft)
+        show_end(report, log, model_class=model_class, adapter=settings.model.use_peft)
     return report
 
 
@@ -175,7 +176,7 @@ def _make_trainer(
     if adapters is not None and stage is Stage.PROJECTOR:
         log.say("--use_peft: adapters of the language model are trained beside the projector of this stage")
     multiple = training.pad_to_multiple_of
-    collator = LlavaMedCollator(
+    collator = ConversationCollator(
         processor,
         max_length=training.max_length,
         pad_to_multiple_of=multiple if isinstance(multiple, int) else None,

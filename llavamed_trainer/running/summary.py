@@ -11,6 +11,7 @@ from transformers import SchedulerType, Trainer
 
 from hub_cards import TrainingData
 from llavamed_data.console.printable import counted
+from llavamed_trainer.models import family_of, part_sizes
 from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.data import LengthSummary, evaluation_data
 from llavamed_trainer.running.monitoring import RunLog, duration
@@ -111,17 +112,24 @@ def packed_rows(settings: TrainingSettings, packs: Any) -> PackedRows:
     )
 
 
-def show_end(report: TrainingReport, log: RunLog, *, adapter: bool) -> None:
-    """Shows what a run made, a whole model or an adapter, and how to use it."""
+def show_end(report: TrainingReport, log: RunLog, *, model_class: str, adapter: bool) -> None:
+    """Shows what a run made, a whole model or an adapter, and how to use it.
+
+    Args:
+        report: of the run.
+        log: where it is shown.
+        model_class: the name of the class that loads the model, or the base of the adapter.
+        adapter: whether an adapter was trained.
+    """
     loss = f", loss {report.first_loss:.4f} → {report.last_loss:.4f}" if report.first_loss is not None else ""
     log.say(f"done: {counted(report.steps, 'training step')} in {duration(report.seconds)}{loss}")
     if report.bad_rows:
         parts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report.bad_rows.items()))
         count = sum(report.bad_rows.values())
         log.say(f"rows that could not be trained on: {count:,} ({parts}), listed in {report.folder}")
-    loading = f'LlavaForConditionalGeneration.from_pretrained("{report.folder}")'
+    loading = f'{model_class}.from_pretrained("{report.folder}")'
     if adapter:
-        loading = f'PeftModel.from_pretrained(LlavaForConditionalGeneration.from_pretrained(BASE), "{report.folder}")'
+        loading = f'PeftModel.from_pretrained({model_class}.from_pretrained(BASE), "{report.folder}")'
     log.say(f"load it:     {loading}")
     log.say(f"evaluate it: python -m llavamed_trainer predict --model {report.folder} --benchmark vqa-rad")
     log.say("For research only, not for clinical use.")
@@ -129,6 +137,8 @@ def show_end(report: TrainingReport, log: RunLog, *, adapter: bool) -> None:
 
 def _model_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[str, str]]:
     model: Any = trainer.model
+    base: Any = model.get_base_model() if settings.model.use_peft else model
+    family = family_of(base)
     parameters = list(model.parameters())
     trained = sum(each.numel() for each in parameters if each.requires_grad)
     total = sum(each.numel() for each in parameters)
@@ -137,9 +147,20 @@ def _model_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[str
         if settings.model.use_peft
         else settings.arguments.stage
     )
+    sizes = part_sizes(model)
+    learnt = [f"{part.name} {part.trained:,}" for part in sizes if part.trained]
+    frozen = [f"{part.name} {part.total - part.trained:,}" for part in sizes if part.trained < part.total]
+    tested = (
+        ""
+        if family.tested
+        else ", a family that has not been tested: its parts are told apart by their names"
+    )
     return [
         ("model", str(settings.model.model_name_or_path)),
+        ("family", f"{family.name} ({type(base).__name__}){tested}"),
         ("trainable", f"{parts}: {trained:,} of {total:,} parameters ({trained / max(1, total):.1%})"),
+        ("trained", ", ".join(learnt) or "nothing"),
+        ("frozen", ", ".join(frozen) or "nothing"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""TRL's trainer without its silent failures on LLaVA, and checkpoints that resume to the bit."""
+"""TRL's trainer without its silent failures on vision–language models, and checkpoints that resume to the bit."""
 
 from llavamed_trainer.training.checkpoints import newest_checkpoint
 from llavamed_trainer.training.sharding import load_sharded

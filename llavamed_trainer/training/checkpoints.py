@@ -1,7 +1,8 @@
 """Saves and loads the weights of checkpoints so that a resumed run continues to the bit.
 
-Stock `save_pretrained` writes LLaVA's weights under older names, and the trainer loads them with `strict=False`: no
-name matches, and only a warning is logged (transformers issue 43701). Here a checkpoint holds the whole model under the
+Stock `save_pretrained` writes the weights of LLaVA, Qwen2.5-VL, Gemma 3 and others under older names, and the trainer
+loads them with `strict=False`: no name matches, and only a warning is logged (transformers issue 43701). Here a
+checkpoint holds the whole model under the
 names that it has in memory, or, if only a small part is trained, that part alone; and loading is strict.
 """
 

@@ -1,14 +1,25 @@
 """Changes to the forward pass of a model in training: no graph through a frozen tower, logits at labels alone."""
 
 import functools
+import inspect
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from trl.trainer.utils import FusedCausalLMOutput
 
-from llavamed_trainer.collate.encoding import IGNORED
-from llavamed_trainer.models.stages import family_of
+from llavamed_trainer.collate import IGNORED
+from llavamed_trainer.models import ModelFamily, family_of
+
+_SCALES = (
+    "final_logit_softcapping",
+    "logit_scale",
+    "logits_scaling",
+    "output_multiplier",
+    "lm_head_multiplier",
+)
+"""Settings of a language model that change logits after the output layer."""
 
 _CHUNK = 1024
 """The number of positions whose logits are held at a time: 128 MB in float32 with a vocabulary of 32,000."""
@@ -19,23 +30,43 @@ def run_frozen_tower_without_graph(model: Any) -> bool:
 
     Gradient checkpointing makes the output of the tower's patch embedding require a gradient
     (`enable_input_require_grads`), and the whole frozen tower would be computed again and back-propagated through for
-    nothing. The wrapper is around the tower, so nothing that `train()` or checkpointing sets inside it later matters.
+    nothing. The wrapper is around the tower, so nothing that `train()` or checkpointing sets inside it later matters. A
+    tower that holds the projector, as Qwen's do, is wrapped block by block, and its projector is not.
 
     Args:
         model: a vision–language model, frozen as it will be trained; the model itself, not a wrapper such as DDP.
     """
-    tower = model.get_submodule(family_of(model).vision_tower)
-    if any(parameter.requires_grad for parameter in tower.parameters()):
+    family = family_of(model)
+    tower = model.get_submodule(family.vision_tower)
+    inside = [path for path in family.projector if path.startswith(f"{family.vision_tower}.")]
+    frozen = list(_outermost_without(tower, [model.get_submodule(path) for path in inside]))
+    if any(parameter.requires_grad for module in frozen for parameter in module.parameters()):
         return False
-    forward = tower.forward
+    for module in frozen:
+        _run_without_graph(module)
+    return True
+
+
+def _outermost_without(module: nn.Module, excluded: Collection[nn.Module]) -> Iterator[nn.Module]:
+    """The modules of a tree that hold none of the excluded ones and have a forward, the largest there are."""
+    if module in excluded:
+        return
+    if isinstance(module, nn.ModuleList) or any(other in excluded for other in module.modules()):
+        for child in module.children():
+            yield from _outermost_without(child, excluded)
+    else:
+        yield module
+
+
+def _run_without_graph(module: nn.Module) -> None:
+    forward = module.forward
 
     @functools.wraps(forward)
     def without_graph(*args: Any, **kwargs: Any) -> Any:
         with torch.no_grad():
             return forward(*args, **kwargs)
 
-    tower.forward = without_graph
-    return True
+    module.forward = without_graph
 
 
 def compute_logits_at_labels(model: Any) -> None:
@@ -61,7 +92,7 @@ def compute_logits_at_labels(model: Any) -> None:
         if on_triton:
             output = stock(*args, fused_lm_head=True, labels=labels, **kwargs)
         else:
-            output = _forward_with_labels(model, labels, *args, **kwargs)
+            output = _forward_with_labels(model, stock, labels, *args, **kwargs)
         if torch.is_grad_enabled() and not output.log_probs.requires_grad:
             output.log_probs = output.log_probs + _zero_through_trained(model)
         return output
@@ -70,14 +101,23 @@ def compute_logits_at_labels(model: Any) -> None:
 
 
 def _forward_with_labels(
-    model: Any, labels: Tensor, *args: Any, num_items_in_batch: Any = None, **kwargs: Any
+    model: Any, stock: Any, labels: Tensor, *args: Any, num_items_in_batch: Any = None, **kwargs: Any
 ) -> FusedCausalLMOutput:
     family = family_of(model)
-    backbone, head = model.get_submodule(family.backbone), model.get_submodule(family.output_layer)
-    hidden = backbone(*args, **kwargs).last_hidden_state[:, :-1]
     labels = labels[:, 1:]
     mask = labels != IGNORED
-    chunks = zip(torch.split(hidden[mask], _CHUNK), torch.split(labels[mask], _CHUNK), strict=True)
+    if has_plain_logits(model, family):
+        head = model.get_submodule(family.output_layer)
+        states = model.get_submodule(family.backbone)(*args, **kwargs).last_hidden_state[:, :-1]
+        scored = states[mask]
+    elif "logits_to_keep" in inspect.signature(type(model).forward).parameters:
+        head = nn.Identity()
+        places = mask.any(dim=0).nonzero().squeeze(-1)  # where any row of the batch has a label
+        scored = stock(*args, logits_to_keep=places, **kwargs).logits[mask[:, places]]
+    else:
+        head = nn.Identity()
+        scored = stock(*args, **kwargs).logits[:, :-1][mask]
+    chunks = zip(torch.split(scored, _CHUNK), torch.split(labels[mask], _CHUNK), strict=True)
     parts = [_score(head, *chunk) for chunk in chunks]
     log_probs, entropy, is_top1 = (torch.cat(each) for each in zip(*parts, strict=True))
     count = mask.sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
@@ -92,6 +132,15 @@ def _forward_with_labels(
         is_top1=at_labels(is_top1),
         label_mask=mask,
     )
+
+
+def has_plain_logits(model: Any, family: ModelFamily) -> bool:
+    """Whether a model's logits are what its output layer makes, so that they can be computed at some places alone.
+
+    They are not where a scale or a cap comes after it, which the configuration states.
+    """
+    text = model.config.get_text_config()
+    return family.plain_logits and all(getattr(text, name, None) in (None, 1.0) for name in _SCALES)
 
 
 def _score(head: Any, hidden: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -21,7 +21,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
-from transformers import LlavaForConditionalGeneration
+from transformers import AutoModelForImageTextToText
 from transformers.distributed.configuration_utils import DistributedConfig
 
 from llavamed_data.errors import LlavaMedError
@@ -35,7 +35,7 @@ def wants_sharding(args: Any = None) -> bool:
     return by_launch or bool(getattr(args, "fsdp", None))
 
 
-def load_sharded(name: str, **options: Any) -> LlavaForConditionalGeneration:
+def load_sharded(name: str, **options: Any) -> Any:
     """Loads a checkpoint sharded over all processes (FSDP2).
 
     Args:
@@ -50,10 +50,8 @@ def load_sharded(name: str, **options: Any) -> LlavaForConditionalGeneration:
             "weights are sharded over processes, and there is only one: use accelerate launch --num_processes 2"
         )
     config = DistributedConfig(fsdp_size=dist.get_world_size())
-    model: LlavaForConditionalGeneration = LlavaForConditionalGeneration.from_pretrained(
-        name, distributed_config=config, **options
-    )
-    return model
+    auto: Any = AutoModelForImageTextToText
+    return auto.from_pretrained(name, distributed_config=config, **options)
 
 
 def is_sharded(model: torch.nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""TRL's SFT trainer, changed where it would train LLaVA wrongly without saying so."""
+"""TRL's SFT trainer, changed where it would train a vision–language model wrongly without saying so."""
 
 import copy
 from pathlib import Path
@@ -24,17 +24,17 @@ from llavamed_trainer.training.sharding import (
 
 
 class LlavaMedTrainer(SFTTrainer):
-    """Trains a LLaVA on rows with `messages` and `images`.
+    """Trains a vision–language model on rows with `messages` and `images`.
 
     It differs from TRL's trainer in this: a frozen vision tower runs without a graph; logits are computed only where
     labels are; a checkpoint resumes to the bit, the best one is loaded strictly, and a stage that trains little saves
     only that; rows can be packed and grouped by length, in an order that a resumed run finds again; a launch that asked
     for FSDP and did not get it ends.
 
-        model = LlavaForConditionalGeneration.from_pretrained("llava")
+        model, processor = load_model("Qwen/Qwen2.5-VL-3B-Instruct")
         apply_stage(model, Stage.PROJECTOR)
         trainer = LlavaMedTrainer(model=model, args=SFTConfig("runs/mine"), train_dataset=rows,
-                                  processing_class=processor, data_collator=LlavaMedCollator(processor))
+                                  processing_class=processor, data_collator=ConversationCollator(processor))
         trainer.train(resume_from_checkpoint=True)    # from the newest complete checkpoint
 
     Args:
@@ -43,7 +43,7 @@ class LlavaMedTrainer(SFTTrainer):
             `train_sampling_strategy="group_by_length"` groups rows. `save_model` writes the whole model to `output_dir`
             as stock `from_pretrained` reads it.
         train_dataset: rows with `messages` and `images`, and with `length` for grouping and packing.
-        data_collator: a `LlavaMedCollator`. One that packs gets rows that fill `args.max_length` together, and
+        data_collator: a `ConversationCollator`. One that packs gets rows that fill `args.max_length` together, and
             `per_device_train_batch_size` counts packs then.
         rest: further arguments of `SFTTrainer`; `peft_config=lora_config(model)` for LoRA.
 

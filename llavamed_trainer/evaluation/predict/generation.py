@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
+from llavamed_trainer.collate import learnt_end_ids
 from llavamed_trainer.collate.bad_rows import BadRowError
-from llavamed_trainer.collate.encoding import learnt_end_ids
 from llavamed_trainer.collate.pixels import PixelReader
 from llavamed_trainer.evaluation.predict.options import QuestionPrompt
 

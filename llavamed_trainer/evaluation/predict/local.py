@@ -15,7 +15,8 @@ from llavamed_trainer.evaluation.predict.generation import Answerer
 from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, QuestionPrompt
 from llavamed_trainer.evaluation.predict.parts import AnswerParts
 from llavamed_trainer.evaluation.questions import QuestionImages, Unanswered
-from llavamed_trainer.models import load_llava
+from llavamed_trainer.models import find_family, load_model
+from llavamed_trainer.models.loading import adapter_base, read_config
 
 _SAMPLE_BYTES = 1 << 20
 _WEIGHTS = (".safetensors", ".bin")
@@ -85,7 +86,7 @@ def load_checkpoint(name: str, device: torch.device, dtype: str = "auto") -> tup
         dtype: data type of the weights: `auto` (bfloat16 on a GPU, float32 elsewhere), or a name of torch's.
 
     Raises:
-        UsageError: as `load_llava`; the checkpoint has no chat template, or the data type is unknown.
+        UsageError: as `load_model`; the checkpoint has no chat template, or the data type is unknown.
     """
     if dtype == "auto":
         dtype = "bfloat16" if device.type == "cuda" else "float32"
@@ -93,10 +94,27 @@ def load_checkpoint(name: str, device: torch.device, dtype: str = "auto") -> tup
     if not isinstance(weights, torch.dtype) or not weights.is_floating_point:
         raise UsageError(f"--dtype {dtype} is unknown: choose from auto, float32, bfloat16, float16")
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    model, processor = load_llava(name, dtype=weights)
+    _check_llava(name)
+    model, processor = load_model(name, dtype=weights)
     if not processor.chat_template:
         raise UsageError(f"{name} has no chat template: give it one with python -m llavamed_trainer assemble")
     return model.to(device).eval(), processor
+
+
+def _check_llava(name: str) -> None:
+    """Checks that a checkpoint is a LLaVA, before its weights are downloaded.
+
+    Raises:
+        UsageError: it is another model.
+    """
+    try:
+        config = read_config(adapter_base(name) or name)
+    except OSError:  # `load_model` says what is missing
+        return
+    if find_family(config).name != "LLaVA":
+        raise UsageError(
+            f"{name} is a {config.model_type} model, not a LLaVA: serve others and name the server (--base-url)"
+        )
 
 
 def checkpoint_identity(name: str) -> str:

@@ -7,8 +7,7 @@ import pytest
 from transformers import LlavaProcessor
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_trainer.collate import LlavaMedCollator
-from llavamed_trainer.collate.encoding import learnt_end_ids
+from llavamed_trainer.collate import LlavaMedCollator, learnt_end_ids
 from llavamed_trainer.models import TEMPLATES
 
 from .conftest import assistant, row, user

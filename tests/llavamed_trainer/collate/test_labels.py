@@ -192,7 +192,10 @@ def test_words_that_begin_with_their_blank_are_learnt_whole(processor: LlavaProc
 
 def test_a_template_without_marks_is_refused_with_the_way_out(processor: LlavaProcessor) -> None:
     other = copy.copy(processor)
-    other.chat_template = "{% for message in messages %}{{ message['content'][0]['text'] }}{% endfor %}"
+    # the text of a conversation does not begin with that of its first turns
+    other.chat_template = (
+        "{{ messages | length }}{% for message in messages %}{{ message['content'][-1]['text'] }}{% endfor %}"
+    )
     with pytest.raises(UsageError, match=r"no \{% generation %\} marks.*--template vicuna_v1"):
         LlavaMedCollator(other)
     assert learnt(processor, LlavaMedCollator(other, text="answers")([row()])["labels"][0]) == "A cyst.</s>"

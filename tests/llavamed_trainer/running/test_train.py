@@ -504,7 +504,7 @@ def test_four_bit_is_refused_without_a_gpu_or_adapters(train: Train) -> None:
     ("flags", "message"),
     [
         (["--dataset", "nobody/nothing"], "there is no dataset 'nobody/nothing'"),
-        (["--model_name_or_path", "runs/nothing"], "there is no LLaVA checkpoint 'runs/nothing'"),
+        (["--model_name_or_path", "runs/nothing"], "there is no checkpoint 'runs/nothing'"),
         (["--split", "validation"], "cannot be read as 'validation'"),
         (["--eval_strategy", "epoch"], "--eval_strategy needs --eval_split"),
         (["--template", "vicuna"], "no chat template is called 'vicuna'"),
@@ -533,7 +533,7 @@ def test_a_dataset_of_another_form_is_refused_and_its_missing_columns_are_named(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"model_type": "llama"}, "is a llama model, not a LLaVA"),
+        ({"model_type": "llama"}, "a llama model is not a vision–language model"),
         ({"model_type": "llava_mistral"}, "assemble"),
     ],
 )

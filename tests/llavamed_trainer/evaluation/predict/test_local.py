@@ -288,7 +288,7 @@ def test_a_checkpoint_that_lacks_weights_is_refused(
 
 def test_a_name_that_is_no_model_or_benchmark_is_an_error(tmp_path: Path, options: PredictOptions) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match="there is no LLaVA checkpoint"):
+    with pytest.raises(UsageError, match="there is no checkpoint"):
         predict(tmp_path / "out.jsonl", replace(options, model=str(tmp_path / "empty")))
     with pytest.raises(UsageError, match="no split 'validation': choose from test"):
         predict(tmp_path / "out.jsonl", replace(options, split="validation"))
