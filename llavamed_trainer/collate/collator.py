@@ -39,7 +39,7 @@ class ConversationCollator:
     of your own that divides by the number of labels must guard against zero.)
 
     For a `LlavaProcessor` the collator computes pixel values and image tokens itself, which is faster. Any other
-    processor makes them itself, and all keys that it returns are in the batch.
+    processor makes them itself, and all keys that it returns are in the batch; rows without images come last in it.
 
     With `packing` (LLaVA only) all rows become one: segments follow one another, `position_ids` begin at 0 in each,
     there is no `attention_mask`, and no segment predicts the first token of the next. Attention keeps the segments

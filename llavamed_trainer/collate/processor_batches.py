@@ -46,7 +46,7 @@ class ProcessorBatches:
     """Makes the batches of `ConversationCollator` with the processor of any model, in one call for a batch.
 
     The processor writes the tokens of each image in the place of the one in the text and says where; the spans of the
-    answers are moved by what it wrote before them.
+    answers are moved by what it wrote before them. Rows without images come last in a batch.
 
     Args:
         processor: with a fast tokenizer.
@@ -100,6 +100,8 @@ class ProcessorBatches:
                 usable.append(self._read(row))
             except BadRowError as error:
                 self._bad_rows.add(BadRow(row_name(row), error.reason, error.detail))
+        # Idefics3Processor fails on a batch that begins with a row without images.
+        usable.sort(key=lambda row: not row.images)
         while usable:
             batch, bad = self._process(usable)
             for left_out, why in bad:

@@ -1,14 +1,14 @@
-"""Training runs of a few steps on the tiny model."""
+"""Training runs of a few steps on tiny models."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Dataset, Image, List
-from transformers import AutoProcessor, LlavaForConditionalGeneration
+from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import SFTConfig
 
-from llavamed_trainer.collate import LlavaMedCollator, token_lengths
+from llavamed_trainer.collate import ConversationCollator, token_lengths
 from llavamed_trainer.models import Stage, apply_stage
 from llavamed_trainer.training import LlavaMedTrainer
 
@@ -43,8 +43,8 @@ def config(out: Path, **settings: Any) -> SFTConfig:
     return SFTConfig(str(out), **stated)
 
 
-def load(path: Path, stage: Stage | None = BOTH) -> LlavaForConditionalGeneration:
-    model = LlavaForConditionalGeneration.from_pretrained(path)
+def load(path: Path, stage: Stage | None = BOTH) -> Any:
+    model = AutoModelForImageTextToText.from_pretrained(path)
     if stage is not None:
         apply_stage(model, stage)
     return model
@@ -66,7 +66,7 @@ def trainer(
         args=args,
         train_dataset=rows,
         processing_class=processor,
-        data_collator=collator or LlavaMedCollator(processor, max_length=512),
+        data_collator=collator or ConversationCollator(processor, max_length=512),
         **rest,
     )
 

@@ -1,0 +1,185 @@
+"""Batches of every family are TRL's own where TRL can make them, and what is learnt is answers and their ends."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlavaProcessor, ProcessorMixin
+from trl import get_training_chat_template
+from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
+from llavamed_data.errors import UsageError
+from llavamed_trainer.collate import BadRowReason, ConversationCollator, token_lengths
+from llavamed_trainer.models import FAMILIES
+from llavamed_trainer.models.chat_templates import marks_answers
+
+from .conftest import Row, answers, as_trl_takes_it
+
+SHAPES = ("one image", "two images", "no image", "mixed")
+
+
+def trls_batch(processor: Any, rows: list[Row]) -> tuple[dict[str, torch.Tensor], bool]:
+    """TRL's batch, and whether its labels are the answers alone, which TRL cannot do for every template."""
+    template, marked = None, marks_answers(processor.chat_template)
+    if not marked:
+        try:
+            template = get_training_chat_template(processor)
+        except ValueError:  # it knows no version of the template with marks
+            template = None
+    collator = DataCollatorForVisionLanguageModeling(
+        processor,
+        max_length=None,
+        assistant_only_loss=marked or template is not None,
+        chat_template=template,
+    )
+    return dict(collator([as_trl_takes_it(row) for row in rows])), marked or template is not None
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_ids_labels_and_pixels_are_those_of_trl(
+    processor: ProcessorMixin, batches: dict[str, list[Row]], shape: str
+) -> None:
+    ours = ConversationCollator(processor, max_length=None, exact_images=True)(batches[shape])
+    stock, has_labels = trls_batch(processor, batches[shape])
+    assert ours.keys() == stock.keys()
+    for name, values in ours.items():
+        if name != "labels" or has_labels:
+            assert torch.equal(values, torch.as_tensor(stock[name])), name
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_labels_are_the_answers_and_their_end_marks(
+    processor: ProcessorMixin, batches: dict[str, list[Row]], shape: str
+) -> None:
+    collator = ConversationCollator(processor, max_length=None)
+    batch = collator(batches[shape])
+    tokenizer: Any = processor.tokenizer
+    ends = tokenizer.convert_ids_to_tokens(sorted(collator.end_ids))
+    assert len(ends) == 1
+    for row, labels in zip(batches[shape], batch["labels"], strict=True):
+        learnt = tokenizer.decode(labels[labels != -100])
+        assert [part.strip() for part in learnt.split(ends[0])] == [*answers(row), ""]
+    images = torch.isin(batch["labels"], torch.tensor([each for each in processor.image_token_ids if each]))
+    assert not images.any()
+
+
+def test_rows_without_images_may_come_first(processor: ProcessorMixin, batches: dict[str, list[Row]]) -> None:
+    two, one, none = batches["mixed"]
+    batch = ConversationCollator(processor)([none, two, one])
+    same = ConversationCollator(processor)([two, one, none])
+    rows = [1, 2, 0] if isinstance(processor, LlavaProcessor) else [0, 1, 2]
+    for name in ("input_ids", "labels", "attention_mask"):
+        assert torch.equal(batch[name][rows], same[name]), name
+    assert torch.equal(batch["pixel_values"], same["pixel_values"])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_lengths_are_those_of_the_batch(
+    processor: ProcessorMixin, batches: dict[str, list[Row]], shape: str
+) -> None:
+    rows = batches[shape]
+    batch = ConversationCollator(processor, max_length=None)(rows)
+    assert token_lengths(rows, processor) == batch["attention_mask"].sum(dim=1).tolist()
+
+
+def test_a_long_row_loses_text_at_its_end_and_never_a_part_of_an_image(
+    processor: ProcessorMixin, drawn_rows: list[Row]
+) -> None:
+    row = copy.deepcopy(drawn_rows[1])
+    row["messages"][-1]["content"][0]["text"] = "A red square. " * 40
+    whole = ConversationCollator(processor, max_length=None)([row])
+    size = int(whole["attention_mask"].sum())
+    limit = size - 30
+    collator = ConversationCollator(processor, max_length=limit)
+    cut = collator([row, drawn_rows[2]])
+    for name in ("input_ids", "labels"):
+        assert torch.equal(cut[name][0, :limit], whole[name][0, :limit]), name
+    assert int(cut["attention_mask"][0].sum()) == cut["input_ids"].shape[1] == limit
+    assert token_lengths([row], processor, limit) == [limit]
+    assert not collator.bad_rows.counts
+
+
+def test_a_row_is_left_out_where_an_image_or_the_answer_would_be_cut(
+    processor: ProcessorMixin, drawn_rows: list[Row]
+) -> None:
+    first, late = copy.deepcopy(drawn_rows[1]), copy.deepcopy(drawn_rows[2])
+    first["messages"][0]["content"][-1]["text"] = "Why? " * 300
+    late["messages"] = [
+        {"role": "user", "content": [{"type": "text", "text": "Why? " * 300}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "Because."}]},
+        *late["messages"],
+    ]
+    collator = ConversationCollator(processor, max_length=250)
+    batch = collator([first, late, drawn_rows[4]])
+    reasons = {bad.id: bad.reason for bad in collator.bad_rows}
+    assert reasons == {"drawn-1": BadRowReason.ANSWER_CUT_OFF, "drawn-2": BadRowReason.IMAGE_CUT_OFF}
+    alone = ConversationCollator(processor, max_length=250)([drawn_rows[4]])
+    assert all(torch.equal(batch[name], alone[name]) for name in alone)
+    assert token_lengths([first, late], processor, 250) == [0, 0]
+
+
+def test_rows_that_cannot_be_trained_on_are_left_out_with_their_reasons(
+    processor: ProcessorMixin, drawn_rows: list[Row]
+) -> None:
+    bad = [copy.deepcopy(drawn_rows[number]) for number in range(4)]
+    bad[0]["images"][0]["bytes"] = b"no image"
+    bad[1]["images"] = []
+    bad[2]["images"] *= 2
+    token = str(processor.image_token)  # type: ignore[attr-defined]
+    bad[3]["messages"][0]["content"][-1]["text"] = f"What does {token} show?"
+    collator = ConversationCollator(processor)
+    batch = collator([*bad, drawn_rows[5]])
+    assert len(batch["input_ids"]) == 1
+    assert {row.id: row.reason for row in collator.bad_rows} == {
+        "drawn-0": BadRowReason.IMAGE_UNREADABLE,
+        "drawn-1": BadRowReason.NO_IMAGE,
+        "drawn-2": BadRowReason.IMAGE_COUNT,
+        "drawn-3": BadRowReason.IMAGE_TOKEN_IN_TEXT,
+    }
+    blank = collator(bad)
+    assert (blank["labels"] == -100).all()
+    assert blank["attention_mask"].any()
+    assert "pixel_values" in blank
+
+
+def test_rows_are_padded_on_either_side_and_to_a_multiple(
+    processor: ProcessorMixin, batches: dict[str, list[Row]]
+) -> None:
+    right = ConversationCollator(processor, pad_to_multiple_of=32)(batches["mixed"])
+    left = ConversationCollator(processor, pad_to_multiple_of=32, padding_side="left")(batches["mixed"])
+    assert right["input_ids"].shape[1] % 32 == 0
+    by_token = [name for name in right if right[name].shape == right["input_ids"].shape]
+    assert {"input_ids", "labels", "attention_mask"} <= set(by_token)
+    for number, size in enumerate(right["attention_mask"].sum(dim=1).tolist()):
+        for name in by_token:
+            assert torch.equal(right[name][number, :size], left[name][number, -size:]), name
+            assert (right[name][number, size:] == left[name][number, : right[name].shape[1] - size]).all()
+
+
+def test_packing_is_refused_with_its_reason_where_it_has_not_been_shown_right(
+    processor: ProcessorMixin, tiny_model: Path
+) -> None:
+    if isinstance(processor, LlavaProcessor):
+        assert ConversationCollator(processor, packing=True).packing
+        return
+    with pytest.raises(UsageError, match=r"rows are not packed for .*: .*; leave out --packing"):
+        ConversationCollator(processor, packing=True)
+
+
+def test_the_image_is_the_only_input_of_stage_one_without_instruction(
+    processor: ProcessorMixin, drawn_rows: list[Row]
+) -> None:
+    collator = ConversationCollator(processor, text="answers")
+    batch = collator([drawn_rows[1]])
+    tokenizer: Any = processor.tokenizer
+    labels = batch["labels"][0]
+    assert tokenizer.decode(labels[labels != -100]) == answers(drawn_rows[1])[0] + tokenizer.eos_token
+    assert "What does" not in tokenizer.decode(batch["input_ids"][0])
+    assert token_lengths([drawn_rows[1]], processor, text="answers") == [int(batch["attention_mask"].sum())]
+
+
+def test_every_tested_family_has_a_tiny_model(processor: ProcessorMixin) -> None:
+    names = [family.name for family in FAMILIES if type(processor).__name__ in family.processors]
+    assert names
