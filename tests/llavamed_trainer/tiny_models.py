@@ -26,6 +26,9 @@ _CHATML = (
 )
 """A template without marks, unknown to TRL: answers in it are found by rendering turn by turn."""
 
+_ZERO_AT_FIRST = ("image_newline", "mm_input_projection_weight")
+"""Parameters that transformers leaves at zero, so that they or the images would have no effect."""
+
 _LANGUAGE = {
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -49,7 +52,7 @@ def write_tiny_model(kind: str, folder: Path, texts: Iterable[str], *, seed: int
         torch.manual_seed(seed)
         model = hf.AutoModelForImageTextToText.from_config(config)
         for name, parameter in model.named_parameters():
-            if name.endswith("image_newline"):
+            if name.endswith(_ZERO_AT_FIRST):
                 torch.nn.init.normal_(parameter, std=0.02)
     tokenizer = processor.tokenizer
     model.generation_config.eos_token_id = tokenizer.eos_token_id
@@ -94,7 +97,7 @@ def _template(name: str) -> str:
 
 
 def _qwen(
-    texts: list[str], kind: str, template: str, patch: int
+    texts: list[str], template: str, patch: int
 ) -> tuple[hf.PreTrainedTokenizerFast, dict[str, Any], dict[str, Any]]:
     """The tokenizer, the configuration of the language model with the ids of tokens, and the image processor's."""
     special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>")
@@ -105,6 +108,7 @@ def _qwen(
     identity = tokenizer.convert_tokens_to_ids
     text = {
         **_LANGUAGE,
+        "num_hidden_layers": 3,  # features of two further layers of Qwen3's tower enter after the first and the second
         "head_dim": 16,
         "vocab_size": len(tokenizer),
         "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0},
@@ -121,7 +125,7 @@ def _qwen(
 
 
 def _qwen2_vl(texts: list[str]) -> tuple[hf.PreTrainedConfig, hf.ProcessorMixin]:
-    tokenizer, settings, images = _qwen(texts, "qwen2_vl", "qwen2_5_vl", 14)
+    tokenizer, settings, images = _qwen(texts, "qwen2_5_vl", 14)
     vision = {"depth": 2, "embed_dim": 32, "num_heads": 2, "hidden_size": 64, "mlp_ratio": 2}
     return hf.Qwen2VLConfig(**settings, vision_config=vision), hf.Qwen2VLProcessor(
         hf.Qwen2VLImageProcessor(**images),
@@ -132,7 +136,7 @@ def _qwen2_vl(texts: list[str]) -> tuple[hf.PreTrainedConfig, hf.ProcessorMixin]
 
 
 def _qwen2_5_vl(texts: list[str]) -> tuple[hf.PreTrainedConfig, hf.ProcessorMixin]:
-    tokenizer, settings, images = _qwen(texts, "qwen2_5_vl", "qwen2_5_vl", 14)
+    tokenizer, settings, images = _qwen(texts, "qwen2_5_vl", 14)
     vision = {
         "depth": 2,
         "hidden_size": 32,
@@ -151,7 +155,7 @@ def _qwen2_5_vl(texts: list[str]) -> tuple[hf.PreTrainedConfig, hf.ProcessorMixi
 
 
 def _qwen3_vl(texts: list[str]) -> tuple[hf.PreTrainedConfig, hf.ProcessorMixin]:
-    tokenizer, settings, images = _qwen(texts, "qwen3_vl", "qwen3_vl", 16)
+    tokenizer, settings, images = _qwen(texts, "qwen3_vl", 16)
     vision = {
         "depth": 3,
         "hidden_size": 32,
@@ -336,7 +340,8 @@ def _internvl(texts: list[str]) -> tuple[hf.PreTrainedConfig, hf.ProcessorMixin]
 
 def _pixtral_parts(
     texts: list[str],
-) -> tuple[hf.PreTrainedTokenizerFast, dict[str, Any], hf.ProcessorMixin]:
+) -> tuple[hf.PreTrainedTokenizerFast, dict[str, Any], str]:
+    """The tokenizer, the configurations of both models, and a template without marks that TRL does not know."""
     special = ("<s>", "</s>", "<pad>", "[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]")
     tokenizer = _tokenizer(texts, special, begin="<s>", end="</s>", pad="<pad>")
     vision = {

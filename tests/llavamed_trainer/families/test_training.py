@@ -1,0 +1,133 @@
+"""What holds for training a model of every family: losses, frozen parts, resuming, and the saved checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from trl import SFTTrainer
+
+from llavamed_trainer.collate import ConversationCollator
+from llavamed_trainer.models import Stage, family_of, lora_config, part_sizes
+from tests.llavamed_trainer.training.runs import BOTH, config, dataset, load, losses, same, state_of, trainer
+
+from .conftest import Row
+
+RIGHT_IN_STOCK = {"qwen3-vl", "smolvlm", "idefics3"}
+"""Models that stock TRL resumes with the weights of the checkpoint; others it resumes with those of the start."""
+
+
+@pytest.fixture(scope="module")
+def rows(drawn_rows: list[Row], tiny_model: Path) -> Dataset:
+    return dataset(drawn_rows[:16], tiny_model)
+
+
+def run(path: Path, out: Path, rows: Any, stage: Stage | None = BOTH, **settings: Any) -> Any:
+    kind = settings.pop("kind", None)
+    rest: dict[str, Any] = {"kind": kind} if kind else {}
+    model = load(path, stage)
+    if stage is None:
+        rest["peft_config"] = lora_config(model, r=4)
+    stated = {"max_steps": 4, "per_device_train_batch_size": 2, **settings}
+    return trainer(model, path, config(out, **stated), rows, **rest)
+
+
+@pytest.mark.parametrize("shape", ["one image", "mixed", "no image"])
+def test_loss_and_gradients_are_stock_trls(
+    tiny_model: Path, rows: Dataset, batches: dict[str, list[Row]], tmp_path: Path, shape: str
+) -> None:
+    batch = ConversationCollator(AutoProcessor.from_pretrained(tiny_model))(batches[shape])
+    made = [run(tiny_model, tmp_path, rows, kind=kind) for kind in (SFTTrainer, None)]
+    found = []
+    for each in made:
+        loss = each.compute_loss(each.model, dict(batch))
+        loss.backward()
+        found.append((loss.item(), {name: p.grad for name, p in each.model.named_parameters()}))
+    (stock_loss, stock), (loss, ours) = found
+    assert loss == pytest.approx(stock_loss, abs=1e-5)
+    largest = max(1.0, *(float(each.abs().max()) for each in stock.values() if each is not None))
+    for name, gradient in stock.items():
+        if gradient is None:
+            assert ours[name] is None or not ours[name].any(), name
+        else:
+            assert torch.allclose(ours[name], gradient, rtol=1e-5, atol=1e-5 * largest), name
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+def test_a_stage_changes_its_parts_and_no_other_bit(
+    tiny_model: Path, rows: Dataset, tmp_path: Path, stage: Stage
+) -> None:
+    made = run(tiny_model, tmp_path, rows, stage, save_strategy="no", gradient_checkpointing=True)
+    trained = {name for name, each in made.model.named_parameters() if each.requires_grad}
+    before = state_of(made.model)
+    made.train()
+    after = state_of(made.model)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    tied = {"lm_head.weight"} if made.model.config.get_text_config().tie_word_embeddings else set()
+    assert changed - tied == trained
+    sizes = {part.name: part for part in part_sizes(made.model)}
+    assert not sizes["vision tower"].trained
+    assert sizes["projector"].trained > 0
+    assert sum(part.total for part in sizes.values()) == sum(p.numel() for p in made.model.parameters())
+
+
+@pytest.mark.parametrize("stage", [BOTH, Stage.PROJECTOR, None], ids=["whole", "projector", "lora"])
+def test_a_resumed_run_ends_with_the_same_bits(
+    tiny_model: Path, rows: Dataset, tmp_path: Path, stage: Stage | None
+) -> None:
+    through = run(tiny_model, tmp_path, rows, stage)
+    through.train()
+    resumed = run(tiny_model, tmp_path, rows, stage)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert losses(resumed) == losses(through)
+    assert same(state_of(resumed.model), state_of(through.model))
+
+
+def test_stock_trl_resumes_some_models_without_their_weights(
+    kind: str, tiny_model: Path, rows: Dataset, tmp_path: Path
+) -> None:
+    through = run(tiny_model, tmp_path, rows, kind=SFTTrainer)
+    through.train()
+    resumed = run(tiny_model, tmp_path, rows, kind=SFTTrainer)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert same(state_of(resumed.model), state_of(through.model)) == (kind in RIGHT_IN_STOCK)
+
+
+@pytest.mark.parametrize("stage", [BOTH, Stage.PROJECTOR], ids=["whole", "projector"])
+def test_the_saved_model_has_the_same_logits_in_stock_transformers(
+    tiny_model: Path, rows: Dataset, batches: dict[str, list[Row]], tmp_path: Path, stage: Stage
+) -> None:
+    made = run(tiny_model, tmp_path, rows, stage, save_strategy="no")
+    made.train()
+    made.save_model(str(tmp_path / "final"))
+    model, found = AutoModelForImageTextToText.from_pretrained(tmp_path / "final", output_loading_info=True)
+    assert not found["missing_keys"]
+    assert not found["unexpected_keys"]
+    batch = ConversationCollator(AutoProcessor.from_pretrained(tmp_path / "final"))(batches["mixed"])
+    with torch.no_grad():
+        logits = [each.eval()(**batch).logits for each in (made.model, model)]
+    assert torch.equal(*logits)
+
+
+def test_adapters_are_on_the_language_model_alone_and_merge_into_the_same_logits(
+    tiny_model: Path, rows: Dataset, batches: dict[str, list[Row]], tmp_path: Path
+) -> None:
+    made = run(tiny_model, tmp_path, rows, None, save_strategy="no")
+    base = made.model.get_base_model()
+    family = family_of(base)
+    trained = [name for name, each in base.named_parameters() if each.requires_grad]
+    adapters = [name for name in trained if ".lora_" in name]
+    assert adapters
+    assert all(name.startswith(f"{family.language_model}.") for name in adapters)
+    assert all(name.startswith(family.projector) for name in set(trained) - set(adapters))
+    frozen = {name: each.clone() for name, each in base.named_parameters() if not each.requires_grad}
+    made.train()
+    after = dict(base.named_parameters())
+    assert all(torch.equal(values, after[name]) for name, values in frozen.items())
+    batch = ConversationCollator(AutoProcessor.from_pretrained(tiny_model))(batches["mixed"])
+    with torch.no_grad():
+        apart = made.model.eval()(**batch).logits
+        merged = made.model.merge_and_unload().eval()(**batch).logits
+    assert torch.allclose(apart, merged, atol=1e-4)
