@@ -113,7 +113,10 @@ def load_processor(name: str, base: str | None = None, *, revision: str | None =
     try:
         processor = auto.from_pretrained(name, revision=revision) if own else auto.from_pretrained(base)
     except ImportError as error:
-        raise UsageError(f"the processor of {name} cannot be loaded: {one_line(error, 300)}") from error
+        package = "torchvision" if "torchvision" in str(error).lower() else "what it names"
+        raise UsageError(
+            f"the processor of {name} cannot be loaded ({one_line(error, 120)}): pip install {package}"
+        ) from error
     if not isinstance(processor, ProcessorMixin):
         raise UsageError(
             f"{name} has no processor (processor_config.json or preprocessor_config.json), which turns images into "

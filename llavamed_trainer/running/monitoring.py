@@ -136,7 +136,8 @@ class SpeedMeter:
     def start(self) -> None:
         """Starts counting anew."""
         self._tokens: torch.Tensor | int = 0
-        self._positions = self._images = 0
+        self._images: torch.Tensor | int = 0
+        self._positions = 0
         self._since = time.monotonic()
 
     def count(self, batch: Mapping[str, torch.Tensor]) -> None:
@@ -145,8 +146,7 @@ class SpeedMeter:
         self._positions += positions
         mask = batch.get("attention_mask")
         self._tokens = self._tokens + (positions if mask is None else mask.sum())
-        if "pixel_values" in batch:
-            self._images += len(batch["pixel_values"])
+        self._images = self._images + _count_images(batch)
 
     def read(self) -> dict[str, float]:
         """Returns the values since the last call and starts anew; an empty dictionary if nothing was counted.
@@ -165,6 +165,16 @@ class SpeedMeter:
             "images_per_second": round(images / seconds, 2),
             "padding": round(1 - tokens / positions, 4),
         }
+
+
+def _count_images(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
+    """The number of images in a batch; of InternVL, SmolVLM and Idefics3, which cut them into tiles, that of tiles."""
+    for name in ("image_grid_thw", "image_sizes"):  # one line for each image
+        if name in batch:
+            return len(batch[name])
+    if "pixel_attention_mask" in batch:  # [rows, tiles, height, width], zero where a row has fewer tiles
+        return batch["pixel_attention_mask"].flatten(2).any(dim=-1).sum()
+    return len(batch["pixel_values"]) if "pixel_values" in batch else 0
 
 
 class AnswerCheck(TrainerCallback):

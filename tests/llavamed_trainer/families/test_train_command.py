@@ -1,0 +1,81 @@
+"""`train` runs the stages for a model of every family: what is trained is shown, and the result is a whole model."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from rich.console import Console
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from llavamed_data.errors import UsageError
+from llavamed_trainer.collate import ConversationCollator
+from llavamed_trainer.models import family_of, load_model
+from llavamed_trainer.running import parse_settings, run_training
+from tests.llavamed_trainer.running.conftest import write_set
+
+from .conftest import Row
+
+
+@pytest.fixture(scope="module")
+def data(drawn_rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("sets") / "drawn", drawn_rows[:8])
+
+
+def train(model: Path, data: Path, out: Path, recipe: str, *flags: str) -> tuple[Any, str]:
+    """The report of a run of two training steps, and what it printed."""
+    output = io.StringIO()
+    words = [
+        *("--config", recipe, "--model_name_or_path", model, "--dataset", data, "--output_dir", out),
+        *("--global_batch_size", 4, "--per_device_train_batch_size", 2, "--dataloader_num_workers", 0),
+        *("--logging_steps", 1, "--max_steps", 2, "--learning_rate", "2e-3", *flags),
+    ]
+    settings = parse_settings([str(word) for word in words])
+    return run_training(settings, console=Console(file=output, width=200)), output.getvalue()
+
+
+@pytest.mark.parametrize("recipe", ["stage1", "stage2-60k-im", "stage1-no-instruction"])
+def test_a_stage_is_trained_and_its_model_loads_everywhere(
+    tiny_model: Path, data: Path, tmp_path: Path, recipe: str, drawn_rows: list[Row]
+) -> None:
+    report, printed = train(tiny_model, data, tmp_path / "run", recipe)
+    assert report.steps == 2
+    assert not report.bad_rows
+    model, processor = load_model(str(tmp_path / "run"))
+    assert family_of(model).name in printed
+    frozen = next(line for line in printed.splitlines() if "frozen" in line)
+    assert "vision tower" in frozen
+    assert ("language model" in frozen) == (recipe == "stage1")
+    assert processor.chat_template == AutoProcessor.from_pretrained(tiny_model).chat_template
+    stops = model.generation_config.eos_token_id
+    stops = {*(stops if isinstance(stops, list) else [stops]), processor.tokenizer.eos_token_id}
+    text = "answers" if recipe == "stage1-no-instruction" else "all"
+    assert ConversationCollator(processor, text=text).end_ids <= stops
+    before = AutoModelForImageTextToText.from_pretrained(tiny_model)
+    batch = ConversationCollator(processor)(drawn_rows[:3])
+    with torch.no_grad():
+        assert model(**batch).loss < before(**batch).loss
+
+
+def test_adapters_are_trained_and_load_on_their_base(
+    tiny_model: Path, data: Path, tmp_path: Path, drawn_rows: list[Row]
+) -> None:
+    _, text = train(tiny_model, data, tmp_path / "run", "stage2-60k-im", "--use_peft", "--lora_r", "4")
+    assert "adapters" in next(line for line in text.splitlines() if "trained" in line and "projector" in line)
+    merged, processor = load_model(str(tmp_path / "run"))
+    base = AutoModelForImageTextToText.from_pretrained(tiny_model)
+    apart = PeftModel.from_pretrained(base, tmp_path / "run").eval()
+    batch = ConversationCollator(processor)(drawn_rows[:3])
+    with torch.no_grad():
+        assert torch.allclose(apart(**batch).logits, merged.eval()(**batch).logits, atol=1e-4)
+
+
+def test_packing_is_refused_before_anything_is_trained(
+    kind: str, tiny_model: Path, data: Path, tmp_path: Path
+) -> None:
+    if kind == "llava":
+        pytest.skip("LLaVA is packed")
+    with pytest.raises(UsageError, match="rows are not packed for"):
+        train(tiny_model, data, tmp_path / "run", "stage2-60k-im", "--packing")
