@@ -1,6 +1,7 @@
 """Renders the messages of a row with the chat template, and finds in its text what is learnt: answers, their ends."""
 
 from collections.abc import Collection, Sequence
+from itertools import accumulate
 from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
@@ -33,6 +34,9 @@ PROBE: list[RowMessage] = [
 
 _SYSTEM: RowMessage = {"role": "system", "content": [{"type": "text", "text": "Be brief."}]}
 """Put before the conversation where a template asks for it."""
+
+_SIGN = "\ue000"
+"""A character for private use, which no text has."""
 
 _BEFORE, _AFTER = "TEXT BEFORE", "TEXT BEHIND"
 """Texts that are rendered around an image to see what a template writes for it."""
@@ -77,6 +81,7 @@ class Renderer:
             self._marked = marks_answers(self._template)
             if not self._marked and (training := self._template_of_trl(processor)):
                 self._template, self._marked = training, True
+            self._around = None if self._marked else self._text_around_answers()
         self.end_ids: frozenset[int] = frozenset()
         self.end_ids = self._find_end_ids()
 
@@ -181,6 +186,8 @@ class Renderer:
 
     def _by_beginnings(self, messages: list[RowMessage]) -> tuple[str, list[Span]]:
         text = self._rendered(messages)
+        if (quick := self._by_signs(messages, text)) is not None:
+            return text, quick
         spans = []
         for number, message in enumerate(messages):
             if message["role"] == "assistant":
@@ -194,6 +201,39 @@ class Renderer:
                     )
                 spans.append((len(before), len(until)))
         return text, spans
+
+    def _by_signs(self, messages: list[RowMessage], text: str) -> list[Span] | None:
+        """The spans that `_by_beginnings` finds, from one rendering with signs around the answers; None if unsure."""
+        if self._around is None or _SIGN in text:
+            return None
+        signed = [_with_signs(message) for message in messages]
+        pieces = self._rendered(signed).split(_SIGN)
+        signs = 2 * sum(
+            with_signs is not message for with_signs, message in zip(signed, messages, strict=True)
+        )
+        if len(pieces) != signs + 1 or "".join(pieces) != text:
+            return None
+        before, after = self._around
+        ends = list(accumulate(map(len, pieces)))
+        spans = []
+        for start, stop in zip(ends[:-1:2], ends[1:-1:2], strict=True):
+            if not (text.endswith(before, 0, start) and text.startswith(after, stop)):
+                return None
+            spans.append((start - len(before), stop + len(after)))
+        return spans
+
+    def _text_around_answers(self) -> tuple[str, str] | None:
+        """The text of the template within the spans of answers, before them and after; None if it differs."""
+        self._around = None
+        try:
+            text, spans = self._by_beginnings(PROBE)
+        except Exception:  # the template raises what it likes, and does so again where that is told
+            return None
+        found = {
+            text[slice(*span)].partition(answer)[::2]
+            for span, answer in zip(spans, texts(PROBE, "assistant"), strict=True)
+        }
+        return found.pop() if len(found) == 1 else None
 
     def _answers_alone(self, messages: list[RowMessage]) -> tuple[str, list[Span]]:
         r"""The image as the only input (section C.2): `<s><image>\nanswer</s>`, more answers on lines of their own."""
@@ -322,6 +362,16 @@ def inside(starts: Ids, ends: Ids, spans: Sequence[Span]) -> npt.NDArray[np.bool
     next_span = np.searchsorted(bounds[:, 1], starts, side="right")
     span_starts = np.append(bounds[:, 0], np.iinfo(np.int64).max)
     return np.asarray((span_starts[next_span] < ends) & (starts < ends))
+
+
+def _with_signs(message: RowMessage) -> RowMessage:
+    """The message with a sign before and after what it says, if it is the assistant's."""
+    if message["role"] != "assistant" or not message["content"]:
+        return message
+    parts = [dict(part) for part in message["content"]]
+    parts[0]["text"] = _SIGN + parts[0]["text"]
+    parts[-1]["text"] += _SIGN
+    return {**message, "content": parts}
 
 
 def _says_anything(answer: str, ends: Collection[str | None]) -> bool:

@@ -58,10 +58,10 @@ def check_model_type(kind: str) -> None:
         UsageError: it is not.
     """
     if kind in _REFUSED:
-        raise UsageError(f"a {kind} model cannot be trained here: {_REFUSED[kind]}")
+        raise UsageError(f"{kind} models cannot be trained here: {_REFUSED[kind]}")
     if kind not in CONFIG_MAPPING:
         raise UsageError(
-            f"a {kind} model cannot be trained here: this version of transformers does not know it; a newer one may "
+            f"{kind} models cannot be trained here: this version of transformers does not know it; a newer one may "
             "(pip install --upgrade transformers), or the checkpoint may be there in the layout of transformers too"
         )
 
@@ -79,7 +79,7 @@ def find_family(config: PreTrainedConfig) -> ModelFamily:
     auto: Any = AutoModelForImageTextToText
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise UsageError(
-            f"a {kind} model is not a vision–language model of transformers, so it cannot be trained here: choose one "
+            f"{kind} is no vision–language model of transformers, so it cannot be trained here: choose one "
             "that AutoModelForImageTextToText loads, such as a LLaVA or a Qwen2.5-VL; python -m llavamed_trainer "
             "assemble makes a LLaVA of a language model"
         )
@@ -158,6 +158,6 @@ def _one_named(model: nn.Module, names: tuple[str, ...]) -> str | None:
 
 def _untold(kind: str, reason: str) -> str:
     return (
-        f"a {kind} model cannot be trained here: {reason}; train it with TRL's SFTTrainer, or add its family (the "
+        f"{kind} models cannot be trained here: {reason}; train it with TRL's SFTTrainer, or add its family (the "
         "module llavamed_trainer/models/family.py says how)"
     )

@@ -64,7 +64,7 @@ def write_tiny_model(kind: str, folder: Path, texts: Iterable[str], *, seed: int
 
 def missing_package(kind: str) -> str | None:
     """The package that the processor of a model needs and that is not here."""
-    needed = {"smolvlm": ("torchvision", "num2words")} | dict.fromkeys(_WITH_VIDEO, ("torchvision",))
+    needed = {"smolvlm": ("torchvision", "num2words")} | dict.fromkeys(_NEED_TORCHVISION, ("torchvision",))
     return next((name for name in needed.get(kind, ()) if find_spec(name) is None), None)
 
 
@@ -413,5 +413,13 @@ TINY: dict[str, Build] = {
 KINDS = ("llava", *TINY)
 """All models that are tested, LLaVA among them."""
 
-_WITH_VIDEO = ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "llava-onevision", "internvl")
-"""Models whose processors have a part for videos, which needs torchvision."""
+_NEED_TORCHVISION = (
+    "qwen2-vl",
+    "qwen2.5-vl",
+    "qwen3-vl",
+    "llava-onevision",
+    "internvl",
+    "mistral3",
+    "pixtral",
+)
+"""Models whose processors need torchvision, most of them for their part for videos."""

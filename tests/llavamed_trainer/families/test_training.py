@@ -131,3 +131,22 @@ def test_adapters_are_on_the_language_model_alone_and_merge_into_the_same_logits
         apart = made.model.eval()(**batch).logits
         merged = made.model.merge_and_unload().eval()(**batch).logits
     assert torch.allclose(apart, merged, atol=1e-4)
+
+
+def test_a_frozen_tower_is_not_propagated_through(tiny_model: Path, rows: Dataset, tmp_path: Path) -> None:
+    made = run(tiny_model, tmp_path, rows, Stage.PROJECTOR, save_strategy="no", gradient_checkpointing=True)
+    family = family_of(made.model)
+    tower = made.model.get_submodule(family.vision_tower)
+    block = next(module for name, module in tower.named_modules() if name.endswith((".0", "layers.0")))
+    passes: list[str] = []
+    # A module within the block: checkpointing runs the block's own forward again.
+    inner = next(module for module in block.modules() if isinstance(module, torch.nn.Linear))
+    inner.register_forward_hook(lambda *_: passes.append("forward"))
+    inner.register_full_backward_hook(lambda *_: passes.append("backward"))
+    batch = made.data_collator(list(rows.select(range(2))))
+    made.model.train()
+    made.model.gradient_checkpointing_enable()
+    made.model.enable_input_require_grads()
+    made.compute_loss(made.model, dict(batch)).backward()
+    assert passes == ["forward"]
+    assert all(p.grad is not None for p in made.model.parameters() if p.requires_grad)

@@ -56,12 +56,12 @@ def test_a_model_of_no_listed_family_is_told_apart_by_the_names_of_its_parts() -
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("llama", "a llama model is not a vision–language model of transformers"),
-        ("git", "a git model cannot be trained here: its projector and its language model cannot be told"),
-        ("florence2", "a florence2 model cannot be trained here: it has an encoder and a decoder"),
-        ("paligemma", "a paligemma model cannot be trained here: its processor takes one prompt"),
-        ("internvl_chat", "a internvl_chat model cannot be trained here: .* name ends in -hf"),
-        ("nobody_knows", "a nobody_knows model cannot be trained here: this version of transformers"),
+        ("llama", "llama is no vision–language model of transformers"),
+        ("git", "git models cannot be trained here: its projector and its language model cannot be told"),
+        ("florence2", "florence2 models cannot be trained here: it has an encoder and a decoder"),
+        ("paligemma", "paligemma models cannot be trained here: its processor takes one prompt"),
+        ("internvl_chat", "internvl_chat models cannot be trained here: .* name ends in -hf"),
+        ("nobody_knows", "nobody_knows models cannot be trained here: this version of transformers"),
         ("llava_mistral", "the released LLaVA code: convert it with python -m llavamed_trainer assemble"),
     ],
 )

@@ -533,7 +533,7 @@ def test_a_dataset_of_another_form_is_refused_and_its_missing_columns_are_named(
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"model_type": "llama"}, "a llama model is not a vision–language model"),
+        ({"model_type": "llama"}, "llama is no vision–language model"),
         ({"model_type": "llava_mistral"}, "assemble"),
     ],
 )

@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from transformers import AutoProcessor, LlavaForConditionalGeneration
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    LlavaForConditionalGeneration,
+)
 from trl import SFTTrainer
 
 from llavamed_trainer.collate import LlavaMedCollator
+from llavamed_trainer.training.forward import compute_logits_at_labels
 
 from .runs import Row, config, dataset, load, losses, state_of, trainer
 
@@ -131,3 +137,45 @@ def test_the_trainer_does_not_change_the_arguments_that_it_was_given(
     made = trainer(load(tiny_llava), tiny_llava, args, rows)
     assert args.to_dict() == before
     assert made.args.remove_unused_columns is False
+
+
+def test_a_cap_on_logits_is_the_models_own(tmp_path: Path) -> None:
+    """PaliGemma 2 caps its logits after the output layer; its parts are told apart by their names."""
+    text = {"model_type": "gemma2", "final_logit_softcapping": 2.0, "vocab_size": 64, "head_dim": 8}
+    small = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
+    vision = {
+        "model_type": "siglip_vision_model",
+        "image_size": 16,
+        "patch_size": 8,
+        "vision_use_head": False,
+    }
+    config = AutoConfig.for_model(
+        "paligemma",
+        text_config=small | text,
+        vision_config=small | vision | {"projection_dim": 16},
+        image_token_index=63,
+        projection_dim=16,
+        hidden_size=16,
+    )
+    torch.manual_seed(0)
+    model = AutoModelForImageTextToText.from_config(config)
+    torch.nn.init.normal_(model.lm_head.weight, std=3.0)
+    ids = torch.tensor([[63, 63, 63, 63, 5, 6, 7, 8], [63, 63, 63, 63, 9, 10, 11, 12]])
+    labels = torch.tensor([[-100] * 5 + [6, 7, 8], [-100] * 6 + [11, -100]])
+    batch = {
+        "input_ids": ids,
+        "attention_mask": torch.ones_like(ids),
+        "token_type_ids": (ids < 63).long(),
+        "pixel_values": torch.randn(2, 3, 16, 16),
+    }
+    wanted = model(**batch, labels=labels).loss
+    compute_logits_at_labels(model)
+    output = model(**batch, labels=labels, fused_lm_head=True, use_cache=False)
+    assert output.loss.item() == pytest.approx(wanted.item(), abs=1e-5)
+    assert output.label_mask.sum() == 4
