@@ -10,7 +10,6 @@ from peft import PeftModel
 from rich.console import Console
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from llavamed_data.errors import UsageError
 from llavamed_trainer.collate import ConversationCollator
 from llavamed_trainer.models import family_of, load_model
 from llavamed_trainer.running import parse_settings, run_training
@@ -36,7 +35,7 @@ def train(model: Path, data: Path, out: Path, recipe: str, *flags: str) -> tuple
     return run_training(settings, console=Console(file=output, width=200)), output.getvalue()
 
 
-@pytest.mark.parametrize("recipe", ["stage1", "stage2-60k-im", "stage1-no-instruction"])
+@pytest.mark.parametrize("recipe", ["stage1", "stage2-60k-im"])
 def test_a_stage_is_trained_and_its_model_loads_everywhere(
     tiny_model: Path, data: Path, tmp_path: Path, recipe: str, drawn_rows: list[Row]
 ) -> None:
@@ -51,8 +50,7 @@ def test_a_stage_is_trained_and_its_model_loads_everywhere(
     assert processor.chat_template == AutoProcessor.from_pretrained(tiny_model).chat_template
     stops = model.generation_config.eos_token_id
     stops = {*(stops if isinstance(stops, list) else [stops]), processor.tokenizer.eos_token_id}
-    text = "answers" if recipe == "stage1-no-instruction" else "all"
-    assert ConversationCollator(processor, text=text).end_ids <= stops
+    assert ConversationCollator(processor).end_ids <= stops
     before = AutoModelForImageTextToText.from_pretrained(tiny_model)
     batch = ConversationCollator(processor)(drawn_rows[:3])
     with torch.no_grad():
@@ -70,12 +68,3 @@ def test_adapters_are_trained_and_load_on_their_base(
     batch = ConversationCollator(processor)(drawn_rows[:3])
     with torch.no_grad():
         assert torch.allclose(apart(**batch).logits, merged.eval()(**batch).logits, atol=1e-4)
-
-
-def test_packing_is_refused_before_anything_is_trained(
-    kind: str, tiny_model: Path, data: Path, tmp_path: Path
-) -> None:
-    if kind == "llava":
-        pytest.skip("LLaVA is packed")
-    with pytest.raises(UsageError, match="rows are not packed for"):
-        train(tiny_model, data, tmp_path / "run", "stage2-60k-im", "--packing")

@@ -1,17 +1,29 @@
 """What holds for training a model of every family: losses, frozen parts, resuming, and the saved checkpoint."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from datasets import Dataset
+from peft import PeftModel
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import SFTTrainer
 
 from llavamed_trainer.collate import ConversationCollator
 from llavamed_trainer.models import Stage, family_of, lora_config, part_sizes
-from tests.llavamed_trainer.training.runs import BOTH, config, dataset, load, losses, same, state_of, trainer
+from tests.llavamed_trainer.training.runs import (
+    BOTH,
+    State,
+    config,
+    dataset,
+    load,
+    losses,
+    same,
+    state_of,
+    trainer,
+)
 
 from .conftest import Row
 
@@ -55,34 +67,91 @@ def test_loss_and_gradients_are_stock_trls(
             assert torch.allclose(ours[name], gradient, rtol=1e-5, atol=1e-5 * largest), name
 
 
-@pytest.mark.parametrize("stage", list(Stage))
-def test_a_stage_changes_its_parts_and_no_other_bit(
-    tiny_model: Path, rows: Dataset, tmp_path: Path, stage: Stage
-) -> None:
-    made = run(tiny_model, tmp_path, rows, stage, save_strategy="no", gradient_checkpointing=True)
-    trained = {name for name, each in made.model.named_parameters() if each.requires_grad}
+@dataclass
+class Finished:
+    """A run of four training steps with a checkpoint after the second.
+
+    Attributes:
+        stage: None for LoRA adapters.
+        out: the folder of the run.
+        trainer: at the end of the run.
+        before: the weights before it.
+    """
+
+    stage: Stage | None
+    out: Path
+    trainer: Any
+    before: State
+
+
+@pytest.fixture(scope="module", params=[BOTH, Stage.PROJECTOR, None], ids=["whole", "projector", "lora"])
+def finished(
+    request: pytest.FixtureRequest, tiny_model: Path, rows: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
+    out = tmp_path_factory.mktemp("run")
+    made = run(tiny_model, out, rows, request.param, gradient_checkpointing=True)
     before = state_of(made.model)
     made.train()
-    after = state_of(made.model)
-    changed = {name for name in before if not torch.equal(before[name], after[name])}
-    tied = {"lm_head.weight"} if made.model.config.get_text_config().tie_word_embeddings else set()
-    assert changed - tied == trained
-    sizes = {part.name: part for part in part_sizes(made.model)}
+    return Finished(request.param, out, made, before)
+
+
+def test_a_stage_changes_its_parts_and_no_other_bit(finished: Finished) -> None:
+    model = finished.trainer.model
+    trained = {name for name, each in model.named_parameters() if each.requires_grad}
+    after = state_of(model)
+    changed = {name for name in after if not torch.equal(finished.before[name], after[name])}
+    assert changed - {"lm_head.weight"} == trained - {
+        "lm_head.weight"
+    }  # may share the weights of the embedding
+    assert ("lm_head.weight" in changed) == (finished.stage is BOTH)
+    sizes = {part.name: part for part in part_sizes(model)}
     assert not sizes["vision tower"].trained
     assert sizes["projector"].trained > 0
-    assert sum(part.total for part in sizes.values()) == sum(p.numel() for p in made.model.parameters())
+    assert sum(part.trained for part in sizes.values()) == sum(
+        each.numel() for each in model.parameters() if each.requires_grad
+    )
 
 
-@pytest.mark.parametrize("stage", [BOTH, Stage.PROJECTOR, None], ids=["whole", "projector", "lora"])
+def test_adapters_are_on_the_language_model_alone(finished: Finished) -> None:
+    if finished.stage is not None:
+        pytest.skip("this run has no adapters")
+    base = finished.trainer.model.get_base_model()
+    family = family_of(base)
+    trained = [name for name, each in base.named_parameters() if each.requires_grad]
+    adapters = [name for name in trained if ".lora_" in name]
+    assert adapters
+    assert all(name.startswith(f"{family.language_model}.") for name in adapters)
+    assert all(name.startswith(family.projector) for name in set(trained) - set(adapters))
+
+
 def test_a_resumed_run_ends_with_the_same_bits(
-    tiny_model: Path, rows: Dataset, tmp_path: Path, stage: Stage | None
+    tiny_model: Path, rows: Dataset, tmp_path: Path, finished: Finished
 ) -> None:
-    through = run(tiny_model, tmp_path, rows, stage)
-    through.train()
-    resumed = run(tiny_model, tmp_path, rows, stage)
-    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
-    assert losses(resumed) == losses(through)
-    assert same(state_of(resumed.model), state_of(through.model))
+    resumed = run(tiny_model, tmp_path, rows, finished.stage, gradient_checkpointing=True)
+    resumed.train(resume_from_checkpoint=str(finished.out / "checkpoint-2"))
+    assert losses(resumed) == losses(finished.trainer)
+    assert same(state_of(resumed.model), state_of(finished.trainer.model))
+
+
+def test_the_saved_model_has_the_same_logits_in_stock_transformers(
+    tiny_model: Path, batches: dict[str, list[Row]], tmp_path: Path, finished: Finished
+) -> None:
+    finished.trainer.save_model(str(tmp_path))
+    batch = ConversationCollator(AutoProcessor.from_pretrained(tmp_path))(batches["mixed"])
+    stock: Any = AutoModelForImageTextToText
+    if finished.stage is None:
+        base = stock.from_pretrained(tiny_model)
+        loaded = PeftModel.from_pretrained(base, tmp_path)
+    else:
+        loaded, found = stock.from_pretrained(tmp_path, output_loading_info=True)
+        assert not found["missing_keys"]
+        assert not found["unexpected_keys"]
+    with torch.no_grad():
+        logits = [each.eval()(**batch).logits for each in (finished.trainer.model, loaded)]
+        assert torch.equal(*logits)
+        if finished.stage is None:
+            merged = loaded.merge_and_unload().eval()(**batch).logits
+            assert torch.allclose(merged, logits[0], atol=1e-4)
 
 
 def test_stock_trl_resumes_some_models_without_their_weights(
@@ -93,44 +162,6 @@ def test_stock_trl_resumes_some_models_without_their_weights(
     resumed = run(tiny_model, tmp_path, rows, kind=SFTTrainer)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert same(state_of(resumed.model), state_of(through.model)) == (kind in RIGHT_IN_STOCK)
-
-
-@pytest.mark.parametrize("stage", [BOTH, Stage.PROJECTOR], ids=["whole", "projector"])
-def test_the_saved_model_has_the_same_logits_in_stock_transformers(
-    tiny_model: Path, rows: Dataset, batches: dict[str, list[Row]], tmp_path: Path, stage: Stage
-) -> None:
-    made = run(tiny_model, tmp_path, rows, stage, save_strategy="no")
-    made.train()
-    made.save_model(str(tmp_path / "final"))
-    model, found = AutoModelForImageTextToText.from_pretrained(tmp_path / "final", output_loading_info=True)
-    assert not found["missing_keys"]
-    assert not found["unexpected_keys"]
-    batch = ConversationCollator(AutoProcessor.from_pretrained(tmp_path / "final"))(batches["mixed"])
-    with torch.no_grad():
-        logits = [each.eval()(**batch).logits for each in (made.model, model)]
-    assert torch.equal(*logits)
-
-
-def test_adapters_are_on_the_language_model_alone_and_merge_into_the_same_logits(
-    tiny_model: Path, rows: Dataset, batches: dict[str, list[Row]], tmp_path: Path
-) -> None:
-    made = run(tiny_model, tmp_path, rows, None, save_strategy="no")
-    base = made.model.get_base_model()
-    family = family_of(base)
-    trained = [name for name, each in base.named_parameters() if each.requires_grad]
-    adapters = [name for name in trained if ".lora_" in name]
-    assert adapters
-    assert all(name.startswith(f"{family.language_model}.") for name in adapters)
-    assert all(name.startswith(family.projector) for name in set(trained) - set(adapters))
-    frozen = {name: each.clone() for name, each in base.named_parameters() if not each.requires_grad}
-    made.train()
-    after = dict(base.named_parameters())
-    assert all(torch.equal(values, after[name]) for name, values in frozen.items())
-    batch = ConversationCollator(AutoProcessor.from_pretrained(tiny_model))(batches["mixed"])
-    with torch.no_grad():
-        apart = made.model.eval()(**batch).logits
-        merged = made.model.merge_and_unload().eval()(**batch).logits
-    assert torch.allclose(apart, merged, atol=1e-4)
 
 
 def test_a_frozen_tower_is_not_propagated_through(tiny_model: Path, rows: Dataset, tmp_path: Path) -> None:
