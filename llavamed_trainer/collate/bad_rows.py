@@ -12,7 +12,7 @@
 | two images and two image parts | trained on, images in the order of their parts |
 | image part after the text, or in a later turn | trained on, the image stays where it is |
 | messages of plain strings only, with images | trained on, images before the first user text (as TRL does) |
-| `<image>` written in a text | left out, *image token in text*: it stands for an image that is not there |
+| `<image>` (the model's image token) written in a text | left out, *image token in text*: no image is there for it |
 | no assistant turn, or only empty ones | left out, *no answer* |
 | one empty answer among others | trained on; the empty answer and its end token have no label |
 | longer than `max_length` (a text of 100,000 characters) | text is cut at the end, an image never |
@@ -20,6 +20,7 @@
 | … so that an image would be cut | left out, *image cut off* |
 | corrupt, truncated or empty bytes; over 178 million pixels (Pillow's limit) | left out, *image unreadable* |
 | an image with a side under 8 pixels (1 × 1) | left out, *image too small* |
+| an image that the model's processor refuses (Qwen: 200 times as wide as high) | left out, *image unreadable* |
 | CMYK, palette, black and white, grey | trained on, as RGB |
 | transparent areas | trained on, over white (as transformers does) |
 | 16 or 32 bits, floating point | trained on, scaled so that the brightest value is white and 12-bit scans are visible |

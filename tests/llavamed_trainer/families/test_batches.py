@@ -1,11 +1,13 @@
 """Batches of every family are TRL's own where TRL can make them, and what is learnt is answers and their ends."""
 
 import copy
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from transformers import LlavaProcessor, ProcessorMixin
 from trl import get_training_chat_template
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
@@ -143,6 +145,20 @@ def test_rows_that_cannot_be_trained_on_are_left_out_with_their_reasons(
     assert (blank["labels"] == -100).all()
     assert blank["attention_mask"].any()
     assert "pixel_values" in blank
+
+
+def test_an_image_that_the_processor_refuses_is_left_out_alone(
+    kind: str, processor: ProcessorMixin, drawn_rows: list[Row]
+) -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (2400, 8), "red").save(file, "PNG")
+    wide = {**drawn_rows[1], "images": [{"bytes": file.getvalue(), "path": None}]}
+    collator = ConversationCollator(processor)
+    batch = collator([drawn_rows[2], wide])
+    refused = kind in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "mistral3", "pixtral")
+    assert len(batch["input_ids"]) == 2 - refused
+    assert collator.bad_rows.counts == ({BadRowReason.IMAGE_UNREADABLE: 1} if refused else {})
+    assert (token_lengths([wide], processor) == [0]) == refused
 
 
 def test_rows_are_padded_on_either_side_and_to_a_multiple(
