@@ -280,6 +280,11 @@ class ProcessorBatches:
         except BadRowError:  # the template does not take it, but may take rows
             text = self._image_token
         name = type(self._processor).__name__
+        if text.count(self._image_token) != 1:
+            raise UsageError(
+                f"the chat template writes no {self._image_token} for an image, as a {name} needs it: leave out "
+                "--template, or give a file that does"
+            )
         try:
             made = self._call([text], [[image]])
             replaced = made.pop("text_replacement_offsets")[0]

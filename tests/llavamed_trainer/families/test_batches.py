@@ -2,6 +2,7 @@
 
 import copy
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.collate import BadRowReason, ConversationCollator, token_lengths
-from llavamed_trainer.models import FAMILIES, find_family
+from llavamed_trainer.models import FAMILIES, TEMPLATES, find_family
 from llavamed_trainer.models.chat_templates import marks_answers
 from tests.llavamed_trainer.tiny_models import TINY, missing_package
 
@@ -145,6 +146,16 @@ def test_rows_that_cannot_be_trained_on_are_left_out_with_their_reasons(
     assert (blank["labels"] == -100).all()
     assert blank["attention_mask"].any()
     assert "pixel_values" in blank
+
+
+def test_a_template_that_writes_another_models_image_token_is_refused(processor: ProcessorMixin) -> None:
+    token = str(processor.image_token)  # type: ignore[attr-defined]
+    if token == "<image>":
+        pytest.skip("the template fits this model")
+    any_processor: Any = processor
+    any_processor.chat_template = TEMPLATES["vicuna_v1"]
+    with pytest.raises(UsageError, match=re.escape(f"writes no {token} for an image")):
+        ConversationCollator(processor)
 
 
 def test_an_image_that_the_processor_refuses_is_left_out_alone(
