@@ -27,9 +27,9 @@ class LlavaMedTrainer(SFTTrainer):
     """Trains a vision–language model on rows with `messages` and `images`.
 
     It differs from TRL's trainer in this: a frozen vision tower runs without a graph; logits are computed only where
-    labels are; a checkpoint resumes to the bit, the best one is loaded strictly, and a stage that trains little saves
-    only that; rows can be packed and grouped by length, in an order that a resumed run finds again; a launch that asked
-    for FSDP and did not get it ends.
+    labels are; accumulated batches and processes are weighed by their labels, whatever the model; a checkpoint resumes
+    to the bit, the best one is loaded strictly, and a stage that trains little saves only that; rows can be packed and
+    grouped by length, in an order that a resumed run finds again; a launch that asked for FSDP and did not get it ends.
 
         model, processor = load_model("Qwen/Qwen2.5-VL-3B-Instruct")
         apply_stage(model, Stage.PROJECTOR)
@@ -64,6 +64,10 @@ class LlavaMedTrainer(SFTTrainer):
             model=model, args=args, data_collator=data_collator, train_dataset=train_dataset, **rest
         )
         self.args.save_only_model = given.save_only_model
+        # The classes of Qwen2.5-VL and Qwen3-VL state that they take no number of labels, so stock gives each
+        # accumulated batch, and each process, the same weight, however few labels it has. The loss here takes it.
+        if self.accelerator.parallelism_config is None:
+            self.model_accepts_loss_kwargs = True
         own: Any = self.model
         base = (
             own.get_base_model() if hasattr(own, "peft_config") else own

@@ -13,6 +13,7 @@ from trl import SFTTrainer
 
 from llavamed_trainer.collate import ConversationCollator
 from llavamed_trainer.models import Stage, family_of, lora_config, part_sizes
+from llavamed_trainer.training import LlavaMedTrainer
 from tests.llavamed_trainer.training.runs import (
     BOTH,
     State,
@@ -162,6 +163,21 @@ def test_stock_trl_resumes_some_models_without_their_weights(
     resumed = run(tiny_model, tmp_path, rows, kind=SFTTrainer)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
     assert same(state_of(resumed.model), state_of(through.model)) == (kind in RIGHT_IN_STOCK)
+
+
+@pytest.mark.parametrize("kind_of_trainer", [LlavaMedTrainer, SFTTrainer], ids=["ours", "stock"])
+def test_accumulated_batches_are_one_large_batch(
+    kind: str, tiny_model: Path, rows: Dataset, tmp_path: Path, kind_of_trainer: type
+) -> None:
+    settings: dict[str, Any] = {"kind": kind_of_trainer, "save_strategy": "no", "max_steps": 2}
+    whole = run(tiny_model, tmp_path, rows, per_device_train_batch_size=4, **settings)
+    parts = run(
+        tiny_model, tmp_path, rows, per_device_train_batch_size=1, gradient_accumulation_steps=4, **settings
+    )
+    whole.train()
+    parts.train()
+    same_loss = losses(parts) == pytest.approx(losses(whole), abs=2e-4)
+    assert same_loss == (kind_of_trainer is LlavaMedTrainer or kind not in ("qwen2.5-vl", "qwen3-vl"))
 
 
 def test_a_frozen_tower_is_not_propagated_through(tiny_model: Path, rows: Dataset, tmp_path: Path) -> None:
