@@ -14,6 +14,7 @@ from transformers import ProcessorMixin
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_trainer.collate.bad_rows import BadRow, BadRowError, BadRowReason, BadRows
+from llavamed_trainer.collate.image_texts import ImageTexts, Size
 from llavamed_trainer.collate.messages import Row, count_images, read_messages, row_images, row_name
 from llavamed_trainer.collate.pixels import image_size, read_image
 from llavamed_trainer.collate.rendering import IGNORED, PROBE, Ids, Renderer, Span, TextChoice, inside
@@ -89,7 +90,7 @@ class ProcessorBatches:
         self.end_ids = self._renderer.end_ids
         self._max_length, self._multiple = max_length, pad_to_multiple_of
         self._bad_rows, self._left = bad_rows, left
-        self._replacements: dict[tuple[tuple[int, int], ...], list[str]] = {(): []}
+        self._image_texts = ImageTexts(self._processor, self._written_for)
         self._blank = self._blank_batch()
 
     def make(self, rows: Sequence[Row]) -> dict[str, Tensor]:
@@ -116,19 +117,34 @@ class ProcessorBatches:
         try:
             sources = row_images(row)
             text, answers = self._render(row, len(sources))
-            written = self._replacements_of(tuple(image_size(source) for source in sources))
-            between = text.split(self._image_token)
-            whole = "".join(chain.from_iterable(zip_longest(between, written, fillvalue="")))
-            places, lengths = _places_of(self._image_token, text), [len(each) for each in written]
-            tokens = [(place, place + len(self._image_token)) for place in places]
-            images = _moved(tokens, places, lengths, len(self._image_token))
-            answers = _moved(answers, places, lengths, len(self._image_token))
-            ids, labels, starts = self._renderer.tokenize(whole, answers)
-            self._check_ends(row_name(row), labels, whole, answers)
-            self._check(labels, inside(starts, starts + 1, images))
+            labels, images = self._label(text, answers, [image_size(source) for source in sources])
+            self._check_ends(row_name(row), labels, text, answers)
+            self._check(labels, images)
         except BadRowError:
             return 0
-        return len(ids) if self._max_length is None else min(len(ids), self._max_length)
+        return len(labels) if self._max_length is None else min(len(labels), self._max_length)
+
+    def _label(
+        self, text: str, answers: Sequence[Span], sizes: Sequence[Size]
+    ) -> tuple[Ids, npt.NDArray[np.bool_]]:
+        """The labels of a row of which the sizes of the images are known, and which tokens its images bring in."""
+        if (counts := self._image_texts.counts(sizes)) is not None:
+            ids, labels, _ = self._renderer.tokenize(text, answers)
+            is_image = ids == self._tokenizer.convert_tokens_to_ids(self._image_token)
+            labels[is_image] = IGNORED
+            times = np.ones(len(ids), dtype=np.int64)
+            times[is_image] = counts
+            return np.repeat(labels, times), np.repeat(is_image, times)
+        written = self._image_texts.texts(sizes)
+        between = text.split(self._image_token)
+        whole = "".join(chain.from_iterable(zip_longest(between, written, fillvalue="")))
+        places, lengths = _places_of(self._image_token, text), [len(each) for each in written]
+        tokens = [(place, place + len(self._image_token)) for place in places]
+        images = _moved(tokens, places, lengths, len(self._image_token))
+        _, labels, starts = self._renderer.tokenize(
+            whole, _moved(answers, places, lengths, len(self._image_token))
+        )
+        return labels, inside(starts, starts + 1, images)
 
     def _render(self, row: Row, images: int) -> tuple[str, list[Span]]:
         read = read_messages(row.get("messages"), self._reserved, images)
@@ -306,21 +322,10 @@ class ProcessorBatches:
         made["labels"] = torch.full_like(made["input_ids"], IGNORED)
         return self._fit(made)
 
-    def _replacements_of(self, sizes: tuple[tuple[int, int], ...]) -> list[str]:
-        """What the processor writes for the images of a row, by their widths and heights.
-
-        The images of a row are taken together: LLaVA-OneVision makes tiles of one, and none of several.
-        """
-        if sizes not in self._replacements:
-            images = [Image.new("RGB", size, "grey") for size in sizes]
-            try:
-                made = self._call([self._image_token * len(sizes)], [images])
-            except MemoryError:
-                raise
-            except Exception as error:  # as in `_process`
-                raise BadRowError(BadRowReason.IMAGE_UNREADABLE, one_line(error, 200)) from error
-            self._replacements[sizes] = [each["replacement"] for each in made["text_replacement_offsets"][0]]
-        return self._replacements[sizes]
+    def _written_for(self, images: list[Image.Image]) -> list[str]:
+        """What the processor writes for the images of a row, which it takes together."""
+        made = self._call([self._image_token * len(images)], [images])
+        return [each["replacement"] for each in made["text_replacement_offsets"][0]]
 
 
 def check_processor(processor: Any) -> None:

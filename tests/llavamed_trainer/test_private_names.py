@@ -50,6 +50,7 @@ USED = {
     "_VALID_DICT_FIELDS": "trl.SFTConfig",
     "_actions": "trl.TrlParser",
     "_fingerprint": "datasets.Dataset",
+    "_get_num_multimodal_tokens": "transformers.Qwen2_5_VLProcessor",
     "_option_string_actions": "trl.TrlParser",
     "_resolve_features": "datasets.IterableDataset",
 }

@@ -19,7 +19,7 @@ from llavamed_trainer.models import FAMILIES, TEMPLATES, find_family
 from llavamed_trainer.models.chat_templates import marks_answers
 from tests.llavamed_trainer.tiny_models import TINY, missing_package
 
-from .conftest import Row, answers, as_trl_takes_it
+from .conftest import Row, answers, as_trl_takes_it, with_two_images
 
 SHAPES = ("one image", "two images", "no image", "mixed")
 
@@ -86,6 +86,22 @@ def test_lengths_are_those_of_the_batch(
     rows = batches[shape]
     batch = ConversationCollator(processor, max_length=None)(rows)
     assert token_lengths(rows, processor) == batch["attention_mask"].sum(dim=1).tolist()
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["one image", "two images"])
+def test_lengths_with_images_of_any_size_are_those_of_the_batch(
+    processor: ProcessorMixin, drawn_rows: list[Row], several: bool
+) -> None:
+    rows = []
+    for size in ((30, 41), (99, 100), (97, 33), (35, 139), (222, 640), (901, 301), (16, 90), (150, 20)):
+        file = io.BytesIO()
+        Image.new("RGB", size, "red").save(file, "PNG")
+        row = {**drawn_rows[0], "images": [{"bytes": file.getvalue(), "path": None}]}
+        rows.append(with_two_images(row, drawn_rows[1]) if several else row)
+    collator = ConversationCollator(processor, max_length=None)
+    batches = [collator([row]) for row in rows]
+    found = [int(each["attention_mask"].sum()) * bool((each["labels"] != -100).any()) for each in batches]
+    assert token_lengths(rows, processor) == found
 
 
 def test_a_long_row_loses_text_at_its_end_and_never_a_part_of_an_image(
