@@ -33,6 +33,7 @@ class ModelFamily:
         processors: the names of the classes of its processors.
         backbone: all of the model but the output layer.
         output_layer: turns hidden states into logits.
+        image_mark: a token that the processor writes once for each image, where a batch has tiles and not images.
         vision_type: the `model_type` of the vision tower, where it tells families of one `model_type` apart.
         packing_refused: why rows cannot be packed; None if packing has been shown to be right.
         plain_logits: whether logits are those of the output layer, without a scale or a cap after it.
@@ -48,6 +49,7 @@ class ModelFamily:
     processors: tuple[str, ...]
     backbone: str = "model"
     output_layer: str = "lm_head"
+    image_mark: str | None = None
     vision_type: str | None = None
     packing_refused: str | None = NOT_SHOWN
     plain_logits: bool = True

@@ -9,4 +9,5 @@ INTERNVL = ModelFamily(
     projector=("model.multi_modal_projector",),
     language_model="model.language_model",
     processors=("InternVLProcessor",),
+    image_mark="<img>",
 )

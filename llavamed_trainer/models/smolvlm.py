@@ -9,5 +9,6 @@ SMOLVLM = ModelFamily(
     projector=("model.connector",),
     language_model="model.text_model",
     processors=("SmolVLMProcessor", "Idefics3Processor"),
+    image_mark="<global-img>",
     packing_refused="their pixel values are kept by row, [rows, images, …], and a pack is one row",
 )

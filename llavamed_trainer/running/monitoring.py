@@ -17,6 +17,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from llavamed_data.errors import LlavaMedError
 from llavamed_trainer.collate import IGNORED, BadRows
+from llavamed_trainer.models.registry import family_of_processor
 from llavamed_trainer.training import LlavaMedTrainer
 
 Losses: TypeAlias = list[tuple[int, float]]
@@ -49,7 +50,7 @@ class MonitoredTrainer(LlavaMedTrainer):
         self._answers = AnswerCheck(self.accelerator, bad_rows, self.get_total_train_batch_size(self.args))
         self._bad_rows = bad_rows
         self._evaluated = [0.0, 0.0, 0.0]
-        self._speed = SpeedMeter(self.accelerator)
+        self._speed = SpeedMeter(self.accelerator, ImageCounter(self.processing_class))
         self._write_card = write_card
         for shown in (ProgressCallback, PrinterCallback):
             self.remove_callback(shown)
@@ -129,8 +130,8 @@ class SpeedMeter:
     Batches are counted on their own device, so that no step waits for the device before `read`.
     """
 
-    def __init__(self, accelerator: Any) -> None:
-        self._accelerator = accelerator
+    def __init__(self, accelerator: Any, count_images: "ImageCounter") -> None:
+        self._accelerator, self._count_images = accelerator, count_images
         self.start()
 
     def start(self) -> None:
@@ -146,7 +147,7 @@ class SpeedMeter:
         self._positions += positions
         mask = batch.get("attention_mask")
         self._tokens = self._tokens + (positions if mask is None else mask.sum())
-        self._images = self._images + _count_images(batch)
+        self._images = self._images + self._count_images(batch)
 
     def read(self) -> dict[str, float]:
         """Returns the values since the last call and starts anew; an empty dictionary if nothing was counted.
@@ -167,14 +168,27 @@ class SpeedMeter:
         }
 
 
-def _count_images(batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
-    """The number of images in a batch; of InternVL, SmolVLM and Idefics3, which cut them into tiles, that of tiles."""
-    for name in ("image_grid_thw", "image_sizes"):  # one line for each image
-        if name in batch:
-            return len(batch[name])
-    if "pixel_attention_mask" in batch:  # [rows, tiles, height, width], zero where a row has fewer tiles
-        return batch["pixel_attention_mask"].flatten(2).any(dim=-1).sum()
-    return len(batch["pixel_values"]) if "pixel_values" in batch else 0
+class ImageCounter:
+    """Counts the images in batches of the collator.
+
+    Processors of models that are not listed may cut images into tiles, which are then counted in their place.
+
+    Args:
+        processor: of the model.
+    """
+
+    def __init__(self, processor: Any) -> None:
+        family = family_of_processor(processor)
+        self._mark: int | None = processor.tokenizer.get_vocab().get(family.image_mark) if family else None
+
+    def __call__(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor | int:
+        """The number of images in a batch; on the device of the batch if it must be looked for there."""
+        if self._mark is not None:
+            return torch.eq(batch["input_ids"], self._mark).sum()
+        for name in ("image_grid_thw", "image_sizes"):  # one line for each image
+            if name in batch:
+                return len(batch[name])
+        return len(batch["pixel_values"]) if "pixel_values" in batch else 0
 
 
 class AnswerCheck(TrainerCallback):

@@ -8,11 +8,12 @@ import pytest
 import torch
 from peft import PeftModel
 from rich.console import Console
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import AutoModelForImageTextToText, AutoProcessor, ProcessorMixin
 
 from llavamed_trainer.collate import ConversationCollator
 from llavamed_trainer.models import family_of, load_model
 from llavamed_trainer.running import parse_settings, run_training
+from llavamed_trainer.running.monitoring import ImageCounter
 from tests.llavamed_trainer.running.conftest import write_set
 
 from .conftest import Row
@@ -33,6 +34,14 @@ def train(model: Path, data: Path, out: Path, recipe: str, *flags: str) -> tuple
     ]
     settings = parse_settings([str(word) for word in words])
     return run_training(settings, console=Console(file=output, width=200)), output.getvalue()
+
+
+@pytest.mark.parametrize(("shape", "images"), [("one image", 3), ("two images", 4), ("mixed", 3)])
+def test_speed_is_measured_in_images_and_not_in_their_tiles(
+    processor: ProcessorMixin, batches: dict[str, list[Row]], shape: str, images: int
+) -> None:
+    batch = ConversationCollator(processor)(batches[shape])
+    assert int(ImageCounter(processor)(batch)) == images
 
 
 @pytest.mark.parametrize("recipe", ["stage1", "stage2-60k-im"])
