@@ -3,9 +3,9 @@
 from llavamed_trainer.collate.bad_rows import BadRow, BadRowError, BadRowReason, BadRows, TooManyBadRowsError
 from llavamed_trainer.collate.batches import grouped_batches, pack_plan
 from llavamed_trainer.collate.collator import ConversationCollator, LlavaMedCollator
-from llavamed_trainer.collate.lengths import LengthCounter, learnt_end_ids, token_lengths
+from llavamed_trainer.collate.lengths import LengthCounter, token_lengths
 from llavamed_trainer.collate.pixels import PixelReader
-from llavamed_trainer.collate.rendering import IGNORED
+from llavamed_trainer.collate.rendering import IGNORED, learnt_end_ids
 
 __all__ = [
     "IGNORED",

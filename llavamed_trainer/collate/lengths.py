@@ -5,12 +5,11 @@ from typing import Any
 
 from transformers import LlavaProcessor, ProcessorMixin
 
-from llavamed_data.errors import UsageError
 from llavamed_trainer.collate.bad_rows import BadRows
 from llavamed_trainer.collate.encoding import LlavaEncoder
 from llavamed_trainer.collate.messages import Row
 from llavamed_trainer.collate.processor_batches import ProcessorBatches
-from llavamed_trainer.collate.rendering import Renderer, TextChoice
+from llavamed_trainer.collate.rendering import TextChoice
 from llavamed_trainer.models.llava import llava_processor, tokens_per_image
 
 
@@ -93,11 +92,3 @@ def token_lengths(
         UsageError: the processor cannot be used, or `max_length` has no room for an image.
     """
     return LengthCounter(processor, max_length, text)(rows)
-
-
-def learnt_end_ids(processor: ProcessorMixin) -> frozenset[int]:
-    """The tokens with which a model learns to end answers; none if its chat template cannot be trained with."""
-    try:
-        return Renderer(processor).end_ids
-    except UsageError:
-        return frozenset()

@@ -76,6 +76,7 @@ class Renderer:
         self._template: str | None = None
         if self._answers_only:
             self._image_text = self._image_token if self._is_llava else self._written_for_an_image(processor)
+            self._end_text = self._end_of_answers(processor)
         else:
             self._template = self._own_template(processor)
             self._marked = marks_answers(self._template)
@@ -242,7 +243,7 @@ class Renderer:
             raise BadRowError(BadRowReason.NO_IMAGE, "the image is the only input, and there is none")
         start = (self._tokenizer.bos_token or "") + self._image_text * images + "\n"
         answers = "\n".join(text for text in texts(messages, "assistant") if text.strip())
-        text = start + answers + (self._tokenizer.eos_token or "")
+        text = start + answers + self._end_text
         return text, [(len(start), len(text))]
 
     def _written_for_an_image(self, processor: ProcessorMixin) -> str:
@@ -256,6 +257,12 @@ class Renderer:
             return self._image_token
         written = text.partition(_BEFORE)[2].partition(_AFTER)[0].strip("\n")
         return written if written.count(self._image_token) == 1 else self._image_token
+
+    def _end_of_answers(self, processor: ProcessorMixin) -> str:
+        """The token that the template ends answers with, so that all stages teach one; else the tokenizer's own."""
+        eos = self._tokenizer.eos_token or ""
+        ends = self._tokenizer.convert_ids_to_tokens(sorted(learnt_end_ids(processor)))
+        return eos if eos in ends or not ends else str(ends[0])
 
     def _find_end_ids(self) -> frozenset[int]:
         """The tokens that end the answers of a conversation of one round and of one of two.
@@ -352,6 +359,14 @@ class Renderer:
             "train with --template FILE, a Jinja file that marks answers with {% generation %}, or set "
             "processor.chat_template to such a text"
         )
+
+
+def learnt_end_ids(processor: ProcessorMixin) -> frozenset[int]:
+    """The tokens with which a model learns to end answers; none if its chat template cannot be trained with."""
+    try:
+        return Renderer(processor).end_ids
+    except UsageError:
+        return frozenset()
 
 
 def inside(starts: Ids, ends: Ids, spans: Sequence[Span]) -> npt.NDArray[np.bool_]:
