@@ -14,6 +14,7 @@ from llavamed_trainer.assembly.legacy import load_legacy, load_projector_file, t
 from llavamed_trainer.assembly.parts import join, load_language, load_vision
 from llavamed_trainer.models.chat_templates import find_template, template_with_images
 from llavamed_trainer.models.llava import LLAVA
+from llavamed_trainer.models.saving import save_checkpoint
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 """The data types of weights, by the names that flags give them."""
@@ -131,8 +132,7 @@ def _write(
     with atomic_folder(out) as temporary, torch.random.fork_rng():
         torch.manual_seed(seed)
         model, processor = make()
-        model.save_pretrained(temporary)
-        processor.save_pretrained(temporary)
+        save_checkpoint(model, processor, temporary)
     parameters = {
         "vision tower": _count(model, LLAVA.vision_tower),
         "projector": sum(_count(model, path) for path in LLAVA.projector),

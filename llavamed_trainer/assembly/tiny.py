@@ -22,6 +22,7 @@ from llavamed_data.io.atomic import atomic_folder, require_free
 from llavamed_trainer.assembly.parts import PROJECTORS
 from llavamed_trainer.models.chat_templates import TEMPLATES
 from llavamed_trainer.models.llava import IMAGE_TOKEN, make_linear
+from llavamed_trainer.models.saving import save_checkpoint
 
 _SIDE, _PATCH = 56, 14
 _WIDTH, _LAYERS, _HEADS = 64, 2, 4
@@ -103,8 +104,7 @@ def assemble_tiny(
         make_linear(model)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(out)
-    processor.save_pretrained(out)
+    save_checkpoint(model, processor, out)
     return out
 
 

@@ -4,6 +4,7 @@ from llavamed_trainer.models.chat_templates import TEMPLATES, find_template
 from llavamed_trainer.models.family import ModelFamily
 from llavamed_trainer.models.loading import load_model
 from llavamed_trainer.models.registry import FAMILIES, family_of, find_family
+from llavamed_trainer.models.saving import save_checkpoint
 from llavamed_trainer.models.stages import Stage, apply_stage, lora_config, part_sizes
 
 load_llava = load_model
@@ -22,4 +23,5 @@ __all__ = [
     "load_model",
     "lora_config",
     "part_sizes",
+    "save_checkpoint",
 ]

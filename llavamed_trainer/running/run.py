@@ -20,6 +20,7 @@ from hub_cards import TrainingData
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_trainer.collate import BadRows, ConversationCollator
 from llavamed_trainer.models import Stage
+from llavamed_trainer.models.stopping import add_stop_ids
 from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.card import write_card
 from llavamed_trainer.running.data import TrainingRows, describe_dataset, load_training_rows
@@ -201,11 +202,8 @@ def _make_trainer(
 
 
 def _stop_at(model: Any, end_ids: frozenset[int], tokenizer: Any, log: RunLog) -> None:
-    """Adds the tokens that end answers to those at which `generate` stops, if neither names them."""
-    stated = model.generation_config.eos_token_id
-    stops = {*(stated if isinstance(stated, list) else [stated]), tokenizer.eos_token_id} - {None}
-    if new := sorted(end_ids - stops):
-        model.generation_config.eos_token_id = sorted(stops | end_ids)
+    """Adds the tokens that end answers to those at which `generate` stops."""
+    if new := add_stop_ids(model, end_ids):
         names = " and ".join(tokenizer.convert_ids_to_tokens(new))
         log.say(
             f"the chat template ends answers with {names}: the model's generation_config now stops there too"

@@ -12,6 +12,7 @@ from trl import SFTTrainer
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.collate.batches import LengthGroupedSampler, PackCollator, packed_dataset, read_lengths
+from llavamed_trainer.models.saving import name_weights_as_on_hub
 from llavamed_trainer.training.checkpoints import load_weights, newest_checkpoint, save_weights
 from llavamed_trainer.training.forward import compute_logits_at_labels, run_frozen_tower_without_graph
 from llavamed_trainer.training.sharding import (
@@ -107,6 +108,10 @@ class LlavaMedTrainer(SFTTrainer):
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Writes the whole model for stock `from_pretrained`; the trainer's own calls write a checkpoint's weights."""
         if not _internal_call or output_dir is None or self._stock_checkpoints:
+            own = cast("Any", self.model)
+            # Adapters have names of their own, and sharding changes the classes by which names are found.
+            if not hasattr(own, "peft_config") and not is_sharded(own):
+                name_weights_as_on_hub(own)
             super().save_model(output_dir, _internal_call)
             return
         write = bool(self.args.should_save)

@@ -23,6 +23,7 @@ from tests.conftest import CHECKOUT
 LIBRARIES = ("trl", "transformers")
 
 IMPORTED = {
+    "transformers.conversion_mapping.get_model_conversion_mapping": "models/saving.py",
     "transformers.distributed.configuration_utils.DistributedConfig": "training/sharding.py",
     "transformers.models.vit.modeling_vit.ViTPooler": "assembly/parts.py",
     "transformers.trainer.SCHEDULER_NAME": "training/trainer.py",

@@ -14,6 +14,7 @@ import trl
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from llavamed_trainer.assembly import assemble_tiny
+from llavamed_trainer.models import save_checkpoint
 
 Build = Callable[[list[str]], tuple[hf.PreTrainedConfig, hf.ProcessorMixin]]
 
@@ -57,8 +58,7 @@ def write_tiny_model(kind: str, folder: Path, texts: Iterable[str], *, seed: int
     tokenizer = processor.tokenizer
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.save_pretrained(folder)
-    processor.save_pretrained(folder)
+    save_checkpoint(model, processor, folder)
     return folder
 
 
@@ -209,7 +209,13 @@ def _tiles_of_idefics(
         pad="<|endoftext|>",
         **named,
     )
-    text = {**_LANGUAGE, "model_type": "llama", "vocab_size": len(tokenizer), "pad_token_id": 0}
+    text = {
+        **_LANGUAGE,
+        "model_type": "llama",
+        "architectures": ["VLlama3ForCausalLM"],  # as on the Hub, for llama.cpp
+        "vocab_size": len(tokenizer),
+        "pad_token_id": 0,
+    }
     settings = {
         "text_config": text,
         "vision_config": {**_VISION, "image_size": 32, "patch_size": 8},

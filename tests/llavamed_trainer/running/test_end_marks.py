@@ -87,6 +87,17 @@ def test_the_trained_model_stops_at_the_end_token_of_its_template(
     assert set(stops) == {tokenizer.eos_token_id, end}
 
 
+def test_a_model_that_states_no_stop_token_gets_the_one_that_ends_answers(
+    train: Train, tiny_llava: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_llava, folder)
+    (folder / "generation_config.json").write_text("{}")
+    train("stage2-60k-im", "--model_name_or_path", folder, "--max_steps", "1")
+    stops = GenerationConfig.from_pretrained(tmp_path / "run").eos_token_id
+    assert stops in (1, [1])  # </s>
+
+
 @pytest.mark.parametrize("name", ["table4", "table9", "table10"])
 def test_packaged_grids_train_the_llava_checkpoints_with_a_template_that_ends_answers(name: str) -> None:
     runs = make_plan(load_grid(name), Path("out")).runs.values()
