@@ -4,10 +4,11 @@ from .evaluation.judge import JudgeOptions, judge
 from .evaluation.predict import PredictOptions, predict
 from .evaluation.questions import load_questions
 from .evaluation.scoring import score_predictions
-from .models import TEMPLATES, Stage, apply_stage, load_llava, load_model, lora_config
+from .models import TEMPLATES, Stage, apply_stage, load_llava, load_model, lora_config, save_checkpoint
 from .planning import TrainingPlan, find_gpu, make_plan
 from .recipes import RECIPES, TrainingRecipe, find_recipe, load_recipe
 from .running import TrainingReport, TrainingSettings, parse_settings, run_training
+from .serving import MergedModel, ServingReport, check_model, merge_adapter
 from .training import LlavaMedTrainer, load_sharded
 
 __all__ = [
@@ -18,7 +19,9 @@ __all__ = [
     "JudgeOptions",
     "LlavaMedCollator",
     "LlavaMedTrainer",
+    "MergedModel",
     "PredictOptions",
+    "ServingReport",
     "Stage",
     "TrainingPlan",
     "TrainingRecipe",
@@ -27,6 +30,7 @@ __all__ = [
     "apply_stage",
     "assemble",
     "assemble_tiny",
+    "check_model",
     "convert_legacy",
     "find_gpu",
     "find_recipe",
@@ -38,10 +42,12 @@ __all__ = [
     "load_sharded",
     "lora_config",
     "make_plan",
+    "merge_adapter",
     "pack_plan",
     "parse_settings",
     "predict",
     "run_training",
+    "save_checkpoint",
     "score_predictions",
     "token_lengths",
 ]

@@ -131,6 +131,8 @@ def show_end(report: TrainingReport, log: RunLog, *, model_class: str, adapter: 
     if adapter:
         loading = f'PeftModel.from_pretrained({model_class}.from_pretrained(BASE), "{report.folder}")'
     log.say(f"load it:     {loading}")
+    if adapter:
+        log.say(f"merge it:    python -m llavamed_trainer merge {report.folder} OUT")
     log.say(f"evaluate it: python -m llavamed_trainer predict --model {report.folder} --benchmark vqa-rad")
     log.say("For research only, not for clinical use.")
 

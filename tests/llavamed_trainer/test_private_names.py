@@ -30,7 +30,7 @@ IMPORTED = {
     "transformers.trainer_callback.PrinterCallback": "running/monitoring.py",
     "transformers.trainer_utils.HubStrategy": "running/push.py",
     "transformers.utils.chat_template_utils.render_jinja_template": "collate/rendering.py",
-    "transformers.utils.logging": "cli/assemble.py",
+    "transformers.utils.logging": "cli/merge.py",
     "transformers.utils.peft_utils.find_adapter_config_file": "models/loading.py",
     "trl.trainer.utils.FusedCausalLMOutput": "training/forward.py",
 }

@@ -12,8 +12,10 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, ProcessorMi
 
 from llavamed_trainer.collate import ConversationCollator
 from llavamed_trainer.models import family_of, load_model
+from llavamed_trainer.models.stopping import stop_ids
 from llavamed_trainer.running import parse_settings, run_training
 from llavamed_trainer.running.monitoring import ImageCounter
+from llavamed_trainer.serving import check_model, merge_adapter
 from tests.llavamed_trainer.running.conftest import write_set
 
 from .conftest import Row
@@ -57,9 +59,9 @@ def test_a_stage_is_trained_and_its_model_loads_everywhere(
     assert "vision tower" in frozen
     assert ("language model" in frozen) == (recipe == "stage1")
     assert processor.chat_template == AutoProcessor.from_pretrained(tiny_model).chat_template
-    stops = model.generation_config.eos_token_id
-    stops = {*(stops if isinstance(stops, list) else [stops]), processor.tokenizer.eos_token_id}
-    assert ConversationCollator(processor).end_ids <= stops
+    assert ConversationCollator(processor).end_ids <= stop_ids(model.generation_config.eos_token_id)
+    checked = check_model(str(tmp_path / "run"))
+    assert {each.result for each in checked.checks} == {"ok"}, checked.faults
     before = AutoModelForImageTextToText.from_pretrained(tiny_model)
     batch = ConversationCollator(processor)(drawn_rows[:3])
     with torch.no_grad():
@@ -76,4 +78,12 @@ def test_adapters_are_trained_and_load_on_their_base(
     apart = PeftModel.from_pretrained(base, tmp_path / "run").eval()
     batch = ConversationCollator(processor)(drawn_rows[:3])
     with torch.no_grad():
-        assert torch.allclose(apart(**batch).logits, merged.eval()(**batch).logits, atol=1e-4)
+        logits = apart(**batch).logits
+        assert torch.allclose(logits, merged.eval()(**batch).logits, atol=1e-4)
+    made = merge_adapter(str(tmp_path / "run"), tmp_path / "merged")
+    stock, found = AutoModelForImageTextToText.from_pretrained(made.folder, output_loading_info=True)
+    assert not any(found.values())
+    with torch.no_grad():
+        assert torch.allclose(logits, stock.eval()(**batch).logits, atol=1e-4)
+    checked = check_model(str(made.folder))
+    assert {each.result for each in checked.checks} == {"ok"}, checked.faults

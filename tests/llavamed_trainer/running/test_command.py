@@ -36,7 +36,18 @@ def test_help_names_every_command_without_loading_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for command in ("assemble", "plan", "train", "predict", "score", "judge", "tables", "sweep"):
+    for command in (
+        "assemble",
+        "plan",
+        "train",
+        "merge",
+        "check",
+        "predict",
+        "score",
+        "judge",
+        "tables",
+        "sweep",
+    ):
         assert f" {command} " in done.stdout
 
 
