@@ -29,18 +29,26 @@ def predict(
     model: Annotated[
         str,
         typer.Option(
-            help="A LLaVA checkpoint or LoRA adapter; with --base-url, the server's name for the model.",
+            help="A checkpoint or LoRA adapter of a vision–language model; with --base-url, the server's name for it.",
             show_default=False,
         ),
     ] = "",
     out: Annotated[
         Path | None,
-        typer.Option(help="File of answers.", show_default="predictions/BENCHMARK-SPLIT-PROMPT.jsonl"),
+        typer.Option(
+            help="File of answers.", show_default="predictions/BENCHMARK-SPLIT-PROMPT[-firstLIMIT].jsonl"
+        ),
     ] = None,
     split: Annotated[str, typer.Option(help="Dataset split.")] = "test",
     language: Annotated[
         str, typer.Option(help="Language of the questions: en | zh | all (SLAKE has both).")
     ] = "en",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Ask the first so many questions alone, to try things out.", show_default="all"
+        ),
+    ] = None,
     prompt: Annotated[
         Literal["plain", "options"],
         typer.Option(help="options: list the choices behind closed questions, as the authors did."),
@@ -109,6 +117,7 @@ def predict(
         benchmark=benchmark,
         split=split,
         language=language,
+        limit=limit,
         prompt=prompt,
         base_url=base_url,
         batch_size=batch_size,
@@ -124,7 +133,8 @@ def predict(
         prices=prices,
     )
     name = benchmark.rstrip("/").rpartition("/")[2]
-    path = out or Path("predictions") / f"{name}-{split}-{prompt}.jsonl"
+    first = f"-first{limit}" if limit else ""
+    path = out or Path("predictions") / f"{name}-{split}-{prompt}{first}.jsonl"
     with progress_bars(quiet=quiet) as on_progress:
         report = convert(answers, path, options) if answers else run(path, options, on_progress)
     if report and not quiet:

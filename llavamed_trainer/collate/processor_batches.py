@@ -82,10 +82,7 @@ class ProcessorBatches:
         self._image_token: str = self._processor.image_token
         image_ids = [each for each in self._processor.image_token_ids if each is not None]
         self._image_ids = np.array(image_ids, dtype=np.int64)
-        self._reserved = {
-            *self._processor.all_special_multimodal_tokens,
-            *self._tokenizer.convert_ids_to_tokens(image_ids),
-        }
+        self._reserved = image_tokens_of(processor)
         self._renderer = Renderer(processor, text)
         self.end_ids = self._renderer.end_ids
         self._max_length, self._multiple = max_length, pad_to_multiple_of
@@ -352,6 +349,12 @@ def check_processor(processor: Any) -> None:
         raise UsageError(
             "the tokenizer is a slow one, which gives no character offsets: load it with use_fast=True"
         )
+
+
+def image_tokens_of(processor: Any) -> set[str]:
+    """The tokens that stand for images, or for other pictures and sounds, in the text that a processor is given."""
+    image_ids = [each for each in processor.image_token_ids if each is not None]
+    return {*processor.all_special_multimodal_tokens, *processor.tokenizer.convert_ids_to_tokens(image_ids)}
 
 
 def _moved(spans: Sequence[Span], places: Sequence[int], written: Sequence[int], token: int) -> list[Span]:

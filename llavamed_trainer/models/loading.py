@@ -15,7 +15,10 @@ from transformers import (
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
-from llavamed_trainer.models.registry import check_model_type, find_family
+from llavamed_trainer.models.registry import check_model_type, family_of, find_family
+
+TRAINED = "trained.safetensors"
+"""The file of a training checkpoint that holds the trained parameters alone, without the rest of the model."""
 
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
@@ -37,6 +40,13 @@ def load_model(name: str, *, revision: str | None = None, **options: Any) -> tup
             lacks most).
         LlavaMedError: it does not fit into memory.
     """
+    if (Path(name) / TRAINED).is_file():
+        run = Path(name).resolve().parent
+        raise UsageError(
+            f"{name} is a checkpoint of the projector alone, or of whatever else its run trained, and no whole model: "
+            f"name the folder of the run, {run}, where the model is once the run has ended; if it has not, rerun its "
+            "train command, which goes on from the last checkpoint"
+        )
     try:
         base = adapter_base(name)
         if base is None:
@@ -175,5 +185,11 @@ def _load_weights(name: str, *, revision: str | None, **options: Any) -> Any:
     at = {"revision": revision} if revision else {}
     auto: Any = AutoModelForImageTextToText
     model, loaded = auto.from_pretrained(name, output_loading_info=True, **at, **options)
+    there = model.state_dict().keys() - loaded["missing_keys"]
+    if there and all(key.startswith(family_of(model).projector) for key in there):
+        raise UsageError(
+            f"{name} holds the projector alone and lacks {len(loaded['missing_keys'])} weights, those of the vision "
+            "tower and the language model: name the whole model that its run wrote"
+        )
     refuse_missing_weights(loaded, name)
     return model

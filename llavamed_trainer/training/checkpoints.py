@@ -18,12 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch.distributed.tensor import DTensor
 
 from llavamed_data.errors import LlavaMedError, one_line
+from llavamed_trainer.models.loading import TRAINED
 from llavamed_trainer.training.sharding import is_sharded, load_full_state
 
 State: TypeAlias = dict[str, torch.Tensor]
-
-TRAINED = "trained.safetensors"
-"""The file with the trained parameters alone; the others are in the model that the run started from."""
 
 _SMALL_SHARE = 0.5
 """The share of trained parameters below which a checkpoint holds them alone."""

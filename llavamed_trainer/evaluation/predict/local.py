@@ -1,4 +1,4 @@
-"""Answers on this machine: a LLaVA checkpoint and `generate`, shared out over the processes of `accelerate launch`."""
+"""Answers on this machine: a checkpoint and `generate`, shared out over the processes of `accelerate launch`."""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,8 +15,7 @@ from llavamed_trainer.evaluation.predict.generation import Answerer
 from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, QuestionPrompt
 from llavamed_trainer.evaluation.predict.parts import AnswerParts
 from llavamed_trainer.evaluation.questions import QuestionImages, Unanswered
-from llavamed_trainer.models import find_family, load_model
-from llavamed_trainer.models.loading import adapter_base, read_config
+from llavamed_trainer.models import load_model
 
 _SAMPLE_BYTES = 1 << 20
 _WEIGHTS = (".safetensors", ".bin")
@@ -48,13 +47,18 @@ def answer_locally(
     state.wait_for_everyone()
     parts.open()
     if any(prompt.question.id not in parts.answers for prompt in prompts):
-        ids = {prompt.image: prompt.question.id for prompt in prompts if prompt.image}
+        places = {
+            digest: (prompt.question.id, number)
+            for prompt in prompts
+            for number, digest in enumerate(prompt.images)
+        }
         answerer = Answerer(
             *load_checkpoint(options.model, state.device, options.dtype),
-            lambda digest: images.read(ids[digest]),
+            lambda digest: images.read(*places[digest]),
             max_new_tokens=options.max_new_tokens,
         )
         share = answerer.batches(prompts, options.batch_size)[state.process_index :: state.num_processes]
+        found.unanswered.update(answerer.unusable)
         left = [batch for batch in share if any(row.prompt.question.id not in parts.answers for row in batch)]
         total = sum(len(batch) for batch in share)
         done = total - sum(len(batch) for batch in left)
@@ -81,7 +85,7 @@ def load_checkpoint(name: str, device: torch.device, dtype: str = "auto") -> tup
     """The model, in evaluation mode on its device, and its processor; an adapter is merged into its base.
 
     Args:
-        name: a LLaVA checkpoint or a LoRA adapter, a folder or a name on the Hub.
+        name: a checkpoint of a vision–language model or a LoRA adapter, a folder or a name on the Hub.
         device: the device to put the model on.
         dtype: data type of the weights: `auto` (bfloat16 on a GPU, float32 elsewhere), or a name of torch's.
 
@@ -94,27 +98,14 @@ def load_checkpoint(name: str, device: torch.device, dtype: str = "auto") -> tup
     if not isinstance(weights, torch.dtype) or not weights.is_floating_point:
         raise UsageError(f"--dtype {dtype} is unknown: choose from auto, float32, bfloat16, float16")
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    _check_llava(name)
     model, processor = load_model(name, dtype=weights)
+    processor.chat_template = processor.chat_template or processor.tokenizer.chat_template
     if not processor.chat_template:
-        raise UsageError(f"{name} has no chat template: give it one with python -m llavamed_trainer assemble")
-    return model.to(device).eval(), processor
-
-
-def _check_llava(name: str) -> None:
-    """Checks that a checkpoint is a LLaVA, before its weights are downloaded.
-
-    Raises:
-        UsageError: it is another model.
-    """
-    try:
-        config = read_config(adapter_base(name) or name)
-    except OSError:  # `load_model` says what is missing
-        return
-    if find_family(config).name != "LLaVA":
         raise UsageError(
-            f"{name} is a {config.model_type} model, not a LLaVA: serve others and name the server (--base-url)"
+            f"{name} has no chat template: put the chat_template.jinja of the model that it was made of beside it, or "
+            "train it with --template"
         )
+    return model.to(device).eval(), processor
 
 
 def checkpoint_identity(name: str) -> str:

@@ -17,8 +17,10 @@ class PredictOptions:
     """Which model answers which questions, and how.
 
     Attributes:
-        model: a LLaVA checkpoint or adapter, a folder or a name on the Hub; with `base_url`, the server's name for it.
+        model: a checkpoint or adapter of a vision–language model, a folder or a name on the Hub; with `base_url`, the
+            server's name for it.
         benchmark, split, language: the questions, as `load_questions` takes them.
+        limit: ask the first so many questions alone; the answers are then marked as those of a part.
         prompt: form of the prompts; `options` lists the choices behind closed questions, as the authors did.
         base_url: address of an OpenAI-compatible server; None runs the model on this machine.
         batch_size: questions answered together.
@@ -36,6 +38,7 @@ class PredictOptions:
     benchmark: str
     split: str = "test"
     language: str = "en"
+    limit: int | None = None
     prompt: PromptForm = "plain"
     base_url: str | None = None
     batch_size: int = 16
@@ -59,13 +62,13 @@ class QuestionPrompt:
         question: the question.
         text: text of the user turn.
         form: form of the text.
-        image: SHA-256 of the image's bytes; None asks without an image.
+        images: SHA-256 of the bytes of each image; they stand before the text.
     """
 
     question: Question
     text: str
     form: PromptForm
-    image: str | None
+    images: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -94,7 +97,7 @@ class PredictReport:
     Attributes:
         questions: questions of the benchmark.
         answered: questions with an answer in the file.
-        without_image: answers given without the image, which is lost.
+        without_image: answers given without an image that is lost.
         truncated: answers that were cut off at the longest answer allowed.
         unanswered: reason → number of questions without an answer.
         reused: answers that an earlier start of the run had given.

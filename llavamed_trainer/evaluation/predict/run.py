@@ -20,14 +20,20 @@ from llavamed_trainer.evaluation.questions import (
     Prediction,
     QuestionSet,
     Unanswered,
+    file_sha256,
     load_questions,
     prompt_of,
     read_answers,
+    run_report_path,
     write_answers,
     write_unanswered,
 )
 
 _IMAGE_LOST = "image lost"
+_NOT_ASKED = "not asked (--limit)"
+_WANTED = (_IMAGE_LOST, _NOT_ASKED)
+"""Reasons that the options of the run ask for."""
+
 _STATED_COUNTS = ("questions", "answered", "without_image", "truncated", "unanswered")
 
 
@@ -35,6 +41,8 @@ def predict(
     out: Path, options: PredictOptions, on_progress: ProgressCallback | None = None
 ) -> PredictReport | None:
     """Answers a benchmark into the file `out`, one line a question in the order of the benchmark.
+
+    With `limit`, only the first questions are asked, and `score` and `tables` take the answers for those of a part.
 
     Answers are kept as the run goes on (beside `out`, or in the journal), so a run that was killed goes on when it is
     started again, and leaves the same bytes. Questions without an answer are listed in `out` with the suffix
@@ -110,24 +118,28 @@ def unanswered_path(out: Path) -> Path:
 def _prompts(
     questions: QuestionSet, options: PredictOptions
 ) -> tuple[list[QuestionPrompt], Mapping[str, Unanswered]]:
-    """The prompts of the run, and the questions that are skipped because their image is lost."""
+    """The prompts of the run, and the questions that are not asked: beyond the limit, or because of their images."""
     digests = questions.images.digests() if questions.images else {}
-    lost = [question for question in questions.questions if question.id not in digests]
+    asked = questions.questions[: options.limit]
+    lost = [question for question in asked if len(digests[question.id]) < question.image_count]
     if lost and options.lost_images == "error":
         raise UsageError(
-            f"{len(lost)} of {len(questions.questions)} questions have lost their image, the first is "
+            f"{len(lost)} of {len(asked)} questions have lost their image, the first is "
             f"{lost[0].id!r}: leave them out with --lost-images skip, or ask without it with --lost-images ask"
         )
     skipped = {
-        question.id: Unanswered(question.id, _IMAGE_LOST, "")
-        for question in lost
-        if options.lost_images == "skip"
+        question.id: Unanswered(question.id, _NOT_ASKED, "") for question in questions.questions[len(asked) :]
     }
-    prompts = [
-        QuestionPrompt(question, *prompt_of(question, options.prompt), digests.get(question.id))
-        for question in questions.questions
-        if question.id not in skipped
-    ]
+    if options.lost_images == "skip":
+        skipped |= {question.id: Unanswered(question.id, _IMAGE_LOST, "") for question in lost}
+    prompts = list[QuestionPrompt]()
+    for question in asked:
+        images = digests[question.id]
+        if len(images) > question.image_count:
+            detail = f"{question.image_count} image parts, {len(images)} images"
+            skipped[question.id] = Unanswered(question.id, "image count", detail)
+        elif question.id not in skipped:
+            prompts.append(QuestionPrompt(question, *prompt_of(question, options.prompt), images))
     return prompts, skipped
 
 
@@ -142,7 +154,7 @@ def _run_key(options: PredictOptions, prompts: Sequence[QuestionPrompt]) -> str:
     settings = [options.model, identity, options.max_new_tokens, options.dtype, options.file_format]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for prompt in prompts:
-        asked = [prompt.question.id, prompt.text, prompt.form, prompt.image]
+        asked = [prompt.question.id, prompt.text, prompt.form, *(prompt.images or [None])]
         digest.update(json.dumps(asked).encode())
     return digest.hexdigest()
 
@@ -156,10 +168,10 @@ def _finished_report(out: Path, run_key: str, options: PredictOptions) -> Predic
     if not out.exists() or options.replace:
         return None
     try:
-        stated = json.loads(_report_path(out).read_text(encoding="utf-8"))
+        stated = json.loads(run_report_path(out).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         stated = {}
-    if stated.get("run") != run_key or stated.get("sha256") != _sha256(out):
+    if stated.get("run") != run_key or stated.get("sha256") != file_sha256(out):
         raise UsageError(f"{out} belongs to another run: name another --out, or overwrite it with --replace")
     if stated["unanswered"] and not options.partial:
         return None
@@ -180,7 +192,7 @@ def _write(
         found.unanswered[question.id] for question in questions.questions if question.id in found.unanswered
     ]
     write_unanswered(unanswered_path(out), unanswered)
-    failed = [each for each in unanswered if each.reason != _IMAGE_LOST]
+    failed = [each for each in unanswered if each.reason not in _WANTED]
     if failed and not options.partial:
         raise LlavaMedError(
             f"{len(failed)} of {len(questions.questions)} questions have no answer ({failed[0].id!r}: "
@@ -197,7 +209,7 @@ def _write(
     report = PredictReport(
         questions=len(questions.questions),
         answered=len(predictions),
-        without_image=sum(prompt.image is None for prompt in prompts),
+        without_image=sum(len(prompt.images) < prompt.question.image_count for prompt in prompts),
         truncated=len(found.truncated),
         unanswered=dict(Counter(each.reason for each in unanswered)),
         reused=found.reused,
@@ -209,21 +221,14 @@ def _write(
         "benchmark": questions.name,
         "split": questions.split,
         "language": options.language,
+        "limit": options.limit if _NOT_ASKED in report.unanswered else None,
         "prompt": options.prompt,
         "max_new_tokens": options.max_new_tokens,
         "report": {name: getattr(report, name) for name in _STATED_COUNTS},
         "unanswered": len(failed),
-        "sha256": _sha256(out),
+        "sha256": file_sha256(out),
         "run": run_key,
     }
-    write_text(_report_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
+    write_text(run_report_path(out), json.dumps(stated, indent=1, ensure_ascii=False) + "\n")
     AnswerParts(out, run_key).remove()
     return report
-
-
-def _report_path(out: Path) -> Path:
-    return out.with_suffix(".run.json")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -36,14 +36,14 @@ def answer_served(
 
     def requests() -> Iterator[tuple[QuestionPrompt, Request]]:
         for prompt in prompts:
-            content: list[dict[str, Any]] = [{"type": "text", "text": prompt.text}]
-            if prompt.image:
-                try:
-                    url = data_url(images.read(prompt.question.id))
-                except Drop as drop:
-                    _leave_out(prompt, drop, found)
-                    continue
-                content.insert(0, {"type": "image_url", "image_url": {"url": url}})
+            identity = prompt.question.id
+            try:
+                urls = [data_url(images.read(identity, number)) for number in range(len(prompt.images))]
+            except Drop as drop:
+                _leave_out(prompt, drop, found)
+                continue
+            content: list[dict[str, Any]] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+            content.append({"type": "text", "text": prompt.text})
             messages: Any = [{"role": "user", "content": content}]  # a list of parts, not text alone
             yield prompt, model.request(messages)
 
@@ -60,7 +60,7 @@ def answer_served(
         for prompt, outcome in client.complete(requests()):
             if isinstance(outcome, Drop):
                 _leave_out(prompt, outcome, found)
-                refused += outcome.reason is Reason.REQUEST_REFUSED and prompt.image is not None
+                refused += outcome.reason is Reason.REQUEST_REFUSED and bool(prompt.images)
                 if not found.answers and refused >= _REFUSALS_THAT_TELL:
                     raise LlavaMedError(
                         f"{model.name} answers none of the first {refused} requests with an image "

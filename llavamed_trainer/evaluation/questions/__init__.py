@@ -8,7 +8,9 @@ from llavamed_trainer.evaluation.questions.answers import (
     AnswerSet,
     Prediction,
     Unanswered,
+    file_sha256,
     read_answers,
+    run_report_path,
     write_answers,
     write_unanswered,
 )
@@ -31,9 +33,11 @@ __all__ = [
     "QuestionImages",
     "QuestionSet",
     "Unanswered",
+    "file_sha256",
     "load_questions",
     "prompt_of",
     "read_answers",
+    "run_report_path",
     "write_answers",
     "write_unanswered",
 ]

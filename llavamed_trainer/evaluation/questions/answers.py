@@ -54,12 +54,14 @@ class AnswerSet:
         model: name of the model; empty if the file does not say.
         predictions: the answers.
         missing: questions without an answer; not empty only if that was allowed.
+        limit: how many of the first questions alone were asked (`predict --limit`); None if all were.
     """
 
     form: PromptForm
     model: str
     predictions: tuple[Prediction, ...]
     missing: tuple[Question, ...]
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,16 @@ def write_unanswered(path: Path, unanswered: Iterable[Unanswered]) -> None:
         write_text(path, text)
     else:
         path.unlink(missing_ok=True)
+
+
+def run_report_path(answers: Path) -> Path:
+    """The file beside a file of answers in which `predict` states how it was made."""
+    return answers.with_suffix(".run.json")
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, by which `run_report_path` names the file of answers that it is about."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +306,17 @@ def _answer_set(
             f"{path} holds answers of {len(models)} models ({', '.join(models[:3])}): "
             "put those of each model into a file of its own"
         )
-    return AnswerSet(form, models[0], tuple(chosen), tuple(missing))
+    return AnswerSet(form, models[0], tuple(chosen), tuple(missing), _stated_limit(path))
+
+
+def _stated_limit(path: Path) -> int | None:
+    """The limit that `predict` states beside the file, if it wrote the file as it is."""
+    try:
+        stated = json.loads(run_report_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    is_of_file = isinstance(stated, dict) and stated.get("sha256") == file_sha256(path)
+    return stated.get("limit") if is_of_file else None
 
 
 def _missing(path: Path, questions: Sequence[Question], form: PromptForm | None = None) -> LlavaMedError:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -44,7 +44,8 @@ class Question:
         question_type: such as `conversation` or `MODALITY`; several are separated by commas.
         domain: imaging modality, if stated; the first one flagged, in the evaluation set.
         language: `en` or `zh`.
-        image: file name of the image; None if it is not known, or the image is lost.
+        image: file name of the first image; None if it is not known, or the image is lost.
+        image_count: number of images that it asks about: its image parts, or its images if no part stands for them.
         caption, inline_mentions, figure_label: the text that belongs to the figure; empty in the VQA sets.
     """
 
@@ -56,6 +57,7 @@ class Question:
     domain: str | None = None
     language: str = "en"
     image: str | None = None
+    image_count: int = 1
     caption: str = ""
     inline_mentions: tuple[str, ...] = ()
     figure_label: str = ""
@@ -74,26 +76,31 @@ class QuestionImages:
         self._dataset, self._split, self._rows = dataset, split, rows
         self._first = _first_row(dataset, split)
 
-    def digests(self) -> dict[str, str]:
-        """Question id → SHA-256 of the image's bytes, in one pass; questions whose image is lost are left out."""
+    def digests(self) -> dict[str, tuple[str, ...]]:
+        """Question id → SHA-256 of the bytes of each image, in one pass; lost images are left out."""
         ids = {row: identity for identity, row in self._rows.items()}
-        found = dict[str, str]()
+        found = dict[str, tuple[str, ...]]()
         rows = self._dataset.rows(["images"], split=self._split, size=_HASHED_AT_ONCE)
         for number, row in enumerate(rows):
-            if number in ids and (image := _image_bytes(row)):
-                found[ids[number]] = hashlib.sha256(image).hexdigest()
+            if number in ids:
+                found[ids[number]] = tuple(hashlib.sha256(each).hexdigest() for each in _stored_images(row))
         return found
 
-    def read(self, question_id: str) -> bytes:
-        """The bytes of a question's image as the dataset holds them.
+    def read(self, question_id: str, number: int = 0) -> bytes:
+        """The bytes of an image of a question as the dataset holds them.
+
+        Args:
+            question_id: the question.
+            number: which of the images that are not lost, from 0.
 
         Raises:
             KeyError: there is no such question, or its image is lost.
         """
-        image = _image_bytes(self._dataset.row(self._first + self._rows[question_id], ["images"]))
-        if image is None:
-            raise KeyError(question_id)
-        return image
+        row = self._dataset.row(self._first + self._rows[question_id], ["images"])
+        for at, image in enumerate(_stored_images(row)):
+            if at == number:
+                return image
+        raise KeyError(question_id)
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,8 @@ def _from_row(row: Mapping[str, Any], number: int, source: str) -> Question:
         question_type=row.get("question_type"),
         domain=row.get("domain"),
         language=row.get("language") or "en",
-        image=_first_image(row).get("path"),
+        image=next((image.get("path") for image in _images(row)), None),
+        image_count=_count_image_parts(row["messages"]) or len(_images(row)),
         caption=row.get("caption") or "",
         inline_mentions=tuple(row.get("inline_mentions") or ()),
         figure_label=row.get("figure_label") or "",
@@ -240,16 +248,21 @@ def _first_row(dataset: Dataset, split: str) -> int:
     return number
 
 
-def _image_bytes(row: Mapping[str, Any]) -> bytes | None:
-    """The bytes of a row's first image, which may be a file that the row names; None if it is lost."""
-    image = _first_image(row)
-    data: bytes | None = image.get("bytes")
-    path = Path(image.get("path") or "")
-    if data is None and path.is_absolute() and path.is_file():
-        return path.read_bytes()
-    return data or None
+def _stored_images(row: Mapping[str, Any]) -> Iterator[bytes]:
+    """The bytes of a row's images, which may be files that the row names; lost ones are left out."""
+    for image in _images(row):
+        data: bytes | None = image.get("bytes")
+        path = Path(image.get("path") or "")
+        if data is None and path.is_absolute() and path.is_file():
+            data = path.read_bytes()
+        if data:
+            yield data
 
 
-def _first_image(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    images = row.get("images") or [None]
-    return images[0] or {}
+def _images(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [image or {} for image in row.get("images") or ()]
+
+
+def _count_image_parts(messages: Any) -> int:
+    parts = (part for turn in messages for part in turn.get("content") or () if isinstance(part, Mapping))
+    return sum(part.get("type") == "image" for part in parts)

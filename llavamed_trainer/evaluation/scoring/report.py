@@ -24,6 +24,8 @@ def show_scores(scores: Scores, console: Console) -> None:
     whose = _short(scores.model) or "answers"
     title = f"{whose} on {scores.benchmark} ({scores.split}, {scores.prompt_form} prompt)"
     notes = [_partial(scores.missing, scores.questions)]
+    if scores.limit is not None:
+        notes.append(f"the first {scores.limit:,} questions alone were asked (--limit): this is no result")
     if scores.untyped:
         notes.append(
             f"{scores.untyped:,} questions do not say whether they are open or closed, so they have no scores: build "

@@ -86,6 +86,7 @@ class Scores:
         prompt_form: how the closed questions were asked.
         questions: number of questions in the split.
         missing: number of questions without an answer; above 0 only if that was allowed.
+        limit: how many of the first questions alone were asked (`predict --limit`); None if all were.
         untyped: number of questions of which the benchmark does not say whether they are open or closed; they count
             for `refusal_share` alone.
         overall: over all questions that have an answer.
@@ -102,6 +103,7 @@ class Scores:
     prompt_form: PromptForm
     questions: int
     missing: int
+    limit: int | None
     untyped: int
     overall: Estimates
     groups: Mapping[str, Mapping[str, Estimates]]
@@ -169,6 +171,7 @@ def score_answers(answers: AnswerSet, questions: QuestionSet, resampling: Resamp
         prompt_form=answers.form,
         questions=len(questions.questions),
         missing=len(answers.missing),
+        limit=answers.limit,
         untyped=sum(question.answer_type is None for question in asked),
         overall=_estimates(values, asked, resampling),
         groups={name: by_value for name, by_value in groups.items() if by_value},
@@ -226,6 +229,7 @@ def scores_to_dict(scores: Scores) -> dict[str, Any]:
         "scored": scores.questions - scores.missing,
         "missing": scores.missing,
         "partial": scores.missing > 0,
+        "limit": scores.limit,
         "untyped": scores.untyped,
         "languages": list(scores.languages),
         "examples": [dict(each) for each in scores.examples],

@@ -196,6 +196,8 @@ class _Planner:
         }
         trained = ",".join(f"{key}={value}" for key, value in variant.to_dict().items())
         score = {"benchmark": dataset, "variant": trained, "output": self.folder / name / SCORES}
+        if self.grid.predict.keys() & {"limit", "partial"}:
+            score["partial"] = None
         commands = (
             (PYTHON, "-m", "llavamed_trainer", "predict", *_flags(predict, "-")),
             (PYTHON, "-m", "llavamed_trainer", "score", str(answers), *_flags(score)),

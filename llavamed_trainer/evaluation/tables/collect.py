@@ -44,13 +44,18 @@ class ScoredAnswers:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether the paper's tables have a place for it: its variant was trained in full and scored on a test set."""
+        """Whether the paper's tables have a place for it: trained in full, and asked all questions of a test set."""
         return (
             self.variant is not None
-            and not self.caps
+            and self.is_whole
             and self.scores["benchmark"] in BENCHMARKS
             and self.scores["split"] == "test"
         )
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether training was not ended early, and not only the first questions were asked."""
+        return not self.caps and self.scores.get("limit") is None
 
     def metrics(self, language: str = "en") -> Mapping[str, Any]:
         """Metric → estimate over the questions in one language; empty if there are none."""
@@ -148,6 +153,7 @@ def _add_scores(results: Results, path: Path, stated: Mapping[str, Any]) -> Iter
             variant or scores["model"],
             *(scores[name] for name in names),
             tuple(scores["languages"]),
+            scores.get("limit"),
         )
 
 

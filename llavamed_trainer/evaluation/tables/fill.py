@@ -157,7 +157,7 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
         if run.scores["benchmark"] == "slake"
         and run.metrics("zh")
         and run.scores["split"] == "test"
-        and not run.caps
+        and run.is_whole
     ]
     notes = _Notes()
     for erratum in paper.errata:
@@ -216,7 +216,10 @@ def _other_scores(results: Results, notes: "_Notes") -> Iterator[Row]:
     for run in results.scored:
         if run.is_comparable and run.variant and run.variant.unseeded() in known:
             continue
-        texts = ["PARTIAL: not every question has an answer."] if run.scores["partial"] else []
+        if (limit := run.scores.get("limit")) is not None:
+            texts = [f"PARTIAL: the first {limit:,} questions alone were asked (--limit), so this is no result."]
+        else:
+            texts = ["PARTIAL: not every question has an answer."] if run.scores["partial"] else []
         texts += [_capped(run.caps)] if run.caps else []
         texts += ["CUT OFF: some answers reached the longest answer allowed."] if run.cut_off else []
         marks = tuple(map(notes.letter, texts))

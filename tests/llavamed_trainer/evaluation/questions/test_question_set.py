@@ -152,11 +152,21 @@ def test_images_are_read_by_the_id_of_their_question(illustrated: Path) -> None:
     images = load_questions(str(illustrated), "train", "all").images
     assert images is not None
     digests = images.digests()
-    assert list(digests) == [f"train-{number}" for number in range(9) if number != 4]  # 4 is lost
+    assert [len(digests[f"train-{number}"]) for number in range(9)] == [
+        1,
+        1,
+        1,
+        1,
+        0,
+        1,
+        1,
+        1,
+        1,
+    ]  # 4 is lost
     for number in (0, 1, 3, 5, 8):
         stored = images.read(f"train-{number}")
         assert stored == drawn(number + 50)
-        assert digests[f"train-{number}"] == hashlib.sha256(stored).hexdigest()
+        assert digests[f"train-{number}"] == (hashlib.sha256(stored).hexdigest(),)
     with pytest.raises(KeyError):
         images.read("train-4")
 
