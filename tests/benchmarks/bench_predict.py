@@ -1,36 +1,45 @@
-"""Predictions in batches against one by one: 451 questions of VQA-RAD's test size on a tiny model.
+"""Predictions in batches against one by one: 451 questions of VQA-RAD's test size on tiny models.
 
-Run: `python -m tests.benchmarks.bench_predict [--benchmark vqa-rad] [--new-tokens 64]`. Both ways load the same
-checkpoint once, before the clock starts, decode greedily and give the same answers. One by one is what the
-libraries' documentation shows: processor, `generate`, decode for each row.
+Run: `python -m tests.benchmarks.bench_predict [--benchmark llava-med/vqa-rad] [--models llava qwen2.5-vl smolvlm]`.
+Both ways load the same checkpoint once, before the clock starts, decode greedily and give the same answers. One by one
+is what the libraries' documentation shows: template and processor, `generate`, decode for each row.
 """
 
 import argparse
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from datasets import Image as Picture
 from datasets import List, load_dataset
+from transformers import AutoProcessor
 
-from llavamed_trainer.assembly import assemble_tiny
 from llavamed_trainer.evaluation.predict import QuestionPrompt
 from llavamed_trainer.evaluation.predict.generation import Answerer
 from llavamed_trainer.evaluation.predict.local import load_checkpoint
 from llavamed_trainer.evaluation.questions import QuestionSet, load_questions
 from tests.benchmarks.side_by_side import medians, show
 from tests.llavamed_trainer.evaluation.benchmarks import drawn, make_row, make_set
+from tests.llavamed_trainer.tiny_models import write_tiny_model
 
 QUESTIONS, IMAGES = 451, 203
 WORDS = ("is", "there", "a", "fracture", "in", "the", "left", "lung", "or", "an", "effusion", "near", "heart")
+
+LARGER_IMAGES: dict[str, dict[str, Any]] = {
+    "qwen2.5-vl": {"min_pixels": 28 * 28 * 16, "max_pixels": 28 * 28 * 256},
+    "smolvlm": {"size": {"longest_edge": 256}},
+}
+"""Settings of the image processors with which images take about as many tokens as LLaVA's."""
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--benchmark", help="a set that is built; drawn rows of the same number by default")
+    parser.add_argument(
+        "--benchmark", help="the folder of a built set; drawn rows of the same number by default"
+    )
+    parser.add_argument("--models", nargs="+", default=["llava", "qwen2.5-vl", "smolvlm"])
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--batch-size", type=int, nargs="+", default=[16, 64])
     parser.add_argument("--rounds", type=int, default=3)
@@ -39,31 +48,36 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         name = args.benchmark or str(draw(Path(temporary) / "drawn"))
         questions = load_questions(name)
-        texts = [question.text for question in questions.questions]
-        folder = assemble_tiny(Path(temporary) / "tiny", texts)
-        model, processor = load_checkpoint(str(folder), torch.device("cpu"))
-        rows = load_dataset(name, split="test").cast_column("images", List(Picture(decode=True)))
-        answers: dict[str, list[str]] = {}
-
-        def keep(way: str, answer: Callable[[], list[str]]) -> Callable[[], None]:
-            def run() -> None:
-                answers[way] = answer()
-
-            return run
-
-        ways = {
-            "one by one": keep("one by one", lambda: one_by_one(model, processor, rows, args.new_tokens)),
-            **{
-                f"batches of {size}": keep(
-                    f"batches of {size}",
-                    lambda size=size: in_batches(model, processor, questions, size, args.new_tokens),  # type: ignore[misc]
+        for kind in args.models:
+            folder = write_tiny_model(
+                kind, Path(temporary) / kind, [question.text for question in questions.questions]
+            )
+            if kind in LARGER_IMAGES:
+                processor: Any = AutoProcessor.from_pretrained(folder)
+                processor.image_processor = type(processor.image_processor)(
+                    **{**processor.image_processor.to_dict(), **LARGER_IMAGES[kind]}
                 )
-                for size in args.batch_size
-            },
-        }
-        times = medians(ways, rounds=args.rounds)
+                processor.save_pretrained(folder)
+            compare(kind, folder, name, questions, args)
+
+
+def compare(kind: str, folder: Path, name: str, questions: QuestionSet, args: argparse.Namespace) -> None:
+    """Times both ways on one model, and says how many answers are equal."""
+    model, processor = load_checkpoint(str(folder), torch.device("cpu"))
+    rows = load_dataset(name, split="test").cast_column("images", List(Picture(decode=True)))
+    answers: dict[str, list[str]] = {}
+
+    def alone() -> None:
+        answers["one by one"] = one_by_one(model, processor, rows, args.new_tokens)
+
+    def batched(size: int) -> None:
+        answers[f"batches of {size}"] = in_batches(model, processor, questions, size, args.new_tokens)
+
+    ways = {"one by one": alone}
+    ways |= {f"batches of {size}": lambda size=size: batched(size) for size in args.batch_size}  # type: ignore[misc]
+    times = medians(ways, rounds=args.rounds)
     show(
-        f"{len(questions.questions)} questions, {args.new_tokens} new tokens at most, one thread",
+        f"{kind}: {len(questions.questions)} questions, {args.new_tokens} new tokens at most, one thread",
         times,
         amount=len(questions.questions),
         unit="questions",
@@ -80,12 +94,16 @@ def one_by_one(model: Any, processor: Any, rows: Any, new_tokens: int) -> list[s
     """The way of the libraries' documentation."""
     answers = []
     for row in rows:
-        content = [{"type": "image"}, {"type": "text", "text": row["messages"][0]["content"][1]["text"]}]
-        text = processor.apply_chat_template(
-            [{"role": "user", "content": content}], add_generation_prompt=True
-        )
-        inputs = processor(
-            text=text, images=[row["images"][0].convert("RGB")], return_tensors="pt", add_special_tokens=False
+        content = [
+            {"type": "image", "image": row["images"][0].convert("RGB")},
+            {"type": "text", "text": row["messages"][0]["content"][1]["text"]},
+        ]
+        inputs = processor.apply_chat_template(
+            [{"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
         )
         with torch.inference_mode():
             tokens = model.generate(**inputs, do_sample=False, max_new_tokens=new_tokens)
@@ -99,7 +117,7 @@ def in_batches(model: Any, processor: Any, questions: QuestionSet, size: int, ne
     images = questions.images
     assert images is not None
     digests = images.digests()
-    ids = {digest: identity for identity, digest in digests.items()}
+    ids = {found[0]: identity for identity, found in digests.items()}
     answerer = Answerer(model, processor, lambda digest: images.read(ids[digest]), max_new_tokens=new_tokens)
     prompts = [
         QuestionPrompt(question, question.text, "plain", digests[question.id])

@@ -45,7 +45,6 @@ def answer_locally(
     parts.read()
     found = PredictedAnswers(reused=len(parts.answers))
     state.wait_for_everyone()
-    parts.open()
     if any(prompt.question.id not in parts.answers for prompt in prompts):
         places = {
             digest: (prompt.question.id, number)
@@ -59,6 +58,7 @@ def answer_locally(
         )
         share = answerer.batches(prompts, options.batch_size)[state.process_index :: state.num_processes]
         found.unanswered.update(answerer.unusable)
+        parts.open()  # not before: a model that cannot be loaded leaves nothing in the way of another
         left = [batch for batch in share if any(row.prompt.question.id not in parts.answers for row in batch)]
         total = sum(len(batch) for batch in share)
         done = total - sum(len(batch) for batch in left)

@@ -180,6 +180,7 @@ class _Planner:
             "epochs": epochs,
             "language_model": variant.language_model,
             "vision": variant.vision,
+            "init": variant.init,
         }
         return self._add_run(SweepRun(name, stage, label, (command,), needs, facts))
 

@@ -172,8 +172,9 @@ def _add_judgement(results: Results, path: Path, stated: Mapping[str, Any]) -> I
 
 def _add_run(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:
     model = stated.get("language_model", "7b"), stated.get("vision", "clip")
+    is_papers = model == ("7b", "clip") and stated.get("init") != "other"
     # the tables' hours are of one model; a run that was resumed does not know what came before
-    if stated["hours"] is not None and model == ("7b", "clip") and not _caps(path, ""):
+    if stated["hours"] is not None and is_papers and not _caps(path, ""):
         run = TrainingRun(str(stated["recipe"]), int(stated["epochs"]))
         results.hours.setdefault(run, []).append(float(stated["hours"]))
     yield ("run", path)

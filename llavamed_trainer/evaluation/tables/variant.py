@@ -10,7 +10,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
     "instruct": ("none", "10k", "60k", "60k-im"),
     "vision": ("clip", "biomedclip"),
     "language_model": ("7b", "13b"),
-    "init": ("llava", "vicuna"),
+    "init": ("llava", "vicuna", "other"),
     "stage1_variant": ("projector", "full", "full-no-instruction"),
 }
 
@@ -24,7 +24,8 @@ class Variant:
         stage1, stage2, ft: epochs of each stage, 0 without it; `ft` is fine-tuning on the benchmark's training split.
         vision: vision tower.
         language_model: size of the language model.
-        init: what the model starts from: LLaVA, or Vicuna with a new projector.
+        init: what the model starts from: LLaVA, Vicuna with a new projector, or another model, such as a Qwen2.5-VL,
+            which no table of the paper has.
         stage1_variant: what Stage 1 trains (section C.2): the projector alone, the language model too, or both
             without the instruction text.
         seed: seed of training, which tells runs of one configuration apart (Table 10 b).

@@ -15,12 +15,18 @@ import pytest
 import torch
 from datasets import load_dataset
 from PIL import Image
+from rich.console import Console
 from transformers import AutoProcessor, LlavaForConditionalGeneration
+from typer.testing import CliRunner
 
 from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_trainer.cli.app import app
 from llavamed_trainer.evaluation.predict import PredictOptions, convert, predict
 from llavamed_trainer.evaluation.questions import OPTIONS
+from llavamed_trainer.evaluation.scoring import score_predictions, scores_to_dict
+from llavamed_trainer.running import parse_settings, run_training
 from tests.llavamed_trainer.evaluation.benchmarks import drawn, make_row, make_set
+from tests.llavamed_trainer.running.conftest import write_set
 
 
 @pytest.fixture
@@ -198,6 +204,60 @@ def test_the_released_format_is_written_and_read_back(
         convert(released, again, options)
 
 
+def test_the_first_questions_alone_are_answered_and_no_one_takes_them_for_all(
+    tmp_path: Path, options: PredictOptions, uninterrupted: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    report = predict(out, replace(options, limit=6))
+    assert report is not None
+    assert (report.questions, report.answered, dict(report.unanswered)) == (
+        28,
+        6,
+        {"not asked (--limit)": 22},
+    )
+    assert [row["answer"] for row in rows_of(out)] == [row["answer"] for row in rows_of(uninterrupted)][:6]
+    with pytest.raises(LlavaMedError, match="has no answer.* to 22 questions, the first is 'q6'"):
+        score_predictions(out, options.benchmark)
+    (scored,) = score_predictions(out, options.benchmark, partial=True)
+    assert (scored.limit, scored.missing, scores_to_dict(scored)["partial"]) == (6, 22, True)
+    again = predict(out, replace(options, limit=6))
+    assert again is not None
+    assert again.reused == 6
+    with pytest.raises(UsageError, match="belongs to another run"):
+        predict(out, options)
+
+
+def test_a_limit_above_the_number_of_questions_changes_nothing(
+    tmp_path: Path, options: PredictOptions, uninterrupted: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    predict(out, replace(options, limit=1000))
+    assert out.read_bytes() == uninterrupted.read_bytes()
+    (scored,) = score_predictions(out, options.benchmark)
+    assert scored.limit is None
+
+
+def test_answers_that_were_edited_since_are_not_said_to_be_the_first(
+    tmp_path: Path, options: PredictOptions
+) -> None:
+    out = tmp_path / "out.jsonl"
+    predict(out, replace(options, limit=6))
+    out.write_text("".join(out.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
+    (scored,) = score_predictions(out, options.benchmark, partial=True)
+    assert (scored.limit, scored.missing) == (None, 23)
+
+
+def test_the_command_names_a_file_of_the_first_questions_after_their_number(
+    tmp_path: Path, options: PredictOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["predict", "--model", options.model, "--benchmark", options.benchmark, "--limit", "3"]
+    done = CliRunner().invoke(app, [*command, "--max-new-tokens", "2"])
+    assert done.exit_code == 0, done.output
+    assert "28 questions = 3 answered + 25 without an answer" in done.output
+    assert len(rows_of(tmp_path / "predictions" / "drawn-vqa-test-plain-first3.jsonl")) == 3
+
+
 def test_questions_in_another_language_are_asked_when_named(tmp_path: Path, options: PredictOptions) -> None:
     predict(tmp_path / "zh.jsonl", replace(options, language="zh", max_new_tokens=2))
     predict(tmp_path / "all.jsonl", replace(options, language="all", max_new_tokens=2))
@@ -282,8 +342,27 @@ def test_a_checkpoint_that_lacks_weights_is_refused(
         {name: weight for name, weight in weights.items() if "projector" in name},
         folder / "model.safetensors", metadata={"format": "pt"},
     )  # fmt: skip
-    with pytest.raises(UsageError, match="lacks [0-9]+ weights"):
+    with pytest.raises(UsageError, match="holds the projector alone and lacks [0-9]+ weights"):
         predict(tmp_path / "out.jsonl", replace(options, model=str(folder)))
+
+
+def test_a_checkpoint_of_the_projector_alone_is_no_model_and_its_run_is_named(
+    tmp_path: Path, options: PredictOptions, varied_llava: Path, drawn_rows: list[dict[str, Any]]
+) -> None:
+    run = tmp_path / "stage1"
+    words = [
+        *("--config", "stage1", "--model_name_or_path", varied_llava, "--output_dir", run),
+        *("--dataset", write_set(tmp_path / "drawn", drawn_rows[:8]), "--max_steps", 2, "--save_steps", 1),
+        *("--global_batch_size", 4, "--per_device_train_batch_size", 2, "--dataloader_num_workers", 0),
+    ]
+    run_training(parse_settings([str(word) for word in words]), console=Console(file=io.StringIO()))
+    checkpoint = replace(options, model=str(next(run.glob("checkpoint-*"))))
+    with pytest.raises(UsageError, match="is a checkpoint of the projector alone") as told:
+        predict(tmp_path / "out.jsonl", checkpoint)
+    assert f"name the folder of the run, {run.resolve()}" in str(told.value)
+    report = predict(tmp_path / "out.jsonl", replace(options, model=str(run), max_new_tokens=2))
+    assert report is not None
+    assert report.answered == 28
 
 
 def test_a_name_that_is_no_model_or_benchmark_is_an_error(tmp_path: Path, options: PredictOptions) -> None:

@@ -158,6 +158,26 @@ def test_an_unreadable_image_is_not_sent_and_a_lost_one_only_if_wanted(
     assert server.answers == 2
 
 
+def test_several_images_are_sent_in_their_order_and_a_question_about_none_alone(
+    tmp_path: Path, options: PredictOptions, server: Server
+) -> None:
+    more: dict[str, Any] = {"answer_type": "OPEN", "question_type": None, "language": "en"}
+    two = make_row("two", "Which is larger?", "no", drawn(1), **more)
+    two["images"].append({"bytes": drawn(2), "path": "second.jpg"})
+    two["messages"][0]["content"].insert(0, {"type": "image", "text": None})
+    none = make_row("none", "What is a cyst?", "no", None, **more)
+    none["messages"][0]["content"].pop(0)
+    folder = make_set(tmp_path / "several", "vqa", [two, none])
+    report = predict(tmp_path / "out.jsonl", replace(options, benchmark=str(folder)))
+    assert report is not None
+    assert (report.answered, report.without_image) == (2, 0)
+    digests = [hashlib.sha256(drawn(number)).hexdigest() for number in (1, 2)]
+    seen = "\n".join([*digests, "Which is larger?"])
+    assert [row["answer"] for row in rows_of(tmp_path / "out.jsonl")] == [
+        answer_text([{"role": "user", "content": text}]) for text in (seen, "What is a cyst?")
+    ]
+
+
 @pytest.mark.parametrize(
     ("form", "kind"),
     [("JPEG", "jpeg"), ("PNG", "png"), ("GIF", "gif"), ("WEBP", "webp"), ("TIFF", "png"), ("BMP", "png")],

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from llavamed_data.dataset.schema import arrow_schema
 from llavamed_trainer.cli.app import app
 from llavamed_trainer.evaluation.tables import collect, fill, parse_variant
+from tests.llavamed_trainer.tiny_models import missing_package, write_tiny_model
 
 SETTINGS = {
     "use_cpu": True,
@@ -57,6 +58,41 @@ def vqa_rad(folder: Path, drawn: list[dict[str, Any]]) -> Path:
             pa.Table.from_pylist(table, arrow_schema("vqa")), data / f"{split}-00000-of-00001.parquet"
         )
     return data.parent
+
+
+def texts_of(rows: list[dict[str, Any]]) -> list[str]:
+    return [part["text"] or "" for row in rows for turn in row["messages"] for part in turn["content"]]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(missing_package("qwen2.5-vl") is not None, reason="its processor needs torchvision")
+def test_a_grid_of_another_model_is_trained_scored_and_kept_out_of_the_papers_rows(
+    drawn_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    base = write_tiny_model("qwen2.5-vl", tmp_path / "qwen", texts_of(drawn_rows))
+    stated = {
+        "grid": [{"ft": 3, "init": "other"}],
+        "benchmarks": ["vqa-rad"],
+        "bases": {"clip 7b other": {"checkpoint": str(base)}},
+        "datasets": {"vqa-rad": str(vqa_rad(tmp_path, drawn_rows))},
+        "settings": {"all": SETTINGS},
+        "predict": {"max_new_tokens": 4, "limit": 5},
+    }
+    (tmp_path / "grid.yaml").write_text(yaml.safe_dump(stated))
+    command = ["sweep", "--grid", str(tmp_path / "grid.yaml"), "--output", str(tmp_path / "runs"), "--json"]
+    swept = CliRunner().invoke(app, command)
+    assert swept.exit_code == 0, swept.output
+    assert [run["state"] for run in json.loads(swept.stdout)["runs"]] == ["done", "done"]
+    results = collect(tmp_path / "runs")
+    (scored,) = results.scored
+    assert scored.variant == parse_variant("ft=3,init=other")
+    assert (scored.scores["scored"], scored.scores["partial"], scored.scores["limit"]) == (5, True, 5)
+    assert results.hours == {}
+    tables = fill(results)
+    assert tables[-1].groups[0][1][0].head[0] == "none 0/0/3 other"
+    assert not any(
+        cell.ours for each in tables[:-1] for _, rows in each.groups for row in rows for cell in row.cells
+    )
 
 
 @pytest.mark.slow

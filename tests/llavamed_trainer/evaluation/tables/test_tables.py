@@ -114,6 +114,28 @@ def test_a_partial_score_is_marked_in_every_table(tmp_path: Path) -> None:
     assert "PARTIAL: not every question has an answer." in text
 
 
+def test_answers_to_the_first_questions_alone_are_no_row_of_the_papers_tables(tmp_path: Path) -> None:
+    first = {"partial": True, "scored": 5, "missing": 195, "limit": 5}
+    put(tmp_path, "a.json", "ft=3", scores("slake", 1, 2, **first))
+    assert row(table(tmp_path, "4a"), "none", "0", "0", "3") == [None] * 7
+    other = fill(collect(tmp_path))[-1]
+    assert [each.head[0] for each in other.groups[0][1]] == ["none 0/0/3"]
+    assert other.marked[0][1] == (
+        "PARTIAL: the first 5 questions alone were asked (--limit), so this is no result."
+    )
+    put(tmp_path, "b.json", "ft=3", scores("slake", 3, 4))
+    assert row(table(tmp_path, "4a"), "none", "0", "0", "3")[2:4] == [3, 4]
+
+
+def test_scores_of_another_model_than_llava_are_no_row_of_the_papers_tables(tmp_path: Path) -> None:
+    put(tmp_path, "a.json", "ft=3,init=other", scores("slake", 1, 2))
+    ran = {"kind": "llavamed-run", "recipe": "stage1", "epochs": 1, "hours": 2.0, "init": "other"}
+    (tmp_path / "done.json").write_text(json.dumps(ran))
+    assert row(table(tmp_path, "4a"), "none", "0", "0", "3") == [None] * 7
+    assert fill(collect(tmp_path))[-1].groups[0][1][0].head[0] == "none 0/0/3 other"
+    assert collect(tmp_path).hours == {}
+
+
 def test_results_that_the_paper_has_no_row_for_are_not_lost(tmp_path: Path) -> None:
     put(tmp_path, "a.json", "", scores("vqa-rad", 1, 2, model="org/mine"))
     put(tmp_path, "b.json", "ft=3", scores("vqa-rad", 3, 4, split="validation"))
