@@ -110,6 +110,8 @@ def predict(
         raise UsageError(
             "give either a --model that answers, or a file of --answers to check and write again"
         )
+    if limit and answers:
+        raise UsageError("--limit chooses what a --model is asked: leave it out with --answers")
     if base_url is None and answers is None:
         _launch_processes(processes)
     options = PredictOptions(

@@ -61,9 +61,10 @@ class Answerer:
         max_new_tokens: int = 1024,
     ) -> None:
         self._model, self._max_new_tokens = model, max_new_tokens
+        fast = isinstance(processor, LlavaProcessor) and family_of(model) is LLAVA
+        kind = LlavaInputs if fast else ProcessorInputs
+        self._inputs: PromptInputs = kind(model, processor, image_bytes)
         tokenizer = processor.tokenizer
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
         stops = model.generation_config.eos_token_id
         listed = stops if isinstance(stops, list) else [stops]
         self._stops = sorted({*listed, tokenizer.eos_token_id, *learnt_end_ids(processor)} - {None})
@@ -71,9 +72,6 @@ class Answerer:
         # a tokenizer serves one thread at a time, and the reader has the processor's
         self._tokenizer = copy.deepcopy(tokenizer)
         self._reader = ThreadPoolExecutor(1, "read-prompts")
-        fast = isinstance(processor, LlavaProcessor) and family_of(model) is LLAVA
-        kind = LlavaInputs if fast else ProcessorInputs
-        self._inputs: PromptInputs = kind(model, processor, image_bytes)
         self.unusable: dict[str, Unanswered] = {}
 
     def batches(self, prompts: Sequence[QuestionPrompt], size: int) -> list[PromptBatch]:

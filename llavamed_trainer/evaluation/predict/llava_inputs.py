@@ -19,7 +19,6 @@ from llavamed_trainer.evaluation.predict.inputs import (
 )
 from llavamed_trainer.evaluation.predict.options import QuestionPrompt
 from llavamed_trainer.evaluation.questions import Unanswered
-from llavamed_trainer.models.llava import llava_processor, tokens_per_image
 
 _Floats: TypeAlias = NDArray[np.float32]
 _ReadImages: TypeAlias = dict[str, _Floats | BadRowError]
@@ -45,7 +44,6 @@ class LlavaInputs:
         self._image_bytes = image_bytes
         self._pixels = PixelReader(processor.image_processor, exact=True)
         self._image_id = model.config.image_token_id
-        self._image_tokens = tokens_per_image(llava_processor(processor))
         self._features: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._feature_bytes = 0
 
@@ -56,9 +54,11 @@ class LlavaInputs:
             LlavaMedError: the chat template leaves images out, or adds some.
         """
         rendered, refused = render(self._processor, prompts, {self._processor.image_token})
+        patch = self._model.config.vision_config.patch_size
+        image_tokens = (self._pixels.shape[1] // patch) * (self._pixels.shape[2] // patch)
         return [
             # A prompt without an image counts as if it had one, so that batches stay what they were.
-            RenderedPrompt(prompt, text, ids, len(ids) + self._image_tokens * max(len(prompt.images) - 1, 0))
+            RenderedPrompt(prompt, text, ids, len(ids) + image_tokens * max(len(prompt.images) - 1, 0))
             for prompt, text, ids in rendered
         ], refused
 

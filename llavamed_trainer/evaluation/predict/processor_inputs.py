@@ -40,6 +40,8 @@ class ProcessorInputs:
 
     def __init__(self, model: Any, processor: Any, image_bytes: ReadImage) -> None:
         check_processor(processor)
+        if processor.tokenizer.pad_token is None:
+            processor.tokenizer.pad_token = processor.tokenizer.unk_token or processor.tokenizer.eos_token
         self._processor, self._device, self._dtype = processor, model.device, model.dtype
         self._image_bytes = image_bytes
         self._image_tokens: dict[tuple[_Size, ...], int] = {(): 0}
