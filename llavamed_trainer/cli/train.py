@@ -12,13 +12,13 @@ ANY_FLAG = {"ignore_unknown_options": True}
 def train(
     flags: Annotated[
         list[str] | None,
-        typer.Argument(metavar="--config RECIPE|FILE [--FLAG VALUE]...", show_default=False),
+        typer.Argument(metavar="--config RECIPE|FILE [--base BASE] [--FLAG VALUE]...", show_default=False),
     ] = None,
     help_all: Annotated[
         bool, typer.Option("--help-all", help="Show every flag, those of TRL and transformers too.")
     ] = False,
 ) -> None:
-    """Train a model with a recipe, or with a file of settings that may build on one (recipe: NAME).
+    """Train a model with a recipe, or with a file of settings that may build on one (recipe: NAME, base: NAME).
 
     Rerun the same command after a kill: it resumes from the last checkpoint.
 
@@ -26,6 +26,11 @@ def train(
     Recipes: stage1, stage1-full, stage1-no-instruction,
       stage2-10k, stage2-60k, stage2-60k-im,
       finetune-vqa-rad, finetune-slake, finetune-path-vqa
+
+    \b
+    Bases, for another model than the paper's and what is right for it:
+      llava-1.5-7b, llava-med-v1.5, qwen2.5-vl-3b, qwen2.5-vl-7b,
+      qwen3-vl-4b, qwen3-vl-8b, medgemma-4b, smolvlm-500m, smolvlm-2.2b
 
     \b
     --model_name_or_path  checkpoint to start from: folder or Hub name
@@ -51,12 +56,15 @@ def train(
     --report_to           trackio | wandb | tensorboard | none
 
     Example: accelerate launch -m llavamed_trainer train --config stage1 --output_dir runs/mine
+    Example: python -m llavamed_trainer train --config stage2-60k-im --base qwen2.5-vl-3b --use_peft
     """
     from llavamed_trainer.recipes import find_recipe, split_config
 
-    config, _ = split_config(flags or [])
+    config, base, _ = split_config(flags or [])
     if config is not None:
-        os.environ.update(find_recipe(config).env)  # before the next line imports torch, which reads them
+        os.environ.update(
+            find_recipe(config, base).env
+        )  # before the next line imports torch, which reads them
 
     from llavamed_trainer.running import make_parser, parse_settings, run_training
 

@@ -39,10 +39,15 @@ def make_linear(model: LlavaForConditionalGeneration) -> None:
 
 
 def is_linear(model: LlavaForConditionalGeneration) -> bool:
-    """Whether the projector computes a single linear layer, as `make_linear` leaves it."""
+    """Whether the projector computes a single linear layer, as `make_linear` leaves it.
+
+    Of a model on the meta device only the activation is known.
+    """
     if model.config.projector_hidden_act != "linear":
         return False
     second = model.model.multi_modal_projector.linear_2
+    if second.weight.is_meta:
+        return True
     # Sharded weights are gathered: a process holds a part of them only.
     weight, bias = (
         tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -79,20 +79,26 @@ def lora_config(model: Any, **settings: Any) -> Any:
         from peft import LoraConfig
     except ImportError as error:
         raise UsageError("LoRA needs the package peft: pip install peft") from error
-    family = family_of(model)
-    language_model = model.get_submodule(family.language_model)
-    layers = {
-        name.rpartition(".")[2]
-        for name, module in language_model.named_modules()
-        if isinstance(module, nn.Linear)
-    }
     return LoraConfig(
         task_type="CAUSAL_LM",
-        # Neither "all-linear" nor bare names: both would adapt the frozen vision tower too.
-        target_modules=rf"{re.escape(family.language_model)}\..*\.({'|'.join(sorted(layers))})",
+        target_modules=adapted_layers(model),
         modules_to_save=[path for part in trained_projector(model) for path in _modules(model, part)],
         **settings,
     )
+
+
+def adapted_layers(model: Any) -> str:
+    """The regular expression of the paths of the layers that get LoRA adapters: the language model's linear layers.
+
+    Neither "all-linear" nor bare names would do: both adapt the frozen vision tower too.
+    """
+    family = family_of(model)
+    layers = {
+        name.rpartition(".")[2]
+        for name, module in model.get_submodule(family.language_model).named_modules()
+        if isinstance(module, nn.Linear)
+    }
+    return rf"{re.escape(family.language_model)}\..*\.({'|'.join(sorted(layers))})"
 
 
 def part_sizes(model: Any) -> list[PartSize]:

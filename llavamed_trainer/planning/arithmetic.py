@@ -2,12 +2,12 @@
 
 The product of an m×k and a k×n matrix counts 2·m·k·n operations; the backward pass counts as many again for its input,
 and as many for its weights if they are trained. Attention is counted in full, not by half for the causal mask. Norms,
-activations and embeddings are left out. `torch.utils.flop_counter` counts the same way.
+activations, embeddings and the pooling of image features are left out. `torch.utils.flop_counter` counts the same way.
 """
 
 from dataclasses import astuple, dataclass
 
-from llavamed_trainer.planning.shape import LanguageShape, ModelShape, VisionShape
+from llavamed_trainer.planning.shape import ImageShape, ModelShape, VisionShape
 
 GIGABYTE = 1e9
 
@@ -35,11 +35,13 @@ class TrainedParts:
         language: whether the language model is trained beside the projector.
         checkpointing: whether blocks of the language model are computed again in the backward pass.
         lora: the rank of adapters that are trained in place of the language model's weights; None without adapters.
+        bits: of a weight that is not trained, in memory: 32, 16, 8 or 4. Weights that are trained have 32.
     """
 
     language: bool
     checkpointing: bool
     lora: int | None = None
+    bits: int = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class GpuMemory:
         gradients: its share of the gradients.
         optimizer: its share of AdamW's two moments.
         gathered: weights of other GPUs that it holds while it computes with them.
-        activations: kept for the backward pass.
+        activations: kept for the backward pass, or while the vision tower computes, whichever is more; and pixels.
         reserve: of CUDA itself and of the allocator.
     """
 
@@ -101,31 +103,26 @@ class GpuMemory:
 
 def operations(shape: ModelShape, batch: BatchShape, trained: TrainedParts) -> OperationCounts:
     """Counts the operations of one batch, forward and backward."""
-    language, vision, hidden = shape.language, shape.vision, shape.language.hidden
-    matrices = 2 * batch.rows * batch.tokens * language.layers * language.block
-    attention = 4 * batch.rows * batch.tokens**2 * language.layers * language.heads * language.head
-    head = 2 * batch.rows * batch.labels * hidden * language.vocabulary
-    images = batch.rows * vision.patches
-    adapters = 0
-    if trained.lora and trained.language:
-        per_token = language.layers * adapter_weights(language, trained.lora)
-        adapters = 2 * batch.rows * batch.tokens * per_token
+    language, projector = shape.language, shape.projector
+    tokens = batch.rows * batch.tokens
+    matrices = 2 * tokens * language.matrices
+    attention = 4 * tokens * batch.tokens * language.layers * language.attention
+    head = 2 * batch.rows * _logits(shape, batch) * language.hidden * language.vocabulary
+    features = 2 * batch.rows * shape.image.projected
+    adapters = 2 * tokens * _adapter_weights(shape, trained)
 
     # Backward: gradients of inputs everywhere behind the projector, of weights where they are trained.
     times = 2 if trained.language and not trained.lora else 1
     backward = times * (matrices + head) + 2 * attention + 2 * adapters
-    backward += 2 * images * vision.hidden * hidden  # no gradient reaches the frozen tower
-    backward += (1 if shape.linear else 2) * 2 * images * hidden**2
+    backward += features * projector.trained_matrices
+    backward += features * (projector.matrices - projector.first)  # no gradient reaches the frozen tower
 
     again = 0
-    if (
-        trained.checkpointing
-    ):  # all but each block's last product, whose result the backward pass does not need
-        last = 2 * batch.rows * batch.tokens * language.layers * hidden * language.intermediate
-        again = matrices + attention + adapters - last
+    if trained.checkpointing:  # all but what ends a block, whose result the backward pass does not need
+        again = matrices + attention + adapters - 2 * tokens * language.last
     return OperationCounts(
-        tower=_tower(vision, batch.rows),
-        projector=2 * images * (vision.hidden * hidden + hidden**2),
+        tower=batch.rows * _tower(shape.vision, shape.image),
+        projector=features * projector.matrices,
         blocks=matrices + attention + adapters,
         head=head,
         backward=backward,
@@ -133,40 +130,43 @@ def operations(shape: ModelShape, batch: BatchShape, trained: TrainedParts) -> O
     )
 
 
-def adapter_weights(language: LanguageShape, rank: int) -> int:
-    """The weights that LoRA of this rank adds to one block: two thin matrices for each of its seven."""
-    queries, keys = language.heads * language.head, language.kv_heads * language.head
-    attention = 2 * (language.hidden + queries) + 2 * (language.hidden + keys)
-    return rank * (attention + 3 * (language.hidden + language.intermediate))
-
-
 def trained_parameters(shape: ModelShape, trained: TrainedParts) -> int:
     """The number of weights that are trained."""
-    if not trained.language:
-        return shape.projector_trained
     if trained.lora:
-        return shape.projector_trained + shape.language.layers * adapter_weights(shape.language, trained.lora)
-    return shape.projector_trained + shape.language.parameters
+        return shape.projector.adapted + _adapter_weights(shape, trained)
+    return shape.projector.trained + (shape.language.parameters if trained.language else 0)
 
 
 def memory(shape: ModelShape, batch: BatchShape, trained: TrainedParts, gpus: int) -> GpuMemory:
-    """Estimates the bytes on each of `gpus` under full sharding (FSDP), float32 weights, bfloat16 arithmetic and AdamW.
+    """Estimates the bytes on each of `gpus` under full sharding (FSDP), bfloat16 arithmetic and AdamW.
 
-    Weights, gradients and the two moments of AdamW are 4 bytes each, divided among the GPUs. Gathered are two blocks of
-    the language model in bfloat16 at a time, one computed and one fetched, and the embeddings. Activations are, with
-    checkpointing, the input of each block and the inside of one; and the logits of the labels in float32 with their
-    gradient. The reserve is 1.5 GB for CUDA itself and 8 % for what the allocator cannot use.
+    Weights that are trained, gradients and the two moments of AdamW are 4 bytes each, divided among the GPUs. Frozen
+    weights are as `trained` states them; of 4 or 8 bit are only those of matrices, and the rest is bfloat16. Gathered
+    are two blocks of the language model in bfloat16 at a time, one computed and one fetched, and the embeddings.
+    Activations are, with checkpointing, the input of each block and the inside of one; and the logits of the labels in
+    float32 with their gradient. The vision tower keeps nothing for the backward pass: the inside of one of its blocks
+    counts if it is more than all of these. The reserve is 1.5 GB for CUDA itself and 8 % for what the allocator cannot
+    use.
     """
-    language, learnt = shape.language, trained_parameters(shape, trained)
-    gathered = 2 * 2 * language.block + 2 * language.vocabulary * language.hidden if gpus > 1 else 0
+    language, vision, image = shape.language, shape.vision, shape.image
+    learnt = trained_parameters(shape, trained)
+    added = _adapter_weights(shape, trained)
+    frozen = shape.parameters - (learnt - added)
+    weights = 4 * learnt + _frozen_bytes(shape, frozen, trained)
+    gathered = 0
+    if gpus > 1:
+        gathered = 2 * 2 * (language.matrices // language.layers) + 2 * language.vocabulary * language.hidden
     tokens = batch.rows * batch.tokens
     inside = 2 * tokens * (8 * language.hidden + 4 * language.intermediate)
     kept = 2 * tokens * language.hidden * language.layers + inside
     activations = kept if trained.checkpointing else inside * language.layers
-    activations += 2 * 4 * batch.rows * batch.labels * language.vocabulary
-    held = 4 * shape.parameters // gpus + (4 + 8) * learnt // gpus + gathered + activations
+    activations += 2 * 4 * batch.rows * _logits(shape, batch) * language.vocabulary
+    patches = batch.rows * image.tiles * image.patches
+    activations = max(activations, 2 * patches * (8 * vision.hidden + 4 * vision.intermediate))
+    activations += 4 * patches * vision.embedding // vision.hidden  # the pixels
+    held = weights // gpus + (4 + 8) * learnt // gpus + gathered + activations
     return GpuMemory(
-        weights=4 * shape.parameters // gpus,
+        weights=weights // gpus,
         gradients=4 * learnt // gpus,
         optimizer=8 * learnt // gpus,
         gathered=gathered,
@@ -175,9 +175,26 @@ def memory(shape: ModelShape, batch: BatchShape, trained: TrainedParts, gpus: in
     )
 
 
-def _tower(tower: VisionShape, rows: int) -> int:
-    tokens = tower.patches + tower.class_token
-    block = 4 * tower.hidden**2 + 2 * tower.hidden * tower.intermediate
-    attention = 4 * tokens**2 * tower.hidden
-    patches = 2 * 3 * tower.patch**2 * tower.hidden * tower.patches
-    return rows * (tower.layers * (2 * tokens * block + attention) + patches)
+def _frozen_bytes(shape: ModelShape, frozen: int, trained: TrainedParts) -> int:
+    if trained.bits >= 16:
+        return frozen * trained.bits // 8
+    matrices = min(frozen, shape.language.matrices + shape.vision.matrices)
+    return matrices * trained.bits // 8 + 2 * (frozen - matrices)
+
+
+def _adapter_weights(shape: ModelShape, trained: TrainedParts) -> int:
+    """The weights that LoRA adds: two thin matrices for each of the language model's."""
+    return (trained.lora or 0) * shape.language.adapters
+
+
+def _logits(shape: ModelShape, batch: BatchShape) -> int:
+    """The tokens of a row for which logits are computed."""
+    return batch.labels if shape.logits_at_labels else batch.tokens
+
+
+def _tower(tower: VisionShape, image: ImageShape) -> int:
+    """The operations of the vision tower for one image."""
+    tokens = image.patches + tower.class_token
+    seen = tower.layers * tokens + tower.windowed * min(tower.window, tokens)
+    attention = 4 * tokens * seen * tower.hidden
+    return image.tiles * (2 * tokens * tower.matrices + attention + 2 * image.patches * tower.embedding)

@@ -1,149 +1,189 @@
-"""The numbers of a model that the cost of training depends on: of a known model, or read from any config.json."""
+"""The numbers of a model that the cost of training depends on: of a known model, or counted from its config.json."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import UsageError, one_line
 
-LINEAR = "linear"
+ASSUMED_WIDTH, ASSUMED_HEIGHT = 640, 480
+"""The size of an image, in pixels, where the tokens that it takes depend on it: an assumption of ours. The figures of
+the released evaluation set measure 624 × 463 in the median."""
 
 
 @dataclass(frozen=True, slots=True)
 class VisionShape:
-    """The shape of a vision transformer.
+    """The shape of a vision tower, without a projector inside it.
 
     Attributes:
         hidden: width of the hidden states.
-        layers: the layers that are computed.
-        heads: attention heads.
-        intermediate: width of the MLP.
-        patch: width and height of a patch in pixels.
-        pixels: width and height of an image.
+        intermediate: width of its widest layer.
+        layers: those whose patches all see each other.
+        windowed: those whose patches see each other within a window.
+        window: patches of a window.
+        parameters: all weights and biases.
+        matrices: weights of the matrices that each patch is multiplied with, in all layers.
+        embedding: weights that turn the pixels of a patch into a hidden state.
         class_token: 1 if a class token stands beside the patches, else 0.
     """
 
     hidden: int
-    layers: int
-    heads: int
     intermediate: int
-    patch: int
-    pixels: int
+    layers: int
+    parameters: int
+    matrices: int
+    embedding: int
     class_token: int
+    windowed: int = 0
+    window: int = 0
 
-    @property
-    def patches(self) -> int:
-        """The number of patches, which is the number of image tokens."""
-        return (self.pixels // self.patch) ** 2
 
-    @property
-    def parameters(self) -> int:
-        """The weights and biases of patches, positions, blocks with two norms, and the norms around them."""
-        block = 4 * self.hidden**2 + 2 * self.hidden * self.intermediate
-        biases = 9 * self.hidden + self.intermediate  # attention 4, two layers, two norms of two
-        embedding = 3 * self.patch**2 * self.hidden + (self.patches + 2 * self.class_token) * self.hidden
-        return self.layers * (block + biases) + embedding + 4 * self.hidden
+@dataclass(frozen=True, slots=True)
+class ProjectorShape:
+    """The shape of what turns image features into embeddings of the language model.
+
+    Attributes:
+        parameters: all weights and biases.
+        trained: weights and biases that the stages train.
+        adapted: those that are trained beside LoRA adapters.
+        matrices: weights of its matrices.
+        trained_matrices: weights of the matrices that the stages train.
+        first: weights of the matrices that the features of the frozen tower enter as they are, to which no gradient is
+            due.
+    """
+
+    parameters: int
+    trained: int
+    adapted: int
+    matrices: int
+    trained_matrices: int
+    first: int
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageShape:
-    """The shape of a Llama-like language model: gated MLP, grouped keys and values, no biases.
+    """The shape of a language model.
 
     Attributes:
         hidden: width of the hidden states.
         layers: their number.
-        heads: attention heads.
-        kv_heads: heads of keys and values.
+        attention: width of all heads of queries together.
         intermediate: width of the MLP.
         vocabulary: number of tokens.
-        head: width of an attention head.
-        tied: whether the output layer is the embedding.
+        parameters: all weights and biases, with the output layer; a tied one is counted once.
+        matrices: weights of the matrices that each token is multiplied with, in all layers.
+        last: weights of those products that end a layer; checkpointing need not compute these again.
+        adapters: weights that LoRA of rank 1 adds.
     """
 
     hidden: int
     layers: int
-    heads: int
-    kv_heads: int
+    attention: int
     intermediate: int
     vocabulary: int
-    head: int
-    tied: bool = False
+    parameters: int
+    matrices: int
+    last: int
+    adapters: int
 
-    @property
-    def block(self) -> int:
-        """The weights of the matrices of one block."""
-        queries, keys = self.heads * self.head, self.kv_heads * self.head
-        return 2 * self.hidden * queries + 2 * self.hidden * keys + 3 * self.hidden * self.intermediate
 
-    @property
-    def parameters(self) -> int:
-        """The weights of blocks with two norms, the last norm, embeddings, and the output layer unless it is tied."""
-        tables = 1 if self.tied else 2
-        norms = (2 * self.layers + 1) * self.hidden
-        return self.layers * self.block + norms + tables * self.vocabulary * self.hidden
+@dataclass(frozen=True, slots=True)
+class ImageShape:
+    """What an image is to a model.
+
+    Attributes:
+        tiles: pictures that the tower sees of it; patches of different tiles do not see each other.
+        patches: of a tile.
+        projected: what the projector is applied to, in all tiles.
+        tokens: of a row that the image takes, with the marks around it.
+        source: where the numbers are from.
+    """
+
+    tiles: int
+    patches: int
+    projected: int
+    tokens: int
+    source: str
+
+    def with_tokens(self, tokens: int) -> "ImageShape":
+        """The same for an image that takes another number of tokens: so many more tiles, or larger ones."""
+        share = tokens / self.tokens
+        tiles = max(1, round(self.tiles * share)) if self.tiles > 1 or share > 1 else 1
+        return replace(
+            self,
+            tiles=tiles,
+            patches=max(1, round(self.tiles * self.patches * share / tiles)),
+            projected=max(1, round(self.projected * share)),
+            tokens=tokens,
+            source="given",
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """The shape of a LLaVA model.
+    """The shape of a vision–language model.
 
     Attributes:
         name: of the known model, or of the checkpoint.
         note: a description of the model.
         vision: the shape of the vision tower.
+        projector: the shape of the projector.
         language: the shape of the language model.
-        linear: whether the projector is the paper's single layer.
+        image: what an image is to it.
+        logits_at_labels: whether logits are computed only for the tokens that have labels.
     """
 
     name: str
     note: str
     vision: VisionShape
+    projector: ProjectorShape
     language: LanguageShape
-    linear: bool
-
-    @property
-    def projector(self) -> int:
-        """The weights and biases of the projector, with the identity of a linear one."""
-        hidden = self.language.hidden
-        return self.vision.hidden * hidden + hidden + hidden**2 + hidden
-
-    @property
-    def projector_trained(self) -> int:
-        """The weights and biases of the projector that are trained."""
-        hidden = self.language.hidden
-        return self.vision.hidden * hidden + hidden if self.linear else self.projector
+    image: ImageShape
+    logits_at_labels: bool = True
 
     @property
     def parameters(self) -> int:
         """The weights and biases of the whole model."""
-        return self.vision.parameters + self.projector + self.language.parameters
+        return self.vision.parameters + self.projector.parameters + self.language.parameters
+
+    def numbers(self) -> dict[str, Any]:
+        """The numbers as `shapes.yaml` has them, by part."""
+        return {part: asdict(self)[part] for part in ("vision", "projector", "language", "image")}
 
 
 def find_shape(model: str) -> ModelShape:
-    """Finds the shape of a known model, by its name or repository, or reads that of a checkpoint's folder.
+    """Finds the shape of a known model by its name or repository, or counts that of a checkpoint.
+
+    A checkpoint is a folder or a name on the Hub; its config.json is read, no weights. An adapter has the shape of its
+    base.
 
     Raises:
-        UsageError: it is none of these, or no LLaVA.
+        UsageError: it is none of these, or its model cannot be trained here.
     """
     shapes = known_shapes()
     repositories = {repo: name for name, stated in read_table("shapes").items() for repo in stated["names"]}
     if (name := repositories.get(model, model)) in shapes:
         return shapes[name]
-    config = Path(model) / "config.json" if Path(model).is_dir() else Path(model)
-    if not config.is_file():
-        raise UsageError(
-            f"the shape of {model} is not known: give --model {' | '.join(shapes)}, or a folder with a config.json"
-        )
+    # These import torch, which the known models do without.
+    from llavamed_trainer.models.loading import adapter_base, read_config
+    from llavamed_trainer.planning.counting import count_shape, processor_at_hand
+
     try:
-        return _from_config(json.loads(config.read_text(encoding="utf-8")), model)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{config} is not the config.json of a transformers LLaVA: {error!r}") from error
+        if (base := adapter_base(model)) is not None:
+            return find_shape(base)
+        config = read_config(model)
+    except UsageError:
+        raise
+    except Exception as error:  # libraries raise many kinds of errors on what is not there or damaged
+        raise UsageError(
+            f"the shape of {model} is not known ({one_line(error, 160)}): give --model {' | '.join(shapes)}, a folder "
+            "with a config.json, or a name on the Hub"
+        ) from error
+    return count_shape(config, model, processor_at_hand(model))
 
 
 @cache
@@ -154,10 +194,9 @@ def known_shapes() -> Mapping[str, ModelShape]:
             name=name,
             note=stated["note"],
             vision=VisionShape(**stated["vision"]),
-            language=LanguageShape(
-                head=stated["language"]["hidden"] // stated["language"]["heads"], **stated["language"]
-            ),
-            linear=stated["projector"] == LINEAR,
+            projector=ProjectorShape(**stated["projector"]),
+            language=LanguageShape(**stated["language"]),
+            image=ImageShape(**stated["image"]),
         )
         for name, stated in read_table("shapes").items()
     }
@@ -167,33 +206,3 @@ def known_shapes() -> Mapping[str, ModelShape]:
 def read_table(name: str) -> Any:
     """Reads one of the YAML tables of this package."""
     return yaml.safe_load(files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
-
-
-def _from_config(stated: Mapping[str, Any], name: str) -> ModelShape:
-    vision, text = stated["vision_config"], stated["text_config"]
-    heads = text.get("num_attention_heads", 32)
-    hidden = text.get("hidden_size", 4096)
-    return ModelShape(
-        name=name,
-        note="from its config.json",
-        vision=VisionShape(
-            hidden=vision["hidden_size"],
-            layers=vision["num_hidden_layers"],
-            heads=vision["num_attention_heads"],
-            intermediate=vision.get("intermediate_size", 4 * vision["hidden_size"]),
-            patch=vision["patch_size"],
-            pixels=vision["image_size"],
-            class_token=0 if vision["model_type"].startswith("siglip") else 1,
-        ),
-        language=LanguageShape(
-            hidden=hidden,
-            layers=text.get("num_hidden_layers", 32),
-            heads=heads,
-            kv_heads=text.get("num_key_value_heads") or heads,
-            intermediate=text.get("intermediate_size", 11008),
-            vocabulary=text.get("vocab_size", 32000),
-            head=text.get("head_dim") or hidden // heads,
-            tied=bool(text.get("tie_word_embeddings", stated.get("tie_word_embeddings", False))),
-        ),
-        linear=stated.get("projector_hidden_act") == LINEAR,
-    )

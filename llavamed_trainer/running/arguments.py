@@ -12,7 +12,7 @@ import torch
 from trl import ModelConfig, SFTConfig, TrlParser
 
 from llavamed_data.errors import UsageError, one_line
-from llavamed_trainer.recipes import TrainingRecipe, accumulation, find_recipe, split_config
+from llavamed_trainer.recipes import TrainingRecipe, accumulation, find_recipe, layered, split_config
 from llavamed_trainer.recipes.recipe import OWN_SETTINGS
 
 _NO_RECIPE = TrainingRecipe(OWN_SETTINGS, OWN_SETTINGS, {})
@@ -67,7 +67,7 @@ class TrainingSettings:
         arguments: the settings of this package.
         training: TRL's training arguments, with the number of accumulated batches worked out.
         model: TRL's model arguments.
-        given: what the recipe and the flags gave, by argument; the defaults of libraries are not in it.
+        given: what the recipe, its base and the flags gave, by argument; the defaults of libraries are not in it.
         notes: what was decided differently from the recipe, and why.
     """
 
@@ -96,9 +96,10 @@ def make_parser() -> _Parser:
 
 
 def parse_settings(words: Sequence[str]) -> TrainingSettings:
-    """Reads the settings that a command line asks for, first from a recipe, then a file, then flags; the later wins.
+    """Reads the settings that a command line asks for: of a recipe, a base, a file, and flags; the later wins.
 
         parse_settings(["--config", "stage1", "--learning_rate", "1e-3"])
+        parse_settings(["--config", "stage2-60k-im", "--base", "qwen2.5-vl-3b", "--use_peft"])
 
     The environment variables of a file's `env` are in `recipe.env`. They are not set here: the command line sets them
     before it imports torch.
@@ -106,16 +107,26 @@ def parse_settings(words: Sequence[str]) -> TrainingSettings:
     Raises:
         UsageError: an unknown setting, a value of the wrong kind, or a batch that does not divide.
     """
-    config, words = split_config(words)
-    recipe = find_recipe(config) if config else _NO_RECIPE
+    config, base, words = split_config(words)
+    if base and not config:
+        raise UsageError(
+            "--base needs --config, a recipe or a file of settings, which says what is trained on what"
+        )
     parser = make_parser()
+    flags = _given_by_flags(parser, words)
+    stated, others = parser.parse_known_args(words)
+    recipe = _NO_RECIPE
+    if config:
+        recipe = find_recipe(config, base, adapters=stated.use_peft if "use_peft" in flags else None)
     # A switch has a second action, --no_…, after its own: read from the end, so that its own is the one kept.
     actions = {action.dest: action for action in reversed(parser._actions) if action.dest != "help"}
+    of_recipe = layered(recipe.settings, dict.fromkeys(flags))  # flags are parsed again, over these
     settings = {
-        name: _converted(actions, name, value, config or "") for name, value in recipe.settings.items()
+        name: _converted(actions, name, value, config or "")
+        for name, value in recipe.settings.items()
+        if name in of_recipe
     }
     parser.set_defaults_with_config(**settings)
-    flags = _given_by_flags(parser, words)
     stated, others = parser.parse_known_args(words)
     if others:
         raise UsageError(
@@ -133,6 +144,8 @@ def parse_settings(words: Sequence[str]) -> TrainingSettings:
     has_accelerator = torch.accelerator.is_available() and not stated.use_cpu
     if not has_accelerator and "bf16" not in flags and not stated.fp16:
         parser.set_defaults(bf16=False, use_cpu=True)
+        if "dtype" not in flags:
+            parser.set_defaults(dtype="float32")
         if stated.bf16 is not False:
             notes = ("There is no accelerator here: training runs in float32 on the CPU.",)
     with warnings.catch_warnings():

@@ -56,7 +56,8 @@ def show_start(
         checkpoint: the one that the run resumes from, if any.
         log: where it is shown.
     """
-    table = Table(title=f"train {settings.recipe.name}", show_header=False)
+    base = f", {settings.recipe.base}" if settings.recipe.base else ""
+    table = Table(title=f"train {settings.recipe.name}{base}", show_header=False)
     for name, value in (
         *_model_lines(settings, trainer),
         *_data_lines(settings, data, lengths),

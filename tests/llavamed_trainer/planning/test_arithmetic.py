@@ -7,8 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
 
-from llavamed_trainer.planning import BatchShape, ModelShape, TrainedParts, find_shape, operations
-from llavamed_trainer.planning.arithmetic import adapter_weights, trained_parameters
+from llavamed_trainer.planning import BatchShape, ModelShape, TrainedParts, find_shape, memory, operations
+from llavamed_trainer.planning.arithmetic import trained_parameters
 
 ROWS, TOKENS, PATCHES = 3, 20, 4
 
@@ -98,4 +98,20 @@ def test_adapters_are_as_many_as_peft_adds(tmp_path: Any) -> None:
         LoraConfig(r=8, target_modules=r".*(q|k|v|o|gate|up|down)_proj"),
     )
     trained = sum(weights.numel() for weights in adapted.parameters() if weights.requires_grad)
-    assert trained == shape.language.layers * adapter_weights(shape.language, 8)
+    added = TrainedParts(language=True, checkpointing=True, lora=8)
+    assert trained == trained_parameters(shape, added) - shape.projector.trained
+
+
+def test_frozen_weights_are_as_large_as_their_type(tmp_path: Any) -> None:
+    _, shape = tiny("gelu", tmp_path)
+    batch = BatchShape(ROWS, TOKENS, TOKENS)
+
+    def weights(bits: int) -> int:
+        return memory(shape, batch, TrainedParts(True, True, lora=8, bits=bits), gpus=1).weights
+
+    trained = trained_parameters(shape, TrainedParts(True, True, lora=8))
+    frozen = shape.parameters - shape.projector.parameters
+    assert weights(32) == 4 * trained + 4 * frozen
+    assert weights(16) == 4 * trained + 2 * frozen
+    matrices = shape.vision.matrices + shape.language.matrices
+    assert weights(4) == 4 * trained + matrices // 2 + 2 * (frozen - matrices)

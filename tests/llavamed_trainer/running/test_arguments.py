@@ -6,10 +6,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+import torch
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.cli.train import train
-from llavamed_trainer.recipes import RECIPES, load_recipe
+from llavamed_trainer.recipes import BASES, RECIPES, load_recipe
 from llavamed_trainer.running import TrainArguments, make_parser, parse_settings
 
 
@@ -46,6 +47,41 @@ def test_a_file_wins_over_the_recipe_it_builds_on_and_loses_to_flags(tmp_path: P
     call = parse_settings([*words, "--seed", "8"])
     assert (call.training.learning_rate, call.training.seed) == (5e-4, 8)
     assert call.arguments.stage == "projector"
+
+
+def test_a_base_is_laid_over_the_recipe_and_flags_win() -> None:
+    call = parse_settings(["--config", "stage2-60k-im", "--base", "qwen2.5-vl-3b"])
+    assert call.model.model_name_or_path == "Qwen/Qwen2.5-VL-3B-Instruct"
+    assert (call.training.learning_rate, call.model.use_peft) == (1e-5, False)
+    assert call.training.output_dir == "runs/qwen2.5-vl-3b/stage2-60k-im"
+    assert call.recipe.base == "qwen2.5-vl-3b"
+    adapted = parse_settings(
+        ["--base=qwen2.5-vl-3b", "--config=stage2-60k-im", "--use_peft", "--lora_r", "8"]
+    )
+    assert (adapted.training.learning_rate, adapted.model.lora_r, adapted.model.lora_alpha) == (1e-4, 8, 32)
+    own = parse_settings(["--config", "stage2-60k-im", "--base", "qwen2.5-vl-3b", "--learning_rate", "3e-6"])
+    assert own.training.learning_rate == 3e-6
+
+
+def test_frozen_weights_are_16_bit_only_with_an_accelerator() -> None:
+    words = ["--config", "stage2-60k-im", "--base", "smolvlm-500m", "--use_peft"]
+    wanted = "bfloat16" if torch.accelerator.is_available() else "float32"
+    assert parse_settings(words).model.dtype == wanted
+    assert parse_settings([*words, "--dtype", "bfloat16"]).model.dtype == "bfloat16"
+
+
+def test_a_base_needs_a_recipe() -> None:
+    with pytest.raises(UsageError, match="--base needs --config"):
+        parse_settings(["--base", "qwen2.5-vl-3b", "--dataset", "my/set"])
+
+
+def test_another_model_given_by_a_flag_keeps_its_own_template() -> None:
+    assert parse_settings(["--config", "stage1"]).arguments.template == "vicuna_v1"
+    other = ["--config", "stage1", "--model_name_or_path", "Qwen/Qwen2.5-VL-3B-Instruct"]
+    call = parse_settings(other)
+    assert call.arguments.template is None
+    assert "template" not in call.given
+    assert parse_settings([*other, "--template", "mistral"]).arguments.template == "mistral"
 
 
 def test_processes_share_the_global_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,5 +166,5 @@ def test_help_names_every_argument_of_ours_and_help_all_every_argument() -> None
         assert f"--{name}" in short
         assert f"--{name}" in whole
     assert "--lr_scheduler_type" in whole
-    for name in RECIPES:
+    for name in (*RECIPES, *BASES):
         assert name in short

@@ -1,0 +1,101 @@
+"""`plan` counts a model of every family from its configuration alone as PyTorch and PEFT count the model itself."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import get_peft_model
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModelForImageTextToText, ProcessorMixin
+
+from llavamed_trainer.models import Stage, apply_stage, lora_config, part_sizes
+from llavamed_trainer.planning import (
+    BatchShape,
+    ModelShape,
+    TrainedParts,
+    find_gpu,
+    find_shape,
+    make_plan,
+    operations,
+)
+from llavamed_trainer.recipes import load_recipe
+from llavamed_trainer.running import parse_settings
+from llavamed_trainer.running.model import prepare_model
+
+ROWS = 2
+FORWARD_WITHIN = {"qwen2.5-vl": 0.001, "gemma3": 0.02, "mistral3": 0.08, "pixtral": 0.04}
+"""What forward passes may differ by: windows at the edge of an image are smaller than others (Qwen2.5-VL), the tiny
+tower has a pooling head (Gemma 3), and plain attention is computed between the images of a batch, too (Pixtral)."""
+
+
+@pytest.fixture
+def model(tiny_model: Path) -> Any:
+    # attention in plain products, which the counter sees on the CPU
+    return AutoModelForImageTextToText.from_pretrained(tiny_model, attn_implementation="eager")
+
+
+@pytest.fixture
+def shape(tiny_model: Path) -> ModelShape:
+    return find_shape(str(tiny_model))
+
+
+def trained_weights(model: Any) -> int:
+    return sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+
+
+def test_parts_are_those_of_the_model(model: Any, shape: ModelShape) -> None:
+    assert shape.parameters == sum(weights.numel() for weights in model.parameters())
+    apply_stage(model, Stage.PROJECTOR_AND_LANGUAGE_MODEL)
+    parts = {part.name: part.total for part in part_sizes(model)}
+    assert shape.projector.parameters == parts["projector"]
+    assert shape.language.parameters == parts["language model"] + parts.get("output layer", 0)
+
+
+@pytest.mark.parametrize("recipe", ["stage1", "stage2-60k-im"])
+def test_what_a_stage_trains_is_counted(model: Any, tiny_model: Path, recipe: str) -> None:
+    stated = load_recipe(recipe)
+    apply_stage(model, Stage(stated.settings["stage"]))
+    plan = make_plan(stated, 8, find_gpu("a100-40g"), model=str(tiny_model), rows=1)
+    assert plan.trained == trained_weights(model)
+    assert sum(plan.parts.values()) == plan.parameters
+
+
+@pytest.mark.parametrize("recipe", ["stage1", "stage2-60k-im"])
+def test_adapters_are_counted_as_train_makes_them(model: Any, tiny_model: Path, recipe: str) -> None:
+    words = ["--config", recipe, "--model_name_or_path", str(tiny_model), "--use_peft", "--lora_r", "5"]
+    settings = parse_settings(words)
+    adapters = prepare_model(model, settings.model, Stage(settings.arguments.stage))
+    plan = make_plan(load_recipe(recipe), 8, find_gpu("a100-40g"), model=str(tiny_model), rows=1, lora=5)
+    assert plan.trained == trained_weights(get_peft_model(model, adapters))
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_operations_are_those_that_pytorch_counts(
+    kind: str, model: Any, shape: ModelShape, processor: ProcessorMixin, stage: Stage
+) -> None:
+    content = [{"type": "image"}, {"type": "text", "text": "What is it?"}]
+    text = processor.apply_chat_template([{"role": "user", "content": content}], tokenize=False)
+    images = [[Image.new("RGB", (640, 480))]] * ROWS
+    batch = processor(text=[text] * ROWS, images=images, return_tensors="pt")
+    tokens = batch["input_ids"].shape[-1]
+    apply_stage(model, stage)
+    model.train()
+    with FlopCounterMode(display=False) as forward:
+        logits = model(**batch, use_cache=False).logits
+    with FlopCounterMode(display=False) as backward:
+        logits.sum().backward()
+    trained = TrainedParts(language=stage is not Stage.PROJECTOR, checkpointing=False)
+    counted = operations(shape, BatchShape(ROWS, tokens, tokens), trained)
+    assert counted.forward == pytest.approx(forward.get_total_flops(), rel=FORWARD_WITHIN.get(kind, 0))
+    assert counted.backward == backward.get_total_flops()
+
+
+def test_an_adapter_has_the_shape_of_its_base(
+    model: Any, tiny_model: Path, shape: ModelShape, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model.name_or_path = str(tiny_model)
+    get_peft_model(model, lora_config(model, r=2)).save_pretrained(tmp_path)
+    assert find_shape(str(tmp_path)) == shape
