@@ -24,6 +24,16 @@ from llavamed_trainer.training.sharding import (
 )
 
 
+def _train_in_float32(model: Any) -> None:
+    """Turns weights that are trained beside frozen ones of 16 bit into float32, which autocast computes with as well.
+
+    In 16 bit AdamW's small steps are rounded away.
+    """
+    for weights in model.parameters():
+        if weights.requires_grad:
+            weights.data = weights.data.float()
+
+
 class LlavaMedTrainer(SFTTrainer):
     """Trains a vision–language model on rows with `messages` and `images`.
 
@@ -73,6 +83,12 @@ class LlavaMedTrainer(SFTTrainer):
         base = (
             own.get_base_model() if hasattr(own, "peft_config") else own
         )  # adapters are parts of the model itself
+        if (
+            base is not own
+            and (self.args.bf16 or self.args.fp16)
+            and not getattr(base, "is_quantized", False)
+        ):
+            _train_in_float32(own)
         run_frozen_tower_without_graph(base)
         compute_logits_at_labels(base)
         self._sharded_at_load = sharded_at_load

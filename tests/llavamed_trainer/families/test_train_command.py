@@ -8,6 +8,7 @@ import pytest
 import torch
 from peft import PeftModel
 from rich.console import Console
+from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor, ProcessorMixin
 
 from llavamed_trainer.collate import ConversationCollator
@@ -87,3 +88,16 @@ def test_adapters_are_trained_and_load_on_their_base(
         assert torch.allclose(logits, stock.eval()(**batch).logits, atol=1e-4)
     checked = check_model(str(made.folder))
     assert {each.result for each in checked.checks} == {"ok"}, checked.faults
+
+
+def test_what_is_trained_beside_frozen_weights_of_16_bit_is_float32(
+    tiny_model: Path, data: Path, tmp_path: Path, drawn_rows: list[Row]
+) -> None:
+    flags = ("--use_peft", "--lora_r", "4", "--dtype", "bfloat16", "--bf16", "true", "--use_cpu")
+    train(tiny_model, data, tmp_path / "run", "stage2-60k-im", *flags)
+    saved = load_file(tmp_path / "run" / "adapter_model.safetensors")
+    assert any("lora_A" not in name and "lora_B" not in name for name in saved)  # the projector
+    assert {weights.dtype for weights in saved.values()} == {torch.float32}
+    model, processor = load_model(str(tmp_path / "run"))
+    with torch.no_grad():
+        assert model(**ConversationCollator(processor)(drawn_rows[:3])).loss.isfinite()
