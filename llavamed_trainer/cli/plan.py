@@ -149,4 +149,6 @@ def _lines(plan: "TrainingPlan") -> list[tuple[str, str]]:
 
 
 def _count(number: int) -> str:
-    return f"{number / 1e9:.2f} billion" if number >= 1e9 else f"{number / 1e6:.1f} million"
+    if number >= 1e9:
+        return f"{number / 1e9:.2f} billion"
+    return f"{number / 1e6:.1f} million" if number >= 1e6 else f"{number:,}"

@@ -26,7 +26,7 @@ OPTIONS_OF_OTHERS = {
     *("--config_file", "--machine_rank", "--main_process_ip", "--num_processes"),  # accelerate launch
     *("--port", "--latency", "--rpm", "--tpm", "--faults", "--data"),  # tests.servers
     *("--nodes", "--partition"),  # sbatch
-    "--config",  # train's own, read before its parser
+    *("--config", "--base"),  # train's own, read before its parser
 }
 
 
@@ -46,7 +46,9 @@ def options(package: str, name: str) -> Mapping[str, Option]:
         AssertionError: there is no such command.
     """
     if (package, name) == ("llavamed_trainer", "train"):
-        return dict.fromkeys([*make_parser()._option_string_actions, "--config", "--help-all"], Option())
+        return dict.fromkeys(
+            [*make_parser()._option_string_actions, "--config", "--base", "--help-all"], Option()
+        )
     group: Any = typer.main.get_command(APPS[package])
     assert name in group.commands, f"{package} has no command {name}"
     command = group.commands[name]

@@ -12,7 +12,7 @@ import pytest
 from tests.docs.blocks import Block, blocks, pages
 from tests.docs.run import ReaderFolder, Runner
 
-SLOW = {"train.md", "use.md", "evaluate.md", "publish.md", "conversations.md", "benchmarks.md"}
+SLOW = {"train.md", "use.md", "evaluate.md", "publish.md", "conversations.md", "benchmarks.md", "paper.md"}
 """Pages that train a model, or run many commands."""
 
 
