@@ -217,7 +217,9 @@ def _other_scores(results: Results, notes: "_Notes") -> Iterator[Row]:
         if run.is_comparable and run.variant and run.variant.unseeded() in known:
             continue
         if (limit := run.scores.get("limit")) is not None:
-            texts = [f"PARTIAL: the first {limit:,} questions alone were asked (--limit), so this is no result."]
+            texts = [
+                f"PARTIAL: the first {limit:,} questions alone were asked (--limit), so this is no result."
+            ]
         else:
             texts = ["PARTIAL: not every question has an answer."] if run.scores["partial"] else []
         texts += [_capped(run.caps)] if run.caps else []
