@@ -5,7 +5,7 @@
     python examples/train_with_recipe.py
 
 It runs the paper's second stage (section 4) on LLaVA 1.5 7B, with LoRA on the language model. By calculation that takes
-38 GB on one GPU; for another model or GPU, calculate it anew:
+39 GB on one GPU; for another model or GPU, calculate it anew:
 
     python -m llavamed_trainer plan --config stage2-60k-im --gpus 1 --model llava-hf/llava-1.5-7b-hf --lora 64
 
