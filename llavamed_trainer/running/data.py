@@ -1,6 +1,8 @@
 """The rows of a training run: loaded by name or folder, with images left as bytes, each with its length in tokens."""
 
 import hashlib
+import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -8,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from datasets import Dataset, Image, IterableDataset, List, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import HfApi
@@ -16,6 +19,7 @@ from huggingface_hub.repocard import RepoCard
 from transformers import ProcessorMixin
 
 from hub_cards import TrainingData
+from llavamed_data.engine.engine import cores
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_trainer.collate import LengthCounter
 from llavamed_trainer.collate.batches import LENGTH, read_lengths
@@ -30,6 +34,10 @@ _EVALUATION_SETS = ("eval",)
 
 _TAIL_BYTES = 65536
 """The bytes at the end of a data file that enter a folder's fingerprint: a Parquet footer changes with the rows."""
+
+
+_ROWS_OF_A_PROCESS = 4000
+"""The rows that one more process must have to count before it is worth its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +170,28 @@ def load_rows(
         )
     rows = rows.select_columns([column for column in _KEPT if column in rows.features])
     try:
-        rows = rows.cast_column("images", List(Image(decode=False)))
+        rows = _with_image_bytes(rows)
     except Exception as error:  # as above
         raise UsageError(
             f"the column images of {name} holds no lists of images: {one_line(error, 300)}"
         ) from error
     return rows.take(max_rows) if max_rows is not None else rows
+
+
+def _with_image_bytes(rows: Rows) -> Rows:
+    """The rows with images as bytes.
+
+    `cast_column` would write every image into the cache a second time, although a list of images is stored in the same
+    way whether it is decoded or not. So only what the dataset says of the column is changed.
+    """
+    features = rows.features.copy()
+    features["images"] = List(Image(decode=False))
+    if isinstance(rows, IterableDataset) or rows.features.arrow_schema != features.arrow_schema:
+        return rows.cast_column("images", features["images"])
+    info = rows.info.copy()
+    info.features = features
+    fingerprint = hashlib.sha256(f"{rows._fingerprint} images as bytes".encode()).hexdigest()[:16]
+    return Dataset(rows.data, info=info, split=rows.split, fingerprint=fingerprint)
 
 
 def steps_of_stream(rows: int | None, epochs: float, batch: int, name: str) -> int:
@@ -194,24 +218,52 @@ def with_lengths(
         rows: the dataset.
         count: a function from rows to the number of tokens of each.
         depends_on: a text that changes with everything but the rows that the lengths depend on.
-        processes: the number of processes that count.
+        processes: the number of processes that count; by default as many as pay.
         columns: what is given to `count` of each row.
+
+    Raises:
+        LlavaMedError: a process that counts was ended from outside.
     """
+    parent = os.getpid()
 
     def counted(batch: dict[str, list[Any]]) -> dict[str, Sequence[int]]:
+        if os.getpid() != parent:
+            torch.set_num_threads(
+                1
+            )  # threads of the parent are not there after a fork, and would be waited for
         values = zip(*(batch[column] for column in columns), strict=True)
         return {LENGTH: count([dict(zip(columns, row, strict=True)) for row in values])}
 
     fingerprint = hashlib.sha256(f"{rows._fingerprint} {depends_on}".encode()).hexdigest()[:16]
-    lengths = rows.select_columns(list(columns)).map(
-        counted,
-        batched=True,
-        remove_columns=list(columns),
-        num_proc=processes,
-        new_fingerprint=fingerprint,
-        desc="Counting tokens",
-    )
+    try:
+        lengths = rows.select_columns(list(columns)).map(
+            counted,
+            batched=True,
+            remove_columns=list(columns),
+            num_proc=processes or counting_processes(len(rows)),
+            new_fingerprint=fingerprint,
+            desc="Counting tokens",
+        )
+    except RuntimeError as error:
+        if "abruptly" not in str(error):
+            raise
+        raise LlavaMedError(
+            "a process that counted tokens was ended from outside, for lack of memory perhaps: rerun the same command "
+            "with --dataset_num_proc 1"
+        ) from error
     return rows.add_column(LENGTH, lengths.with_format("numpy")[LENGTH][:])
+
+
+def counting_processes(rows: int) -> int | None:
+    """The number of processes that count the tokens of so many rows; None for this process alone.
+
+    Processes are forked, as those of the data loader are, so nothing is loaded or downloaded again. Where the platform
+    does not fork (macOS, Windows), a new process would import all and run the user's script again: one process counts.
+    """
+    if multiprocessing.get_all_start_methods()[0] != "fork":
+        return None
+    processes = min(cores(), rows // _ROWS_OF_A_PROCESS)
+    return processes if processes > 1 else None
 
 
 def summarise_lengths(lengths: Sequence[int], max_length: int | None) -> LengthSummary:
