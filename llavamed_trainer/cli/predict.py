@@ -114,6 +114,8 @@ def predict(
         raise UsageError("--limit chooses what a --model is asked: leave it out with --answers")
     if base_url is None and answers is None:
         _launch_processes(processes)
+        if not quiet and Path(model).is_dir():
+            _warn_of_stage(Path(model))
     options = PredictOptions(
         model=model,
         benchmark=benchmark,
@@ -141,6 +143,18 @@ def predict(
         report = convert(answers, path, options) if answers else run(path, options, on_progress)
     if report and not quiet:
         _show(report, path)
+
+
+def _warn_of_stage(model: Path) -> None:
+    """Says that a model comes from Stage 1, after which answers to questions are not to be expected."""
+    from llavamed_trainer.running.record import trained_projector_alone
+
+    if trained_projector_alone(model) and os.environ.get("RANK", "0") == "0":
+        print(
+            f"WARNING: the run in {model} trained the projector alone (Stage 1), which teaches no answers to "
+            "questions. Train it on first: python -m llavamed_trainer train --config stage2-60k-im "
+            f"--model_name_or_path {model}"
+        )
 
 
 def _launch_processes(processes: int | None) -> None:

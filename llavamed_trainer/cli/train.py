@@ -48,6 +48,7 @@ def train(
     --global_batch_size   rows in a training step; with --packing, packs
     --exact_images        decode images to the bit as the stock processor does
     --max_bad_rows        end the run if more rows cannot be trained on
+    --allow_test_split    train on data for evaluation without a warning
     --output_dir          folder of the model (runs/RECIPE)
     --use_peft            train LoRA on the language model, and the projector
     --load_in_4bit        with --use_peft, on a GPU

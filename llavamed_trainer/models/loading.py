@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import constants, hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -78,6 +80,12 @@ def load_model(name: str, *, revision: str | None = None, **options: Any) -> tup
                 f"the checkpoint {name} cannot be loaded ({type(error).__name__}: {one_line(error)}): its files are "
                 "damaged or do not belong together; copy it anew, or make one with python -m llavamed_trainer assemble"
             ) from error
+        if "couldn't connect to" in str(error):
+            why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else "no connection"
+            raise UsageError(
+                f"there is no checkpoint {name!r} here, and the Hub, where it may be, cannot be reached ({why}): "
+                "train the stage before, name the folder of a model, or rerun the same command with a connection"
+            ) from error
         raise UsageError(
             f"there is no checkpoint {name!r}, neither as a folder here nor on the Hub: train the stage before, "
             f"name another, or make one with python -m llavamed_trainer assemble ({one_line(error)})"
@@ -118,7 +126,7 @@ def load_processor(name: str, base: str | None = None, *, revision: str | None =
     Raises:
         UsageError: a package that it needs is missing.
     """
-    own = base is None or any((Path(name) / file).is_file() for file in _PROCESSOR_FILES)
+    own = base is None or any(_has_file(name, file, revision) for file in _PROCESSOR_FILES)
     auto: Any = AutoProcessor
     try:
         processor = auto.from_pretrained(name, revision=revision) if own else auto.from_pretrained(base)
@@ -133,6 +141,17 @@ def load_processor(name: str, base: str | None = None, *, revision: str | None =
             "pixel values: copy these files from the model that it was made of"
         )
     return processor
+
+
+def _has_file(name: str, file: str, revision: str | None) -> bool:
+    """Whether a checkpoint has a file, in its folder or on the Hub."""
+    if Path(name).is_dir():
+        return (Path(name) / file).is_file()
+    try:
+        hf_hub_download(name, file, revision=revision)
+    except EntryNotFoundError:
+        return False
+    return True
 
 
 def adapter_base(name: str) -> str | None:

@@ -53,6 +53,9 @@ class TrainArguments:
     exact_images: bool = _setting(
         False, "Decode images to the bit as the stock processor does, at half the speed."
     )
+    allow_test_split: bool = _setting(
+        False, "Train on data for evaluation without a warning; the model card states it all the same."
+    )
     max_bad_rows: int | None = _setting(
         None, "End the run if more rows than this cannot be trained on; no limit by default."
     )

@@ -8,7 +8,6 @@ from hub_cards import ModelCard, TrainingData, render_model_card
 from llavamed_data.charts import as_spec, chart_of, integer_axis, to_png
 from llavamed_data.version import __version__
 from llavamed_trainer.running.arguments import TrainingSettings
-from llavamed_trainer.running.data import evaluation_data
 from llavamed_trainer.running.record import settings_that_matter
 
 CARD = "README.md"
@@ -20,13 +19,17 @@ _STATED_ELSEWHERE = frozenset(("dataset", "dataset_revision", "model_name_or_pat
 
 
 def write_card(
-    settings: TrainingSettings, data: Sequence[TrainingData], losses: Sequence[tuple[int, float]]
+    settings: TrainingSettings,
+    data: Sequence[TrainingData],
+    for_evaluation: str | None,
+    losses: Sequence[tuple[int, float]],
 ) -> None:
     """Writes `README.md` and the picture of the loss curve into the folder of a model.
 
     Args:
         settings: of the run.
         data: the datasets that it was trained on.
+        for_evaluation: says which data for evaluation it was trained on; None if there is none.
         losses: pairs of training step and loss, as logged.
     """
     folder = Path(str(settings.training.output_dir))
@@ -43,8 +46,8 @@ def write_card(
         stated["starts from"] = Path(base).name
     if settings.training.packing:
         stated["global_batch_size"] = f"{settings.arguments.global_batch_size} packs of rows"
-    if trained_on := evaluation_data(settings.arguments):
-        stated["WARNING"] = f"trained on {trained_on}, so its scores there do not count"
+    if for_evaluation:
+        stated["WARNING"] = f"trained on {for_evaluation}, so its scores there do not count"
     card = ModelCard(
         name=(settings.training.hub_model_id or folder.resolve().name).split("/")[-1],
         base_model=base if on_hub else None,

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from datasets import Dataset, Image, IterableDataset, List, load_dataset, load_dataset_builder
 from datasets.exceptions import DatasetNotFoundError
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.repocard import RepoCard
 from transformers import ProcessorMixin
@@ -21,6 +22,7 @@ from transformers import ProcessorMixin
 from hub_cards import TrainingData
 from llavamed_data.engine.engine import cores
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
+from llavamed_data.recipes import BENCHMARKS
 from llavamed_trainer.collate import LengthCounter
 from llavamed_trainer.collate.batches import LENGTH, read_lengths
 from llavamed_trainer.running.arguments import TrainArguments, TrainingSettings
@@ -29,8 +31,14 @@ Rows: TypeAlias = Dataset | IterableDataset
 
 _REQUIRED = ("messages", "images")
 _KEPT = ("id", *_REQUIRED)
-_EVALUATION_SETS = ("eval",)
-"""Datasets of this project that are for evaluation alone."""
+_EVALUATION_SETS = ("eval", "LLaVA-Med Eval")
+"""Datasets of this project that are for evaluation alone: names of folders and repositories, and of cards."""
+
+_TEST_IDS = f"^({'|'.join(BENCHMARKS)})-test-"
+"""The ids that builds give to the rows of the test splits of benchmarks."""
+
+_ROWS_OF_AN_EXAMPLE = 200
+"""The rows by which it is told how much room rows need."""
 
 _TAIL_BYTES = 65536
 """The bytes at the end of a data file that enter a folder's fingerprint: a Parquet footer changes with the rows."""
@@ -72,12 +80,14 @@ class TrainingRows:
         evaluation: rows to evaluate on; None if the run does not evaluate.
         lengths: of the rows to train on; None for a stream.
         max_steps: the number of training steps if it is not left to the number of epochs, else -1.
+        for_evaluation: says which of the rows to train on are for evaluation; None if none are known to be.
     """
 
     train: Rows
     evaluation: Rows | None
     lengths: LengthSummary | None
     max_steps: int
+    for_evaluation: str | None
 
 
 def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) -> TrainingRows:
@@ -99,14 +109,16 @@ def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) ->
         max_rows=arguments.max_rows,
     )
     evaluation = _evaluation_rows(settings, name, processor)
+    for_evaluation = evaluation_data(arguments, rows)
     if not arguments.streaming:
         if not len(rows):
             raise UsageError(f"{name} has no rows in {arguments.split!r}")
         rows = _count_lengths(settings, rows, processor)
         lengths = rows.with_format("numpy")[LENGTH][:]
-        return TrainingRows(
-            rows, evaluation, summarise_lengths(lengths, training.max_length), training.max_steps
-        )
+        if training.max_length and not lengths.any():
+            _check_room(settings, rows, processor)
+        summary = summarise_lengths(lengths, training.max_length)
+        return TrainingRows(rows, evaluation, summary, training.max_steps, for_evaluation)
     max_steps = training.max_steps
     if max_steps <= 0:
         count = _stated_rows(name, arguments.split, revision)
@@ -115,18 +127,28 @@ def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) ->
         max_steps = steps_of_stream(count, training.num_train_epochs, arguments.global_batch_size, name)
     if arguments.shuffle_buffer:
         rows = rows.shuffle(seed=training.seed, buffer_size=arguments.shuffle_buffer)
-    return TrainingRows(rows, evaluation, None, max_steps)
+    return TrainingRows(rows, evaluation, None, max_steps, for_evaluation)
 
 
-def evaluation_data(arguments: TrainArguments) -> str | None:
-    """Says which data for evaluation a run trains on, by the names of its dataset and split; None if there is none."""
+def evaluation_data(arguments: TrainArguments, rows: Rows | None = None) -> str | None:
+    """Says which data for evaluation a run trains on; None if it is not known to train on any.
+
+    It is told by the split, by the name of the dataset (of its folder, and of the card in it), and by the ids of the
+    rows, which tell rows of a benchmark's test split under any other name.
+    """
     splits = [part.split("[")[0].strip() for part in arguments.split.split("+")]
     if named := [split for split in splits if split != "train" and not split.startswith("train_")]:
         return f"split {' and '.join(named)} of {arguments.dataset}"
-    name = str(arguments.dataset).rstrip("/").rpartition("/")[2]
-    if Path(str(arguments.dataset)).is_dir():
-        name = Path(str(arguments.dataset)).resolve().name
-    return f"the evaluation set {arguments.dataset}" if name in _EVALUATION_SETS else None
+    names = {str(arguments.dataset).rstrip("/").rpartition("/")[2]}
+    if (folder := Path(str(arguments.dataset))).is_dir():
+        names = {folder.resolve().name, str(_stated(folder / "README.md", "pretty_name"))}
+    if names & {*_EVALUATION_SETS}:
+        return f"the evaluation set {arguments.dataset}"
+    if isinstance(rows, Dataset) and "id" in rows.column_names and rows.features["id"].dtype == "string":
+        found = pc.sum(pc.match_substring_regex(rows.data.column("id"), _TEST_IDS)).as_py()
+        if found:
+            return f"{found:,} rows of test splits of benchmarks in {arguments.dataset}"
+    return None
 
 
 def load_rows(
@@ -153,7 +175,14 @@ def load_rows(
         raise UsageError(f"{name} is a folder here: --dataset_revision is for datasets on the Hub")
     try:
         rows = load_dataset(name, split=split, revision=revision, streaming=streaming)
-    except (DatasetNotFoundError, FileNotFoundError, ConnectionError, HfHubHTTPError) as error:
+    except ConnectionError as error:
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else one_line(error, 300)
+        raise UsageError(
+            f"there is no dataset {name!r} here, and the Hub, where it may be, cannot be reached ({why}): give the "
+            "folder of a dataset with --dataset, build one with python -m llavamed_data build, or rerun the same "
+            "command with a connection"
+        ) from error
+    except (DatasetNotFoundError, FileNotFoundError, HfHubHTTPError) as error:
         raise UsageError(
             f"there is no dataset {name!r}{f' at {revision}' if revision else ''}, neither as a folder here nor on the "
             f"Hub: build it with python -m llavamed_data build, or give --dataset ({one_line(error, 300)})"
@@ -163,6 +192,11 @@ def load_rows(
     if rows.features is None:
         rows = rows._resolve_features()
     missing = [column for column in _REQUIRED if column not in rows.features]
+    if missing == ["images"] and "image" in rows.features:
+        raise UsageError(
+            f"{name} has a column image of one image each, in place of images, a list of images for each row: write "
+            'it anew with rows.map(lambda row: {"images": [row["image"]]}, remove_columns="image") of datasets'
+        )
     if missing:
         raise UsageError(
             f"{name} has no column {' and '.join(missing)} (it has {', '.join(rows.features)}): "
@@ -335,6 +369,18 @@ def _count_lengths(settings: TrainingSettings, rows: Rows, processor: ProcessorM
         return with_lengths(rows, count, depends_on, training.dataset_num_proc, count.columns)
 
 
+def _check_room(settings: TrainingSettings, rows: Dataset, processor: ProcessorMixin) -> None:
+    """Refuses a greatest length into which no row fits, and says how long rows are."""
+    counter = LengthCounter(processor, None, settings.arguments.text)
+    shown = rows.take(_ROWS_OF_AN_EXAMPLE).select_columns(list(counter.columns))
+    if lengths := sorted(length for length in counter([*shown]) if length):
+        raise UsageError(
+            f"--max_length {settings.training.max_length} has no room for any row: the first {len(lengths):,} take "
+            f"{lengths[0]:,} to {lengths[-1]:,} tokens with those of their images: give "
+            f"--max_length {lengths[-1]} or more"
+        )
+
+
 def _stated_rows(name: str, split: str, revision: str | None) -> int | None:
     """The number of rows that a dataset's card states for a split; None if it states none."""
     splits = load_dataset_builder(name, revision=revision).info.splits or {}
@@ -351,10 +397,13 @@ def _fingerprint_of(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def _stated(card: Path, name: str) -> Any:
+    """What the head of a card states under a name; None if it states nothing."""
+    return RepoCard.load(card, ignore_metadata_errors=True).data.get(name) if card.is_file() else None
+
+
 def _license(card: Path) -> str:
-    if not card.is_file():
-        return "not stated"
-    stated = RepoCard.load(card, ignore_metadata_errors=True).data.get("license")
+    stated = _stated(card, "license")
     if isinstance(stated, list):
         return ", ".join(map(str, stated))
     return str(stated) if stated else "not stated"

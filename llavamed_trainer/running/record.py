@@ -11,6 +11,7 @@ import yaml
 
 from llavamed_data.errors import UsageError
 from llavamed_data.io.atomic import write_text
+from llavamed_trainer.models import Stage
 from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.training import newest_checkpoint
 
@@ -80,6 +81,14 @@ def write_record(folder: Path, settings: TrainingSettings, *, done: bool) -> Non
         "settings": settings_that_matter(settings),
     }
     write_text(folder / RECORD, json.dumps(record, indent=1, default=str) + "\n")
+
+
+def trained_projector_alone(folder: Path) -> bool:
+    """Whether a folder holds the result of a run that trained the projector and nothing else."""
+    record = _read(folder)
+    if record is None:
+        return False
+    return record["settings"].get("stage") == Stage.PROJECTOR.value and not record["settings"].get("use_peft")
 
 
 def settings_that_matter(settings: TrainingSettings) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def _train(
     trainer = _make_trainer(settings, model, processor, rows, bad_rows, data, log)
     if push:
         trainer.add_callback(push)
-    show_start(settings, trainer, data, rows.lengths, checkpoint, log)
+    show_start(settings, trainer, data, rows, checkpoint, log)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model(str(folder))
@@ -126,7 +126,13 @@ def _train(
     )
     if state.is_main_process:
         write_record(folder, settings, done=True)
-        show_end(report, log, model_class=model_class, adapter=settings.model.use_peft)
+        show_end(
+            report,
+            log,
+            model_class=model_class,
+            adapter=settings.model.use_peft,
+            stage=Stage(arguments.stage),
+        )
     return report
 
 
@@ -197,7 +203,7 @@ def _make_trainer(
         peft_config=adapters,
         run_log=log,
         bad_rows=bad_rows,
-        write_card=partial(write_card, settings, data),
+        write_card=partial(write_card, settings, data, rows.for_evaluation),
     )
 
 

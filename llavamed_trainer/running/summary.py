@@ -11,9 +11,9 @@ from transformers import SchedulerType, Trainer
 
 from hub_cards import TrainingData
 from llavamed_data.console.printable import counted
-from llavamed_trainer.models import family_of, part_sizes
+from llavamed_trainer.models import Stage, family_of, part_sizes
 from llavamed_trainer.running.arguments import TrainingSettings
-from llavamed_trainer.running.data import LengthSummary, evaluation_data
+from llavamed_trainer.running.data import LengthSummary, TrainingRows
 from llavamed_trainer.running.monitoring import RunLog, duration
 
 
@@ -42,7 +42,7 @@ def show_start(
     settings: TrainingSettings,
     trainer: Trainer,
     data: Sequence[TrainingData],
-    lengths: LengthSummary | None,
+    rows: TrainingRows,
     checkpoint: Path | None,
     log: RunLog,
 ) -> None:
@@ -52,7 +52,7 @@ def show_start(
         settings: of the run.
         trainer: ready to train.
         data: the datasets as the card states them.
-        lengths: of the rows; None for a stream.
+        rows: that are trained on.
         checkpoint: the one that the run resumes from, if any.
         log: where it is shown.
     """
@@ -60,16 +60,17 @@ def show_start(
     table = Table(title=f"train {settings.recipe.name}{base}", show_header=False)
     for name, value in (
         *_model_lines(settings, trainer),
-        *_data_lines(settings, data, lengths),
+        *_data_lines(settings, data, rows.lengths),
         *_training_lines(settings, trainer),
     ):
         table.add_row(name, value)
     log.console.print(table)
     for note in settings.notes:
         log.say(note)
-    if trained_on := evaluation_data(settings.arguments):
+    if rows.for_evaluation and not settings.arguments.allow_test_split:
         log.say(
-            f"WARNING: {trained_on} is for evaluation: scores of this model there do not count, and its card says so"
+            f"WARNING: {rows.for_evaluation} is for evaluation: scores of this model there do not count, and its card "
+            "says so (--allow-test-split leaves this warning out)"
         )
     if settings.training.packing:
         log.say(packed_rows(settings, trainer.train_dataset).warning)
@@ -113,7 +114,7 @@ def packed_rows(settings: TrainingSettings, packs: Any) -> PackedRows:
     )
 
 
-def show_end(report: TrainingReport, log: RunLog, *, model_class: str, adapter: bool) -> None:
+def show_end(report: TrainingReport, log: RunLog, *, model_class: str, adapter: bool, stage: Stage) -> None:
     """Shows what a run made, a whole model or an adapter, and how to use it.
 
     Args:
@@ -121,6 +122,7 @@ def show_end(report: TrainingReport, log: RunLog, *, model_class: str, adapter: 
         log: where it is shown.
         model_class: the name of the class that loads the model, or the base of the adapter.
         adapter: whether an adapter was trained.
+        stage: of training; after that of the projector alone comes another.
     """
     loss = f", loss {report.first_loss:.4f} → {report.last_loss:.4f}" if report.first_loss is not None else ""
     log.say(f"done: {counted(report.steps, 'training step')} in {duration(report.seconds)}{loss}")
@@ -134,7 +136,15 @@ def show_end(report: TrainingReport, log: RunLog, *, model_class: str, adapter: 
     log.say(f"load it:     {loading}")
     if adapter:
         log.say(f"merge it:    python -m llavamed_trainer merge {report.folder} OUT")
-    log.say(f"evaluate it: python -m llavamed_trainer predict --model {report.folder} --benchmark vqa-rad")
+    if stage is Stage.PROJECTOR and not adapter:
+        log.say(
+            "train on:    python -m llavamed_trainer train --config stage2-60k-im --model_name_or_path "
+            f"{report.folder}"
+        )
+    else:
+        log.say(
+            f"evaluate it: python -m llavamed_trainer predict --model {report.folder} --benchmark vqa-rad"
+        )
     log.say("For research only, not for clinical use.")
 
 

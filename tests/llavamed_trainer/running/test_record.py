@@ -6,7 +6,7 @@ import pytest
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.running import TrainingSettings, parse_settings
-from llavamed_trainer.running.record import find_starting_point, write_record
+from llavamed_trainer.running.record import find_starting_point, trained_projector_alone, write_record
 
 
 def settings(folder: Path, *flags: str) -> TrainingSettings:
@@ -108,3 +108,15 @@ def test_checkpoints_are_ordered_by_number(tmp_path: Path) -> None:
     for step in (9, 1000, 200):
         checkpoint(tmp_path, step)
     assert find_starting_point(tmp_path, settings(tmp_path)).checkpoint == tmp_path / "checkpoint-1000"
+
+
+def test_a_model_of_stage_1_is_told_from_one_that_learnt_to_answer(tmp_path: Path) -> None:
+    assert not trained_projector_alone(tmp_path)  # of no run
+    write_record(tmp_path, settings(tmp_path), done=True)
+    assert trained_projector_alone(tmp_path)
+    write_record(tmp_path, settings(tmp_path, "--use_peft"), done=True)
+    assert not trained_projector_alone(tmp_path)
+    write_record(
+        tmp_path, parse_settings(["--config", "stage2-10k", "--output_dir", str(tmp_path)]), done=True
+    )
+    assert not trained_projector_alone(tmp_path)

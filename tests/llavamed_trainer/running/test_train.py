@@ -16,7 +16,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset, Image
 from huggingface_hub import HfApi, ModelCard
 from rich.console import Console
 from safetensors.torch import load_file, save_file
@@ -81,6 +81,70 @@ def test_training_on_a_split_for_evaluation_is_said_there_and_in_the_card(
     assert re.search(r"WARNING: split test of \S+ is for evaluation", text)
     card = ModelCard.load(tmp_path / "run" / "README.md").text
     assert re.search(r"\| WARNING \| trained on split test of .*, so its scores there do not count", card)
+
+
+def copied(dataset: Path, folder: Path, **stated: str) -> Path:
+    """A copy of a dataset under another name, with a card that states other things."""
+    shutil.copytree(dataset, folder)
+    lines = "".join(f"{name}: {value}\n" for name, value in stated.items())
+    (folder / "README.md").write_text(f"---\n{lines}---\n# A set\n")
+    return folder
+
+
+def test_rows_of_a_benchmark_and_the_evaluation_set_are_known_under_other_names(
+    train: Train, drawn_rows: list[dict[str, Any]], dataset: Path, output: io.StringIO, tmp_path: Path
+) -> None:
+    rows = [
+        row | {"id": f"vqa-rad-{'test' if at < 3 else 'train'}-{at}"}
+        for at, row in enumerate(drawn_rows[:16])
+    ]
+    mixed = write_set(tmp_path / "mixed", rows)
+    train("stage1", "--dataset", mixed, "--max_steps", "1")
+    text = " ".join(output.getvalue().split())
+    assert f"WARNING: 3 rows of test splits of benchmarks in {mixed} is for evaluation" in text
+    renamed = copied(dataset, tmp_path / "renamed", pretty_name="LLaVA-Med Eval")
+    train("stage1", "--dataset", renamed, "--max_steps", "1", "--output_dir", tmp_path / "second")
+    assert f"WARNING: the evaluation set {renamed}" in " ".join(output.getvalue().split())
+    assert "WARNING" in (tmp_path / "second" / "README.md").read_text()
+
+
+def test_the_warning_of_a_test_split_can_be_left_out_and_the_card_states_it_all_the_same(
+    train: Train, output: io.StringIO, tmp_path: Path
+) -> None:
+    train("stage1", "--split", "test", "--max_steps", "1", "--allow-test-split")
+    assert "WARNING" not in output.getvalue()
+    assert "trained on split test of" in (tmp_path / "run" / "README.md").read_text()
+
+
+def test_a_length_that_no_row_fits_is_refused_with_the_length_that_rows_need(train: Train) -> None:
+    with pytest.raises(
+        UsageError, match=r"--max_length 19 has no room for any row: .* give --max_length \d+ or more"
+    ):
+        train("stage1", "--max_length", "19")
+
+
+def test_a_column_of_one_image_each_is_refused_with_how_it_becomes_a_list(
+    train: Train, drawn_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "one").mkdir()
+    Dataset.from_list(
+        [{"messages": row["messages"], "image": row["images"][0]} for row in drawn_rows[:4]]
+    ).cast_column("image", Image()).to_parquet(tmp_path / "one" / "train.parquet")
+    with pytest.raises(UsageError, match=r"has a column image of one image each.*rows\.map\(lambda row"):
+        train("stage1", "--dataset", tmp_path / "one")
+
+
+def test_names_that_cannot_be_looked_up_offline_say_so(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    with pytest.raises(
+        UsageError, match=r"there is no dataset 'lab/set' here, and the Hub.*HF_HUB_OFFLINE is set"
+    ):
+        train("stage1", "--dataset", "lab/set")
+    with pytest.raises(
+        UsageError, match=r"no checkpoint 'lab/model' here, and the Hub.*HF_HUB_OFFLINE is set"
+    ):
+        train("stage1", "--model_name_or_path", "lab/model")
 
 
 def test_training_on_the_training_split_needs_no_warning(

@@ -93,6 +93,25 @@ def test_a_base_is_found_by_a_relative_path_also_from_elsewhere(
     assert Path(made.base) == tmp_path / "models" / "base"
 
 
+def with_hub(code: str, tmp_path: Path, *words: Path) -> str:
+    """The last line that code prints in a process for which a server of the tests is the Hub."""
+    with running_hub(tmp_path / "hub") as hub:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=CHECKOUT,
+            env={
+                **os.environ,
+                "HF_HUB_OFFLINE": "0",
+                **hub.environment("ada", tmp_path / "home"),
+                "HF_HOME": str(tmp_path / "cache"),
+            },
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
 def test_adapter_and_base_may_lie_on_the_hub(adapter: Path, whole_model: Path, tmp_path: Path) -> None:
     state_base(adapter, "ada/base")
     code = (
@@ -106,23 +125,30 @@ def test_adapter_and_base_may_lie_on_the_hub(adapter: Path, whole_model: Path, t
         "checked = check_model('ada/base', files_only=True)\n"
         "print(json.dumps([made.adapters, made.base, len(checked.faults), checked.servers[0].commands]))"
     )
-    with running_hub(tmp_path / "hub") as hub:
-        done = subprocess.run(
-            [sys.executable, "-c", code, whole_model, adapter, tmp_path / "merged"],
-            cwd=CHECKOUT,
-            env={
-                **os.environ,
-                "HF_HUB_OFFLINE": "0",
-                **hub.environment("ada", tmp_path / "home"),
-                "HF_HOME": str(tmp_path / "cache"),
-            },
-            capture_output=True,
-            text=True,
-        )
-    assert done.returncode == 0, done.stderr
+    printed = json.loads(with_hub(code, tmp_path, whole_model, adapter, tmp_path / "merged"))
     served = ["vllm serve ada/base --served-model-name base"]
-    assert json.loads(done.stdout.splitlines()[-1]) == [["ada/lora"], "ada/base", 0, served]
+    assert printed == [["ada/lora"], "ada/base", 0, served]
     assert files(tmp_path / "merged") == files(whole_model)
+
+
+def test_an_adapter_on_the_hub_is_used_with_its_own_processor(
+    whole_model: Path, adapter: Path, tmp_path: Path
+) -> None:
+    _, processor = load(adapter)
+    processor.chat_template = TEMPLATES["mistral"]
+    processor.save_pretrained(adapter)
+    state_base(adapter, "ada/base")
+    code = (
+        "import json, sys; from huggingface_hub import HfApi\n"
+        "from llavamed_trainer.models import load_model\n"
+        "base, adapter = sys.argv[1:]\n"
+        "for name, folder in (('ada/base', base), ('ada/lora', adapter)):\n"
+        "    HfApi().create_repo(name)\n"
+        "    HfApi().upload_folder(repo_id=name, folder_path=folder)\n"
+        "print(json.dumps([load_model(name)[1].chat_template for name in ('ada/lora', 'ada/base')]))"
+    )
+    own, of_base = json.loads(with_hub(code, tmp_path, whole_model, adapter))
+    assert (own, of_base) == (TEMPLATES["mistral"], load(whole_model)[1].chat_template)
 
 
 def test_an_adapter_that_was_trained_on_an_adapter_is_merged_with_it(
