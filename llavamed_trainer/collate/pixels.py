@@ -58,7 +58,9 @@ def read_image(source: Any) -> Image.Image:
     with _as_bad_row():
         image = _open(source)
         _check_size(image)
-        return _to_rgb(_upright(image))
+        image = _to_rgb(_upright(image))
+        image.load()  # what is damaged shows here
+        return image
 
 
 def image_size(source: Any) -> tuple[int, int]:
@@ -258,6 +260,8 @@ def _draft(image: Image.Image, size: tuple[int, int]) -> tuple[float, float]:
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    if image.getexif().get(_ORIENTATION, 1) == 1:  # exif_transpose would copy it
+        return image
     turned: Image.Image = ImageOps.exif_transpose(image)
     return turned
 
@@ -270,4 +274,4 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

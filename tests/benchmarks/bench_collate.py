@@ -43,7 +43,7 @@ def main() -> None:
     """Prints one table for each number of turns."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        rows = _eval_rows(Path(folder))
+        rows = eval_rows(Path(folder))
         processor = _processor(Path(folder) / "tiny", rows)
     ours, exact = (
         LlavaMedCollator(processor, max_length=None, exact_images=exact) for exact in (False, True)
@@ -52,11 +52,11 @@ def main() -> None:
     images = {row["images"][0]["bytes"] for row in rows}
     print(f"{len(rows)} rows, {len(images)} images of {sum(map(len, images)) / len(images) / 1024:.0f} KiB")
     for turns in TURNS:
-        taken = _with_turns(rows, turns)[:: len(rows) // (BATCH * BATCHES)][: BATCH * BATCHES]
+        taken = with_turns(rows, turns)[:: len(rows) // (BATCH * BATCHES)][: BATCH * BATCHES]
         peers = {
             "LlavaMedCollator": partial(_collate, ours, taken),
             "… with exact_images": partial(_collate, exact, taken),
-            "TRL": partial(_collate, lambda batch: stock([_decoded(row) for row in batch]), taken),
+            "TRL": partial(_collate, lambda batch: stock([decoded(row) for row in batch]), taken),
         }
         _check_alike(ours, stock, taken[:BATCH])
         title = f"{turns} assistant turn{'s' * (turns > 1)} (aim: {AIMS[turns]} times as fast as TRL)"
@@ -68,7 +68,7 @@ def _collate(collator: Callable[[list[Row]], object], rows: Sequence[Row]) -> No
         collator(list(rows[start : start + BATCH]))
 
 
-def _eval_rows(folder: Path) -> list[Row]:
+def eval_rows(folder: Path) -> list[Row]:
     source = SHARED_DATA / "llava_med_eval"
     options = BuildOptions(
         source=f"released:{source}", images=str(source / "images"), out=folder, work=folder / "work"
@@ -102,7 +102,7 @@ def _processor(folder: Path, rows: Sequence[Row]) -> LlavaProcessor:
     return processor
 
 
-def _with_turns(rows: Sequence[Row], turns: int) -> list[Row]:
+def with_turns(rows: Sequence[Row], turns: int) -> list[Row]:
     return [
         {**row, "messages": row["messages"] + _said_after(rows, at, turns)} for at, row in enumerate(rows)
     ]
@@ -117,14 +117,14 @@ def _said_after(rows: Sequence[Row], at: int, turns: int) -> list[dict[str, Any]
     ]
 
 
-def _decoded(row: Row) -> Row:
+def decoded(row: Row) -> Row:
     image = Image.open(io.BytesIO(row["images"][0]["bytes"]))
     image.load()
     return {"messages": row["messages"], "images": [image]}
 
 
 def _check_alike(ours: LlavaMedCollator, stock: Callable[[list[Row]], Any], rows: list[Row]) -> None:
-    made, theirs = ours(rows), stock([_decoded(row) for row in rows])
+    made, theirs = ours(rows), stock([decoded(row) for row in rows])
     for name in ("input_ids", "attention_mask", "labels"):
         if not torch.equal(made[name], theirs[name]):
             raise SystemExit(f"the peers do not make the same {name}: their times do not compare")
