@@ -17,6 +17,7 @@ from llavamed_trainer.recipes.recipe import OWN_SETTINGS
 
 _NO_RECIPE = TrainingRecipe(OWN_SETTINGS, OWN_SETTINGS, {})
 _LISTS = ("report_to", "lora_target_modules", "lora_modules_to_save", "lora_target_parameters")
+_SETTINGS_OF_WORKERS = {"dataloader_prefetch_factor", "dataloader_persistent_workers"}
 _KINDS = {"int": "a whole number", "float": "a number", "string_to_bool": "true or false"}
 
 
@@ -143,6 +144,8 @@ def parse_settings(words: Sequence[str]) -> TrainingSettings:
         stated=given.get("gradient_accumulation_steps"),
     )
     parser.set_defaults(gradient_accumulation_steps=accumulated)
+    if _SETTINGS_OF_WORKERS & given.keys():  # which are refused where there are no workers
+        parser.set_defaults(dataloader_num_workers=given.get("dataloader_num_workers", 2))
     notes: tuple[str, ...] = ()
     has_accelerator = torch.accelerator.is_available() and not stated.use_cpu
     if not has_accelerator and "bf16" not in flags and not stated.fp16:

@@ -29,6 +29,7 @@ from llavamed_trainer.running.monitoring import MonitoredTrainer, RunLog
 from llavamed_trainer.running.push import HubPush
 from llavamed_trainer.running.record import find_starting_point, write_record
 from llavamed_trainer.running.summary import TrainingReport, show_end, show_start
+from llavamed_trainer.running.workers import BatchMaking, plan_batch_making
 
 BAD_ROWS = "bad_rows.jsonl"
 
@@ -99,10 +100,10 @@ def _train(
         write_record(folder, settings, done=False)
     if push:
         push.open()
-    trainer = _make_trainer(settings, model, processor, rows, bad_rows, data, log)
+    trainer, making = _make_trainer(settings, model, processor, rows, bad_rows, data, log)
     if push:
         trainer.add_callback(push)
-    show_start(settings, trainer, data, rows, checkpoint, log)
+    show_start(settings, trainer, making, data, rows, checkpoint, log)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model(str(folder))
@@ -170,7 +171,7 @@ def _make_trainer(
     bad_rows: BadRows,
     data: list[TrainingData],
     log: RunLog,
-) -> MonitoredTrainer:
+) -> tuple[MonitoredTrainer, BatchMaking]:
     arguments, training = settings.arguments, settings.training
     if training.n_gpu > 1:
         raise UsageError(
@@ -183,19 +184,27 @@ def _make_trainer(
     if adapters is not None and stage is Stage.PROJECTOR:
         log.say("--use_peft: adapters of the language model are trained beside the projector of this stage")
     multiple = training.pad_to_multiple_of
-    collator = ConversationCollator(
+    make_collator = partial(
+        ConversationCollator,
         processor,
         max_length=training.max_length,
         pad_to_multiple_of=multiple if isinstance(multiple, int) else None,
         packing=training.packing,
         exact_images=arguments.exact_images,
-        bad_rows=bad_rows,
         text=arguments.text,
     )
+    collator = make_collator(bad_rows=bad_rows)
     _stop_at(model, collator.end_ids, processor.tokenizer, log)
-    return MonitoredTrainer(
+    workers = training.dataloader_num_workers
+    making = plan_batch_making(
+        rows.train,
+        lambda uncounted: make_collator(bad_rows=uncounted),
+        total=_rows_of_process(settings, rows),
+        stated=workers if workers or "dataloader_num_workers" in settings.given else None,
+    )
+    trainer = MonitoredTrainer(
         model=model,
-        args=_trainer_settings(training, rows.max_steps),
+        args=_trainer_settings(training, rows.max_steps, making.workers),
         train_dataset=rows.train,
         eval_dataset=rows.evaluation,
         processing_class=processor,
@@ -205,6 +214,15 @@ def _make_trainer(
         bad_rows=bad_rows,
         write_card=partial(write_card, settings, data, rows.for_evaluation),
     )
+    return trainer, making
+
+
+def _rows_of_process(settings: TrainingSettings, rows: TrainingRows) -> int:
+    """The number of rows that each process trains on in all (of packs, with `--packing` and `--max_steps`)."""
+    processes: int = settings.training.world_size
+    if rows.max_steps > 0:
+        return rows.max_steps * settings.arguments.global_batch_size // processes
+    return int(len(rows.train) * settings.training.num_train_epochs / processes)
 
 
 def _stop_at(model: Any, end_ids: frozenset[int], tokenizer: Any, log: RunLog) -> None:
@@ -216,10 +234,11 @@ def _stop_at(model: Any, end_ids: frozenset[int], tokenizer: Any, log: RunLog) -
         )
 
 
-def _trainer_settings(training: SFTConfig, max_steps: int) -> SFTConfig:
+def _trainer_settings(training: SFTConfig, max_steps: int, workers: int) -> SFTConfig:
     """A copy of the training arguments without what this package does in the trainer's place."""
     own = copy.copy(training)
     own.max_steps = max_steps
+    own.dataloader_num_workers = workers
     own.push_to_hub = False  # the stock push ends the run when the Hub fails
     own.packing = False  # TRL's packing takes no images; the collator packs
     return own

@@ -15,6 +15,7 @@ from llavamed_trainer.models import Stage, family_of, part_sizes
 from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.data import LengthSummary, TrainingRows
 from llavamed_trainer.running.monitoring import RunLog, duration
+from llavamed_trainer.running.workers import BatchMaking
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class TrainingReport:
 def show_start(
     settings: TrainingSettings,
     trainer: Trainer,
+    making: BatchMaking,
     data: Sequence[TrainingData],
     rows: TrainingRows,
     checkpoint: Path | None,
@@ -51,6 +53,7 @@ def show_start(
     Args:
         settings: of the run.
         trainer: ready to train.
+        making: how its batches are made.
         data: the datasets as the card states them.
         rows: that are trained on.
         checkpoint: the one that the run resumes from, if any.
@@ -61,6 +64,7 @@ def show_start(
     for name, value in (
         *_model_lines(settings, trainer),
         *_data_lines(settings, data, rows.lengths),
+        ("batches", str(making)),
         *_training_lines(settings, trainer),
     ):
         table.add_row(name, value)

@@ -1,5 +1,6 @@
 """`train` runs the stages for a model of every family: what is trained is shown, and the result is a whole model."""
 
+import copy
 import io
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,31 @@ def test_a_stage_is_trained_and_its_model_loads_everywhere(
     batch = ConversationCollator(processor)(drawn_rows[:3])
     with torch.no_grad():
         assert model(**batch).loss < before(**batch).loss
+
+
+@pytest.mark.parametrize("kind", ["smolvlm", "llava-next"], indirect=True)
+def test_worker_processes_change_no_result(tiny_model: Path, drawn_rows: list[Row], tmp_path: Path) -> None:
+    rows = copy.deepcopy(drawn_rows[:8])
+    rows[3]["images"][0]["bytes"] = b"no image"
+    data = write_set(tmp_path / "set", rows)
+    states = []
+    for workers in (0, 2):
+        out = tmp_path / f"workers-{workers}"
+        report, printed = train(
+            tiny_model,
+            data,
+            out,
+            "stage2-60k-im",
+            "--dataloader_num_workers",
+            str(workers),
+            "--max_steps",
+            "4",
+        )
+        assert report.bad_rows == {"image unreadable": 1}
+        assert ("2 worker processes make them ahead" in printed) == bool(workers)
+        assert "rows/s on one core" in printed
+        states.append(load_file(out / "model.safetensors"))
+    assert all(torch.equal(values, states[1][name]) for name, values in states[0].items())
 
 
 def test_adapters_are_trained_and_load_on_their_base(
