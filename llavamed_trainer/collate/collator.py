@@ -10,10 +10,9 @@ from llavamed_data.errors import UsageError
 from llavamed_trainer.collate.bad_rows import BadRows
 from llavamed_trainer.collate.llava_batches import LlavaBatches
 from llavamed_trainer.collate.messages import Row
+from llavamed_trainer.collate.packs import PackedBatches, check_packing
 from llavamed_trainer.collate.processor_batches import ProcessorBatches, check_processor
 from llavamed_trainer.collate.rendering import TextChoice
-from llavamed_trainer.models.family import NOT_SHOWN
-from llavamed_trainer.models.registry import family_of_processor
 
 PaddingSide: TypeAlias = Literal["right", "left"]
 
@@ -41,10 +40,10 @@ class ConversationCollator:
     For a `LlavaProcessor` the collator computes pixel values and image tokens itself, which is faster. Any other
     processor makes them itself, and all keys that it returns are in the batch; rows without images come last in it.
 
-    With `packing` (LLaVA only) all rows become one: segments follow one another, `position_ids` begin at 0 in each,
-    there is no `attention_mask`, and no segment predicts the first token of the next. Attention keeps the segments
-    apart as long as the model keeps no cache (`use_cache=False`, which TRL passes). `pack_plan` chooses the rows of a
-    batch.
+    With `packing` all rows become one: segments follow one another, `position_ids` begin at 0 in each, there is no
+    `attention_mask`, and no segment predicts the first token of the next. Attention keeps the segments apart as long as
+    the model keeps no cache (`use_cache=False`, which TRL passes). `pack_plan` chooses the rows of a batch. Models for
+    which this is not right, such as Gemma 3, are refused by name.
 
         trainer = SFTTrainer(model, args=SFTConfig(…, remove_unused_columns=False), train_dataset=rows,
                              processing_class=processor, data_collator=ConversationCollator(processor))
@@ -69,7 +68,8 @@ class ConversationCollator:
         end_ids: the tokens that end an answer and are learnt with it; `generate` must stop at them.
 
     Raises:
-        UsageError: the processor or its chat template cannot be used, or arguments contradict each other.
+        UsageError: the processor or its chat template cannot be used, its models are not packed, or arguments
+            contradict each other.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ConversationCollator:
         self.bad_rows = BadRows() if bad_rows is None else bad_rows
         self.packing = packing
         multiple, left = pad_to_multiple_of or 1, padding_side == "left"
-        self._batches: LlavaBatches | ProcessorBatches
+        self._batches: LlavaBatches | ProcessorBatches | PackedBatches
         if isinstance(processor, LlavaProcessor):
             self._batches = LlavaBatches(
                 processor,
@@ -104,15 +104,16 @@ class ConversationCollator:
         else:
             check_processor(processor)
             if packing:
-                refuse_packing(processor)
-            self._batches = ProcessorBatches(
+                check_packing(processor)
+            made = ProcessorBatches(
                 processor,
                 max_length=max_length,
-                pad_to_multiple_of=multiple,
+                pad_to_multiple_of=1 if packing else multiple,
                 bad_rows=self.bad_rows,
                 text=text,
                 left=left,
             )
+            self._batches = PackedBatches(made, processor, pad_to_multiple_of=multiple) if packing else made
         self.end_ids = self._batches.end_ids
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, Tensor]:
@@ -123,7 +124,8 @@ class ConversationCollator:
 
         Returns:
             `input_ids`, `labels` [rows, length] and `attention_mask`, or when packed [1, length] and `position_ids`
-            (all int64); `pixel_values` [images, 3, height, width] float32, left out if the batch has no image. The
+            (all int64; the positions of Qwen's models are [4, 1, length]: in the segment, and in time, height and
+            width); `pixel_values` [images, 3, height, width] float32, left out if the batch has no image. The
             processors of other models than LLaVA give pixel values another shape, and further keys.
 
         Raises:
@@ -135,15 +137,3 @@ class ConversationCollator:
 
 LlavaMedCollator = ConversationCollator
 """The name that `ConversationCollator` had when it was for LLaVA alone."""
-
-
-def refuse_packing(processor: ProcessorMixin) -> None:
-    """Raises the error that says why rows are not packed for the models of a processor.
-
-    Raises:
-        UsageError: always.
-    """
-    family = family_of_processor(processor)
-    name = family.name if family else type(processor).__name__
-    reason = (family.packing_refused if family else None) or NOT_SHOWN
-    raise UsageError(f"rows are not packed for {name}: {reason}; leave out --packing")

@@ -19,7 +19,7 @@ from llavamed_trainer.collate.messages import Row, count_images, read_messages, 
 from llavamed_trainer.collate.pixels import image_size, read_image
 from llavamed_trainer.collate.rendering import IGNORED, PROBE, Ids, Renderer, Span, TextChoice, inside
 
-_BY_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+BY_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 """The keys of a batch that have a value for each token: [rows, length]."""
 
 _BLANK_SIZE = (64, 64)
@@ -215,7 +215,7 @@ class ProcessorBatches:
         replaced = made.pop("text_replacement_offsets", ())
         offsets = made.pop("offset_mapping")
         flat = chain.from_iterable(chain.from_iterable(offsets))
-        for name in _BY_TOKEN:
+        for name in BY_TOKEN:
             if name in made:
                 made[name] = torch.from_numpy(np.array(made[name], dtype=np.int64))
         made.convert_to_tensors("pt", skip_tensor_conversion=self._processor.skip_tensor_conversion)
@@ -286,7 +286,7 @@ class ProcessorBatches:
         longest = int(lengths.max())
         width = -(-longest // self._multiple) * self._multiple
         batch = {name: values for name, values in made.items() if isinstance(values, Tensor)}
-        fills = dict.fromkeys(_BY_TOKEN, 0) | {"input_ids": self._tokenizer.pad_token_id, "labels": IGNORED}
+        fills = dict.fromkeys(BY_TOKEN, 0) | {"input_ids": self._tokenizer.pad_token_id, "labels": IGNORED}
         for name, fill in fills.items():
             if name not in batch:
                 continue

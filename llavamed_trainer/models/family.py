@@ -36,6 +36,7 @@ class ModelFamily:
         image_mark: a token that the processor writes once for each image, where a batch has tiles and not images.
         vision_type: the `model_type` of the vision tower, where it tells families of one `model_type` apart.
         packing_refused: why rows cannot be packed; None if packing has been shown to be right.
+        mrope: whether positions have three dimensions, time, height and width (M-RoPE).
         plain_logits: whether logits are those of the output layer, without a scale or a cap after it.
         tested: whether the tests of all families run for it.
         trained_projector: a function from a model to the paths of its projector that are trained, if not all are.
@@ -52,6 +53,7 @@ class ModelFamily:
     image_mark: str | None = None
     vision_type: str | None = None
     packing_refused: str | None = NOT_SHOWN
+    mrope: bool = False
     plain_logits: bool = True
     tested: bool = True
     trained_projector: Callable[[Any], tuple[str, ...]] | None = None

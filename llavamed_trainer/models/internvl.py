@@ -9,5 +9,6 @@ INTERNVL = ModelFamily(
     projector=("model.multi_modal_projector",),
     language_model="model.language_model",
     processors=("InternVLProcessor",),
+    packing_refused=None,
     image_mark="<img>",
 )

@@ -10,4 +10,5 @@ LLAVA_NEXT = ModelFamily(
     projector=("model.multi_modal_projector", "model.image_newline"),
     language_model="model.language_model",
     processors=("LlavaNextProcessor",),
+    packing_refused=None,
 )

@@ -9,4 +9,5 @@ LLAVA_ONEVISION = ModelFamily(
     projector=("model.multi_modal_projector", "model.image_newline"),  # as in LLaVA-NeXT
     language_model="model.language_model",
     processors=("LlavaOnevisionProcessor",),
+    packing_refused=None,
 )

@@ -9,6 +9,7 @@ MISTRAL3 = ModelFamily(
     projector=("model.multi_modal_projector",),
     language_model="model.language_model",
     processors=("PixtralProcessor",),
+    packing_refused=None,
 )
 
 PIXTRAL = ModelFamily(
@@ -19,4 +20,5 @@ PIXTRAL = ModelFamily(
     projector=("model.multi_modal_projector",),
     language_model="model.language_model",
     processors=("PixtralProcessor",),
+    packing_refused=None,
 )

@@ -2,8 +2,6 @@
 
 from llavamed_trainer.models.family import ModelFamily
 
-_POSITIONS = "their positions have three dimensions (M-RoPE), which the packed batches here do not number"
-
 QWEN2_VL = ModelFamily(
     name="Qwen2-VL and Qwen2.5-VL",
     model_types=("qwen2_vl", "qwen2_5_vl"),
@@ -11,7 +9,8 @@ QWEN2_VL = ModelFamily(
     projector=("model.visual.merger",),
     language_model="model.language_model",
     processors=("Qwen2VLProcessor", "Qwen2_5_VLProcessor"),
-    packing_refused=_POSITIONS,
+    packing_refused=None,
+    mrope=True,
 )
 
 QWEN3_VL = ModelFamily(
@@ -22,5 +21,6 @@ QWEN3_VL = ModelFamily(
     projector=("model.visual.merger", "model.visual.deepstack_merger_list"),
     language_model="model.language_model",
     processors=("Qwen3VLProcessor",),
-    packing_refused=_POSITIONS,
+    packing_refused=None,
+    mrope=True,
 )

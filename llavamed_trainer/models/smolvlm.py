@@ -10,5 +10,5 @@ SMOLVLM = ModelFamily(
     language_model="model.text_model",
     processors=("SmolVLMProcessor", "Idefics3Processor"),
     image_mark="<global-img>",
-    packing_refused="their pixel values are kept by row, [rows, images, …], and a pack is one row",
+    packing_refused=None,
 )

@@ -121,6 +121,15 @@ class LlavaMedTrainer(SFTTrainer):
         finally:
             self.data_collator = evaluating
 
+    def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Computes the loss as TRL does, and corrects its count of tokens for positions of shape [4, 1, tokens]."""
+        positions = inputs.get("position_ids")
+        if positions is not None and positions.ndim == 3 and cast("Any", self.model).training:
+            # TRL takes the second dimension of the positions for the tokens.
+            missing = torch.tensor(positions.shape[2] - positions.shape[1], device=positions.device)
+            self._total_train_tokens += int(self.accelerator.gather_for_metrics(missing).sum())
+        return super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[no-untyped-call]
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Writes the whole model for stock `from_pretrained`; the trainer's own calls write a checkpoint's weights."""
         if not _internal_call or output_dir is None or self._stock_checkpoints:

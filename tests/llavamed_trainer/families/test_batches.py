@@ -3,7 +3,6 @@
 import copy
 import io
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,16 +199,6 @@ def test_rows_are_padded_on_either_side_and_to_a_multiple(
         for name in by_token:
             assert torch.equal(right[name][number, :size], left[name][number, -size:]), name
             assert (right[name][number, size:] == left[name][number, : right[name].shape[1] - size]).all()
-
-
-def test_packing_is_refused_with_its_reason_where_it_has_not_been_shown_right(
-    processor: ProcessorMixin, tiny_model: Path
-) -> None:
-    if isinstance(processor, LlavaProcessor):
-        assert ConversationCollator(processor, packing=True).packing
-        return
-    with pytest.raises(UsageError, match=r"rows are not packed for .*: .*; leave out --packing"):
-        ConversationCollator(processor, packing=True)
 
 
 def test_the_image_is_the_only_input_of_stage_one_without_instruction(
