@@ -51,7 +51,7 @@ def train(
     --allow_test_split    train on data for evaluation without a warning
     --output_dir          folder of the model (runs/RECIPE)
     --use_peft            train LoRA on the language model, and the projector
-    --load_in_4bit        with --use_peft, on a GPU
+    --load_in_4bit        with --use_peft: the language model's frozen weights in 4 bit
     --push_to_hub         push the model and its card; failures are retried
     --hub_model_id        ORG/NAME of the model on the Hub
     --report_to           trackio | wandb | tensorboard | none

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
+from math import prod
 from typing import Any
 
 from torch import nn
@@ -115,8 +116,10 @@ def part_sizes(model: Any) -> list[PartSize]:
             continue
         path = max((path for path in places if f"{name}.".startswith(f"{path}.")), key=len, default="")
         part = "adapters" if ".lora_" in name else places.get(path, "other parts")
-        counts[part][0] += parameter.numel() * parameter.requires_grad
-        counts[part][1] += parameter.numel()
+        # a tensor of 4 bit holds two parameters in a byte
+        count = prod(parameter.quant_state.shape) if hasattr(parameter, "quant_state") else parameter.numel()
+        counts[part][0] += count * parameter.requires_grad
+        counts[part][1] += count
     return [PartSize(name, trained, total) for name, (trained, total) in counts.items() if total]
 
 

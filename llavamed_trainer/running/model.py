@@ -1,29 +1,42 @@
 """The model of a training run: loaded, in 4 or 8 bits if asked, and prepared for its stage or for LoRA adapters."""
 
 import re
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import ProcessorMixin
+from torch import nn
+from transformers import AutoModelForImageTextToText, ProcessorMixin
 from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.collate import learnt_end_ids
-from llavamed_trainer.models import TEMPLATES, Stage, apply_stage, find_template, load_model, lora_config
+from llavamed_trainer.models import (
+    TEMPLATES,
+    Stage,
+    apply_stage,
+    family_of,
+    find_template,
+    load_model,
+    lora_config,
+)
 from llavamed_trainer.models.chat_templates import marks_answers
 from llavamed_trainer.models.loading import adapter_base, load_processor, read_config
 from llavamed_trainer.training import load_sharded
 from llavamed_trainer.training.sharding import wants_sharding
 
 
-def load_stated_model(stated: ModelConfig, template: str | None = None) -> tuple[Any, ProcessorMixin]:
+def load_stated_model(
+    stated: ModelConfig, template: str | None = None, *, computed_in: torch.dtype | None = None
+) -> tuple[Any, ProcessorMixin]:
     """Loads the checkpoint that `--model_name_or_path` names; a LoRA adapter is merged into its base.
 
     Args:
         stated: TRL's model arguments.
         template: the name or file of a chat template that replaces the checkpoint's own.
+        computed_in: the data type of autocast, if training uses it; weights of 4 bit are computed with in it.
 
     Returns:
         The model and its processor.
@@ -37,8 +50,8 @@ def load_stated_model(stated: ModelConfig, template: str | None = None) -> tuple
         raise UsageError("give the model to train: --model_name_or_path")
     _check_quantisation(stated)
     options: dict[str, Any] = {"dtype": stated.dtype, "attn_implementation": stated.attn_implementation}
-    if (quantised := get_quantization_config(stated)) is not None:
-        options["quantization_config"] = quantised
+    if stated.load_in_4bit or stated.load_in_8bit:
+        options["quantization_config"] = _quantisation(stated, name, computed_in)
     processor: ProcessorMixin
     if wants_sharding() and not torch.accelerator.is_available():
         if adapter_base(name) is not None:
@@ -112,7 +125,47 @@ def _check_quantisation(stated: ModelConfig) -> None:
         raise UsageError(
             f"weights in {bits} bit cannot be trained themselves: add --use_peft, which trains LoRA adapters"
         )
-    if not torch.accelerator.is_available():
-        raise LlavaMedError(f"{bits} bit needs a GPU, and there is none here: leave out --load_in_{bits}bit")
     if find_spec("bitsandbytes") is None:
         raise LlavaMedError(f"{bits} bit needs the package bitsandbytes: pip install bitsandbytes")
+    here = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    device = here.type if here else "cpu"
+    if device not in getattr(import_module("bitsandbytes"), "supported_torch_devices", {"cuda"}):
+        raise LlavaMedError(
+            f"the bitsandbytes that is installed does not compute on this device ({device}): pip install --upgrade "
+            f"bitsandbytes, or leave out --load_in_{bits}bit"
+        )
+
+
+def _quantisation(stated: ModelConfig, name: str, computed_in: torch.dtype | None) -> Any:
+    """TRL's quantisation of the language model's layers; all other parts keep their weights.
+
+    The stock choice takes the projector too, which is trained whole beside the adapters and saved with them: it would
+    be trained from, or in, 4 bit. The tower is a small share of the memory, and its features stay those that the model
+    has after merging.
+
+    Raises:
+        UsageError: the checkpoint is an adapter, or in few bits itself.
+    """
+    bits = "4" if stated.load_in_4bit else "8"
+    if adapter_base(name) is not None:
+        raise UsageError(
+            f"{name} is an adapter, which cannot be merged into weights of {bits} bit without a loss: merge it first "
+            f"(python -m llavamed_trainer merge {name} OUT) and train OUT"
+        )
+    config = read_config(name, revision=stated.model_revision)
+    if getattr(config, "quantization_config", None):
+        raise UsageError(f"the weights of {name} are in few bits already: leave out --load_in_{bits}bit")
+    auto: Any = AutoModelForImageTextToText
+    with torch.device("meta"):
+        model = auto.from_config(config)
+    family = family_of(model)
+    quantised: Any = get_quantization_config(stated)
+    if stated.load_in_4bit and computed_in is not None:
+        quantised.bnb_4bit_compute_dtype = computed_in
+    inside = f"{family.language_model}."
+    quantised.llm_int8_skip_modules = [
+        path
+        for path, module in model.named_modules()
+        if isinstance(module, nn.Linear) and not path.startswith(inside)
+    ]
+    return quantised

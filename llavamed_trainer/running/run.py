@@ -87,7 +87,9 @@ def _train(
     arguments, state = settings.arguments, settings.training.distributed_state
     folder = Path(str(settings.training.output_dir))
     started = time.monotonic()
-    model, processor = load_stated_model(settings.model, arguments.template)
+    model, processor = load_stated_model(
+        settings.model, arguments.template, computed_in=_autocast(settings.training)
+    )
     if settings.training.eos_token:  # the trainer sets it too, after the collator has read it
         processor.tokenizer.eos_token = settings.training.eos_token
     if arguments.template is None and (note := replace_endless_template(processor)):
@@ -232,6 +234,11 @@ def _stop_at(model: Any, end_ids: frozenset[int], tokenizer: Any, log: RunLog) -
         log.say(
             f"the chat template ends answers with {names}: the model's generation_config now stops there too"
         )
+
+
+def _autocast(training: SFTConfig) -> torch.dtype | None:
+    """The data type that autocast computes in; None without autocast."""
+    return torch.bfloat16 if training.bf16 else torch.float16 if training.fp16 else None
 
 
 def _trainer_settings(training: SFTConfig, max_steps: int, workers: int) -> SFTConfig:

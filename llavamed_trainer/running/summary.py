@@ -156,15 +156,13 @@ def _model_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[str
     model: Any = trainer.model
     base: Any = model.get_base_model() if settings.model.use_peft else model
     family = family_of(base)
-    parameters = list(model.parameters())
-    trained = sum(each.numel() for each in parameters if each.requires_grad)
-    total = sum(each.numel() for each in parameters)
     parts = (
         f"LoRA of rank {settings.model.lora_r}, projector"
         if settings.model.use_peft
         else settings.arguments.stage
     )
     sizes = part_sizes(model)
+    trained, total = sum(part.trained for part in sizes), sum(part.total for part in sizes)
     learnt = [f"{part.name} {part.trained:,}" for part in sizes if part.trained]
     frozen = [f"{part.name} {part.total - part.trained:,}" for part in sizes if part.trained < part.total]
     tested = (

@@ -34,6 +34,35 @@ def _train_in_float32(model: Any) -> None:
             weights.data = weights.data.float()
 
 
+def _undo_rounding(model: Any) -> None:
+    """Gives what is trained beside weights of 4 or 8 bit the precision that it was loaded in.
+
+    TRL rounds all of it to bfloat16, the adapters of the language model and the whole projector beside them; without
+    autocast the projector would then not take the float32 features of its tower either.
+    """
+    from peft.utils import ModulesToSaveWrapper
+
+    for module in model.modules():
+        if isinstance(module, ModulesToSaveWrapper):
+            for name in module.active_adapters:
+                copies = module.modules_to_save[name].parameters()
+                for copy_of, own in zip(copies, module.original_module.parameters(), strict=True):
+                    copy_of.data = own.data.to(copy_of.device, copy=True)
+    for name, weights in model.named_parameters():
+        if weights.requires_grad and ".lora_" in name:
+            weights.data = weights.data.float()
+
+
+def _keep_layout(model: Any) -> None:
+    """Keeps bitsandbytes from turning weights of 4 bit on a CPU into its layout for inference during an evaluation.
+
+    No gradient goes through that layout, so training could not go on after it.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+
+
 class LlavaMedTrainer(SFTTrainer):
     """Trains a vision–language model on rows with `messages` and `images`.
 
@@ -83,11 +112,10 @@ class LlavaMedTrainer(SFTTrainer):
         base = (
             own.get_base_model() if hasattr(own, "peft_config") else own
         )  # adapters are parts of the model itself
-        if (
-            base is not own
-            and (self.args.bf16 or self.args.fp16)
-            and not getattr(base, "is_quantized", False)
-        ):
+        if base is not own and getattr(base, "is_quantized", False):
+            _undo_rounding(own)
+            _keep_layout(own)
+        if base is not own and (self.args.bf16 or self.args.fp16):
             _train_in_float32(own)
         run_frozen_tower_without_graph(base)
         compute_logits_at_labels(base)

@@ -113,5 +113,5 @@ def test_frozen_weights_are_as_large_as_their_type(tmp_path: Any) -> None:
     frozen = shape.parameters - shape.projector.parameters
     assert weights(32) == 4 * trained + 4 * frozen
     assert weights(16) == 4 * trained + 2 * frozen
-    matrices = shape.vision.matrices + shape.language.matrices
+    matrices = shape.language.matrices
     assert weights(4) == 4 * trained + matrices // 2 + 2 * (frozen - matrices)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -557,11 +558,22 @@ def test_a_disk_that_is_full_is_told_in_one_line(tiny_llava: Path, dataset: Path
     assert "error: no checkpoint or model could be written to" in done.stderr
 
 
-def test_four_bit_is_refused_without_a_gpu_or_adapters(train: Train) -> None:
-    with pytest.raises(LlavaMedError, match="4 bit needs a GPU"):
-        train("stage2-60k-im", "--use_peft", "--load_in_4bit")
+def test_four_bit_is_refused_without_adapters_or_its_package(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UsageError, match="add --use_peft"):
         train("stage2-60k-im", "--load_in_4bit")
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    with pytest.raises(LlavaMedError, match="4 bit needs the package bitsandbytes: pip install bitsandbytes"):
+        train("stage2-60k-im", "--use_peft", "--load_in_4bit")
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="needs bitsandbytes")
+def test_an_adapter_is_not_merged_into_weights_of_few_bits(train: Train, tmp_path: Path) -> None:
+    train("stage2-60k", "--use_peft", "--lora_r", "2", "--max_steps", "1")
+    flags = ("--use_peft", "--load_in_4bit", "--output_dir", str(tmp_path / "next"))
+    with pytest.raises(UsageError, match=r"merge it first \(python -m llavamed_trainer merge"):
+        train("stage2-60k", "--model_name_or_path", tmp_path / "run", *flags)
 
 
 @pytest.mark.parametrize(
