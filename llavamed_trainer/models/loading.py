@@ -37,7 +37,7 @@ def load_model(name: str, *, revision: str | None = None, **options: Any) -> tup
         options: further arguments of `from_pretrained`: `dtype`, `attn_implementation`, `quantization_config`.
 
     Raises:
-        UsageError: there is no such checkpoint, it is of a model that cannot be trained here, its files are damaged, or
+        UsageError: there is no such checkpoint, it is of a model that is not supported, its files are damaged, or
             it lacks weights, which `from_pretrained` would fill with random ones (a checkpoint of the projector alone
             lacks most).
         LlavaMedError: it does not fit into memory.
@@ -96,7 +96,7 @@ def read_config(name: str, *, revision: str | None = None) -> PreTrainedConfig:
     """Reads the configuration of a checkpoint of a model that can be trained; no weights are downloaded.
 
     Raises:
-        UsageError: the model cannot be trained here.
+        UsageError: the model is not supported.
         OSError: there is no such checkpoint.
     """
     at = {"revision": revision} if revision else {}

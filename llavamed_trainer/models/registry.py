@@ -43,7 +43,7 @@ _REFUSED = {
     "paligemma": "its processor takes one prompt and one answer, which it puts own text around, and no conversation",
     "internvl_chat": "its code is not in transformers: take the checkpoint whose name ends in -hf",
 }
-"""Models that cannot be trained here, and why, by `model_type`."""
+"""Models that are not supported, and why, by `model_type`."""
 
 _TOWERS = ("vision_tower", "vision_model", "visual", "vision_encoder", "image_encoder")
 _PROJECTORS = ("multi_modal_projector", "mm_projector", "merger", "connector", "mlp1", "aligner")
@@ -58,10 +58,10 @@ def check_model_type(kind: str) -> None:
         UsageError: it is not.
     """
     if kind in _REFUSED:
-        raise UsageError(f"{kind} models cannot be trained here: {_REFUSED[kind]}")
+        raise UsageError(f"{kind} models are not supported: {_REFUSED[kind]}")
     if kind not in CONFIG_MAPPING:
         raise UsageError(
-            f"{kind} models cannot be trained here: this version of transformers does not know it; a newer one may "
+            f"{kind} models are not supported: this version of transformers does not know it; a newer one may "
             "(pip install --upgrade transformers), or the checkpoint may be there in the layout of transformers too"
         )
 
@@ -79,7 +79,7 @@ def find_family(config: PreTrainedConfig) -> ModelFamily:
     auto: Any = AutoModelForImageTextToText
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise UsageError(
-            f"{kind} is no vision–language model of transformers, so it cannot be trained here: choose one "
+            f"{kind} is no vision–language model of transformers, which this command needs: choose one "
             "that AutoModelForImageTextToText loads, such as a LLaVA or a Qwen2.5-VL; python -m llavamed_trainer "
             "assemble makes a LLaVA of a language model"
         )
@@ -158,6 +158,6 @@ def _one_named(model: nn.Module, names: tuple[str, ...]) -> str | None:
 
 def _untold(kind: str, reason: str) -> str:
     return (
-        f"{kind} models cannot be trained here: {reason}; train it with TRL's SFTTrainer, or add its family (the "
+        f"{kind} models are not supported: {reason}; TRL's SFTTrainer may train it, or add its family (the "
         "module llavamed_trainer/models/family.py says how)"
     )

@@ -141,8 +141,9 @@ def memory(shape: ModelShape, batch: BatchShape, trained: TrainedParts, gpus: in
     """Estimates the bytes on each of `gpus` under full sharding (FSDP), bfloat16 arithmetic and AdamW.
 
     Weights that are trained, gradients and the two moments of AdamW are 4 bytes each, divided among the GPUs. Frozen
-    weights are as `trained` states them; of 4 or 8 bit are only those of the language model's matrices, and the rest is bfloat16. Gathered
-    are two blocks of the language model in bfloat16 at a time, one computed and one fetched, and the embeddings.
+    weights are as `trained` states them; of 4 or 8 bit are only those of the language model's matrices, and the rest is
+    bfloat16. Gathered are two blocks of the language model in bfloat16 at a time, one computed and one fetched, and the
+    embeddings.
     Activations are, with checkpointing, the input of each block and the inside of one; and the logits of the labels in
     float32 with their gradient. The vision tower keeps nothing for the backward pass: the inside of one of its blocks
     counts if it is more than all of these. The reserve is 1.5 GB for CUDA itself and 8 % for what the allocator cannot

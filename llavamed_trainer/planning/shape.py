@@ -162,7 +162,7 @@ def find_shape(model: str) -> ModelShape:
     base.
 
     Raises:
-        UsageError: it is none of these, or its model cannot be trained here.
+        UsageError: it is none of these, or its model is not supported.
     """
     shapes = known_shapes()
     repositories = {repo: name for name, stated in read_table("shapes").items() for repo in stated["names"]}

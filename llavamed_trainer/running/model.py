@@ -42,7 +42,7 @@ def load_stated_model(
         The model and its processor.
 
     Raises:
-        UsageError: there is no such checkpoint or template, or its model cannot be trained here.
+        UsageError: there is no such checkpoint or template, or its model is not supported.
         LlavaMedError: 4 or 8 bits are asked for where they cannot be used.
     """
     name = stated.model_name_or_path
