@@ -1,6 +1,7 @@
 """Loads a vision–language model from a folder or the Hub: a whole model, or a LoRA adapter merged into its base."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ TRAINED = "trained.safetensors"
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
-def load_model(name: str, *, revision: str | None = None, **options: Any) -> tuple[Any, Any]:
+def load_model(
+    name: str, *, revision: str | None = None, check: Callable[[Any], None] | None = None, **options: Any
+) -> tuple[Any, Any]:
     """Loads a vision–language model by its stock class, and its processor.
 
     An adapter is merged into the model that it was trained on. Weights are downloaded last, after it is known from the
@@ -34,6 +37,7 @@ def load_model(name: str, *, revision: str | None = None, **options: Any) -> tup
     Args:
         name: a folder, or a name on the Hub.
         revision: branch, tag or commit of a name on the Hub.
+        check: is called with the processor before weights are downloaded, and raises what ends the loading.
         options: further arguments of `from_pretrained`: `dtype`, `attn_implementation`, `quantization_config`.
 
     Raises:
@@ -54,12 +58,14 @@ def load_model(name: str, *, revision: str | None = None, **options: Any) -> tup
         if base is None:
             read_config(name, revision=revision)
             processor = load_processor(name, revision=revision)
+            if check:
+                check(processor)
             model = _load_weights(name, revision=revision, **options)
         else:
             from peft import PeftModel
 
             try:
-                model, _ = load_model(base, **options)  # the base may be an adapter itself
+                model, _ = load_model(base, check=check, **options)  # the base may be an adapter itself
             except UsageError as error:
                 raise UsageError(
                     f"the base of the adapter {name} cannot be loaded ({error}): base_model_name_or_path in its "

@@ -41,6 +41,7 @@ FAMILIES = (
 
 _REFUSED = {
     "paligemma": "its processor takes one prompt and one answer, which it puts own text around, and no conversation",
+    "mllama": "images reach its language model through layers of cross attention within it, not as tokens",
     "internvl_chat": "its code is not in transformers: take the checkpoint whose name ends in -hf",
 }
 """Models that are not supported, and why, by `model_type`."""

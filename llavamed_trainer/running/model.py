@@ -13,6 +13,7 @@ from trl import ModelConfig, get_peft_config, get_quantization_config
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_trainer.collate import learnt_end_ids
+from llavamed_trainer.collate.processor_batches import check_processor
 from llavamed_trainer.models import (
     TEMPLATES,
     Stage,
@@ -24,6 +25,7 @@ from llavamed_trainer.models import (
 )
 from llavamed_trainer.models.chat_templates import marks_answers
 from llavamed_trainer.models.loading import adapter_base, load_processor, read_config
+from llavamed_trainer.models.registry import family_of_processor
 from llavamed_trainer.training import load_sharded
 from llavamed_trainer.training.sharding import wants_sharding
 
@@ -62,7 +64,7 @@ def load_stated_model(
         processor = load_processor(name, revision=stated.model_revision)
         model: Any = load_sharded(name, revision=stated.model_revision, **options)
     else:
-        model, processor = load_model(name, revision=stated.model_revision, **options)
+        model, processor = load_model(name, revision=stated.model_revision, check=_check_unlisted, **options)
     if template:
         processor.chat_template = find_template(template)
     return model, processor
@@ -115,6 +117,12 @@ def prepare_model(model: Any, stated: ModelConfig, stage: Stage) -> Any:
     adapters.target_modules = adapters.target_modules or default.target_modules
     adapters.modules_to_save = adapters.modules_to_save or default.modules_to_save
     return adapters
+
+
+def _check_unlisted(processor: Any) -> None:
+    """Refuses a processor of no listed family with which no batches can be made, while no weights are there yet."""
+    if family_of_processor(processor) is None:
+        check_processor(processor)
 
 
 def _check_quantisation(stated: ModelConfig) -> None:

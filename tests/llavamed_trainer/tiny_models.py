@@ -344,6 +344,41 @@ def _internvl(texts: list[str]) -> tuple[hf.PreTrainedConfig, hf.ProcessorMixin]
     )
 
 
+def _glm4v(texts: list[str]) -> tuple[hf.PreTrainedConfig, hf.ProcessorMixin]:
+    special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|image|>", "<|video|>")
+    around = [f"<|{side}_of_{what}|>" for what in ("image", "video") for side in ("begin", "end")]
+    tokenizer = _tokenizer(texts, (*special, *around), end="<|im_end|>", pad="<|endoftext|>")
+    identity = tokenizer.convert_tokens_to_ids
+    config = hf.Glm4vConfig(
+        text_config={
+            **_LANGUAGE,
+            "vocab_size": len(tokenizer),
+            "pad_token_id": 0,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0},
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "num_heads": 2,
+            "intermediate_size": 48,
+            "out_hidden_size": 64,
+            "image_size": 56,
+        },
+        image_token_id=identity("<|image|>"),
+        video_token_id=identity("<|video|>"),
+        image_start_token_id=identity("<|begin_of_image|>"),
+        image_end_token_id=identity("<|end_of_image|>"),
+        video_start_token_id=identity("<|begin_of_video|>"),
+        video_end_token_id=identity("<|end_of_video|>"),
+    )
+    return config, hf.Glm4vProcessor(
+        hf.Glm4vImageProcessor(size={"shortest_edge": 4 * 28**2, "longest_edge": 16 * 28**2}),
+        tokenizer,
+        hf.Glm4vVideoProcessor(),
+        chat_template=_CHATML.replace("IMAGE", "'<|begin_of_image|><|image|><|end_of_image|>'"),
+    )
+
+
 def _pixtral_parts(
     texts: list[str],
 ) -> tuple[hf.PreTrainedTokenizerFast, dict[str, Any], str]:
@@ -413,6 +448,7 @@ TINY: dict[str, Build] = {
     "internvl": _internvl,
     "mistral3": _mistral3,
     "pixtral": _pixtral,
+    "unlisted": _glm4v,  # of no listed family: GLM-4.1V, which is told apart by the names of its parts
 }
 """The models that are no LLaVA, by the names of the tests."""
 
@@ -427,5 +463,6 @@ _NEED_TORCHVISION = (
     "internvl",
     "mistral3",
     "pixtral",
+    "unlisted",
 )
 """Models whose processors need torchvision, most of them for their part for videos."""

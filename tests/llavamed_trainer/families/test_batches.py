@@ -181,7 +181,7 @@ def test_an_image_that_the_processor_refuses_is_left_out_alone(
     wide = {**drawn_rows[1], "images": [{"bytes": file.getvalue(), "path": None}]}
     collator = ConversationCollator(processor)
     batch = collator([drawn_rows[2], wide])
-    refused = kind in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "mistral3", "pixtral")
+    refused = kind in ("qwen2-vl", "qwen2.5-vl", "qwen3-vl", "mistral3", "pixtral", "unlisted")
     assert len(batch["input_ids"]) == 2 - refused
     assert collator.bad_rows.counts == ({BadRowReason.IMAGE_UNREADABLE: 1} if refused else {})
     assert (token_lengths([wide], processor) == [0]) == refused

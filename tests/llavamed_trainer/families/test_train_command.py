@@ -10,10 +10,10 @@ import torch
 from peft import PeftModel
 from rich.console import Console
 from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText, AutoProcessor, ProcessorMixin
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, ProcessorMixin
 
 from llavamed_trainer.collate import ConversationCollator
-from llavamed_trainer.models import family_of, load_model
+from llavamed_trainer.models import FAMILIES, family_of, find_family, load_model
 from llavamed_trainer.models.stopping import stop_ids
 from llavamed_trainer.running import parse_settings, run_training
 from llavamed_trainer.running.monitoring import ImageCounter
@@ -40,6 +40,11 @@ def train(model: Path, data: Path, out: Path, recipe: str, *flags: str) -> tuple
     return run_training(settings, console=Console(file=output, width=200)), output.getvalue()
 
 
+def _untried(tiny_model: Path) -> set[str]:
+    """Of a model of no listed family, `check` does not know which names of weights servers want."""
+    return set() if find_family(AutoConfig.from_pretrained(tiny_model)) in FAMILIES else {"not tried"}
+
+
 @pytest.mark.parametrize(("shape", "images"), [("one image", 3), ("two images", 4), ("mixed", 3)])
 def test_speed_is_measured_in_images_and_not_in_their_tiles(
     processor: ProcessorMixin, batches: dict[str, list[Row]], shape: str, images: int
@@ -63,7 +68,7 @@ def test_a_stage_is_trained_and_its_model_loads_everywhere(
     assert processor.chat_template == AutoProcessor.from_pretrained(tiny_model).chat_template
     assert ConversationCollator(processor).end_ids <= stop_ids(model.generation_config.eos_token_id)
     checked = check_model(str(tmp_path / "run"))
-    assert {each.result for each in checked.checks} == {"ok"}, checked.faults
+    assert {each.result for each in checked.checks} - _untried(tiny_model) == {"ok"}, checked.faults
     before = AutoModelForImageTextToText.from_pretrained(tiny_model)
     batch = ConversationCollator(processor)(drawn_rows[:3])
     with torch.no_grad():
@@ -113,7 +118,7 @@ def test_adapters_are_trained_and_load_on_their_base(
     with torch.no_grad():
         assert torch.allclose(logits, stock.eval()(**batch).logits, atol=1e-4)
     checked = check_model(str(made.folder))
-    assert {each.result for each in checked.checks} == {"ok"}, checked.faults
+    assert {each.result for each in checked.checks} - _untried(tiny_model) == {"ok"}, checked.faults
 
 
 def test_what_is_trained_beside_frozen_weights_of_16_bit_is_float32(

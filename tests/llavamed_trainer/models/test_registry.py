@@ -60,6 +60,11 @@ def test_a_model_of_no_listed_family_is_told_apart_by_the_names_of_its_parts() -
         ("git", "git models are not supported: its projector and its language model cannot be told"),
         ("florence2", "florence2 models are not supported: it has an encoder and a decoder"),
         ("paligemma", "paligemma models are not supported: its processor takes one prompt"),
+        (
+            "mllama",
+            "mllama models are not supported: images reach its language model through layers of cross",
+        ),
+        ("chameleon", "chameleon models are not supported"),
         ("internvl_chat", "internvl_chat models are not supported: .* name ends in -hf"),
         ("nobody_knows", "nobody_knows models are not supported: this version of transformers"),
         ("llava_mistral", "the released LLaVA code: convert it with python -m llavamed_trainer assemble"),
