@@ -105,7 +105,7 @@ def operations(shape: ModelShape, batch: BatchShape, trained: TrainedParts) -> O
     """Counts the operations of one batch, forward and backward."""
     language, projector = shape.language, shape.projector
     tokens = batch.rows * batch.tokens
-    matrices = 2 * tokens * language.matrices
+    matrices = 2 * tokens * (language.matrices - language.passed_by)
     attention = 4 * tokens * batch.tokens * language.layers * language.attention
     head = 2 * batch.rows * _logits(shape, batch) * language.hidden * language.vocabulary
     features = 2 * batch.rows * shape.image.projected
@@ -179,7 +179,8 @@ def memory(shape: ModelShape, batch: BatchShape, trained: TrainedParts, gpus: in
 def _frozen_bytes(shape: ModelShape, frozen: int, trained: TrainedParts) -> int:
     if trained.bits >= 16:
         return frozen * trained.bits // 8
-    matrices = min(frozen, shape.language.matrices)
+    # experts are tensors of three dimensions, which bitsandbytes leaves as they are
+    matrices = min(frozen, shape.language.matrices - shape.language.passed_by)
     return matrices * trained.bits // 8 + 2 * (frozen - matrices)
 
 

@@ -26,6 +26,8 @@ from llavamed_trainer.planning.shape import (
     VisionShape,
 )
 
+_EXPERTS = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts")
+_EXPERTS_OF_A_TOKEN = ("num_experts_per_tok", "moe_topk", "top_k_experts")
 _CLASS_TOKENS = ("class_embedding", "cls_token")
 _SIZE = f"{ASSUMED_WIDTH} × {ASSUMED_HEIGHT} px"
 
@@ -85,6 +87,7 @@ def _language(model: Any, family: ModelFamily, parameters: int) -> LanguageShape
     language = model.get_submodule(family.language_model)
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     pattern = adapted_layers(model)
+    passed_by = _passed_by(language, _experts(text))
     adapted = [module for path, module in model.named_modules() if re.fullmatch(pattern, path)]
     return LanguageShape(
         hidden=text.hidden_size,
@@ -94,9 +97,33 @@ def _language(model: Any, family: ModelFamily, parameters: int) -> LanguageShape
         vocabulary=model.get_output_embeddings().weight.shape[0],
         parameters=parameters,
         matrices=_matrices(language),
-        last=_last_products(language),
+        last=0 if passed_by else _last_products(language),
         adapters=sum(module.in_features + module.out_features for module in adapted),
+        passed_by=passed_by,
     )
+
+
+def _experts(text: Any) -> tuple[int, int] | None:
+    """The experts of a layer, and those of them that a token is given to; None if there are no experts."""
+    found = (
+        next((int(value) for name in names if (value := getattr(text, name, None))), 0)
+        for names in (_EXPERTS, _EXPERTS_OF_A_TOKEN)
+    )
+    all_of_them, of_a_token = found
+    return (all_of_them, of_a_token) if of_a_token and all_of_them > of_a_token else None
+
+
+def _passed_by(language: nn.Module, experts: tuple[int, int] | None) -> int:
+    """The weights of the experts that a token is not given to; those of all experts of a layer are one tensor."""
+    if experts is None:
+        return 0
+    count, of_a_token = experts
+    weights = sum(
+        each.numel()
+        for name, each in language.named_parameters()
+        if ".experts." in name and each.ndim == 3 and each.shape[0] == count
+    )
+    return weights * (count - of_a_token) // count
 
 
 def _vision(model: Any, family: ModelFamily, parameters: int) -> VisionShape:

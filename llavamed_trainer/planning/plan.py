@@ -233,6 +233,7 @@ def make_plan(
             "vision tower": shape.vision.parameters,
             "projector": shape.projector.parameters,
             "language model": shape.language.parameters,
+            **_of_each_token(shape),
         },
         trained=trained_parameters(shape, trained),
         adapters=lora,
@@ -328,6 +329,12 @@ def _bits(settings: Mapping[str, Any]) -> int:
     if settings.get("load_in_8bit"):
         return 8
     return 16 if settings.get("dtype") in ("bfloat16", "float16") else 32
+
+
+def _of_each_token(shape: ModelShape) -> dict[str, int]:
+    """The parameters of the language model that compute with a token, where a mixture of experts leaves some out."""
+    language = shape.language
+    return {"of it for each token": language.parameters - language.passed_by} if language.passed_by else {}
 
 
 def _hours(total: int, gpus: int, gpu: Gpu, utilisation: float) -> float:

@@ -78,6 +78,8 @@ class LanguageShape:
         matrices: weights of the matrices that each token is multiplied with, in all layers.
         last: weights of those products that end a layer; checkpointing need not compute these again.
         adapters: weights that LoRA of rank 1 adds.
+        passed_by: of `matrices`, the weights that a token is not multiplied with: of a mixture of experts, all experts
+            but those that a token is given to.
     """
 
     hidden: int
@@ -89,6 +91,7 @@ class LanguageShape:
     matrices: int
     last: int
     adapters: int
+    passed_by: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,21 @@ def test_an_image_that_the_processor_refuses_is_left_out_alone(
     assert (token_lengths([wide], processor) == [0]) == refused
 
 
+def test_pan_and_scan_of_an_image_processor_stays_off_as_in_stock(
+    kind: str, processor: ProcessorMixin, drawn_rows: list[Row]
+) -> None:
+    """Gemma 3's processor switches it off, whatever preprocessor_config.json says: an image stays one image."""
+    if kind != "gemma3":
+        pytest.skip("only Gemma 3 has it")
+    expected = ConversationCollator(processor)(drawn_rows[:2])
+    images: Any = processor.image_processor  # type: ignore[attr-defined]
+    images.do_pan_and_scan, images.pan_and_scan_min_crop_size = True, 8
+    images.pan_and_scan_min_ratio_to_activate = 1.0
+    batch = ConversationCollator(processor)(drawn_rows[:2])
+    assert batch.keys() == expected.keys()
+    assert all(torch.equal(batch[name], expected[name]) for name in batch)
+
+
 def test_rows_are_padded_on_either_side_and_to_a_multiple(
     processor: ProcessorMixin, batches: dict[str, list[Row]]
 ) -> None:

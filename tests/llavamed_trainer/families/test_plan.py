@@ -8,7 +8,7 @@ import torch
 from peft import get_peft_model
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoModelForImageTextToText, ProcessorMixin
+from transformers import AutoConfig, AutoModelForImageTextToText, ProcessorMixin
 
 from llavamed_trainer.models import Stage, apply_stage, lora_config, part_sizes
 from llavamed_trainer.planning import (
@@ -20,6 +20,7 @@ from llavamed_trainer.planning import (
     make_plan,
     operations,
 )
+from llavamed_trainer.planning.counting import count_shape
 from llavamed_trainer.recipes import load_recipe
 from llavamed_trainer.running import parse_settings
 from llavamed_trainer.running.model import prepare_model
@@ -102,3 +103,28 @@ def test_an_adapter_has_the_shape_of_its_base(
     model.name_or_path = str(tiny_model)
     get_peft_model(model, lora_config(model, r=2)).save_pretrained(tmp_path)
     assert find_shape(str(tmp_path)) == shape
+
+
+def test_of_a_mixture_of_experts_only_those_of_a_token_count_as_operations() -> None:
+    text = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "moe_intermediate_size": 8,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "num_experts": 8,
+        "num_experts_per_tok": 2,
+        "vocab_size": 100,
+    }
+    vision = {"depth": 1, "hidden_size": 16, "num_heads": 2, "intermediate_size": 16, "out_hidden_size": 16}
+    config = AutoConfig.for_model(
+        "qwen3_vl_moe", text_config=text, vision_config={**vision, "deepstack_visual_indexes": [0]}
+    )
+    shape = count_shape(config, "mixture")
+    # 6 of 8 experts in 2 layers, each of three matrices of 16 × 8
+    assert shape.language.passed_by == 6 * 2 * 3 * 16 * 8
+    # what is left: two experts, the router, and four projections of attention, in each of 2 layers
+    left = shape.language.matrices - shape.language.passed_by
+    assert left == 2 * (2 * 3 * 16 * 8 + 8 * 16 + 4 * 16 * 16)
