@@ -9,6 +9,7 @@ from tests.docs.blocks import OMISSION
 NOISE = re.compile(
     r"""(?mx)
     ^\[transformers\]\ .*\n?         # advice of other libraries
+    | ^Failed\ to\ load\ CPU\ gemm_4bit_forward.*\n?  # of bitsandbytes, where the package kernels is missing
     | ^.*\d%\|.*\|.*\[.*\]\s*\n?     # their progress bars, which a terminal wipes out
     """
 )
