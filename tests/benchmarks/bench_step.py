@@ -19,7 +19,7 @@ from datasets import Dataset, Image, List, load_dataset
 from transformers import AutoProcessor, LlavaForConditionalGeneration, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from llavamed_trainer.collate import LlavaMedCollator, token_lengths
+from llavamed_trainer.collate import ConversationCollator, token_lengths
 from llavamed_trainer.models import Stage, apply_stage
 from llavamed_trainer.training import LlavaMedTrainer
 from tests.benchmarks.side_by_side import medians, show
@@ -73,7 +73,7 @@ def beside_a_bare_loop(path: str, rows: Dataset, size: int) -> None:
     processor = AutoProcessor.from_pretrained(path)
     settings = {"per_device_train_batch_size": size, "gradient_checkpointing": False}
     workers = int((os.cpu_count() or 1) > torch.get_num_threads())
-    collator = LlavaMedCollator(processor, max_length=MAX_LENGTH)
+    collator = ConversationCollator(processor, max_length=MAX_LENGTH)
     batches = [collator(list(rows.select(range(at, at + size)))) for at in range(0, 2 * STEPS * size, size)]
     of_batches = {"max_steps": 2 * STEPS, "train_sampling_strategy": "sequential"}
 
@@ -110,7 +110,7 @@ def the_frozen_tower(path: str, images: int = 4) -> None:
 
     def peer(kind: type) -> Callable[[], None]:
         args = config(per_device_train_batch_size=1)
-        collator = LlavaMedCollator(processor)
+        collator = ConversationCollator(processor)
         trainer = kind(
             model=loaded(path, Stage.PROJECTOR),
             args=args,
@@ -142,7 +142,10 @@ def the_frozen_tower(path: str, images: int = 4) -> None:
 
 
 def beside_stock_trl(path: str, rows: Dataset, size: int) -> None:
-    """Times fine-tuning with collation and the same settings: TRL with its own collator, and this package."""
+    """Times fine-tuning with collation and the same settings: TRL with its own collator, and this package.
+
+    This package with the pixels that it makes itself, and with those of the image processor (`exact_images`).
+    """
     processor = AutoProcessor.from_pretrained(path)
     settings = {"per_device_train_batch_size": size, "assistant_only_loss": True}
     stock = SFTTrainer(
@@ -151,14 +154,21 @@ def beside_stock_trl(path: str, rows: Dataset, size: int) -> None:
         train_dataset=rows.cast_column("images", List(Image())),
         processing_class=processor,
     )
-    ours = LlavaMedTrainer(
-        model=loaded(path, Stage.PROJECTOR_AND_LANGUAGE_MODEL),
-        args=config(**settings, train_sampling_strategy="group_by_length"),
-        train_dataset=rows,
-        processing_class=processor,
-        data_collator=LlavaMedCollator(processor, max_length=MAX_LENGTH),
-    )
-    peers = {"stock SFTTrainer": steps(stock), "LlavaMedTrainer": steps(ours)}
+
+    def ours(*, exact: bool) -> LlavaMedTrainer:
+        return LlavaMedTrainer(
+            model=loaded(path, Stage.PROJECTOR_AND_LANGUAGE_MODEL),
+            args=config(**settings, train_sampling_strategy="group_by_length"),
+            train_dataset=rows,
+            processing_class=processor,
+            data_collator=ConversationCollator(processor, max_length=MAX_LENGTH, exact_images=exact),
+        )
+
+    peers = {
+        "stock SFTTrainer": steps(stock),
+        "LlavaMedTrainer": steps(ours(exact=False)),
+        "LlavaMedTrainer, exact pixels": steps(ours(exact=True)),
+    }
     show(
         f"a fine-tuning step of {size} VQA-RAD rows",
         medians(peers, rounds=STEPS),

@@ -91,6 +91,7 @@ def test_the_trainer_and_its_models_behave_as_the_overrides_assume() -> None:
     assert "_internal_call" in inspect.signature(Trainer.save_model).parameters
     assert "save_original_format" in inspect.signature(PreTrainedModel.save_pretrained).parameters
     assert "self.is_distributed_loading_by_transformers =" in inspect.getsource(Trainer.__init__)
+    assert "self._total_train_tokens += " in inspect.getsource(SFTTrainer.compute_loss)
     assert "fused_lm_head=True" in inspect.getsource(SFTTrainer.compute_loss)
     assert {"loss", "log_probs", "entropy", "is_top1", "label_mask"} <= {
         field.name for field in fields(FusedCausalLMOutput)
