@@ -136,9 +136,8 @@ def _open(data: bytes, expected: str) -> Image.Image:
         raise Drop(Reason.IMAGE_TOO_LARGE, str(error)) from error
     except MemoryError:
         raise
-    except (
-        Exception
-    ) as error:  # plugins raise anything on hostile bytes: struct, Key-, Value-, SyntaxError, …
+    except Exception as error:
+        # plugins raise anything on hostile bytes: struct, Key-, Value-, SyntaxError, …
         raise _failure(error, data, expected) from error
 
 

@@ -93,9 +93,8 @@ class ImageTexts:
             return self._write([Image.new("RGB", size, "grey") for size in sizes])
         except MemoryError:
             raise
-        except (
-            Exception
-        ) as error:  # processors raise what they like on an image of a shape that they do not take
+        except Exception as error:
+            # processors raise what they like on an image of a shape that they do not take
             raise BadRowError(BadRowReason.IMAGE_UNREADABLE, one_line(error, 200)) from error
 
     def _tokens(self, text: str) -> int:

@@ -166,9 +166,8 @@ class ProcessorBatches:
             made = self._call([row.text for row in rows], [row.images for row in rows])
         except MemoryError:
             raise
-        except (
-            Exception
-        ) as error:  # processors raise what they like on an image of a shape that they do not take
+        except Exception as error:
+            # processors raise what they like on an image of a shape that they do not take
             return None, self._refused(rows, error)
         offsets, replaced = made.pop("offset_mapping"), made.pop("text_replacement_offsets")
         if len(replaced) != len(rows):  # some processors give nothing for text alone

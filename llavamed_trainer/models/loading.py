@@ -132,7 +132,7 @@ def load_processor(name: str, base: str | None = None, *, revision: str | None =
     Raises:
         UsageError: a package that it needs is missing.
     """
-    own = base is None or any(_has_file(name, file, revision) for file in _PROCESSOR_FILES)
+    own = base is None or has_processor(name, revision=revision)
     auto: Any = AutoProcessor
     try:
         processor = auto.from_pretrained(name, revision=revision) if own else auto.from_pretrained(base)
@@ -149,15 +149,17 @@ def load_processor(name: str, base: str | None = None, *, revision: str | None =
     return processor
 
 
-def _has_file(name: str, file: str, revision: str | None) -> bool:
-    """Whether a checkpoint has a file, in its folder or on the Hub."""
+def has_processor(name: str, *, revision: str | None = None) -> bool:
+    """Whether a checkpoint, in its folder or on the Hub, has a processor of its own, as adapters need not."""
     if Path(name).is_dir():
-        return (Path(name) / file).is_file()
-    try:
-        hf_hub_download(name, file, revision=revision)
-    except EntryNotFoundError:
-        return False
-    return True
+        return any((Path(name) / file).is_file() for file in _PROCESSOR_FILES)
+    for file in _PROCESSOR_FILES:
+        try:
+            hf_hub_download(name, file, revision=revision)
+        except EntryNotFoundError:
+            continue
+        return True
+    return False
 
 
 def adapter_base(name: str) -> str | None:

@@ -262,9 +262,8 @@ def with_lengths(
 
     def counted(batch: dict[str, list[Any]]) -> dict[str, Sequence[int]]:
         if os.getpid() != parent:
-            torch.set_num_threads(
-                1
-            )  # threads of the parent are not there after a fork, and would be waited for
+            # threads of the parent are not there after a fork, and would be waited for
+            torch.set_num_threads(1)
         values = zip(*(batch[column] for column in columns), strict=True)
         return {LENGTH: count([dict(zip(columns, row, strict=True)) for row in values])}
 

@@ -11,12 +11,10 @@ from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_data.io.atomic import atomic_folder
 from llavamed_trainer.collate import learnt_end_ids
 from llavamed_trainer.models import load_model
-from llavamed_trainer.models.loading import adapter_base, load_processor
+from llavamed_trainer.models.loading import adapter_base, has_processor, load_processor
 from llavamed_trainer.models.saving import save_checkpoint
 from llavamed_trainer.models.stopping import add_stop_ids, stop_ids
 from llavamed_trainer.serving.files import find_folder
-
-_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +67,8 @@ def merge_adapter(adapter: str, out: Path) -> MergedModel:
     try:
         with atomic_folder(out) as temporary:
             save_checkpoint(model, processor, temporary)
-    except (
-        SafetensorError,
-        ValueError,
-    ) as error:  # of the library that writes, and of transformers before it writes
+    except (SafetensorError, ValueError) as error:
+        # of the library that writes, and of transformers before it writes
         raise LlavaMedError(
             f"the merged model cannot be written to {out} ({one_line(error)}): if its disk is full, free some space "
             "and rerun the same command"
@@ -129,18 +125,12 @@ def _merged(chain: list[str]) -> Any:
                 f"the adapter {adapter} cannot be merged into {chain[-1]} ({type(error).__name__}: {one_line(error)}): "
                 "it is damaged, or was trained on another model"
             ) from error
-    for (
-        name,
-        each,
-    ) in model.named_parameters():  # adapters are trained in float32, also those of a bfloat16 model
+    # adapters are trained in float32, also those of a bfloat16 model
+    for name, each in model.named_parameters():
         each.data = each.data.to(dtypes[name])
     return model
 
 
 def _processor(chain: list[str]) -> Any:
     """The processor that the last adapter was trained with; where it has none, that of what it was trained on."""
-    for name in chain[:-1]:
-        folder = find_folder(name)
-        if any((folder / file).is_file() for file in _PROCESSOR_FILES):
-            return load_processor(str(folder))
-    return load_processor(chain[-1])
+    return load_processor(next(filter(has_processor, chain[:-1]), chain[-1]))

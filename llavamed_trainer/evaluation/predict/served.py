@@ -91,9 +91,8 @@ def data_url(stored: bytes) -> str:
                 stored = converted.getvalue()
             else:
                 opened.load()
-    except (
-        Exception
-    ) as error:  # hostile bytes make Pillow raise anything: struct.error, KeyError, ValueError, …
+    except Exception as error:
+        # hostile bytes make Pillow raise anything: struct.error, KeyError, ValueError, …
         raise Drop(Reason.IMAGE_UNREADABLE, one_line(error)) from error
     return f"data:image/{kind};base64,{base64.b64encode(stored).decode()}"
 
