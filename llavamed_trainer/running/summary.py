@@ -73,8 +73,8 @@ def show_start(
         log.say(note)
     if rows.for_evaluation and not settings.arguments.allow_test_split:
         log.say(
-            f"WARNING: {rows.for_evaluation} is for evaluation: scores of this model there do not count, and its card "
-            "says so (--allow-test-split leaves this warning out)"
+            f"WARNING: this trains on data for evaluation ({rows.for_evaluation}): scores of this model there do not "
+            "count, and its card says so (--allow-test-split leaves this warning out)"
         )
     if settings.training.packing:
         log.say(packed_rows(settings, trainer.train_dataset).warning)

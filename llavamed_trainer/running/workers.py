@@ -25,7 +25,8 @@ _MEASURED_ROWS, _MEASURED_SECONDS, _AT_ONCE = 32, 2.0, 4
 """Rows that are measured, after how many seconds no more are, and how many are collated together."""
 
 _FOR_STREAMS = 2
-"""Worker processes of a stream. They divide its files, so the order of rows depends on their number: it is fixed."""
+"""Worker processes of a stream of several files. They divide its files, so the order of rows depends on their number,
+which is fixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def plan_batch_making(
         LlavaMedError: the chat template leaves images out, or adds some; the row is named.
     """
     if not isinstance(rows, Dataset):
-        return BatchMaking(None, _FOR_STREAMS if stated is None else stated)
+        return BatchMaking(None, min(_FOR_STREAMS, rows.num_shards) if stated is None else stated)
     rate = _rate(rows, make_collator(_NotCounted()))
     if stated is not None:
         return BatchMaking(rate, stated)

@@ -109,9 +109,8 @@ class LlavaMedTrainer(SFTTrainer):
         if self.accelerator.parallelism_config is None:
             self.model_accepts_loss_kwargs = True
         own: Any = self.model
-        base = (
-            own.get_base_model() if hasattr(own, "peft_config") else own
-        )  # adapters are parts of the model itself
+        # adapters are parts of the model itself
+        base = own.get_base_model() if hasattr(own, "peft_config") else own
         if base is not own and getattr(base, "is_quantized", False):
             _undo_rounding(own)
             _keep_layout(own)

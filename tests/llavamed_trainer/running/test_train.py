@@ -79,7 +79,7 @@ def test_training_on_a_split_for_evaluation_is_said_there_and_in_the_card(
 ) -> None:
     train("stage1", "--split", split, "--max_steps", "1")
     text = " ".join(output.getvalue().split())
-    assert re.search(r"WARNING: split test of \S+ is for evaluation", text)
+    assert re.search(r"WARNING: this trains on data for evaluation \(split test of \S+\)", text)
     card = ModelCard.load(tmp_path / "run" / "README.md").text
     assert re.search(r"\| WARNING \| trained on split test of .*, so its scores there do not count", card)
 
@@ -102,10 +102,10 @@ def test_rows_of_a_benchmark_and_the_evaluation_set_are_known_under_other_names(
     mixed = write_set(tmp_path / "mixed", rows)
     train("stage1", "--dataset", mixed, "--max_steps", "1")
     text = " ".join(output.getvalue().split())
-    assert f"WARNING: 3 rows of test splits of benchmarks in {mixed} is for evaluation" in text
+    assert f"data for evaluation (3 rows of test splits of benchmarks in {mixed})" in text
     renamed = copied(dataset, tmp_path / "renamed", pretty_name="LLaVA-Med Eval")
     train("stage1", "--dataset", renamed, "--max_steps", "1", "--output_dir", tmp_path / "second")
-    assert f"WARNING: the evaluation set {renamed}" in " ".join(output.getvalue().split())
+    assert f"data for evaluation (the evaluation set {renamed})" in " ".join(output.getvalue().split())
     assert "WARNING" in (tmp_path / "second" / "README.md").read_text()
 
 
