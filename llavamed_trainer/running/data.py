@@ -23,7 +23,7 @@ from hub_cards import TrainingData
 from llavamed_data.engine.engine import cores
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_data.recipes import BENCHMARKS
-from llavamed_trainer.collate import LengthCounter
+from llavamed_trainer.collate import BadRows, ConversationCollator, LengthCounter
 from llavamed_trainer.collate.batches import LENGTH, read_lengths
 from llavamed_trainer.running.arguments import TrainArguments, TrainingSettings
 
@@ -115,8 +115,8 @@ def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) ->
             raise UsageError(f"{name} has no rows in {arguments.split!r}")
         rows = _count_lengths(settings, rows, processor)
         lengths = rows.with_format("numpy")[LENGTH][:]
-        if training.max_length and not lengths.any():
-            _check_room(settings, rows, processor)
+        if not lengths.any():
+            raise _no_usable_row(settings, rows, processor)
         summary = summarise_lengths(lengths, training.max_length)
         return TrainingRows(rows, evaluation, summary, training.max_steps, for_evaluation)
     max_steps = training.max_steps
@@ -300,17 +300,9 @@ def counting_processes(rows: int) -> int | None:
 
 
 def summarise_lengths(lengths: Sequence[int], max_length: int | None) -> LengthSummary:
-    """Summarises the lengths of rows; a length of 0 is a row that cannot be trained on.
-
-    Raises:
-        LlavaMedError: no row can be trained on.
-    """
+    """Summarises the lengths of rows, not all 0; a length of 0 is a row that cannot be trained on."""
     counted = np.asarray(lengths)
     usable = counted[counted > 0]
-    if not len(usable):
-        raise LlavaMedError(
-            f"none of the {len(counted):,} rows can be trained on: is this a dataset of conversations?"
-        )
     median, high = np.quantile(usable, [0.5, 0.95])
     return LengthSummary(
         rows=len(counted),
@@ -368,16 +360,23 @@ def _count_lengths(settings: TrainingSettings, rows: Rows, processor: ProcessorM
         return with_lengths(rows, count, depends_on, training.dataset_num_proc, count.columns)
 
 
-def _check_room(settings: TrainingSettings, rows: Dataset, processor: ProcessorMixin) -> None:
-    """Refuses a greatest length into which no row fits, and says how long rows are."""
-    counter = LengthCounter(processor, None, settings.arguments.text)
+def _no_usable_row(settings: TrainingSettings, rows: Dataset, processor: ProcessorMixin) -> LlavaMedError:
+    """Says why no row can be trained on: no room for any, and how long rows are, or what is wrong with the first."""
+    text = settings.arguments.text
+    counter = LengthCounter(processor, None, text)
     shown = rows.take(_ROWS_OF_AN_EXAMPLE).select_columns(list(counter.columns))
     if lengths := sorted(length for length in counter([*shown]) if length):
-        raise UsageError(
+        return UsageError(
             f"--max_length {settings.training.max_length} has no room for any row: the first {len(lengths):,} take "
             f"{lengths[0]:,} to {lengths[-1]:,} tokens with those of their images: give "
             f"--max_length {lengths[-1]} or more"
         )
+    bad_rows = BadRows()
+    ConversationCollator(processor, text=text, bad_rows=bad_rows)([rows[0]])
+    why = "".join(f", the first of them for this reason: {row.reason} ({row.detail})" for row in bad_rows)
+    return LlavaMedError(
+        f"none of the {len(rows):,} rows can be trained on{why}: correct them, or name another dataset with --dataset"
+    )
 
 
 def _stated_rows(name: str, split: str, revision: str | None) -> int | None:

@@ -334,6 +334,18 @@ def test_bad_rows_are_counted_by_reason_and_listed(
         train("stage2-60k", "--dataset", folder, "--max_bad_rows", "1", "--output_dir", tmp_path / "strict")
 
 
+def test_a_run_in_which_no_row_has_messages_says_what_is_wrong_with_the_first(
+    train: Train, drawn_rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = write_set(
+        tmp_path / "silent", [{**row, "messages": row["messages"][:1]} for row in drawn_rows[:3]]
+    )
+    with pytest.raises(
+        LlavaMedError, match=r"none of the 3 rows .* for this reason: no answer \(.+\): correct them"
+    ):
+        train("stage2-60k", "--dataset", folder)
+
+
 @pytest.mark.parametrize("flags", [[], ["--packing"], pytest.param(["--streaming"], marks=pytest.mark.slow)])
 def test_a_run_without_a_single_usable_row_fails_and_leaves_no_model(
     flags: list[str], train: Train, drawn_rows: list[dict[str, Any]], tmp_path: Path
