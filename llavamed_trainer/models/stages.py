@@ -1,7 +1,7 @@
 """What a stage of the curriculum trains in a model, and what it freezes (section 4 and Figure 3 of the paper)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
@@ -88,18 +88,31 @@ def lora_config(model: Any, **settings: Any) -> Any:
     )
 
 
-def adapted_layers(model: Any) -> str:
+def adapted_layers(model: Any, chosen: Collection[str] = ()) -> str:
     """The regular expression of the paths of the layers that get LoRA adapters: the language model's linear layers.
 
     Neither "all-linear" nor bare names would do: both adapt the frozen vision tower too.
+
+    Args:
+        model: a vision–language model.
+        chosen: names of layers, or the ends of their paths, such as `q_proj` or `self_attn.q_proj`; all by default.
+
+    Raises:
+        UsageError: the language model has no linear layer of a chosen name.
     """
     family = family_of(model)
-    layers = {
-        name.rpartition(".")[2]
-        for name, module in model.get_submodule(family.language_model).named_modules()
+    paths = [
+        f".{path}"
+        for path, module in model.get_submodule(family.language_model).named_modules()
         if isinstance(module, nn.Linear)
-    }
-    return rf"{re.escape(family.language_model)}\..*\.({'|'.join(sorted(layers))})"
+    ]
+    names = sorted({path.rpartition(".")[2] for path in paths})
+    if unknown := [name for name in chosen if not any(path.endswith(f".{name}") for path in paths)]:
+        raise UsageError(
+            f"the language model has no linear layer called {unknown[0]}: choose from {', '.join(names)}"
+        )
+    ends = "|".join(map(re.escape, chosen or names))
+    return rf"{re.escape(family.language_model)}\..*\.({ends})"
 
 
 def part_sizes(model: Any) -> list[PartSize]:

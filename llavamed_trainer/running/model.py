@@ -26,6 +26,7 @@ from llavamed_trainer.models import (
 from llavamed_trainer.models.chat_templates import marks_answers
 from llavamed_trainer.models.loading import adapter_base, load_processor, read_config
 from llavamed_trainer.models.registry import family_of_processor
+from llavamed_trainer.models.stages import adapted_layers
 from llavamed_trainer.training import load_sharded
 from llavamed_trainer.training.sharding import wants_sharding
 
@@ -101,10 +102,14 @@ def replace_endless_template(processor: ProcessorMixin) -> str | None:
 def prepare_model(model: Any, stated: ModelConfig, stage: Stage) -> Any:
     """Freezes what the stage does not train, or makes the `LoraConfig` that `--use_peft` asks for.
 
-    Adapters go on the language model and the projector is trained, unless the flags name other modules.
+    Adapters go on the language model's linear layers, those that `--lora_target_modules` names or all. The projector is
+    trained whole beside them, and so is what `--lora_modules_to_save` names.
 
     Returns:
         The `LoraConfig`; None without `--use_peft`.
+
+    Raises:
+        UsageError: a flag names a module that the model does not have.
     """
     if not stated.use_peft:
         apply_stage(model, stage)
@@ -114,8 +119,14 @@ def prepare_model(model: Any, stated: ModelConfig, stage: Stage) -> Any:
     model.name_or_path = str(Path(name).resolve()) if Path(name).is_dir() else name
     default = lora_config(model)
     adapters: Any = get_peft_config(stated)
-    adapters.target_modules = adapters.target_modules or default.target_modules
-    adapters.modules_to_save = adapters.modules_to_save or default.modules_to_save
+    chosen: list[str] | str = stated.lora_target_modules or []  # one name alone is a text in ModelConfig
+    names = [chosen] if isinstance(chosen, str) else chosen
+    adapters.target_modules = adapted_layers(model, [name for name in names if name != "all-linear"])
+    saved = stated.lora_modules_to_save or []
+    paths = [f".{path}" for path, _ in model.named_modules()]
+    if unknown := [name for name in saved if not any(path.endswith(f".{name}") for path in paths)]:
+        raise UsageError(f"--lora_modules_to_save names {unknown[0]}, and the model has no such module")
+    adapters.modules_to_save = [*default.modules_to_save, *saved]
     return adapters
 
 
