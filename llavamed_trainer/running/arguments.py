@@ -18,6 +18,20 @@ from llavamed_trainer.recipes.recipe import OWN_SETTINGS
 _NO_RECIPE = TrainingRecipe(OWN_SETTINGS, OWN_SETTINGS, {})
 _LISTS = ("report_to", "lora_target_modules", "lora_modules_to_save", "lora_target_parameters")
 _SETTINGS_OF_WORKERS = {"dataloader_prefetch_factor", "dataloader_persistent_workers"}
+_ONLY: dict[str, tuple[Any, str]] = {
+    "chat_template_path": (None, "--template FILE chooses the chat template"),
+    "truncation_mode": ("keep_start", "rows that are too long lose text at their end"),
+    "padding_free": (False, "--packing joins rows without padding"),
+    "eval_packing": (False, "rows are evaluated one by one"),
+    "packing_strategy": ("bfd", "--packing joins whole rows"),
+    "completion_only_loss": (True, "answers and their end tokens are learnt, and nothing else"),
+    "assistant_only_loss": (True, "answers and their end tokens are learnt, and nothing else"),
+    "dataset_text_field": ("text", "rows have the columns messages and images"),
+    "dataset_kwargs": (None, "rows are read as they are"),
+    "shuffle_dataset": (False, "rows are shuffled anew in each epoch"),
+}
+"""Settings of TRL that have one value here, whatever is given: the value, and what is done."""
+
 _KINDS = {"int": "a whole number", "float": "a number", "string_to_bool": "true or false"}
 
 
@@ -137,6 +151,7 @@ def parse_settings(words: Sequence[str]) -> TrainingSettings:
             f"train takes only flags, not {others[0]!r}; give a recipe or a file of settings by --config"
         )
     given = settings | {name: getattr(stated, name) for name in flags}
+    _check_fixed(given)
     accumulated = accumulation(
         stated.global_batch_size,
         stated.per_device_train_batch_size,
@@ -162,6 +177,13 @@ def parse_settings(words: Sequence[str]) -> TrainingSettings:
             raise UsageError(one_line(error, 1000)) from error
     arguments, training, model = parsed
     return TrainingSettings(recipe, arguments, training, model, given, notes)
+
+
+def _check_fixed(given: Mapping[str, Any]) -> None:
+    """Refuses settings that would have no effect."""
+    for name, (value, what_is_done) in _ONLY.items():
+        if given.get(name, value) not in (value, None):
+            raise UsageError(f"--{name} {given[name]} would have no effect, leave it out: {what_is_done}")
 
 
 def _converted(actions: Mapping[str, argparse.Action], name: str, value: Any, config: str) -> Any:

@@ -168,3 +168,22 @@ def test_help_names_every_argument_of_ours_and_help_all_every_argument() -> None
     assert "--lr_scheduler_type" in whole
     for name in (*RECIPES, *BASES):
         assert name in short
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--chat_template_path", "mine.jinja"], "--template FILE chooses the chat template"),
+        (["--completion_only_loss", "false"], "answers and their end tokens are learnt, and nothing else"),
+        (["--truncation_mode", "keep_end"], "rows that are too long lose text at their end"),
+        (["--padding_free", "true"], "--packing joins rows without padding"),
+    ],
+)
+def test_settings_that_would_have_no_effect_are_refused(flags: list[str], told: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{flags[0]} .* would have no effect, leave it out: {told}"):
+        parse_settings(["--config", "stage1", *flags])
+
+
+def test_a_setting_that_states_what_is_done_anyway_is_taken(tmp_path: Path) -> None:
+    text = "recipe: stage1\nassistant_only_loss: true\ntruncation_mode: keep_start\n"
+    assert parse_settings(config_file(tmp_path, text)).training.assistant_only_loss
