@@ -42,6 +42,8 @@ def write_card(
     stated = {
         name: value for name, value in settings_that_matter(settings).items() if name not in _STATED_ELSEWHERE
     }
+    if "bf16" in stated:
+        stated["bf16"] = settings.training.bf16  # without an accelerator it is not what the recipe says
     if not on_hub:
         stated["starts from"] = Path(base).name
     if settings.training.packing:

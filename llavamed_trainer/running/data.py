@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from datasets import Dataset, Image, IterableDataset, List, load_dataset, load_dataset_builder
-from datasets.exceptions import DatasetNotFoundError
+from datasets.exceptions import DatasetNotFoundError, NonMatchingSplitsSizesError
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.repocard import RepoCard
@@ -38,7 +39,10 @@ _TEST_IDS = f"^({'|'.join(BENCHMARKS)})-test-"
 """The ids that builds give to the rows of the test splits of benchmarks."""
 
 _ROWS_OF_AN_EXAMPLE = 200
-"""The rows by which it is told how much room rows need."""
+"""The rows at the beginning by which it is told how much room rows need, and what a stream holds."""
+
+_DATA_FILES = (".parquet", ".arrow", ".json", ".jsonl", ".csv")
+"""The ends of the names of files with rows."""
 
 _TAIL_BYTES = 65536
 """The bytes at the end of a data file that enter a folder's fingerprint: a Parquet footer changes with the rows."""
@@ -112,7 +116,7 @@ def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) ->
     for_evaluation = evaluation_data(arguments, rows)
     if not arguments.streaming:
         if not len(rows):
-            raise UsageError(f"{name} has no rows in {arguments.split!r}")
+            raise UsageError(f"{name} has no rows in {arguments.split!r}: name another --dataset or --split")
         rows = _count_lengths(settings, rows, processor)
         lengths = rows.with_format("numpy")[LENGTH][:]
         if not lengths.any():
@@ -134,7 +138,7 @@ def evaluation_data(arguments: TrainArguments, rows: Rows | None = None) -> str 
     """Says which data for evaluation a run trains on; None if it is not known to train on any.
 
     It is told by the split, by the name of the dataset (of its folder, and of the card in it), and by the ids of the
-    rows, which tell rows of a benchmark's test split under any other name.
+    rows, in a stream of the first ones, which tell rows of a benchmark's test split under any other name.
     """
     splits = [part.split("[")[0].strip() for part in arguments.split.split("+")]
     if named := [split for split in splits if split != "train" and not split.startswith("train_")]:
@@ -144,10 +148,17 @@ def evaluation_data(arguments: TrainArguments, rows: Rows | None = None) -> str 
         names = {folder.resolve().name, str(_stated(folder / "README.md", "pretty_name"))}
     if names & {*_EVALUATION_SETS}:
         return f"the evaluation set {arguments.dataset}"
-    if isinstance(rows, Dataset) and "id" in rows.column_names and rows.features["id"].dtype == "string":
-        found = pc.sum(pc.match_substring_regex(rows.data.column("id"), _TEST_IDS)).as_py()
-        if found:
-            return f"{found:,} rows of test splits of benchmarks in {arguments.dataset}"
+    if rows is None or "id" not in rows.features or rows.features["id"].dtype != "string":
+        return None
+    if isinstance(rows, Dataset):
+        ids: Any = rows.data.column("id")
+    else:
+        ids = pa.array(
+            [row["id"] for row in rows.select_columns("id").take(_ROWS_OF_AN_EXAMPLE)], pa.string()
+        )
+    if found := pc.sum(pc.match_substring_regex(ids, _TEST_IDS)).as_py():
+        among = "" if isinstance(rows, Dataset) else f" among the first {len(ids):,}"
+        return f"{found:,} rows of test splits of benchmarks{among} in {arguments.dataset}"
     return None
 
 
@@ -171,24 +182,9 @@ def load_rows(
     Raises:
         UsageError: there is no such dataset or split, or its columns are others.
     """
-    if Path(name).is_dir() and revision is not None:
-        raise UsageError(f"{name} is a folder here: --dataset_revision is for datasets on the Hub")
-    try:
-        rows = load_dataset(name, split=split, revision=revision, streaming=streaming)
-    except ConnectionError as error:
-        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else one_line(error, 300)
-        raise UsageError(
-            f"there is no dataset {name!r} here, and the Hub, where it may be, cannot be reached ({why}): give the "
-            "folder of a dataset with --dataset, build one with python -m llavamed_data build, or rerun the same "
-            "command with a connection"
-        ) from error
-    except (DatasetNotFoundError, FileNotFoundError, HfHubHTTPError) as error:
-        raise UsageError(
-            f"there is no dataset {name!r}{f' at {revision}' if revision else ''}, neither as a folder here nor on the "
-            f"Hub: build it with python -m llavamed_data build, or give --dataset ({one_line(error, 300)})"
-        ) from error
-    except Exception as error:  # datasets and pyarrow raise many kinds of errors on damaged files
-        raise UsageError(f"the dataset {name} cannot be read as {split!r}: {one_line(error, 300)}") from error
+    if max_rows is not None and max_rows < 1:
+        raise UsageError(f"--max_rows {max_rows} leaves no row: give 1 or more")
+    rows = _load(name, split, revision, streaming)
     if rows.features is None:
         rows = rows._resolve_features()
     missing = [column for column in _REQUIRED if column not in rows.features]
@@ -210,6 +206,49 @@ def load_rows(
             f"the column images of {name} holds no lists of images: {one_line(error, 300)}"
         ) from error
     return rows.take(max_rows) if max_rows is not None else rows
+
+
+def _load(name: str, split: str, revision: str | None, streaming: bool) -> Any:
+    """What `load_dataset` finds under a name, as it is now."""
+    if Path(name).is_dir() and revision is not None:
+        raise UsageError(f"{name} is a folder here: --dataset_revision is for datasets on the Hub")
+    try:
+        rows = load_dataset(name, split=split, revision=revision, streaming=streaming)
+        if isinstance(rows, Dataset) and _is_stale(Path(name), rows):
+            rows = load_dataset(name, split=split, download_mode="force_redownload")
+    except NonMatchingSplitsSizesError as error:
+        raise UsageError(
+            f"the files of {name} hold other rows than its README.md states: build it anew, or remove dataset_info "
+            "from the head of README.md"
+        ) from error
+    except ConnectionError as error:
+        why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else one_line(error, 300)
+        raise UsageError(
+            f"there is no dataset {name!r} here, and the Hub, where it may be, cannot be reached ({why}): give the "
+            "folder of a dataset with --dataset, build one with python -m llavamed_data build, or rerun the same "
+            "command with a connection"
+        ) from error
+    except (DatasetNotFoundError, FileNotFoundError, HfHubHTTPError) as error:
+        raise UsageError(
+            f"there is no dataset {name!r}{f' at {revision}' if revision else ''}, neither as a folder here nor on the "
+            f"Hub: build it with python -m llavamed_data build, or give --dataset ({one_line(error, 300)})"
+        ) from error
+    except Exception as error:  # datasets and pyarrow raise many kinds of errors on damaged files
+        if "corresponds to no data" in str(error):
+            raise UsageError(f"{name} has no rows in {split!r}: name another --dataset or --split") from error
+        raise UsageError(f"the dataset {name} cannot be read as {split!r}: {one_line(error, 300)}") from error
+    return rows
+
+
+def _is_stale(folder: Path, rows: Dataset) -> bool:
+    """Whether the cache of `datasets` holds rows from before the last change of a folder, which it does not notice.
+
+    It tells folders with a README.md apart by that file alone.
+    """
+    cached = min((Path(each["filename"]).stat().st_mtime for each in rows.cache_files), default=None)
+    return cached is not None and any(
+        path.stat().st_mtime > cached for path in folder.rglob("*") if path.suffix in _DATA_FILES
+    )
 
 
 def _with_image_bytes(rows: Rows) -> Rows:

@@ -1,7 +1,7 @@
 """The record of a run in its output folder, by which the same run is resumed there and another one is refused."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from hub_cards import TrainingData
 from llavamed_data.errors import UsageError
 from llavamed_data.io.atomic import write_text
 from llavamed_trainer.models import Stage
@@ -73,12 +74,36 @@ def find_starting_point(folder: Path, settings: TrainingSettings) -> StartingPoi
     return StartingPoint(last, done=record["state"] == "done")
 
 
-def write_record(folder: Path, settings: TrainingSettings, *, done: bool) -> None:
-    """Records which run the folder belongs to, and whether it is done."""
+def check_data(
+    folder: Path, settings: TrainingSettings, checkpoint: Path | None, data: Sequence[TrainingData]
+) -> None:
+    """Checks that a run which resumes trains on the data that it began with, unless it was told which to resume from.
+
+    Raises:
+        UsageError: the data are another version, as far as both versions are known.
+    """
+    if checkpoint is None or settings.training.resume_from_checkpoint:
+        return
+    recorded = (_read(folder) or {}).get("data", {})
+    for each in data:
+        before = recorded.get(each.name)
+        if before and each.revision and before != each.revision:
+            raise UsageError(
+                f"the dataset {each.name} has changed since the run in {folder} began ({before} there, {each.revision} "
+                "now): bring that version back, choose another --output_dir, or go on with these data by "
+                "--resume_from_checkpoint true"
+            )
+
+
+def write_record(
+    folder: Path, settings: TrainingSettings, data: Sequence[TrainingData] = (), *, done: bool
+) -> None:
+    """Records which run the folder belongs to, on which versions of which data, and whether it is done."""
     record = {
         "recipe": settings.recipe.name,
         "state": "done" if done else "running",
         "settings": settings_that_matter(settings),
+        "data": {each.name: each.revision for each in data},
     }
     write_text(folder / RECORD, json.dumps(record, indent=1, default=str) + "\n")
 

@@ -20,6 +20,7 @@ from hub_cards import TrainingData
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
 from llavamed_trainer.collate import BadRows, ConversationCollator
 from llavamed_trainer.models import Stage
+from llavamed_trainer.models.loading import adapter_base
 from llavamed_trainer.models.stopping import add_stop_ids
 from llavamed_trainer.running.arguments import TrainingSettings
 from llavamed_trainer.running.card import write_card
@@ -27,11 +28,9 @@ from llavamed_trainer.running.data import TrainingRows, describe_dataset, load_t
 from llavamed_trainer.running.model import load_stated_model, prepare_model, replace_endless_template
 from llavamed_trainer.running.monitoring import MonitoredTrainer, RunLog
 from llavamed_trainer.running.push import HubPush
-from llavamed_trainer.running.record import find_starting_point, write_record
-from llavamed_trainer.running.summary import TrainingReport, show_end, show_start
+from llavamed_trainer.running.record import check_data, find_starting_point, write_record
+from llavamed_trainer.running.summary import BAD_ROWS, TrainingReport, show_end, show_start
 from llavamed_trainer.running.workers import BatchMaking, plan_batch_making
-
-BAD_ROWS = "bad_rows.jsonl"
 
 _WRITING = ("inline_container", "PytorchStreamWriter", "Parent directory")
 """What torch's errors say when a file cannot be written."""
@@ -98,8 +97,10 @@ def _train(
     rows = load_training_rows(settings, processor)
     data = [describe_dataset(arguments.dataset or "", arguments.dataset_revision)]
     bad_rows = BadRows(arguments.max_bad_rows, folder / BAD_ROWS)
+    check_data(folder, settings, checkpoint, data)
+    state.wait_for_everyone()  # every process has read the record before one writes it
     if state.is_main_process:
-        write_record(folder, settings, done=False)
+        write_record(folder, settings, data, done=False)
     if push:
         push.open()
     trainer, making = _make_trainer(settings, model, processor, rows, bad_rows, data, log)
@@ -128,12 +129,13 @@ def _train(
         bad_rows={str(reason): count for reason, count in bad_rows.counts.items()},
     )
     if state.is_main_process:
-        write_record(folder, settings, done=True)
+        write_record(folder, settings, data, done=True)
         show_end(
             report,
             log,
             model_class=model_class,
             adapter=settings.model.use_peft,
+            base_is_adapter=adapter_base(str(settings.model.model_name_or_path)) is not None,
             stage=Stage(arguments.stage),
         )
     return report

@@ -17,6 +17,9 @@ from llavamed_trainer.running.data import LengthSummary, TrainingRows
 from llavamed_trainer.running.monitoring import RunLog, duration
 from llavamed_trainer.running.workers import BatchMaking
 
+BAD_ROWS = "bad_rows.jsonl"
+"""The file in the folder of a run that lists the rows which could not be trained on."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
@@ -118,7 +121,15 @@ def packed_rows(settings: TrainingSettings, packs: Any) -> PackedRows:
     )
 
 
-def show_end(report: TrainingReport, log: RunLog, *, model_class: str, adapter: bool, stage: Stage) -> None:
+def show_end(
+    report: TrainingReport,
+    log: RunLog,
+    *,
+    model_class: str,
+    adapter: bool,
+    base_is_adapter: bool,
+    stage: Stage,
+) -> None:
     """Shows what a run made, a whole model or an adapter, and how to use it.
 
     Args:
@@ -126,6 +137,7 @@ def show_end(report: TrainingReport, log: RunLog, *, model_class: str, adapter: 
         log: where it is shown.
         model_class: the name of the class that loads the model, or the base of the adapter.
         adapter: whether an adapter was trained.
+        base_is_adapter: whether it was trained on another adapter, which PEFT does not merge when it loads this one.
         stage: of training; after that of the projector alone comes another.
     """
     loss = f", loss {report.first_loss:.4f} → {report.last_loss:.4f}" if report.first_loss is not None else ""
@@ -133,11 +145,14 @@ def show_end(report: TrainingReport, log: RunLog, *, model_class: str, adapter: 
     if report.bad_rows:
         parts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report.bad_rows.items()))
         count = sum(report.bad_rows.values())
-        log.say(f"rows that could not be trained on: {count:,} ({parts}), listed in {report.folder}")
-    loading = f'{model_class}.from_pretrained("{report.folder}")'
-    if adapter:
-        loading = f'PeftModel.from_pretrained({model_class}.from_pretrained(BASE), "{report.folder}")'
-    log.say(f"load it:     {loading}")
+        log.say(
+            f"rows that could not be trained on: {count:,} ({parts}), listed in {report.folder / BAD_ROWS}"
+        )
+    if not adapter:
+        log.say(f'load it:     {model_class}.from_pretrained("{report.folder}")')
+    elif not base_is_adapter:
+        base = f"{model_class}.from_pretrained(BASE)"
+        log.say(f'load it:     PeftModel.from_pretrained({base}, "{report.folder}")')
     if adapter:
         log.say(f"merge it:    python -m llavamed_trainer merge {report.folder} OUT")
     if stage is Stage.PROJECTOR and not adapter:
@@ -177,6 +192,11 @@ def _model_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[str
         ("trained", ", ".join(learnt) or "nothing"),
         ("frozen", ", ".join(frozen) or "nothing"),
     ]
+
+
+def _few_bits(settings: TrainingSettings) -> str:
+    bits = 4 if settings.model.load_in_4bit else 8 if settings.model.load_in_8bit else None
+    return f", the language model's frozen layers in {bits} bit" if bits else ""
 
 
 def _data_lines(
@@ -231,6 +251,6 @@ def _training_lines(settings: TrainingSettings, trainer: Trainer) -> list[tuple[
             f"{training.learning_rate:.1e}, {SchedulerType(training.lr_scheduler_type).value}, warm-up {warmup}, "
             f"weight decay {training.weight_decay:g}",
         ),
-        ("precision", f"{precision} on {training.device}"),
+        ("precision", f"{precision} on {training.device}{_few_bits(settings)}"),
         ("output dir", str(training.output_dir)),
     ]

@@ -158,6 +158,18 @@ def test_images_that_are_stored_otherwise_are_loaded_as_bytes_too(
         assert stored["bytes"] or Path(stored["path"]).is_file()
 
 
+def test_files_that_changed_under_the_same_card_are_read_anew(
+    drawn_rows: list[dict[str, Any]], cache: Path, tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "set", drawn_rows[:4])
+    assert len(load_rows(str(folder), "train")) == 4
+    write_set(folder, drawn_rows[10:16])
+    for _ in range(2):
+        assert [row["id"] for row in load_rows(str(folder), "train")] == [
+            row["id"] for row in drawn_rows[10:16]
+        ]
+
+
 def turns(rows: Sequence[dict[str, Any]]) -> list[int]:
     return [len(row["messages"]) for row in rows]
 

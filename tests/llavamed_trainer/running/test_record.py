@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from hub_cards import TrainingData
 from llavamed_data.errors import UsageError
 from llavamed_trainer.running import TrainingSettings, parse_settings
-from llavamed_trainer.running.record import find_starting_point, trained_projector_alone, write_record
+from llavamed_trainer.running.record import (
+    check_data,
+    find_starting_point,
+    trained_projector_alone,
+    write_record,
+)
 
 
 def settings(folder: Path, *flags: str) -> TrainingSettings:
@@ -51,6 +57,21 @@ def test_another_run_is_refused_and_the_differences_are_named(tmp_path: Path) ->
         find_starting_point(tmp_path, settings(tmp_path, "--learning_rate", "1e-3"))
     with pytest.raises(UsageError, match="use_peft not set there, True here"):
         find_starting_point(tmp_path, settings(tmp_path, "--use_peft"))
+
+
+def test_a_run_does_not_resume_on_other_data_unless_it_is_told_to(tmp_path: Path) -> None:
+    def data(revision: str | None) -> list[TrainingData]:
+        return [TrainingData("llava-med/60k", revision, "cc-by-nc-4.0")]
+
+    write_record(tmp_path, settings(tmp_path), data("files 1a"), done=False)
+    last = checkpoint(tmp_path, 100)
+    for known in ("files 1a", None):  # a version that cannot be looked up may be the same
+        check_data(tmp_path, settings(tmp_path), last, data(known))
+    with pytest.raises(UsageError, match=r"llava-med/60k has changed .* \(files 1a there, files 2b now\)"):
+        check_data(tmp_path, settings(tmp_path), last, data("files 2b"))
+    told = settings(tmp_path, "--resume_from_checkpoint", "true")
+    check_data(tmp_path, told, last, data("files 2b"))
+    check_data(tmp_path, settings(tmp_path), None, data("files 2b"))  # nothing was trained yet
 
 
 def test_more_epochs_may_follow_if_resuming_is_asked_for(tmp_path: Path) -> None:

@@ -103,6 +103,11 @@ def test_rows_of_a_benchmark_and_the_evaluation_set_are_known_under_other_names(
     train("stage1", "--dataset", mixed, "--max_steps", "1")
     text = " ".join(output.getvalue().split())
     assert f"data for evaluation (3 rows of test splits of benchmarks in {mixed})" in text
+    train(
+        "stage1", "--dataset", mixed, "--max_steps", "1", "--streaming", "--output_dir", tmp_path / "streamed"
+    )
+    text = " ".join(output.getvalue().split())
+    assert f"(3 rows of test splits of benchmarks among the first 16 in {mixed})" in text
     renamed = copied(dataset, tmp_path / "renamed", pretty_name="LLaVA-Med Eval")
     train("stage1", "--dataset", renamed, "--max_steps", "1", "--output_dir", tmp_path / "second")
     assert f"data for evaluation (the evaluation set {renamed})" in " ".join(output.getvalue().split())
@@ -432,6 +437,21 @@ def test_adapters_are_trained_loaded_and_merged_by_the_next_stage(
     assert after.first_loss < report.first_loss
     merged = load_file(tmp_path / "run" / "model.safetensors")
     assert not any("lora" in name for name in merged)
+    assert "load it:     PeftModel.from_pretrained(" in output.getvalue()
+
+
+def test_an_adapter_on_an_adapter_is_not_said_to_load_by_itself(
+    train: Train, tmp_path: Path, output: io.StringIO
+) -> None:
+    """PEFT loads it onto the base of the first adapter, and leaves the first adapter out."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    train("stage2-60k-im", "--use_peft", "--lora_r", "4", "--max_steps", "1", "--output_dir", first)
+    before = len(output.getvalue())
+    words = ("finetune-vqa-rad", "--use_peft", "--lora_r", "4", "--max_steps", "1")
+    train(*words, "--model_name_or_path", first, "--output_dir", second)
+    said = output.getvalue()[before:]
+    assert "load it:" not in said
+    assert f"merge it:    python -m llavamed_trainer merge {second} OUT" in said
 
 
 def test_an_adapter_finds_its_base_from_any_folder(
@@ -538,7 +558,7 @@ def test_a_damaged_checkpoint_is_named_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("images", "message"), [(["a.jpg"], "holds no lists of images"), ([], "cannot be read as 'train'")]
+    ("images", "message"), [(["a.jpg"], "holds no lists of images"), ([], "has no rows in 'train'")]
 )
 def test_a_dataset_of_other_types_or_without_rows_is_refused_in_one_line(
     images: list[str], message: str, train: Train, tmp_path: Path
