@@ -141,7 +141,8 @@ def local_folder(path_or_repo: str) -> Path:
         return path
     if path.exists() or not REPO_ID.fullmatch(path_or_repo):
         raise UsageError(
-            f"{path_or_repo!r} is not a dataset's folder, nor the name of a repository (OWNER/NAME)"
+            f"{path_or_repo!r} is not a dataset's folder, nor the name of a repository (OWNER/NAME): build it with "
+            "python -m llavamed_data build, or correct the name"
         )
     from huggingface_hub import snapshot_download
 

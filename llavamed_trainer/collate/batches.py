@@ -103,7 +103,7 @@ def read_lengths(rows: Any) -> list[int]:
     if not isinstance(rows, Dataset) or LENGTH not in rows.column_names:
         raise UsageError(
             f"grouping and packing need a column {LENGTH!r} (llavamed_trainer.token_lengths counts it), which a stream "
-            "cannot have"
+            "cannot have: leave out --streaming, or --packing and group_by_length"
         )
     lengths: list[int] = rows.with_format("numpy")[LENGTH][:].tolist()
     return lengths

@@ -337,10 +337,10 @@ class Renderer:
                     "the tokenizer has no end-of-text token to end answers with: set its eos_token"
                 )
             way_out = "vicuna_v1 (or mistral, or a file)" if self._is_llava else "FILE, one that ends answers"
+            place = "before each {% endgeneration %} of the template" if self._marked else "after each answer"
             raise UsageError(
                 f"the chat template ends what is learnt of an answer with {answer[-12:]!r} and no end token, so a "
-                f"model trained with it would never stop: train with --template {way_out}, or "
-                f"write {end} before each {{% endgeneration %}} of the template"
+                f"model trained with it would never stop: train with --template {way_out}, or write {end} {place}"
             )
         return last
 

@@ -40,8 +40,10 @@ FAMILIES = (
 """The families whose parts are known."""
 
 _REFUSED = {
-    "paligemma": "its processor takes one prompt and one answer, which it puts own text around, and no conversation",
-    "mllama": "images reach its language model through layers of cross attention within it, not as tokens",
+    "paligemma": "its processor takes one prompt and one answer, which it puts own text around, and no conversation: "
+    "choose another model, such as Qwen2.5-VL",
+    "mllama": "images reach its language model through layers of cross attention within it, not as tokens: "
+    "choose another model, such as Qwen2.5-VL",
     "internvl_chat": "its code is not in transformers: take the checkpoint whose name ends in -hf",
 }
 """Models that are not supported, and why, by `model_type`."""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import constants, snapshot_download
 from safetensors import SafetensorError, safe_open
 
 from llavamed_data.errors import UsageError, one_line
@@ -35,6 +35,11 @@ def find_folder(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=_READ))
     except Exception as error:  # no network, no such name, no access: the library has an error for each
+        if constants.HF_HUB_OFFLINE:
+            raise UsageError(
+                f"there is no model {name!r} here, and the Hub is not asked (HF_HUB_OFFLINE is set): name a folder, or "
+                "rerun the same command with a connection"
+            ) from error
         raise UsageError(
             f"there is no model {name!r}, neither as a folder here nor on the Hub: check the name ({one_line(error)})"
         ) from error
