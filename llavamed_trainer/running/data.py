@@ -47,7 +47,6 @@ _DATA_FILES = (".parquet", ".arrow", ".json", ".jsonl", ".csv")
 _TAIL_BYTES = 65536
 """The bytes at the end of a data file that enter a folder's fingerprint: a Parquet footer changes with the rows."""
 
-
 _ROWS_OF_A_PROCESS = 4000
 """The rows that one more process must have to count before it is worth its start."""
 
@@ -105,13 +104,14 @@ def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) ->
     name, revision = arguments.dataset, arguments.dataset_revision
     if not name:
         raise UsageError("give the dataset to train on: --dataset")
-    rows = load_rows(
-        name,
-        arguments.split,
-        revision=revision,
-        streaming=arguments.streaming,
-        max_rows=arguments.max_rows,
-    )
+    with training.distributed_state.local_main_process_first():  # the others find the rows in the cache
+        rows = load_rows(
+            name,
+            arguments.split,
+            revision=revision,
+            streaming=arguments.streaming,
+            max_rows=arguments.max_rows,
+        )
     evaluation = _evaluation_rows(settings, name, processor)
     for_evaluation = evaluation_data(arguments, rows)
     if not arguments.streaming:

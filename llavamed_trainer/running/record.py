@@ -80,14 +80,15 @@ def check_data(
     """Checks that a run which resumes trains on the data that it began with, unless it was told which to resume from.
 
     Raises:
-        UsageError: the data are another version, as far as both versions are known.
+        UsageError: the data are another version, as far as both are known: without a connection a branch or a tag
+            stands in the place of the commit that it names.
     """
     if checkpoint is None or settings.training.resume_from_checkpoint:
         return
     recorded = (_read(folder) or {}).get("data", {})
     for each in data:
         before = recorded.get(each.name)
-        if before and each.revision and before != each.revision:
+        if len({before, each.revision} - {None, settings.arguments.dataset_revision}) > 1:
             raise UsageError(
                 f"the dataset {each.name} has changed since the run in {folder} began ({before} there, {each.revision} "
                 "now): bring that version back, choose another --output_dir, or go on with these data by "
@@ -109,8 +110,11 @@ def write_record(
 
 
 def trained_projector_alone(folder: Path) -> bool:
-    """Whether a folder holds the result of a run that trained the projector and nothing else."""
-    record = _read(folder)
+    """Whether a folder holds the result of a run that trained the projector and nothing else, as far as is known."""
+    try:
+        record = _read(folder)
+    except UsageError:  # a run.json of another program
+        return False
     if record is None:
         return False
     return record["settings"].get("stage") == Stage.PROJECTOR.value and not record["settings"].get("use_peft")

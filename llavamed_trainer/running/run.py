@@ -94,6 +94,7 @@ def _train(
     if arguments.template is None and (note := replace_endless_template(processor)):
         log.say(note)
     model_class = type(model).__name__
+    base_is_adapter = adapter_base(str(settings.model.model_name_or_path)) is not None
     rows = load_training_rows(settings, processor)
     data = [describe_dataset(arguments.dataset or "", arguments.dataset_revision)]
     bad_rows = BadRows(arguments.max_bad_rows, folder / BAD_ROWS)
@@ -135,7 +136,7 @@ def _train(
             log,
             model_class=model_class,
             adapter=settings.model.use_peft,
-            base_is_adapter=adapter_base(str(settings.model.model_name_or_path)) is not None,
+            base_is_adapter=base_is_adapter,
             stage=Stage(arguments.stage),
         )
     return report

@@ -18,14 +18,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from transformers import AutoProcessor
-from trl import get_training_chat_template
-from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from llavamed_trainer.assembly import assemble_tiny
 from llavamed_trainer.collate import ConversationCollator
-from llavamed_trainer.models.chat_templates import marks_answers
 from tests.benchmarks.bench_collate import TURNS, Row, decoded, eval_rows, with_turns
 from tests.llavamed_trainer.tiny_models import KINDS, TINY, missing_package
+from tests.llavamed_trainer.trl_collator import trl_collator
 
 BATCH = 8
 ROWS = 32
@@ -56,7 +54,7 @@ def main() -> None:
                 else TINY[family](texts)[1]
             )
             ours = ConversationCollator(processor, max_length=None, exact_images=True)
-            stock, masks = _of_trl(processor)
+            stock, masks = trl_collator(processor)
             for turns in TURNS:
                 taken = [decoded(row) for row in with_turns(rows, turns)[:: len(rows) // ROWS][:ROWS]]
                 whole, text = zip(*(_rates(make, taken, processor) for make in (ours, stock)), strict=True)
@@ -69,21 +67,6 @@ def main() -> None:
                     f"{text[0] / text[1]:.1f}",
                 )
     Console(width=120).print(table)
-
-
-def _of_trl(processor: Any) -> tuple[Callable[[list[Row]], object], bool]:
-    """TRL's collator, and whether its labels are the answers alone."""
-    template, masks = None, marks_answers(processor.chat_template)
-    if not masks:
-        try:
-            template = get_training_chat_template(processor)
-        except ValueError:  # it knows no version of the template with marks
-            template = None
-        masks = template is not None
-    collator = DataCollatorForVisionLanguageModeling(
-        processor, max_length=None, assistant_only_loss=masks, chat_template=template
-    )
-    return collator, masks
 
 
 def _rates(make: Callable[[list[Row]], object], rows: Sequence[Row], processor: Any) -> tuple[float, float]:

@@ -9,35 +9,16 @@ import pytest
 import torch
 from PIL import Image
 from transformers import LlavaProcessor, ProcessorMixin
-from trl import get_training_chat_template
-from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from llavamed_data.errors import UsageError
 from llavamed_trainer.collate import BadRowReason, ConversationCollator, token_lengths
 from llavamed_trainer.models import FAMILIES, TEMPLATES, find_family
-from llavamed_trainer.models.chat_templates import marks_answers
 from tests.llavamed_trainer.tiny_models import TINY, missing_package
+from tests.llavamed_trainer.trl_collator import trl_collator
 
 from .conftest import Row, answers, as_trl_takes_it, with_two_images
 
 SHAPES = ("one image", "two images", "no image", "mixed")
-
-
-def trls_batch(processor: Any, rows: list[Row]) -> tuple[dict[str, torch.Tensor], bool]:
-    """TRL's batch, and whether its labels are the answers alone, which TRL cannot do for every template."""
-    template, marked = None, marks_answers(processor.chat_template)
-    if not marked:
-        try:
-            template = get_training_chat_template(processor)
-        except ValueError:  # it knows no version of the template with marks
-            template = None
-    collator = DataCollatorForVisionLanguageModeling(
-        processor,
-        max_length=None,
-        assistant_only_loss=marked or template is not None,
-        chat_template=template,
-    )
-    return dict(collator([as_trl_takes_it(row) for row in rows])), marked or template is not None
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -45,7 +26,8 @@ def test_ids_labels_and_pixels_are_those_of_trl(
     processor: ProcessorMixin, batches: dict[str, list[Row]], shape: str
 ) -> None:
     ours = ConversationCollator(processor, max_length=None, exact_images=True)(batches[shape])
-    stock, has_labels = trls_batch(processor, batches[shape])
+    collator, has_labels = trl_collator(processor)
+    stock = collator([as_trl_takes_it(row) for row in batches[shape]])
     assert ours.keys() == stock.keys()
     for name, values in ours.items():
         if name != "labels" or has_labels:

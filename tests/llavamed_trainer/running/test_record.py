@@ -69,6 +69,8 @@ def test_a_run_does_not_resume_on_other_data_unless_it_is_told_to(tmp_path: Path
         check_data(tmp_path, settings(tmp_path), last, data(known))
     with pytest.raises(UsageError, match=r"llava-med/60k has changed .* \(files 1a there, files 2b now\)"):
         check_data(tmp_path, settings(tmp_path), last, data("files 2b"))
+    tagged = settings(tmp_path, "--dataset_revision", "v1")
+    check_data(tmp_path, tagged, last, data("v1"))  # without a connection the tag is all that is known
     told = settings(tmp_path, "--resume_from_checkpoint", "true")
     check_data(tmp_path, told, last, data("files 2b"))
     check_data(tmp_path, settings(tmp_path), None, data("files 2b"))  # nothing was trained yet
@@ -140,4 +142,10 @@ def test_a_model_of_stage_1_is_told_from_one_that_learnt_to_answer(tmp_path: Pat
     write_record(
         tmp_path, parse_settings(["--config", "stage2-10k", "--output_dir", str(tmp_path)]), done=True
     )
+    assert not trained_projector_alone(tmp_path)
+
+
+@pytest.mark.parametrize("text", ['{"loss": 1}', "no JSON"])
+def test_a_file_of_another_program_says_nothing_of_the_stage(text: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(text)
     assert not trained_projector_alone(tmp_path)
