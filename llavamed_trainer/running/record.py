@@ -89,10 +89,12 @@ def check_data(
     for each in data:
         before = recorded.get(each.name)
         if len({before, each.revision} - {None, settings.arguments.dataset_revision}) > 1:
+            told = "--resume_from_checkpoint true"
+            is_folder = str(before).startswith("files ")
+            back = "bring that version back" if is_folder else f"give --dataset_revision {before} {told}"
             raise UsageError(
                 f"the dataset {each.name} has changed since the run in {folder} began ({before} there, {each.revision} "
-                "now): bring that version back, choose another --output_dir, or go on with these data by "
-                "--resume_from_checkpoint true"
+                f"now): {back}, choose another --output_dir, or go on with these data by {told}"
             )
 
 

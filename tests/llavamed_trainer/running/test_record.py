@@ -73,6 +73,13 @@ def test_a_run_does_not_resume_on_other_data_unless_it_is_told_to(tmp_path: Path
     check_data(tmp_path, tagged, last, data("v1"))  # without a connection the tag is all that is known
     told = settings(tmp_path, "--resume_from_checkpoint", "true")
     check_data(tmp_path, told, last, data("files 2b"))
+    write_record(tmp_path, settings(tmp_path), data("c0ffee"), done=False)
+    with pytest.raises(
+        UsageError, match="give --dataset_revision c0ffee --resume_from_checkpoint true, choose"
+    ):
+        check_data(tmp_path, settings(tmp_path), last, data("decaf"))
+    again = settings(tmp_path, "--dataset_revision", "c0ffee", "--resume_from_checkpoint", "true")
+    assert find_starting_point(tmp_path, again).checkpoint == last
     check_data(tmp_path, settings(tmp_path), None, data("files 2b"))  # nothing was trained yet
 
 
