@@ -15,8 +15,8 @@ PACKAGES = ("hub_cards", "llavamed_data", "llavamed_trainer")
 
 EXTRAS = {
     "hub_cards": (),
-    "llavamed_data": ("ray", "stats"),
-    "llavamed_trainer": ("train", "ray", "stats"),
+    "llavamed_data": ("pages", "ray", "stats"),
+    "llavamed_trainer": ("train", "pages", "ray", "stats"),
 }
 """The extras whose distributions a package may import inside functions, where an extra may be missing."""
 
@@ -77,7 +77,7 @@ def test_every_import_is_declared(package: str) -> None:
     assert sorted(undeclared) == []
 
 
-@pytest.mark.parametrize("extra", ["", "ray", "stats", "train"])
+@pytest.mark.parametrize("extra", ["", "pages", "ray", "stats", "train"])
 def test_every_declared_distribution_is_imported(extra: str) -> None:
     distributions = packages_distributions()
     modules = {module for package in PACKAGES for _, module, _ in imports(package)}
