@@ -61,6 +61,7 @@ class Reason(StrEnum):
     REQUEST_REFUSED = "request refused"
     REQUEST_FAILED = "request failed"
     LOW_SCORE = "low score"
+    REJECTED = "rejected in review"
 
 
 _IN_WORDS: Mapping[str, str] = {
@@ -113,6 +114,7 @@ _IN_WORDS: Mapping[str, str] = {
     Reason.REQUEST_REFUSED: "refused request{s}",
     Reason.REQUEST_FAILED: "failed request{s}",
     Reason.LOW_SCORE: "conversation{s} with low scores",
+    Reason.REJECTED: "{things} rejected in review",
 }
 """Reason → what is said after the number; a reason that is not here stands as it is."""
 

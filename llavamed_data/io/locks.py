@@ -1,9 +1,11 @@
 """Locks that end with the process that holds them, however it ends."""
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from llavamed_data.errors import LlavaMedError, UsageError
 
@@ -38,6 +40,23 @@ def exclusive_lock(path: Path, *, busy: str) -> Iterator[int]:
 
 
 @contextmanager
+def locked_for_adding(path: Path) -> Iterator[BinaryIO]:
+    """Opens the file `path` for reading and adding to its end, alone among processes, and waits for that.
+
+    A file that is renamed over `path` meanwhile is the one that is opened.
+
+    Raises:
+        OSError: it cannot be opened for writing.
+    """
+    while True:
+        with path.open("a+b", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_open_at(path, file):
+                yield file
+                return
+
+
+@contextmanager
 def lock_work_folder(work: Path) -> Iterator[None]:
     """Makes the work folder `--work` and keeps other runs out of it during the block.
 
@@ -56,3 +75,11 @@ def lock_work_folder(work: Path) -> Iterator[None]:
                 f"cannot work in {work} ({error.strerror}): choose another folder with --work"
             ) from error
         yield
+
+
+def _is_open_at(path: Path, file: BinaryIO) -> bool:
+    """Whether the open file is still the one at `path`."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Self
 
 from llavamed_data.errors import LlavaMedError, UsageError, explain
 from llavamed_data.io.atomic import sync
+from llavamed_data.io.jsonl import add_durably, json_line
 from llavamed_data.io.locks import exclusive_lock
 from llavamed_data.llm.answer import Answer
 from llavamed_data.llm.reasoning import opened_by_prompt
@@ -112,18 +113,12 @@ class Journal:
         return self._batches
 
     def _append(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        lines = [json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in entries]
+        lines = [json_line(entry) for entry in entries]
         if not lines:
             return
-        start = self._file.seek(0, os.SEEK_END)
         try:
-            rest = memoryview(b"".join(lines))
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            os.fsync(self._file.fileno())
-        except OSError as error:
-            with contextlib.suppress(OSError):  # what cannot be cut off now is cut off when next opened
-                self._file.truncate(start)
+            start = add_durably(self._file, b"".join(lines))
+        except OSError as error:  # what could not be cut off is cut off when next opened
             raise LlavaMedError(f"the journal cannot be written: {explain(error, self.path)}") from error
         for line in lines:
             self._index(json.loads(line), start)

@@ -1,0 +1,406 @@
+"""Decisions are never lost, never doubled, and count for the row that was seen and for no other."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llavamed_data.dataset.messages import turns_of
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.reasons import Drop, Reason
+from llavamed_data.review import Decision, DecisionFile, DecisionKind, row_digest
+from llavamed_data.review.decisions import images_part, texts_part
+from tests.conftest import CHECKOUT
+from tests.llavamed_data.validation.sets import instruct_row
+
+Kind = DecisionKind
+ROW = instruct_row(0)
+
+
+def decide(file: DecisionFile, kind: Kind, row: Any = ROW, reviewer: str = "anna", **fields: Any) -> Decision:
+    return file.decide(row, kind, reviewer=reviewer, dataset="10k", **fields)
+
+
+def test_decisions_come_to_a_row(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.EDIT, turn=1, text="A phantom.")
+    decide(file, Kind.DELETE, turn=2)
+    decide(file, Kind.DOMAIN, domain="mri")
+    decide(file, Kind.NOTE, text="胸部 X 线\r\n— ask again")
+    decide(file, Kind.ACCEPT)
+    read = DecisionFile(tmp_path / "decisions.jsonl")
+    assert read.decisions == file.decisions
+    done = read.review(ROW)
+    assert done.row is not None
+    assert turns_of(done.row["messages"]) == [
+        ("user", "What does the image show?"),
+        ("assistant", "A phantom."),
+    ]
+    assert done.row["domain"] == "mri"
+    assert done.review.verdict == "accept"
+    assert done.review.notes == (("anna", "胸部 X 线\r\n— ask again"),)
+    assert done.applied == {decision.key for decision in file.decisions}
+    assert turns_of(ROW["messages"])[1] == ("assistant", "A synthetic phantom.")
+
+
+def test_the_image_stays_with_the_first_round_that_is_left(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.DELETE, turn=1)
+    row = file.review(ROW).row
+    assert row is not None
+    assert [part["type"] for part in row["messages"][0]["content"]] == ["image", "text"]
+    decide(file, Kind.DELETE, turn=2)
+    drop = file.review(ROW).drop
+    assert drop is not None
+    assert drop.reason is Reason.NO_CONVERSATION
+
+
+def test_a_rejected_row_is_dropped_with_its_reason_until_that_is_undone(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.ACCEPT)
+    decide(file, Kind.REJECT, reason="wrong organ")
+    drop = file.review(ROW).drop
+    assert str(drop) == "rejected in review: wrong organ"
+    decide(file, Kind.UNDO)
+    assert file.review(ROW).review.verdict == "accept"
+    decide(file, Kind.UNDO)
+    assert file.review(ROW).review.verdict == ""
+    with pytest.raises(UsageError, match="anna has decided nothing about 9000_F1"):
+        decide(file, Kind.UNDO)
+
+
+def test_an_undo_takes_back_nothing_of_another_reviewer(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.REJECT, reason="x")
+    with pytest.raises(UsageError):
+        decide(file, Kind.UNDO, reviewer="bert")
+    assert file.review(ROW).drop is not None
+
+
+def test_the_last_verdict_counts_and_reviewers_who_differ_are_known(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.REJECT, reason="x")
+    decide(file, Kind.ACCEPT, reviewer="bert")
+    review = file.review(ROW).review
+    assert review.verdict == "accept"
+    assert review.verdicts == {"anna": "reject", "bert": "accept"}
+    assert review.disagree
+
+
+@pytest.mark.parametrize("column", ["caption", "domain", "inline_mentions", "license", "messages", "images"])
+def test_a_decision_about_a_row_that_has_changed_does_not_count(tmp_path: Path, column: str) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.REJECT, reason="x")
+    changed = ROW | {column: instruct_row(1)[column] if column == "images" else None}
+    if column == "messages":
+        changed[column] = ROW["messages"][:2]
+    assert file.review(changed).row == changed
+    assert file.review(changed).applied == frozenset()
+
+
+def test_two_rows_of_one_id_are_told_apart(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    twin = ROW | {"caption": "Another caption."}
+    decide(file, Kind.REJECT, twin, reason="twin")
+    assert file.review(twin).row is None
+    assert file.review(ROW).row == ROW
+
+
+def test_a_row_that_was_built_with_decisions_is_known(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.EDIT, turn=1, text="A phantom.")
+    decide(file, Kind.ACCEPT)
+    built = file.review(ROW).row
+    again = file.review(built)
+    assert again.row == built
+    assert again.review.verdict == "accept"
+    assert len(again.applied) == 2
+    decide(file, Kind.EDIT, built, turn=3, text="No.")
+    for start in (ROW, built):
+        final = file.review(start)
+        assert final.row is not None
+        assert [text for _, text in turns_of(final.row["messages"])][1::2] == ["A phantom.", "No."]
+        assert len(final.applied) == 3
+    decide(file, Kind.EDIT, file.review(ROW).row, turn=1, text="A synthetic phantom.")
+    decide(file, Kind.EDIT, file.review(ROW).row, turn=3, text="No, it is noise.")
+    assert file.review(ROW).row == ROW
+
+
+def test_an_edit_and_its_undo_leave_the_row_as_it_was(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.EDIT, turn=1, text="x")
+    decide(file, Kind.UNDO)
+    assert file.review(ROW).row == ROW
+    assert file.decisions[-1].after == file.decisions[-1].row
+
+
+def test_the_digest_has_a_half_of_the_texts_and_a_half_of_the_images() -> None:
+    other_image, other_text = ROW | {"images": instruct_row(1)["images"]}, ROW | {"caption": "x"}
+    assert (
+        texts_part(row_digest(ROW))
+        == texts_part(row_digest(other_image))
+        != texts_part(row_digest(other_text))
+    )
+    assert (
+        images_part(row_digest(ROW))
+        == images_part(row_digest(other_text))
+        != images_part(row_digest(other_image))
+    )
+    moved = ROW | {"provenance": None, "images": [{"bytes": ROW["images"][0]["bytes"], "path": "other"}]}
+    assert row_digest(moved) == row_digest(ROW)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "said"),
+    [
+        (Kind.EDIT, {"turn": 1, "text": " "}, "the new text is empty"),
+        (Kind.EDIT, {"turn": 4, "text": "x"}, "has no turn 5"),
+        (Kind.EDIT, {"turn": 1, "text": "an <image>"}, "no text may hold <image>"),
+        (Kind.EDIT, {"turn": 1, "text": "\ud83d"}, "half a character"),
+        (Kind.REJECT, {"reason": ""}, "the reason is empty"),
+        (Kind.DOMAIN, {"domain": "eeg"}, "no domain is called 'eeg'"),
+    ],
+)
+def test_what_cannot_be_decided_is_refused_and_not_written(
+    tmp_path: Path, kind: Kind, fields: dict[str, Any], said: str
+) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    with pytest.raises(UsageError, match=said):
+        decide(file, kind, **fields)
+    with pytest.raises(UsageError, match="give --reviewer NAME"):
+        decide(file, Kind.ACCEPT, reviewer=" ")
+    assert not file.path.exists()
+
+
+def test_what_the_dataset_may_not_hold_is_refused(tmp_path: Path) -> None:
+    def refuse(row: Any) -> None:
+        raise Drop(Reason.MALFORMED_ROW, "too long")
+
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    with pytest.raises(UsageError, match="not possible: malformed row: too long"):
+        decide(file, Kind.EDIT, turn=1, text="x", check=refuse)
+    assert DecisionFile(file.path).decisions == []
+
+
+def test_the_same_decision_sent_twice_is_one(tmp_path: Path) -> None:
+    file, other_tab = (DecisionFile(tmp_path / "decisions.jsonl") for _ in range(2))
+    assert decide(file, Kind.ACCEPT, key="k1") == decide(other_tab, Kind.ACCEPT, key="k1")
+    assert len(file.path.read_bytes().splitlines()) == 1
+
+
+def test_another_tab_sees_what_was_added(tmp_path: Path) -> None:
+    one, two = (DecisionFile(tmp_path / "decisions.jsonl") for _ in range(2))
+    made = decide(one, Kind.ACCEPT)
+    assert two.refresh() == [made]
+    assert two.refresh() == []
+    one.path.write_bytes(b"")  # somebody empties the file
+    assert two.refresh() == []
+    assert two.decisions == []
+
+
+@pytest.mark.parametrize("cut", [1, 40, 400])
+def test_a_line_that_a_crash_left_unfinished_is_passed_over_and_said(tmp_path: Path, cut: int) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.ACCEPT)
+    decide(file, Kind.REJECT, reason="x")
+    whole = file.path.read_bytes()
+    file.path.write_bytes(whole[:-cut] if cut < 300 else whole[: -len(whole.splitlines()[1]) + 5])
+    torn = DecisionFile(file.path)
+    assert [each.kind for each in torn.decisions] == [Kind.ACCEPT]
+    if cut == 1:  # the line itself is whole, and counts once its end is written
+        decide(torn, Kind.NOTE, text="x")
+        assert [each.kind for each in torn.decisions] == [Kind.ACCEPT, Kind.REJECT, Kind.NOTE]
+        return
+    decide(torn, Kind.NOTE, text="after the crash")
+    again = DecisionFile(file.path)
+    assert [each.kind for each in again.decisions] == [Kind.ACCEPT, Kind.NOTE]
+    assert again.problems == [f"{file.path}, line 2: an unfinished or damaged line was passed over"]
+
+
+def test_line_ends_and_a_byte_order_mark_of_other_systems_are_read(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.NOTE, text="a\u2028b\u0085c")
+    decide(file, Kind.ACCEPT)
+    text = file.path.read_bytes()
+    file.path.write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n") + b"\r\n")
+    read = DecisionFile(file.path)
+    assert read.decisions == file.decisions
+    assert read.problems == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kind": "approve"}, "no decision is called 'approve'"),
+        ({"kind": "edit"}, "its field turn is missing or wrong"),
+        ({"kind": "edit", "turn": -1, "text": "x"}, "its field turn"),
+        ({"kind": "edit", "turn": True, "text": "x"}, "its field turn"),
+        ({"row": None}, "its field row is missing or no text"),
+        ({"kind": "prefer", "choice": "A", "other": "", "other_dataset": ""}, "its choice is none of"),
+    ],
+)
+def test_a_line_that_states_something_else_is_refused_by_its_number(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    made = decide(file, Kind.ACCEPT)
+    with file.path.open("a") as added:
+        added.write(json.dumps(made.to_json() | {"decision": "other"} | change) + "\n")
+    with pytest.raises(UsageError, match=f"line 2 is no decision: {said}.*correct or remove this line"):
+        DecisionFile(file.path)
+
+
+def test_a_folder_or_a_pipe_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("pipe", "."):
+        with pytest.raises(UsageError, match="cannot be read: it is a"):
+            DecisionFile(tmp_path / name)
+
+
+def test_a_full_disk_keeps_the_file_as_it_was(tmp_path: Path) -> None:
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from llavamed_data.errors import LlavaMedError
+from tests.llavamed_data.review.test_decisions import *
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+file = DecisionFile(Path(sys.argv[1]))
+decide(file, Kind.ACCEPT)
+size = file.path.stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, size + 50))
+try: decide(file, Kind.REJECT, reason="x")
+except LlavaMedError as error: print(error)
+print(file.path.stat().st_size == size, len(DecisionFile(file.path).decisions))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "d.jsonl"], capture_output=True, text=True, cwd=CHECKOUT
+    )
+    assert done.stdout.endswith("True 1\n"), done.stderr
+    assert done.stdout.startswith("the decision was not kept: ")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tests.llavamed_data.review.test_decisions import *
+file = DecisionFile(Path(sys.argv[1]))
+for number in range(int(sys.argv[3])):
+    made = decide(file, Kind.NOTE, reviewer=sys.argv[2], text=f"{number}", key=f"{sys.argv[2]}-{number}")
+    print(number, flush=True)
+"""
+
+
+def writer(path: Path, reviewer: str, count: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(path), reviewer, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT)
+
+
+def test_what_two_programs_write_at_once_is_all_there_once(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    running = [writer(path, name, 40) for name in ("anna", "bert", "cleo")]
+    assert [each.wait(60) for each in running] == [0, 0, 0]
+    for each in running:
+        assert each.stdout
+        each.stdout.close()
+    found = DecisionFile(path)
+    assert found.problems == []
+    assert Counter(each.reviewer for each in found.decisions) == {"anna": 40, "bert": 40, "cleo": 40}
+    for name in ("anna", "bert", "cleo"):
+        own = [each.fields["text"] for each in found.decisions if each.reviewer == name]
+        assert own == [str(number) for number in range(40)]
+
+
+def test_a_kill_loses_no_decision_that_was_confirmed(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    confirmed = 0
+    for attempt in range(4):
+        running = writer(path, f"r{attempt}", 100_000)
+        assert running.stdout
+        running.stdout.readline()
+        time.sleep(0.02 * (attempt + 1))
+        running.send_signal(signal.SIGKILL)
+        confirmed += 1 + len(running.stdout.read().split())
+        running.wait()
+        running.stdout.close()
+    found = DecisionFile(path)
+    assert confirmed <= len(found.decisions) <= confirmed + 4
+    decide(found, Kind.ACCEPT)
+    assert DecisionFile(path).decisions[-1].kind is Kind.ACCEPT
+
+
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    file.path = tmp_path / "file" / "decisions.jsonl"
+    with pytest.raises(LlavaMedError, match="the decision was not kept"):
+        decide(file, Kind.ACCEPT)
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).filter(str.strip)
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("edit"), st.integers(0, 3), words),
+        st.tuples(st.just("delete"), st.integers(0, 3)),
+        st.tuples(st.sampled_from(["accept", "undo"])),
+        st.tuples(st.just("reject"), st.sampled_from(["a", "b"])),
+        st.tuples(st.just("domain"), st.sampled_from(["mri", "gross"])),
+    ),
+    max_size=12,
+)
+
+FIELDS = {"edit": ("turn", "text"), "delete": ("turn",), "reject": ("reason",), "domain": ("domain",)}
+
+
+def by_hand(stack: list[tuple[str, dict[str, Any]]]) -> tuple[list[str], str, str]:
+    """The texts, the domain and the verdict of the row once all of this is done to it."""
+    texts = dict(enumerate(text for _, text in turns_of(ROW["messages"])))
+    gone, domain, verdict = set[int](), ROW["domain"], ""
+    for kind, fields in stack:
+        if kind == "edit":
+            texts[fields["turn"]] = fields["text"]
+            gone.discard(fields["turn"] // 2)
+        elif kind == "delete":
+            gone.add(fields["turn"] // 2)
+        elif kind == "domain":
+            domain = fields["domain"]
+        else:
+            verdict = kind
+    return [text for number, text in texts.items() if number // 2 not in gone], domain, verdict
+
+
+@settings(max_examples=60, deadline=None)
+@given(operations)
+def test_folding_is_the_same_as_doing_and_undoing_by_hand(tmp_path_factory: Any, done: list[Any]) -> None:
+    """A stack of what was done, from which undo takes the last, gives the same row as the file does."""
+    file = DecisionFile(tmp_path_factory.mktemp("d") / "decisions.jsonl")
+    stack: list[Any] = []
+    for kind, *values in done:
+        fields = dict(zip(FIELDS.get(kind, ()), values, strict=True))
+        if kind == "undo" and not stack:
+            with pytest.raises(UsageError):
+                decide(file, Kind.UNDO)
+            continue
+        decide(file, Kind(kind), **fields)
+        if kind == "undo":
+            stack.pop()
+        else:
+            stack.append((kind, fields))
+    expected, domain, verdict = by_hand(stack)
+    for read in (file, DecisionFile(file.path)):
+        outcome = read.review(ROW)
+        if verdict == "reject" or not expected:
+            assert outcome.row is None
+            continue
+        assert outcome.row is not None
+        assert [text for _, text in turns_of(outcome.row["messages"])] == expected
+        assert outcome.row["domain"] == domain
+        assert read.review(outcome.row).row == outcome.row
