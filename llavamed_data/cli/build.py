@@ -41,6 +41,7 @@ _PANELS = {
         "original",
         "language",
     ),
+    "Review": ("decisions", "flags"),
     "Selection": ("size", "seed", "keep_eval_articles", "keep_without_image", "all_phrases"),
     "LLM": (
         *(

@@ -42,7 +42,19 @@ _OF_OUTPUT = {
 """The flags that every command has."""
 
 _FILES = frozenset(
-    {"cleaning_rules", "conversations", "few_shots", "folder", "out", "path", "pmcids", "prices", "work"}
+    {
+        "cleaning_rules",
+        "conversations",
+        "decisions",
+        "few_shots",
+        "flags",
+        "folder",
+        "out",
+        "path",
+        "pmcids",
+        "prices",
+        "work",
+    }
 )
 """What is a file or folder and nothing else; other places may be addresses or names on the Hub."""
 

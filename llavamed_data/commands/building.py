@@ -51,6 +51,8 @@ def build(
     drop_unseen_facts: bool = False,
     judge: str | None = None,
     best: int | None = None,
+    decisions: str | Path | None = None,
+    flags: str | Path | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
     slurm: str | Sequence[str] | None = None,
@@ -61,7 +63,7 @@ def build(
     Args:
         recipes: alignment-600k | 10k | 60k | 60k-im | eval, or a YAML file of your own; or a benchmark: vqa-rad |
             slake | path-vqa
-        options: the same options as one object, in place of the keywords from `source` to `best`.
+        options: the same options as one object, in place of the keywords from `source` to `flags`.
         engine: What runs the work: local | ray | slurm; the output is the same.
         source: sample | pmc-cloud | a folder, s3:// or https:// address in PMC's bucket layout | jats:PATH |
             packages:PATH | released:PATH; for a benchmark: PATH | OWNER/NAME on the Hub | hub
@@ -95,6 +97,8 @@ def build(
         drop_unseen_facts: Drop rounds whose answer states what no image shows.
         judge: Second model, which scores how well each conversation rests on its text.
         best: Keep only the N conversations that the judge scores best.
+        decisions: File of reviewers' decisions, as `review` writes it: rows are edited, dropped and given domains.
+        flags: File for the scores of the judge, as flags for `review`.
         workers: Tasks that run at a time.
         ray_address: HOST:PORT of a Ray cluster.
         slurm: A long option of sbatch, such as partition=cpu or time=04:00:00; may be given many times.
@@ -134,6 +138,8 @@ def build(
         language=language,
         all_phrases=all_phrases,
         original=text_of(original),
+        decisions=path_of(decisions),
+        flags=path_of(flags),
         writing=GenerationOptions(
             generator=generator,
             model=model,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def validate(
     dataset: str | Path,
     *,
+    flags: str | Path | None = None,
     beside: Sequence[str] | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> "ValidationReport":
@@ -29,6 +30,7 @@ def validate(
 
     Args:
         dataset: A dataset's folder, or a Hub repository (ORG/NAME).
+        flags: File for a flag on each fault of a row (JSON Lines), for `review`.
         beside: other datasets; an evaluation set and a training set may share no article. By default those in the same
             parent folder.
         on_progress: called with what is being done, how much of it is done, and of how much.
@@ -41,9 +43,20 @@ def validate(
         LlavaMedError: the Hub does not give the repository.
     """
     check_call(validate, locals())
+    from llavamed_data.review.flags import Flag, fault_flag, write_flags
     from llavamed_data.validation import validate as run
 
-    return run(str(dataset), beside=beside, on_progress=on_progress)
+    if flags is None:
+        return run(str(dataset), beside=beside, on_progress=on_progress)
+    found: list[Flag] = []
+    report = run(
+        str(dataset),
+        beside=beside,
+        on_row_fault=lambda row_id, fault: found.append(fault_flag(row_id, fault)),
+        on_progress=on_progress,
+    )
+    write_flags(folder_of(flags), found)
+    return report
 
 
 def show(
@@ -128,6 +141,7 @@ def clean(
     *,
     cleaning_rules: str | Path | None = None,
     explain: bool = False,
+    flags: str | Path | None = None,
 ) -> "CleanSummary":
     """Clean conversations of what gives away that they were written from a text, and count what each rule did.
 
@@ -136,6 +150,7 @@ def clean(
         out: File for the cleaned conversations; without it, they are only counted.
         cleaning_rules: YAML file of cleaning rules of your own, applied after the built-in ones.
         explain: Show each change: the round, the rule, the text before and after.
+        flags: File for a flag on each change (JSON Lines), for `review`.
 
     Returns:
         The counts; with `explain` also each change.
@@ -145,12 +160,18 @@ def clean(
     """
     check_call(clean, locals())
     from llavamed_data.instruct import clean_file, load_cleaning_rules
+    from llavamed_data.review.flags import cleaning_flag, write_flags
 
     edits: list[tuple[str, CleaningEdit]] = []
-    keep = (lambda name, edit: edits.append((name, edit))) if explain else None
+    keep = (lambda name, edit: edits.append((name, edit))) if explain or flags else None
     rules = load_cleaning_rules(path_of(cleaning_rules))
-    summary = clean_file(Path(conversations).expanduser(), path_of(out), rules=rules, on_edit=keep)
-    summary.edits = edits
+    source, target = Path(conversations).expanduser(), path_of(flags)
+    if target and target.resolve() in (source.resolve(), out and folder_of(out).resolve()):
+        raise UsageError(f"{target} is the file of the conversations: name another one with --flags")
+    summary = clean_file(source, path_of(out), rules=rules, on_edit=keep)
+    if target:
+        write_flags(target, (cleaning_flag(name, edit) for name, edit in edits))
+    summary.edits = edits if explain else []
     return summary
 
 
@@ -165,6 +186,7 @@ def publish(
     tag: str | None = None,
     replace: bool = False,
     dry_run: bool = False,
+    decisions: str | Path | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> "PublishReport | CollectionReport":
     """Publish datasets on the Hugging Face Hub; after a failure, a rerun sends only the rest.
@@ -181,6 +203,8 @@ def publish(
         tag: Name of this version, such as v1.0.
         replace: Replace another dataset, files of others, and what was edited on the Hub.
         dry_run: Show what would change and send nothing.
+        decisions: File of reviewers' decisions, as `review` writes it: a dataset that was not built with them is
+            not published.
         on_progress: called with what is being done, how much of it is done, and of how much.
 
     Returns:
@@ -198,6 +222,8 @@ def publish(
     if all != (org is not None) or all == (repo_id is not None):
         raise UsageError("give a dataset's folder and --repo-id OWNER/NAME, or --all and --org ORG")
     if org is not None:
+        if decisions is not None:
+            raise UsageError("--decisions is for one dataset at a time: publish them one by one")
         return publish_all(
             folder,
             org,
@@ -216,6 +242,7 @@ def publish(
         tag=tag,
         dry_run=dry_run,
         replace=replace,
+        decisions=path_of(decisions),
         on_progress=on_progress,
     )
 

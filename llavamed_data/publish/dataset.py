@@ -11,6 +11,7 @@ from hub_cards import with_pictures
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.digests import METADATA
 from llavamed_data.dataset.layout import CARD, EXAMPLE, REPORT_FOLDER, find_shards, is_shard, neighbours
+from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.publish.hub import REPO_TYPE, HubLogin, dataset_page, explain_hub_errors, log_in
 from llavamed_data.publish.report import PublishReport
@@ -37,6 +38,7 @@ from llavamed_data.publish.upload import (
     plan_upload,
     upload,
 )
+from llavamed_data.review.decisions import DecisionFile, check_follows
 from llavamed_data.stats.report import REPORT_PAGE, report_pictures
 from llavamed_data.validation import validate
 
@@ -56,6 +58,7 @@ def publish(
     tag: str | None = None,
     dry_run: bool = False,
     replace: bool = False,
+    decisions: Path | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> PublishReport:
     """Publishes a dataset's folder as a dataset repository of the Hub.
@@ -78,6 +81,7 @@ def publish(
         dry_run: report what would change and send nothing.
         replace: let the dataset replace what was not built by this toolkit, another dataset, and what was changed on
             the Hub since it was published.
+        decisions: a file of reviewers' decisions; a dataset that does not follow them is not published.
         on_progress: called with what is being done, how much of it is done, and of how much.
 
     Raises:
@@ -88,6 +92,8 @@ def publish(
     target = PublishTarget(repo_id, branch or DEFAULT_BRANCH, tag)
     folder = Path(folder)
     files = list_files(folder)
+    if decisions is not None:
+        check_follows(Dataset(str(folder)), DecisionFile(decisions, must_exist=True))
     job = PublishJob.prepare(folder, files, target, log_in(), private=private, replace=replace)
     job.check_valid(on_progress)
     related = job.find_neighbours()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.dataset.messages import turns_of
-from llavamed_data.dataset.reader import Row
+from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.errors import LlavaMedError, UsageError, explain, one_line
 from llavamed_data.io.jsonl import add_durably, json_line, lines_from, parse_object
 from llavamed_data.io.locks import locked_for_adding
@@ -52,7 +52,7 @@ class DecisionKind(StrEnum):
     UNDO = "undo"
 
 
-_FIELDS: Mapping[DecisionKind, Mapping[str, type]] = {
+_FIELDS: Mapping[DecisionKind, Mapping[str, type[int] | type[str]]] = {
     DecisionKind.ACCEPT: {},
     DecisionKind.REJECT: {"reason": str},
     DecisionKind.EDIT: {"turn": int, "text": str},
@@ -128,7 +128,7 @@ class Decision:
         fields = dict[str, Any]()
         for name, of in _FIELDS[kind].items():
             value: Any = stated.get(name)
-            if not isinstance(value, of) or isinstance(value, bool) or (of is int and value < 0):
+            if not isinstance(value, of) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
                 raise ValueError(f"its field {name} is missing or wrong")
             fields[name] = value
         if kind is DecisionKind.PREFER and fields["choice"] not in CHOICES:
@@ -286,17 +286,20 @@ class DecisionFile:
     line that is no JSON, is passed over and said in `problems`.
 
     Args:
-        path: the file; it need not be there.
+        path: the file.
+        must_exist: whether it has to be there; else there are no decisions yet.
 
     Attributes:
         problems: a sentence for each line that is passed over.
         decisions: all decisions, in order.
 
     Raises:
-        UsageError: the file cannot be read, or a line states something else than a decision.
+        UsageError: the file cannot be read or is missing, or a line states something else than a decision.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
+        if must_exist and not path.exists():
+            raise UsageError(f"there is no file of decisions {path}: name the one that `review` wrote")
         self.path = path
         self.problems: list[str] = []
         self.decisions: list[Decision] = []
@@ -487,6 +490,63 @@ class DecisionFile:
         self.decisions.append(decision)
         self._by_id.setdefault(decision.id, []).append(decision)
         return [decision]
+
+
+def decided_rows(
+    dataset: Dataset, file: DecisionFile, columns: Sequence[str] = ()
+) -> Iterator[tuple[int, Row]]:
+    """Yields number and row of each row of a dataset whose id there are decisions about.
+
+    Args:
+        dataset: the dataset.
+        file: the decisions.
+        columns: those that are read; what a digest is made of, with the images, by default.
+    """
+    names = list(columns) or [*SEEN_COLUMNS, "images"]
+    ids = set(file.ids)
+    numbers = (number for number, row in enumerate(dataset.rows(["id"])) if row.get("id") in ids)
+    for number in numbers:
+        yield number, dataset.row(number, names)
+
+
+def check_follows(dataset: Dataset, file: DecisionFile) -> None:
+    """Checks that a dataset is as reviewers have decided.
+
+    Raises:
+        LlavaMedError: a row of it is rejected, or has edits that it does not follow, or has changed since it was
+            decided about.
+    """
+    rejected, unedited, applied, ids = list[str](), list[str](), set[str](), set[str]()
+    for _, row in decided_rows(dataset, file):
+        reviewed = file.review(row)
+        ids.add(row["id"])
+        applied |= reviewed.applied
+        if reviewed.row is None:
+            rejected.append(row["id"])
+        elif row_digest(reviewed.row) != row_digest(row):
+            unedited.append(row["id"])
+    again = [
+        each.id
+        for each in fold(file.decisions).decisions
+        if each.id in ids
+        and each.key not in applied
+        and each.kind is not DecisionKind.PREFER
+        and each.dataset == dataset.folder.resolve().name
+    ]
+    for names, what in (
+        (rejected, "it holds rows that were rejected in review"),
+        (unedited, "it does not follow the edits of reviewers"),
+    ):
+        if names:
+            raise LlavaMedError(
+                f"{dataset.name} was not published: {what} ({len(names):,}, such as {names[0]}); build it with "
+                f"--decisions {file.path}"
+            )
+    if again:
+        raise LlavaMedError(
+            f"{dataset.name} was not published: rows that reviewers decided about have changed since "
+            f"({len(set(again)):,}, such as {again[0]}); look at them in `review`, or publish without --decisions"
+        )
 
 
 def _check(row: Row, kind: DecisionKind, reviewer: str, fields: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -45,7 +45,11 @@ _ID_SHOWN = 120
 
 
 def validate(
-    path_or_repo: str, *, beside: Sequence[str] | None = None, on_progress: ProgressCallback | None = None
+    path_or_repo: str,
+    *,
+    beside: Sequence[str] | None = None,
+    on_row_fault: Callable[[str, DatasetFault], None] | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> ValidationReport:
     """Checks a dataset: files, columns, every row and image, the card, and the articles of the datasets beside it.
 
@@ -54,6 +58,7 @@ def validate(
             is no such folder, a dataset repository of the Hub (`OWNER/NAME`), which is downloaded first.
         beside: other datasets, given likewise; an evaluation set and a training set may share no article. By default
             the datasets in the same parent folder, and none for a repository.
+        on_row_fault: called with the id of a row and each fault in it.
         on_progress: called after every batch of rows.
 
     Returns:
@@ -79,7 +84,7 @@ def validate(
     forbidden, unknown = forbidden_articles(kind, shards, others)
     for fault in (*faults, *unknown):
         report.add(fault)
-    rows = _RowPass(report, kind, recipe, forbidden, on_progress).run(shards)
+    rows = _RowPass(report, kind, recipe, forbidden, on_row_fault, on_progress).run(shards)
     files: defaultdict[str, list[str]] = defaultdict(list)
     for shard in shards:
         files[shard.split].append(shard.name)
@@ -112,6 +117,7 @@ class _RowPass:
         kind: str,
         recipe: str | None,
         forbidden: Mapping[str, str],
+        on_row_fault: Callable[[str, DatasetFault], None] | None,
         on_progress: ProgressCallback | None,
     ) -> None:
         self._report = report
@@ -119,6 +125,7 @@ class _RowPass:
         self._schema = RowSchema(kind)
         self._recipe = recipe
         self._forbidden = forbidden
+        self._on_row_fault = on_row_fault
         self._on_progress = on_progress
         self._total = 0
         self._ids: set[str] = set()
@@ -150,6 +157,8 @@ class _RowPass:
                 row_id = name[:_ID_SHOWN] if isinstance(name, str) else None
                 for fault in self._row_faults(row, image_fault):
                     self._report.add(replace(fault, file=shard.name, row=number, id=row_id))
+                    if self._on_row_fault and isinstance(name, str):
+                        self._on_row_fault(name, fault)
                 number += 1
             self._report.rows += len(batch)
             if self._on_progress:

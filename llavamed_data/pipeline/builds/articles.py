@@ -9,6 +9,7 @@ from typing import Any
 
 from llavamed_data.console.printable import counted
 from llavamed_data.dataset.messages import messages, provenance
+from llavamed_data.errors import UsageError
 from llavamed_data.instruct.conversation import Generator
 from llavamed_data.instruct.generation import open_generation
 from llavamed_data.io.parquet import read_rows
@@ -23,6 +24,7 @@ from llavamed_data.pipeline.steps.extract import Extracted, earlier_facts, extra
 from llavamed_data.pipeline.steps.image_store import ImageStore
 from llavamed_data.pipeline.steps.select import ExcludedArticles, Selected, select
 from llavamed_data.recipes import EVAL, Recipe, Task, load_recipe
+from llavamed_data.review.flags import read_flags, write_flags
 from llavamed_data.sources import ArticleChoice, ArticleSource, HasETags, open_source
 from llavamed_data.sources.released import released_eval_pmids
 
@@ -147,6 +149,8 @@ class ArticleWork:
             conversed = converse(recipe, acquired, generation, folder / "converse", seed=options.seed)
         if answers := generation.answers_summary():
             summary.notes.append(f"{recipe.name}: {answers}")
+        if options.flags and generation.judge:
+            summary.notes.append(_write_scores(recipe.name, conversed, options.flags))
         if rules := conversed.facts["rules"]:
             touched = ", ".join(f"{rule} {count:,}" for rule, count in rules.items())
             summary.notes.append(f"{recipe.name}: cleaning rules touched {touched}")
@@ -227,6 +231,18 @@ class ArticleWork:
                 "question_type": conversation["question_type"],
             }
         return row
+
+
+def _write_scores(name: str, conversed: Conversed, flags: Path) -> str:
+    """Writes the judge's scores to the file of flags; returns what to say of it."""
+    try:
+        found = read_flags([conversed.scores_file]) if conversed.scores_file.exists() else None
+    except UsageError:
+        found = None
+    if found is None:
+        return f"{name}: the judge's scores of an earlier run were not kept; remove {conversed.folder} to ask again"
+    count = write_flags(flags, (flag for each in found.values() for flag in each))
+    return f"{name}: {counted(count, 'score')} of the judge in {flags}"
 
 
 def _shortage(recipe: Recipe, selected: Selected, acquired: Acquired, figures: int, limit: int | None) -> str:

@@ -33,6 +33,10 @@ def check_options(options: BuildOptions, names: Sequence[str]) -> None:
         if name in kinds:
             check_type(name, value, kinds[name])
         check_value(name, value)
+    if options.flags and len(names) > 1:
+        raise UsageError(
+            "--flags is for one recipe at a time: the sets of several share ids, and not their texts"
+        )
     for unused, why, advice in _unused(options, names):
         if found := [flag_of(name) for name in given if name in unused]:
             it, do = ("it", "does") if len(found) == 1 else ("them", "do")
@@ -54,13 +58,15 @@ def _unused(options: BuildOptions, names: Sequence[str]) -> Iterator[tuple[Colle
     """Yields options that would have no effect, why, and what to do about it if not to leave them out."""
     writing, generator = _LLM | {"generator"}, options.writing.generator
     if any(name in BENCHMARKS for name in names):
-        unused = _OF_ARTICLES | _OF_BUCKETS | writing | {"keep_without_image", "image_urls"}
+        unused = (
+            _OF_ARTICLES | _OF_BUCKETS | writing | {"keep_without_image", "image_urls", "flags", "decisions"}
+        )
         yield unused, f"for {_and(names)}, whose questions are taken as they are", ""
         return
     of_benchmarks = {"language", "all_phrases", "original"}
     yield of_benchmarks, f"for {_and(names)}", f"such options are for {', '.join(BENCHMARKS)} alone"
     if options.source.startswith(RELEASED):
-        yield _OF_ARTICLES | writing, "with released files, whose rows are taken as they are", ""
+        yield _OF_ARTICLES | writing | {"flags"}, "with released files, whose rows are taken as they are", ""
         if options.images is None:
             yield _OF_BUCKETS, "without images", "name their bucket too, such as --images pmc-cloud"
         return
@@ -83,8 +89,14 @@ def _unused(options: BuildOptions, names: Sequence[str]) -> Iterator[tuple[Colle
             f"for {_and(names)}",
             "only 10k, 60k and 60k-im have conversations to choose from",
         )
+    yield from _without_judge(options)
     if generator == "openai-batch":
         yield {"rpm", "tpm"}, "with --generator openai-batch, whose pace the server sets", ""
+
+
+def _without_judge(options: BuildOptions) -> Iterator[tuple[Collection[str], str, str]]:
+    if options.writing.judge is None:
+        yield {"flags"}, "without --judge, whose scores it is for", ""
 
 
 def _and(words: Iterable[str]) -> str:

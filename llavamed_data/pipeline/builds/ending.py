@@ -8,6 +8,7 @@ from hub_cards import CROISSANT_FILE, DatasetCard, StepCounts, render_croissant,
 from llavamed_data.dataset.schema import features
 from llavamed_data.engine import Engine
 from llavamed_data.pipeline.builds.options import BuildOptions
+from llavamed_data.pipeline.builds.reviewed import follow_decisions, review_notes
 from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts, SummaryLine
 from llavamed_data.pipeline.steps.assemble import Records, Written, assemble
 from llavamed_data.pipeline.steps.step import StepOutput, fingerprint
@@ -68,6 +69,16 @@ def finish(
     if not splits:
         build.summary.datasets.append(Built(name, None, first, shortage=shortage))
         return
+    if build.options.decisions:
+        reviewed = follow_decisions(build.options.decisions, name, splits, work / "review", inputs)
+        build.summary.record("review", reviewed.output, dataset=name)
+        build.summary.notes.extend(f"{name}: {sentence}" for sentence in reviewed.notes)
+        inputs = [*inputs, reviewed.output.digest()]
+        splits = reviewed.splits
+        if not splits:
+            why = "; ".join(filter(None, (shortage, "all rows were rejected in review")))
+            build.summary.datasets.append(Built(name, None, first, shortage=why))
+            return
     assembled = assemble(
         splits,
         out,
@@ -132,7 +143,7 @@ def recipe_card(
             rules=rules or {},
             shortage=shortage,
             steps=[counts_of(step) for step in build.summary.steps_of(recipe.name)],
-            notes=notes,
+            notes=[*notes, *review_notes(build.summary, recipe.name)],
             version=__version__,
             example=of_split.example,
         )

@@ -14,7 +14,7 @@ from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.recipes import Recipe
 
 BUILDS = "builds.json"
-_PATHS = ("out", "pmcids", "few_shots", "prices", "cleaning_rules")
+_PATHS = ("out", "pmcids", "decisions", "flags", "few_shots", "prices", "cleaning_rules")
 _LOGIN = re.compile(r"://[^/]*@")
 
 

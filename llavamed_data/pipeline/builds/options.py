@@ -31,6 +31,8 @@ class BuildOptions:
         all_phrases: keep the training rows of VQA-RAD that the paper leaves out.
         original: folder of a benchmark's original files, to add the answer types that a copy lacks.
         update: read only articles that have changed since the last build, and repeat the search of `query`.
+        decisions: a file of reviewers' decisions, which are followed.
+        flags: a file for the scores of the judge, as flags for `review`.
         writing: how the conversations are generated.
     """
 
@@ -52,4 +54,6 @@ class BuildOptions:
     all_phrases: bool = False
     original: str | None = None
     update: bool = False
+    decisions: Path | None = None
+    flags: Path | None = None
     writing: GenerationOptions = field(default_factory=GenerationOptions)

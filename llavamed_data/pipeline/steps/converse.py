@@ -18,7 +18,7 @@ from llavamed_data.dataset.messages import messages
 from llavamed_data.dataset.schema import RowCheck
 from llavamed_data.instruct.conversation import Conversation, Pair
 from llavamed_data.instruct.generation import Generation
-from llavamed_data.instruct.judge import drop_all_but_best
+from llavamed_data.instruct.judge import GroundednessScore, drop_all_but_best
 from llavamed_data.instruct.prompts import caption_instruction, instructions, pick
 from llavamed_data.instruct.references import ReferenceAnswer
 from llavamed_data.io.dropped import DROPPED
@@ -27,9 +27,13 @@ from llavamed_data.pipeline.steps.acquire import Acquired
 from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
 from llavamed_data.reasons import Drop, Dropped, Tally
 from llavamed_data.recipes import Recipe, Task
+from llavamed_data.review.flags import score_flag, write_flags
 
 CAPTION = "caption"
 """The generator of an answer that is the caption as the article has it."""
+
+SCORES = "scores.jsonl"
+"""The file of the judge's scores, in the step's folder."""
 
 CONVERSED = pa.schema(
     [
@@ -69,6 +73,11 @@ class Conversed(StepOutput):
                 figure = next(figures)
             yield dict(figure), conversation
 
+    @property
+    def scores_file(self) -> Path:
+        """The judge's scores as flags; there is none where no judge was asked."""
+        return self.folder / SCORES
+
 
 def converse(
     recipe: Recipe, acquired: Acquired, generation: Generation, folder: Path, *, seed: int
@@ -98,14 +107,14 @@ def converse(
     )
 
     def work(unfinished: Path) -> StepResult:
-        tally, rules = Tally(), Counter[str]()
+        tally, rules, scores = Tally(), Counter[str](), list[GroundednessScore]()
         check = RowCheck(recipe.schema, ("id", "messages", *FIGURE_COLUMNS))
         with (
             row_writer(unfinished / "conversations.parquet", CONVERSED) as add_conversation,
             row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,
         ):
             figures = read_rows([acquired.file], ["pair_id", *FIGURE_COLUMNS])
-            conversations = _conversations(recipe, acquired, generation, seed, rules)
+            conversations = _conversations(recipe, acquired, generation, seed, rules, scores)
             for figure, (said, unsaid) in zip(figures, conversations, strict=True):
                 rows, refused = _fitting(figure, said, check)
                 failed = [*unsaid, *refused]
@@ -117,6 +126,8 @@ def converse(
                     tally.keep()
                 else:
                     tally.drop(failed[0][1].reason)
+        if generation.judge:
+            write_flags(unfinished / SCORES, map(score_flag, scores))
         return StepResult({"figures": tally}, {"rules": dict(rules.most_common())})
 
     return Conversed(folder, step.run(work), acquired)
@@ -146,9 +157,14 @@ def _generator_settings(generation: Generation) -> list[object]:
 
 
 def _conversations(
-    recipe: Recipe, acquired: Acquired, generation: Generation, seed: int, rules: Counter[str]
+    recipe: Recipe,
+    acquired: Acquired,
+    generation: Generation,
+    seed: int,
+    rules: Counter[str],
+    scores: list[GroundednessScore],
 ) -> Iterator[tuple[Sequence[Row], Sequence[Failed]]]:
-    """Yields the rows of each figure in order, and what was dropped of it."""
+    """Yields the rows of each figure in order, and what was dropped of it; the judge's scores are added to `scores`."""
     if recipe.converse.task is Task.CAPTION:
         for figure in read_rows([acquired.file], ["pair_id", "caption"]):
             question = caption_instruction(figure["pair_id"], figure["caption"], seed)
@@ -159,7 +175,7 @@ def _conversations(
         yield from _questions(generated, generation, seed)
         return
     name = generation.generator.name
-    for pair, conversation in _best(generated, generation) if generation.judge else generated:
+    for pair, conversation in _best(generated, generation, scores) if generation.judge else generated:
         if isinstance(conversation, tuple):
             yield [], [conversation]
         else:
@@ -192,12 +208,14 @@ def pair_of(row: Mapping[str, Any], *, mentions: bool) -> Pair:
 
 
 def _best(
-    generated: Iterable[tuple[Pair, Conversation | Failed]], generation: Generation
+    generated: Iterable[tuple[Pair, Conversation | Failed]],
+    generation: Generation,
+    scores: list[GroundednessScore],
 ) -> Iterator[tuple[Pair, Conversation | Failed]]:
     """Drops all but the conversations that the judge scores best."""
     held = list(generated)
     conversations = [(pair, made) for pair, made in held if isinstance(made, Conversation)]
-    scores = generation.judge.scores(conversations) if generation.judge else ()
+    scores.extend(generation.judge.scores(conversations) if generation.judge else ())
     dropped = drop_all_but_best(scores, generation.best or len(conversations))
     for pair, made in held:
         drop = dropped.get(pair.pair_id)

@@ -38,6 +38,8 @@ BENCHMARK = {
     **WRITING,
     "keep_without_image": True,
     "image_urls": "urls.jsonl",
+    "decisions": "decisions.jsonl",
+    "flags": "flags.jsonl",
 }
 OF_BENCHMARKS = {"language": "en", "all_phrases": True, "original": "files"}
 OF_RELEASED = {"images": "pictures", "image_urls": "urls.jsonl", "keep_without_image": True}
@@ -58,6 +60,7 @@ def cases() -> list[Any]:
         (["alignment-600k"], {}, WRITING),
         (["eval"], {}, {"size": 5, "keep_eval_articles": True}),
         (["eval"], OPENAI, {"judge": "j", "best": 3}),
+        (["60k"], OPENAI, {"flags": "flags.jsonl"}),
         (["60k"], {**OPENAI, "generator": "openai-batch"}, {"rpm": 5, "tpm": 5}),
     ]
     return [

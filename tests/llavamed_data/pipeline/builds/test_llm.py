@@ -14,6 +14,7 @@ import pytest
 
 import llavamed_data
 from llavamed_data.recipes import DOMAINS
+from llavamed_data.review.flags import read_flags
 from tests.llavamed_data.pipeline.builds.test_build import llavamed
 from tests.servers.openai import KEY, Server, Settings, running
 
@@ -170,6 +171,19 @@ def test_a_judge_keeps_the_best(server: Server, tmp_path: Path) -> None:
     assert step["in"] == step["kept"] + sum(step["dropped"].values())
     assert step["kept"] == 7
     assert "conversations were dropped" in json.loads(done.stdout)["datasets"][0]["shortage"]
+
+
+def test_the_scores_of_a_judge_are_written_as_flags(server: Server, tmp_path: Path) -> None:
+    flags = tmp_path / "flags.jsonl"
+    options = ["--judge", "judge", "--best", "7", "--flags", str(flags), "--json"]
+    done = build(server, tmp_path, *options)
+    assert done.returncode == 0, done.stderr
+    found = read_flags([flags])
+    assert {row["id"] for row in rows(tmp_path)} < set(found)
+    assert all(each.source == "judge" and 1 <= int(each.verdict) <= 10 for (each,) in found.values())
+    flags.unlink()
+    assert build(server, tmp_path, *options).returncode == 0  # the step is done; its scores are there
+    assert read_flags([flags]) == found
 
 
 @pytest.mark.slow
