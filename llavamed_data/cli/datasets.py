@@ -14,7 +14,7 @@ from llavamed_data.cli.commands import make_command
 from llavamed_data.console.printable import counted
 
 if TYPE_CHECKING:
-    from llavamed_data.exchange import ExportSummary, ImportSummary
+    from llavamed_data.exchange import ExportSummary, ImportSummary, PreferenceSummary
     from llavamed_data.instruct.conversation_files import CleanSummary
     from llavamed_data.show import ShownRow
 
@@ -29,6 +29,16 @@ class FormatName(StrEnum):
     SHAREGPT = "sharegpt"
     WEBDATASET = "webdataset"
     JSONL = "jsonl"
+
+
+class ExportFormatName(StrEnum):
+    """What `export` writes: the same, and pairs for TRL's DPO trainer."""
+
+    LLAVA = "llava"
+    SHAREGPT = "sharegpt"
+    WEBDATASET = "webdataset"
+    JSONL = "jsonl"
+    PREFERENCE = "preference"
 
 
 def _show_report(report: Any, console: Console, _: Mapping[str, Any]) -> None:
@@ -85,7 +95,15 @@ def summary_table(summary: "CleanSummary") -> Group:
     return Group(Text(heading), table)
 
 
-def _show_export(done: "ExportSummary", console: Console, _: Mapping[str, Any]) -> None:
+def _show_export(done: "ExportSummary | PreferenceSummary", console: Console, _: Mapping[str, Any]) -> None:
+    from llavamed_data.exchange import PreferenceSummary
+
+    if isinstance(done, PreferenceSummary):
+        pairs = f"{done.folder}: {counted(done.rows['train'], 'pair')}; its README.md says how TRL reads them"
+        _print_line(console, pairs)
+        for why, count in done.left_out.items():
+            _print_line(console, f"left out: {count:,} {why}")
+        return
     rows = ", ".join(f"{counted(count, 'row')} of {split}" for split, count in done.rows.items())
     line = (
         f"{done.folder}: {rows}, {counted(done.images, 'image')}; its README.md says how trainers read them"
@@ -140,7 +158,7 @@ export = make_command(
     _show_export,
     example="python -m llavamed_data export llava-med/60k-im --to sharegpt",
     arguments=["dataset"],
-    types={"to": FormatName},
+    types={"to": ExportFormatName, "against": str | None},
     defaults={"out": "exports/NAME-FORMAT"},
 )
 import_ = make_command(

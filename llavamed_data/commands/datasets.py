@@ -4,19 +4,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llavamed_data.commands.values import folder_of, path_of
+from llavamed_data.commands.values import folder_of, path_of, text_of
 from llavamed_data.console.options import check_call
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from llavamed_data.exchange import ExportSummary, ImportSummary
+    from llavamed_data.exchange import ExportSummary, ImportSummary, PreferenceSummary
     from llavamed_data.instruct.cleaning import CleaningEdit
     from llavamed_data.instruct.conversation_files import CleanSummary
     from llavamed_data.publish import CollectionReport, PublishReport
     from llavamed_data.show import ShownRow
     from llavamed_data.stats import DatasetStats
     from llavamed_data.validation import ValidationReport
+
+PREFERENCE = "preference"
+"""The format of `export` that holds pairs of conversations of which reviewers prefer one."""
 
 
 def validate(
@@ -252,16 +255,21 @@ def export(
     to: str,
     out: str | Path | None = None,
     *,
+    decisions: str | Path | None = None,
+    against: str | Path | None = None,
     on_progress: ProgressCallback | None = None,
-) -> "ExportSummary":
-    """Write a dataset in a format that LLaVA, LLaMA-Factory, ms-swift, axolotl or WebDataset reads.
+) -> "ExportSummary | PreferenceSummary":
+    """Write a dataset in a format that LLaVA, LLaMA-Factory, ms-swift, axolotl, WebDataset or TRL's DPO trainer reads.
 
     The README.md in the folder says how each of them reads it. `import` gives the dataset back with nothing lost.
 
     Args:
         dataset: A dataset's folder, or a Hub repository (ORG/NAME).
-        to: Format of the export: llava | sharegpt | webdataset | jsonl
+        to: Format of the export: llava | sharegpt | webdataset | jsonl | preference
         out: New folder for the export; by default exports/NAME-FORMAT.
+        decisions: With --to preference: file of reviewers' decisions, as `review` writes it.
+        against: With --to preference: the dataset that reviewers compared with; without it, their edits of answers
+            are the pairs.
         on_progress: called with what is being done, how much of it is done, and of how much.
 
     Returns:
@@ -272,10 +280,19 @@ def export(
         LlavaMedError: the dataset cannot be read, or a column's type has no form in JSON.
     """
     check_call(export, locals())
-    from llavamed_data.exchange import export_dataset
+    from llavamed_data.exchange import export_dataset, export_preferences
 
     folder = folder_of(out) if out is not None else Path("exports") / f"{Path(dataset).resolve().name}-{to}"
-    return export_dataset(str(dataset), to, folder, on_progress=on_progress)
+    if to != PREFERENCE:
+        if decisions is not None or against is not None:
+            flag = "--decisions" if decisions is not None else "--against"
+            raise UsageError(f"{flag} does nothing with --to {to}: it is for --to {PREFERENCE}")
+        return export_dataset(str(dataset), to, folder, on_progress=on_progress)
+    if decisions is None:
+        raise UsageError(
+            f"--to {PREFERENCE} needs the reviewers' decisions: give their file with --decisions"
+        )
+    return export_preferences(str(dataset), Path(decisions).expanduser(), folder, against=text_of(against))
 
 
 def import_(

@@ -328,6 +328,10 @@ class DecisionFile:
         """The decisions about rows of this id, in order."""
         return self._by_id.get(row_id, ())
 
+    def preferences(self, row_id: str) -> list[Decision]:
+        """The preferences about rows of this id that are not taken back, in order."""
+        return [each for each in fold(self.of(row_id)).decisions if each.kind is DecisionKind.PREFER]
+
     @property
     def ids(self) -> Iterable[str]:
         """The ids that there are decisions about."""

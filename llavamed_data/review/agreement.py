@@ -1,0 +1,198 @@
+"""How far a review is, how many rows it rejects, and how far reviewers agree with each other and with a model."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from statistics import NormalDist
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from llavamed_data.console.printable import counted, printable_line
+from llavamed_data.dataset.reader import Dataset
+from llavamed_data.review.decisions import DecisionFile, decided_rows
+from llavamed_data.review.flags import Flag
+
+VERDICTS = ("accept", "reject")
+
+ALL_DOMAINS = ""
+"""The key of the rate over all domains."""
+
+
+@dataclass(frozen=True, slots=True)
+class RejectRate:
+    """How many of the rows with a verdict are rejected.
+
+    Attributes:
+        rejected, decided: rows.
+        low, high: the 95 % interval of the share by Wilson's score.
+    """
+
+    rejected: int
+    decided: int
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far two agree on the rows that both gave a verdict.
+
+    Attributes:
+        one, other: reviewers, or sources of flags.
+        rows: the rows that both gave a verdict.
+        same: those on which the verdicts are the same.
+        kappa: Cohen's kappa; None where it is not defined: no row, or both gave one and the same verdict throughout.
+    """
+
+    one: str
+    other: str
+    rows: int
+    same: int
+    kappa: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewReport:
+    """The state of a review.
+
+    Attributes:
+        dataset: its name.
+        rows: of the dataset.
+        decided: rows with a verdict.
+        changed: rows that there are decisions about, but of which none is about the row as it is now.
+        rates: domain → reject rate; over all domains under "".
+        agreements: of each two reviewers, and of each reviewer with each source of flags that gives verdicts.
+        problems: lines of the file that were passed over.
+    """
+
+    dataset: str
+    rows: int
+    decided: int
+    changed: int
+    rates: Mapping[str, RejectRate]
+    agreements: Sequence[Agreement]
+    problems: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values for `--json`."""
+        return asdict(self)
+
+    def render(self, console: Console) -> None:
+        """Prints the report."""
+        again = f"; {counted(self.changed, 'row')} changed since, to be seen again" if self.changed else ""
+        line = f"{self.dataset}: {self.decided:,} of {counted(self.rows, 'row')} decided{again}"
+        console.print(Text(printable_line(line)), soft_wrap=True)
+        table = Table("domain", "rejected", "decided", "share", "95 % interval")
+        for domain, rate in self.rates.items():
+            share = f"{rate.rejected / rate.decided:.1%}" if rate.decided else "–"
+            cells = (printable_line(domain) or "all", f"{rate.rejected:,}", f"{rate.decided:,}", share)
+            table.add_row(*map(Text, cells), f"{rate.low:.1%} to {rate.high:.1%}" if rate.decided else "–")
+        console.print(table)
+        for each in self.agreements:
+            kappa = "not defined" if each.kappa is None else f"{each.kappa:.2f}"
+            names = f"{printable_line(each.one, 40)} and {printable_line(each.other, 40)}"
+            console.print(
+                Text(
+                    f"{names}: the same verdict on {each.same:,} of {counted(each.rows, 'row')}, kappa {kappa}"
+                ),
+                soft_wrap=True,
+            )
+        for problem in self.problems:
+            console.print(Text(printable_line(problem)), soft_wrap=True)
+
+
+def review_report(
+    dataset: Dataset, file: DecisionFile, flags: Mapping[str, Sequence[Flag]] | None = None
+) -> ReviewReport:
+    """The state of the review of a dataset.
+
+    Args:
+        dataset: the dataset.
+        file: the decisions.
+        flags: id of a row → its flags; those whose verdict is `accept` or `reject` are compared with the reviewers'.
+    """
+    verdicts: dict[str, dict[int, str]] = defaultdict(dict)
+    decided, rejected = Counter[str](), Counter[str]()
+    changed = 0
+    for number, row in decided_rows(dataset, file):
+        reviewed = file.review(row)
+        changed += not reviewed.applied and any(each.kind != "prefer" for each in file.of(row["id"]))
+        for reviewer, verdict in reviewed.review.verdicts.items():
+            verdicts[reviewer][number] = verdict
+        if verdict := reviewed.review.verdict:
+            for domain in {ALL_DOMAINS, row.get("domain") or "none stated"}:
+                decided[domain] += 1
+                rejected[domain] += verdict == "reject"
+        for source, verdict in model_verdicts((flags or {}).get(row["id"], ())).items():
+            verdicts[f"{source} (flags)"][number] = verdict
+    reviewers = [name for name in verdicts if not name.endswith(" (flags)")]
+    pairs = [*combinations(reviewers, 2)]
+    pairs += [(name, source) for name in reviewers for source in verdicts if source.endswith(" (flags)")]
+    rates = {
+        domain: RejectRate(rejected[domain], decided[domain], *wilson(rejected[domain], decided[domain]))
+        for domain in sorted(decided, key=lambda each: (each != ALL_DOMAINS, each))
+    }
+    agreements = [agreement(one, verdicts[one], other, verdicts[other]) for one, other in pairs]
+    return ReviewReport(
+        dataset.name, len(dataset), decided[ALL_DOMAINS], changed, rates, agreements, list(file.problems)
+    )
+
+
+def model_verdicts(flags: Iterable[Flag]) -> dict[str, str]:
+    """Source → its verdict on a row: `reject` if it rejects the row or a turn of it, else `accept` if it says so."""
+    found: dict[str, str] = {}
+    for flag in flags:
+        verdict = flag.verdict.strip().lower()
+        if verdict in VERDICTS and found.get(flag.source) != "reject":
+            found[flag.source] = verdict
+    return found
+
+
+def agreement(one: str, verdicts: Mapping[int, str], other: str, others: Mapping[int, str]) -> Agreement:
+    """How far two agree.
+
+    Args:
+        one, other: their names.
+        verdicts, others: row → verdict.
+    """
+    both = [(verdicts[row], others[row]) for row in verdicts.keys() & others.keys()]
+    return Agreement(one, other, len(both), sum(a == b for a, b in both), cohens_kappa(both))
+
+
+def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Cohen's kappa of the verdicts of two on the same rows; None where it is not defined.
+
+    >>> yes, no = "accept", "reject"
+    >>> cohens_kappa([(yes, yes)] * 20 + [(yes, no)] * 5 + [(no, yes)] * 10 + [(no, no)] * 15)
+    0.4
+    """
+    rows = len(pairs)
+    if not rows:
+        return None
+    ones, others = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
+    same = sum(one == other for one, other in pairs)
+    by_chance = sum(ones[verdict] * others[verdict] for verdict in ones)
+    if by_chance == rows * rows:
+        return None
+    return (rows * same - by_chance) / (rows * rows - by_chance)
+
+
+def wilson(hits: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share; (0, 1) without trials.
+
+    >>> low, high = wilson(1, 10)
+    >>> f"{low:.4f} {high:.4f}"
+    '0.0179 0.4042'
+    """
+    if not trials:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, squared = hits / trials, z * z / trials
+    middle = (share + squared / 2) / (1 + squared)
+    half = z / (1 + squared) * math.sqrt(share * (1 - share) / trials + squared / (4 * trials))
+    return (0.0 if hits == 0 else middle - half), (1.0 if hits == trials else middle + half)

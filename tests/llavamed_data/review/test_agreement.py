@@ -1,0 +1,80 @@
+"""Reject rates with their intervals, and Cohen's kappa, against values from elsewhere."""
+
+import doctest
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from llavamed_data.dataset.reader import Dataset
+from llavamed_data.review import DecisionFile, DecisionKind
+from llavamed_data.review import agreement as module
+from llavamed_data.review.agreement import RejectRate, cohens_kappa, review_report, wilson
+from llavamed_data.review.flags import Flag
+from tests.llavamed_data.validation.sets import instruct_row, write_set
+
+
+def test_the_examples_of_the_docstrings_hold() -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "low", "high"),
+    [(0, 10, 0.0, 0.27753), (10, 10, 0.72247, 1.0), (81, 263, 0.25529, 0.36621), (15, 148, 0.06237, 0.16049)],
+)
+def test_the_interval_is_that_of_newcombe(hits: int, trials: int, low: float, high: float) -> None:
+    """81 of 263 and 15 of 148 are in table I of Newcombe 1998, method 3."""
+    assert wilson(hits, trials) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_kappa_is_not_defined_without_rows_or_where_both_say_one_thing() -> None:
+    assert cohens_kappa([]) is None
+    assert cohens_kappa([("accept", "accept")] * 5) is None
+    assert cohens_kappa([("accept", "reject")] * 5) == 0.0
+
+
+def test_a_report_counts_rows_domains_reviewers_and_a_models_verdicts(tmp_path: Path) -> None:
+    rows = [instruct_row(number) for number in range(10)]
+    dataset = Dataset(str(write_set(tmp_path / "set", rows)))
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+
+    def decide(number: int, kind: str, reviewer: str = "anna") -> None:
+        fields = {"reason": "x"} if kind == "reject" else {}
+        file.decide(rows[number], DecisionKind(kind), reviewer=reviewer, dataset="set", **fields)
+
+    for number in range(6):
+        decide(number, "reject" if number in (0, 5) else "accept")
+    for number in range(4):
+        decide(number, "reject" if number in (0, 1) else "accept", "bert")
+    file.decide(rows[8] | {"caption": "old"}, DecisionKind.ACCEPT, reviewer="anna", dataset="set")
+    file.decide(rows[9], DecisionKind.NOTE, text="?", reviewer="anna", dataset="set")
+    flags = {
+        rows[0]["id"]: [
+            Flag(rows[0]["id"], 1, "gpt", "Reject", ""),
+            Flag(rows[0]["id"], None, "gpt", "accept", ""),
+        ],
+        rows[2]["id"]: [
+            Flag(rows[2]["id"], None, "gpt", "accept", ""),
+            Flag(rows[2]["id"], 1, "cleaning", "x", ""),
+        ],
+    }
+    report = review_report(dataset, file, flags)
+    assert (report.rows, report.decided, report.changed) == (10, 6, 1)
+    # bert's words on rows 0 to 3 are the last ones: 0, 1 and 5 are rejected
+    assert report.rates[""] == RejectRate(3, 6, *wilson(3, 6))
+    assert report.rates["chest_xray"].rejected == 2
+    assert report.rates["gross"] == RejectRate(0, 1, *wilson(0, 1))
+    both, model, _ = report.agreements
+    assert (both.one, both.other, both.rows, both.same, both.kappa) == (
+        "anna",
+        "bert",
+        4,
+        3,
+        pytest.approx(0.5),
+    )
+    assert (model.other, model.rows, model.same, model.kappa) == ("gpt (flags)", 2, 2, 1.0)
+    console = Console(width=100, record=True, file=(tmp_path / "out").open("w"))
+    report.render(console)
+    printed = console.export_text()
+    assert "set: 6 of 10 rows decided; 1 row changed since, to be seen again" in printed
+    assert "anna and bert: the same verdict on 3 of 4 rows, kappa 0.50" in printed
