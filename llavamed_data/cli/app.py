@@ -10,6 +10,7 @@ import yaml
 from llavamed_data.cli.browse import browse
 from llavamed_data.cli.build import build, estimate, extract, update
 from llavamed_data.cli.datasets import clean, export, import_, publish, show, stats, validate
+from llavamed_data.cli.review import review
 from llavamed_data.console.command_line import Command, is_console_script, run_command_line
 from llavamed_data.console.options import check_values
 from llavamed_data.errors import UsageError, one_line
@@ -40,6 +41,7 @@ app.command(cls=Command, epilog=_EPILOG)(export)
 app.command("import", cls=Command, epilog=_EPILOG)(import_)
 app.command(cls=Command, epilog=_EPILOG)(show)
 app.command(cls=Command, epilog=_EPILOG)(browse)
+app.command(cls=Command, epilog=_EPILOG)(review)
 app.command(cls=Command, epilog=_EPILOG)(stats)
 
 

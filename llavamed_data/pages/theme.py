@@ -96,7 +96,13 @@ def page_theme() -> "gradio.themes.Base":
     )
     colours: dict[str, Any] = {name: light for name, (light, _) in _COLOURS.items()}
     colours |= {f"{name}_dark": dark for name, (_, dark) in _COLOURS.items()}
-    theme.set(**colours, color_accent=_ACCENT, button_border_width="1px", block_title_text_weight="600")
+    theme.set(
+        **colours,
+        color_accent=_ACCENT,
+        button_border_width="1px",
+        input_border_width="1px",
+        block_title_text_weight="600",
+    )
     return theme
 
 

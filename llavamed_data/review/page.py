@@ -1,0 +1,563 @@
+"""The page on which people go through a dataset: one conversation at a time, every action by mouse or by one key."""
+
+import base64
+import getpass
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llavamed_data.console.printable import counted, page_templates, printable, printable_line
+from llavamed_data.dataset.messages import turns_of
+from llavamed_data.dataset.reader import Row
+from llavamed_data.errors import LlavaMedError
+from llavamed_data.pages import RESEARCH_ONLY, import_gradio, new_page
+from llavamed_data.recipes import DOMAINS
+from llavamed_data.review.decisions import DecisionKind
+from llavamed_data.review.session import STATES, ReviewFilter, ReviewSet, RowView
+from llavamed_data.show.image_files import image_type, thumbnail_jpeg
+
+if TYPE_CHECKING:
+    import gradio
+
+ANY = "any"
+
+KEYS = (
+    "Keys: a accept · r reject with a reason · 1–9 edit a turn · d then 1–9 delete a round · g domain · m note · "
+    "u undo · j or → next · k or ← previous · z enlarge the picture · / words · i go to an id · Esc leave a field · "
+    "Ctrl+Enter save an edit"
+)
+COMPARE_KEYS = (
+    "Keys: 1 the left one is better · 2 neither · 3 the right one is better · u undo · j or → next · k or ← previous · "
+    "z enlarge the picture · / words · i go to an id · Esc leave a field"
+)
+
+_SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp"})
+_LONGEST = 1600
+_MOST_IMAGE_BYTES = 3_000_000
+"""Of an image that is shown as it is; a larger one is shown as a JPEG of at most 1,600 pixels a side."""
+
+_MOST_CHARACTERS = 200_000
+"""Of a text that is shown; a longer one is cut, and says so."""
+
+
+class ShownTurn(NamedTuple):
+    """A turn as the page shows it."""
+
+    number: int
+    role: str
+    text: str
+    changed: bool
+    deleted: bool
+    flags: Sequence[Any]
+
+
+class _Place(NamedTuple):
+    """Where a reader is: the rows that are gone through, the place in them, and the row that is shown."""
+
+    numbers: Sequence[int]
+    at: int
+    view: RowView | None
+
+
+def review_page(review: ReviewSet, reviewer: str = "") -> "gradio.Blocks":
+    """The page for a dataset under review.
+
+    Args:
+        review: the dataset.
+        reviewer: the name of who reviews where nobody has to log in; that of the login on this machine by default.
+    """
+    gr: Any = import_gradio()
+    from gradio import EventData, Request
+
+    name = reviewer or _login()
+    title = f"Review of {printable_line(review.name, 80)}"
+    actions = _Actions(review, gr)
+
+    def open_page(who: str, request: Request) -> list[Any]:
+        return actions.open(who, request.username)
+
+    def on_turn(place: _Place, who: str, event: EventData) -> list[Any]:
+        return actions.on_turn(place, who, getattr(event, "action", None), getattr(event, "turn", None))
+
+    page = new_page(title)
+    with page:
+        place = gr.State(_Place((), 0, None))
+        gr.HTML(_markup("<h1>", title, "</h1>", f'<p class="research-only">{RESEARCH_ONLY}</p>'))
+        who = gr.Textbox(name, label="Reviewer", elem_id="reviewer", max_lines=1, render=False)
+        status = gr.HTML(elem_id="status")
+        shown = gr.HTML(elem_id="row", js_on_load=_ON_LOAD)
+        if review.compares:
+            outputs = [place, shown, status]
+            with gr.Row():
+                for choice, label in (
+                    ("left", "Left is better (1)"),
+                    ("tie", "Neither (2)"),
+                    ("right", "Right is better (3)"),
+                ):
+                    button = gr.Button(label, elem_id=choice)
+                    _on(button.click, actions.preferring(choice), [place, who], outputs)
+        else:
+            number = gr.State(-1)
+            with gr.Column(visible=False, elem_id="edit") as editor:
+                text = gr.Textbox(label="New text of the turn", lines=4, max_lines=20, elem_id="text")
+                with gr.Row():
+                    save = gr.Button("Save (Ctrl+Enter)", variant="primary", elem_id="save")
+                    cancel = gr.Button("Cancel (Esc)", elem_id="cancel")
+            with gr.Row():
+                accept = gr.Button("Accept (a)", variant="primary", elem_id="accept")
+                reject = gr.Button("Reject (r)", variant="stop", elem_id="reject")
+            reason = gr.Textbox(
+                label="Reason for a rejection", max_lines=1, elem_id="reason", info="Enter rejects the row"
+            )
+            outputs = [place, shown, status]
+            _on(accept.click, actions.accept, [place, who], outputs)
+            for event in (reject.click, reason.submit):
+                _on(event, actions.reject, [place, who, reason], [*outputs, reason])
+            _on(shown.click, on_turn, [place, who], [*outputs, editor, text, number])
+            _on(save.click, actions.save, [place, who, number, text], [*outputs, editor, number])
+            _on(cancel.click, actions.cancel, [], [editor, number])
+        with gr.Row():
+            back = gr.Button("Previous (k)", elem_id="previous")
+            undo = gr.Button("Undo (u)", elem_id="undo")
+            forth = gr.Button("Next (j)", elem_id="next")
+        _on(back.click, actions.moving(-1), [place, who], outputs)
+        _on(forth.click, actions.moving(1), [place, who], outputs)
+        _on(undo.click, actions.undo, [place, who], outputs)
+        if not review.compares:
+            with gr.Row():
+                domain = gr.Dropdown(list(DOMAINS), label="Correct domain", value=None, elem_id="domain")
+                note = gr.Textbox(label="Note", max_lines=1, elem_id="note", info="Enter keeps the note")
+            _on(domain.input, actions.set_domain, [place, who, domain], [*outputs, domain])
+            _on(note.submit, actions.add_note, [place, who, note], [*outputs, note])
+        with gr.Accordion("Which rows", open=False, elem_id="filters"):
+            with gr.Row():
+                in_domain = gr.Dropdown(
+                    [ANY, *review.domains()], value=ANY, label="Domain", elem_id="in-domain"
+                )
+                state = gr.Dropdown(
+                    list(STATES), value="all", label="State", elem_id="state", visible=not review.compares
+                )
+                flag = gr.Dropdown([ANY, *review.flag_names()], value=ANY, label="Flag", elem_id="flag")
+            with gr.Row():
+                sample = gr.Number(
+                    0, label="Rows at random (0: all)", precision=0, minimum=0, elem_id="sample"
+                )
+                seed = gr.Number(0, label="Seed", precision=0, minimum=0, elem_id="seed")
+            apply = gr.Button("Show these rows", elem_id="apply")
+        with gr.Row():
+            words = gr.Textbox(
+                label="Words", max_lines=1, elem_id="words", info="Enter shows the rows that hold them"
+            )
+            goto = gr.Textbox(label="Go to an id", max_lines=1, elem_id="goto")
+        who.render()
+        wanted = [in_domain, state, flag, words, sample, seed]
+        for event in (apply.click, words.submit):
+            _on(event, actions.choose, [place, who, *wanted], outputs)
+        _on(goto.submit, actions.go_to, [place, who, goto], outputs)
+        gr.HTML(f'<p class="keys">{COMPARE_KEYS if review.compares else KEYS}</p>')
+        _on(page.load, open_page, [who], [*outputs, who])
+    return page
+
+
+def page_script() -> str:
+    """The JavaScript of the page."""
+    return _file("page.js")
+
+
+def row_style() -> str:
+    """The CSS of the page, beside that of all pages."""
+    return _file("page.css")
+
+
+_ON_LOAD = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-do]');
+  if (button) trigger('click', { action: button.dataset.do, turn: Number(button.dataset.turn) });
+});
+"""
+
+
+def _on(event: Any, call: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    """Calls a function at an event, with no queue in between and without a name for programs."""
+    event(
+        call,
+        list(inputs),
+        list(outputs),
+        queue=False,
+        show_progress="hidden",
+        api_visibility="private",
+        trigger_mode="once",
+    )
+
+
+class _Actions:
+    """What the buttons and keys do; each call returns the new place, the row, and a line that says what was done."""
+
+    def __init__(self, review: ReviewSet, gradio_module: Any) -> None:
+        self._review, self._gr = review, gradio_module
+
+    def open(self, who: str, login: str | None) -> list[Any]:
+        """Begins at the first row that has no verdict; who has logged in reviews by that name."""
+        reviewer = login or who
+        self._review.refresh()
+        numbers = self._review.find(ReviewFilter())
+        start = 0 if self._review.compares else self._review.first_undecided(numbers)
+        locked = self._gr.Textbox(value=reviewer, interactive=login is None)
+        return [*self._show(_Place(numbers, start, None), reviewer), locked]
+
+    def choose(
+        self,
+        _: _Place,
+        who: str,
+        domain: str,
+        state: str,
+        flag: str,
+        words: str,
+        sample: float,
+        seed: float,
+    ) -> list[Any]:
+        """Shows other rows."""
+        wanted = ReviewFilter(
+            "" if domain == ANY else domain,
+            state or "all",
+            "" if flag == ANY else flag,
+            words[:500],
+            max(0, int(sample or 0)),
+            int(seed or 0),
+        )
+        self._review.refresh()
+        return self._show(_Place(self._review.find(wanted), 0, None), who)
+
+    def go_to(self, place: _Place, who: str, row_id: str) -> list[Any]:
+        """Shows the row of an id, among all rows."""
+        try:
+            number = self._review.number_of(row_id.strip())
+        except LlavaMedError as error:
+            return self._same(place, who, str(error), fault=True)
+        numbers = place.numbers if number in place.numbers else self._review.find(ReviewFilter())
+        if number not in numbers:
+            return self._same(place, who, f"{row_id} is in one of the two sets alone", fault=True)
+        return self._show(_Place(numbers, numbers.index(number), None), who)
+
+    def moving(self, step: int) -> Callable[[_Place, str], list[Any]]:
+        """Shows the next row, or the one before."""
+
+        def move(place: _Place, who: str) -> list[Any]:
+            if not 0 <= place.at + step < len(place.numbers):
+                return self._same(place, who, "this is the last row" if step > 0 else "this is the first row")
+            return self._show(place._replace(at=place.at + step), who)
+
+        return move
+
+    def accept(self, place: _Place, who: str) -> list[Any]:
+        """Accepts the row and shows the next one."""
+        return self._decide(place, who, DecisionKind.ACCEPT, "accepted", move=True)
+
+    def reject(self, place: _Place, who: str, reason: str) -> list[Any]:
+        """Rejects the row and shows the next one; the reason stays until the row is rejected."""
+        done = self._decide(place, who, DecisionKind.REJECT, "rejected", move=True, reason=reason.strip())
+        moved = done[0] is not place
+        return [*done, "" if moved else reason]
+
+    def on_turn(self, place: _Place, who: str, action: object, turn: object) -> list[Any]:
+        """Opens the editor for a turn, or deletes its round."""
+        closed = [self._gr.Column(visible=False), "", -1]
+        if place.view is None or not isinstance(turn, int):
+            return [*self._same(place, who, ""), *closed]
+        if action == "delete":
+            return [*self._decide(place, who, DecisionKind.DELETE, "round deleted", turn=turn), *closed]
+        turns = turns_of(place.view.row.get("messages"))
+        if not 0 <= turn < len(turns):
+            return [*self._same(place, who, f"there is no turn {turn + 1}", fault=True), *closed]
+        text = place.view.reviewed.review.texts.get(turn, turns[turn][1])
+        editor = [
+            self._gr.Column(visible=True),
+            self._gr.Textbox(value=text, label=f"New text of turn {turn + 1}"),
+            turn,
+        ]
+        return [*self._same(place, who, f"turn {turn + 1} is being edited"), *editor]
+
+    def save(self, place: _Place, who: str, number: int, text: str) -> list[Any]:
+        """Keeps an edit; the editor stays open if it cannot be kept."""
+        done = self._decide(
+            place, who, DecisionKind.EDIT, f"turn {number + 1} edited", turn=number, text=text
+        )
+        kept = done[0] is not place
+        return [*done, self._gr.Column(visible=not kept), -1 if kept else number]
+
+    def cancel(self) -> list[Any]:
+        """Closes the editor."""
+        return [self._gr.Column(visible=False), -1]
+
+    def set_domain(self, place: _Place, who: str, domain: str | None) -> list[Any]:
+        """Corrects the domain."""
+        if not domain:
+            return [*self._same(place, who, ""), None]
+        return [*self._decide(place, who, DecisionKind.DOMAIN, f"domain: {domain}", domain=domain), None]
+
+    def add_note(self, place: _Place, who: str, note: str) -> list[Any]:
+        """Keeps a note."""
+        done = self._decide(place, who, DecisionKind.NOTE, "note kept", text=note.strip())
+        return [*done, "" if done[0] is not place else note]
+
+    def undo(self, place: _Place, who: str) -> list[Any]:
+        """Takes back the reviewer's last decision about the row that is shown."""
+        return self._decide(place, who, DecisionKind.UNDO, "undone")
+
+    def preferring(self, choice: str) -> Callable[[_Place, str], list[Any]]:
+        """Keeps a preference and shows the next row."""
+
+        def prefer(place: _Place, who: str) -> list[Any]:
+            if place.view is None or place.view.other is None:
+                return self._same(place, who, "there is nothing to compare", fault=True)
+            other = place.view.other
+            swapped = _is_swapped(place.view, who)
+            said = {"left": "other" if swapped else "this", "right": "this" if swapped else "other"}.get(
+                choice, "tie"
+            )
+            return self._decide(
+                place,
+                who,
+                DecisionKind.PREFER,
+                "preference kept",
+                move=True,
+                choice=said,
+                other=other.digest,
+                other_dataset=self._review.other_name,
+            )
+
+        return prefer
+
+    def _decide(
+        self, place: _Place, who: str, kind: DecisionKind, said: str, *, move: bool = False, **fields: Any
+    ) -> list[Any]:
+        if place.view is None:
+            return self._same(place, who, "there is no row to decide about", fault=True)
+        try:
+            self._review.refresh()
+            self._review.decide(place.view, kind, who, **fields)
+        except LlavaMedError as error:
+            return self._same(place, who, str(error), fault=True)
+        last = place.at + 1 >= len(place.numbers)
+        at = place.at + 1 if move and not last else place.at
+        row_id = printable_line(str(place.view.row.get("id")), 80)
+        return self._show(
+            place._replace(at=at),
+            who,
+            f"{row_id}: {said}" + ("; this was the last row" if move and last else ""),
+        )
+
+    def _show(self, place: _Place, who: str, said: str = "") -> list[Any]:
+        """The row at a place, read anew."""
+        if not place.numbers:
+            return [
+                _Place((), 0, None),
+                '<p class="none">No row is like this: choose others below.</p>',
+                self._status(place, who, said),
+            ]
+        try:
+            if self._review.refresh():
+                place = _Place(self._review.find(ReviewFilter()), 0, None)
+                said = "the dataset has changed on the disk and was read again"
+            view = self._review.view(place.numbers[place.at])
+        except (LlavaMedError, IndexError, OSError) as error:
+            return self._same(place, who, str(error) or "this row is not there any more", fault=True)
+        place = place._replace(view=_without_images(view))  # which every session keeps
+        shown = render_row(view) if not self._review.compares else render_comparison(view, who)
+        return [place, shown, self._status(place, who, said)]
+
+    def _same(self, place: _Place, who: str, said: str, *, fault: bool = False) -> list[Any]:
+        """The place and the row as they are, and what there is to say."""
+        return [place, self._gr.skip(), self._status(place, who, said, fault=fault)]
+
+    def _status(self, place: _Place, who: str, said: str, *, fault: bool = False) -> str:
+        review = self._review
+        at = f"row {place.at + 1:,} of {len(place.numbers):,} chosen" if place.numbers else "no row"
+        if review.compares:
+            rows, done = review.compared(who.strip())
+            progress = f"{done:,} of {counted(rows, 'row')} compared by {printable_line(who, 40)}"
+        else:
+            parts = [("all", "")]
+            domain = place.view.row.get("domain") if place.view else None
+            if isinstance(domain, str) and domain:
+                parts.append((domain, domain))
+            progress = "; ".join(_progress(name, *review.progress(of)) for name, of in parts)
+        problems = [*review.problems()]
+        kind = "alert" if fault else "status"
+        return _filled(
+            "status.html.j2",
+            at=at,
+            progress=progress,
+            said=printable_line(said, 400),
+            kind=kind,
+            problems=map(printable_line, problems),
+        )
+
+
+def render_row(view: RowView) -> str:
+    """A row as HTML in which its texts stay text."""
+    review = view.reviewed.review
+    marks = []
+    if review.verdict:
+        reason = f": {review.reason}" if review.reason else ""
+        marks.append({"kind": review.verdict, "text": printable_line(f"{review.verdict}ed{reason}", 300)})
+    if review.disagree:
+        marks.append({"kind": "disagree", "text": "reviewers disagree"})
+    if view.again:
+        marks.append({"kind": "again", "text": "changed since it was decided about: look again"})
+    domain = view.row.get("domain")
+    if review.domain:
+        marks.append(
+            {
+                "kind": "domain",
+                "text": f"domain: {review.domain} in place of {printable_line(str(domain), 40)}",
+            }
+        )
+    sides = [{"title": "", "turns": _turns(view, reviewed=True)}]
+    return _render(
+        view,
+        sides,
+        marks=marks,
+        buttons=True,
+        flags=[_flag(each) for each in view.flags if each.turn is None],
+    )
+
+
+def render_comparison(view: RowView, reviewer: str) -> str:
+    """Two conversations about the same figure as HTML, which does not tell which is whose."""
+    if view.other is None:
+        return '<p class="none">The other dataset does not have this row.</p>'
+    pair = [_turns(view, reviewed=False), _turns(view.other, reviewed=False)]
+    if _is_swapped(view, reviewer):
+        pair.reverse()
+    sides = [{"title": title, "turns": turns} for title, turns in zip(("Left", "Right"), pair, strict=True)]
+    return _render(view, sides, marks=[], buttons=False, flags=[], notes=False)
+
+
+def _render(
+    view: RowView,
+    sides: Sequence[Any],
+    *,
+    marks: Sequence[Any],
+    buttons: bool,
+    flags: Sequence[Any],
+    notes: bool = True,
+) -> str:
+    row = view.row
+    pmcid = row.get("pmcid")
+    is_pmcid = isinstance(pmcid, str) and re.fullmatch(r"PMC[0-9]{1,15}", pmcid)
+    article = f"https://pmc.ncbi.nlm.nih.gov/articles/{pmcid}/" if is_pmcid else ""
+    facts = [row.get(name) for name in ("domain", "figure_label", "license")]
+    return _filled(
+        "row.html.j2",
+        view=view,
+        id=printable_line(str(row.get("id")), 300),
+        marks=marks,
+        facts=[printable_line(str(fact), 200) for fact in facts if fact],
+        article=article,
+        article_name=printable_line(str(pmcid)) if article else "",
+        pictures=[_picture(image) for image in row.get("images") or ()],
+        caption=_text(row.get("caption")),
+        mentions=[_text(each) for each in row.get("inline_mentions") or ()],
+        sides=sides,
+        buttons=buttons,
+        flags=flags,
+        notes=[(printable_line(name, 80), _text(text)) for name, text in view.reviewed.review.notes]
+        if notes
+        else [],
+    )
+
+
+def _turns(view: RowView, *, reviewed: bool) -> list[ShownTurn]:
+    review = view.reviewed.review
+    gone = {number // 2 for number in review.deleted} if reviewed else set()
+    return [
+        ShownTurn(
+            number,
+            printable_line(role, 20),
+            _text(review.texts.get(number, text) if reviewed else text),
+            reviewed and number in review.texts,
+            number // 2 in gone,
+            [_flag(flag) for flag in view.flags if reviewed and flag.turn == number],
+        )
+        for number, (role, text) in enumerate(turns_of(view.row.get("messages")))
+    ]
+
+
+def _without_images(view: RowView) -> RowView:
+    other = view.other and _without_images(view.other)
+    return replace(view, row={**view.row, "images": []}, other=other)
+
+
+def _flag(flag: Any) -> dict[str, str]:
+    return {
+        "source": printable_line(flag.source, 80),
+        "verdict": printable_line(flag.verdict, 80),
+        "reason": printable(flag.reason),
+    }
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    cut = (
+        value
+        if len(value) <= _MOST_CHARACTERS
+        else f"{value[:_MOST_CHARACTERS]} … (cut: {len(value):,} characters)"
+    )
+    return printable(cut)
+
+
+def _picture(image: Row | None) -> str:
+    """The image within its own address; "" for one that cannot be shown."""
+    data = image.get("bytes") if image else None
+    if not isinstance(data, bytes):
+        return ""
+    kind = image_type(data)[1]
+    if kind not in _SHOWN or len(data) > _MOST_IMAGE_BYTES:
+        small = thumbnail_jpeg(data, _LONGEST)
+        if small is None:
+            return ""
+        data, kind = small, "image/jpeg"
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _is_swapped(view: RowView, reviewer: str) -> bool:
+    """Whether the other dataset's conversation is on the left: by chance, and the same each time for a reviewer."""
+    digest = hashlib.sha256(f"{view.digest} {reviewer.strip()}".encode("utf-8", "replace")).digest()
+    return bool(digest[0] & 1)
+
+
+def _progress(name: str, rows: int, decided: int, rejected: int, low: float, high: float) -> str:
+    done = f"{printable_line(name, 40)}: {decided:,} of {counted(rows, 'row')} decided"
+    if not decided:
+        return done
+    return f"{done}, {rejected / decided:.0%} rejected (95 % interval {low:.0%} to {high:.0%})"
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "reviewer"
+
+
+def _markup(*parts: str) -> str:
+    from markupsafe import escape
+
+    opening, text, closing, *rest = parts
+    return f"{opening}{escape(text)}{closing}{''.join(rest)}"
+
+
+def _filled(name: str, **values: Any) -> str:
+    """A template of this folder with values, which are escaped."""
+    return page_templates("llavamed_data.review").get_template(name).render(**values)
+
+
+@cache
+def _file(name: str) -> str:
+    return files("llavamed_data.review").joinpath("templates", name).read_text(encoding="utf-8")

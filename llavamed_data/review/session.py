@@ -1,0 +1,496 @@
+"""The rows of a dataset as reviewers go through them: which there are, in which state, and what is shown of one."""
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from llavamed_data.console.printable import counted
+from llavamed_data.dataset.messages import turns_of
+from llavamed_data.dataset.reader import Dataset, Row
+from llavamed_data.dataset.schema import RowCheck, kind_of
+from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.review.agreement import wilson
+from llavamed_data.review.decisions import (
+    SEEN_COLUMNS,
+    Decision,
+    DecisionFile,
+    DecisionKind,
+    Reviewed,
+    images_part,
+    row_digest,
+    texts_part,
+)
+from llavamed_data.review.flags import Flag
+from llavamed_data.show.search import RowFilter, RowSearch
+
+STATES = (
+    "all",
+    "undecided",
+    "accepted",
+    "rejected",
+    "edited",
+    "noted",
+    "reviewers disagree",
+    "to be seen again",
+)
+"""The states that rows can be chosen by; a row is to be seen again if it has changed since it was decided about."""
+
+_SHOWN_COLUMNS = (*SEEN_COLUMNS, "images", "pmcid", "pmid", "provenance")
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewFilter:
+    """Which rows are gone through.
+
+    Attributes:
+        domain: of the row; "" for any.
+        state: one of `STATES`.
+        flag: `source` or `source: verdict` of a flag that the row has; "" for any row.
+        words: all of them stand in the texts of the row.
+        sample: number of rows, drawn at random; 0 for all.
+        seed: of the draw: the same seed gives the same rows in the same order, and a larger sample has them first.
+    """
+
+    domain: str = ""
+    state: str = "all"
+    flag: str = ""
+    words: str = ""
+    sample: int = 0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """What has been decided about a row."""
+
+    verdict: str = ""
+    edited: bool = False
+    noted: bool = False
+    disagree: bool = False
+    again: bool = False
+
+    def names(self) -> set[str]:
+        """The `STATES` that the row is in."""
+        verdicts = {"accept": "accepted", "reject": "rejected"}
+        flags = {
+            "edited": self.edited,
+            "noted": self.noted,
+            "reviewers disagree": self.disagree,
+            "to be seen again": self.again,
+        }
+        return {
+            "all",
+            verdicts.get(self.verdict, "undecided"),
+            *(name for name, held in flags.items() if held),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """A row as it is shown.
+
+    Attributes:
+        number: of the row.
+        row: its columns, as the dataset has them.
+        digest: what its decisions are about.
+        images: the half of the digest that is of the images.
+        reviewed: what was decided about it.
+        flags: what rules, checks and judges say of it.
+        again: whether decisions were made about an earlier form of it alone.
+        other: the row of the other dataset that it is compared with, or None.
+    """
+
+    number: int
+    row: Row
+    digest: str
+    images: str
+    reviewed: Reviewed
+    flags: Sequence[Flag] = ()
+    again: bool = False
+    other: "RowView | None" = None
+
+
+@dataclass
+class _Index:
+    """What is known of all rows of one state of the files: ids and domains, a few bytes a row."""
+
+    dataset: Dataset
+    files: tuple[tuple[str, int, int], ...]
+    ids: pa.Array
+    domains: pa.Array
+    search: RowSearch
+    states: dict[int, RowState] = field(default_factory=dict)
+    numbers: dict[str, list[int]] = field(default_factory=dict)
+
+
+class ReviewSet:
+    """A dataset under review; several threads may use it.
+
+    Args:
+        dataset: its folder, or a repository on the Hub.
+        decisions: the file that decisions are added to.
+        flags: id of a row → its flags.
+        compare: another dataset of the same figures, for a blind comparison of their conversations.
+
+    Raises:
+        UsageError: there is no such dataset, a file cannot be read, or the two share no id.
+        LlavaMedError: a shard cannot be read.
+    """
+
+    def __init__(
+        self,
+        dataset: str,
+        decisions: Path,
+        *,
+        flags: Mapping[str, Sequence[Flag]] | None = None,
+        compare: str | None = None,
+    ) -> None:
+        self._lock = threading.RLock()
+        self._given, self.flags = dataset, flags or {}
+        self.file = DecisionFile(decisions)
+        self._other = Dataset(compare) if compare else None
+        self._other_numbers = _numbers_of(self._other) if self._other else {}
+        self.other_name = self._other.folder.resolve().name if self._other else ""
+        self._index = self._open()
+        self.name = self._index.dataset.folder.resolve().name
+        if self._other and not self.find(ReviewFilter()):
+            raise UsageError(
+                f"{dataset} and {compare} share no id of a row: name two sets of the same figures"
+            )
+
+    @property
+    def compares(self) -> bool:
+        """Whether two datasets are compared."""
+        return self._other is not None
+
+    def __len__(self) -> int:
+        return len(self._index.ids)
+
+    def refresh(self) -> bool:
+        """Reads what other programs have decided, and the dataset anew if its files have changed; says whether so."""
+        with self._lock:
+            changed = _files(self._index.dataset) != self._index.files
+            if changed:
+                self._index = self._open()
+            self._update(self.file.refresh())
+            return changed
+
+    def domains(self) -> list[str]:
+        """The domains that rows have, in alphabetical order."""
+        return sorted(each for each in pc.unique(self._index.domains).to_pylist() if each)
+
+    def flag_names(self) -> list[str]:
+        """`source` and `source: verdict` of the flags on rows, the most frequent first in each source."""
+        counts: dict[str, Counter[str]] = {}
+        for name in self._known(self.flags):
+            for flag in self.flags[name]:
+                counts.setdefault(flag.source, Counter())[flag.verdict] += 1
+        return [
+            each
+            for source, verdicts in sorted(counts.items())
+            for each in (
+                source,
+                *(f"{source}: {verdict}" for verdict, _ in verdicts.most_common() if verdict),
+            )
+        ]
+
+    def find(self, wanted: ReviewFilter) -> Sequence[int]:
+        """The numbers of the rows that are gone through, in their order."""
+        with self._lock:
+            index = self._index
+            numbers: Sequence[int] = index.search.find(RowFilter(wanted.words, wanted.domain))
+            if wanted.state != "all":
+                plain = RowState()
+                numbers = [each for each in numbers if wanted.state in index.states.get(each, plain).names()]
+            if wanted.flag:
+                flagged = self._flagged(wanted.flag)
+                numbers = [each for each in numbers if each in flagged]
+            if self._other:
+                ids = index.ids
+                numbers = [each for each in numbers if ids[each].as_py() in self._other_numbers]
+            if wanted.sample:
+                numbers = _drawn(index.ids, numbers, wanted.sample, wanted.seed)
+            return numbers
+
+    def first_undecided(self, numbers: Sequence[int]) -> int:
+        """The place of the first of these rows that has no verdict; 0 if all have one."""
+        states = self._index.states
+        found = (
+            place for place, each in enumerate(numbers) if each not in states or not states[each].verdict
+        )
+        return next(found, 0)
+
+    def number_of(self, row_id: str) -> int:
+        """The number of the first row of this id.
+
+        Raises:
+            UsageError: there is none.
+        """
+        number = self._number_of(row_id)
+        if number is None:
+            raise UsageError(f"{self.name} has no row {row_id}")
+        return number
+
+    def view(self, number: int) -> RowView:
+        """What is shown of a row.
+
+        Raises:
+            IndexError: there is no row of that number any more.
+        """
+        seen = self._view(self._index.dataset, number)
+        there = self._other_numbers.get(seen.row["id"])
+        if self._other is None or there is None:
+            return seen
+        return replace(seen, other=self._view(self._other, there))
+
+    def decide(self, view: RowView, kind: DecisionKind, reviewer: str, **fields: Any) -> Decision | None:
+        """Adds a decision about a row that was shown; None if it says what holds already.
+
+        Raises:
+            UsageError: it cannot be made, or the row has changed since it was shown.
+            LlavaMedError: it cannot be written.
+        """
+        with self._lock:
+            now = self._view(self._index.dataset, view.number)
+            if now.digest != view.digest:
+                raise UsageError("the dataset has changed meanwhile: look at the row again")
+            if _holds_already(now, kind, reviewer.strip(), fields):
+                return None
+            made = self.file.decide(
+                now.row,
+                kind,
+                reviewer=reviewer,
+                dataset=self.name,
+                images=now.images,
+                check=partial(self._check, now.row),
+                **fields,
+            )
+            self._update([made])
+            return made
+
+    def preference(self, view: RowView, reviewer: str) -> str:
+        """What a reviewer prefers of the two rows that are compared: `this`, `other`, `tie`, or "" if nothing yet."""
+        if view.other is None:
+            return ""
+        choices = [
+            each.fields["choice"]
+            for each in self.file.preferences(view.row["id"])
+            if (each.row, each.fields["other"], each.reviewer) == (view.digest, view.other.digest, reviewer)
+        ]
+        return choices[-1] if choices else ""
+
+    def progress(self, domain: str = "") -> tuple[int, int, int, float, float]:
+        """Rows, those with a verdict, those rejected, and the 95 % interval of the share that is rejected."""
+        with self._lock:
+            index = self._index
+            rows = len(index.ids) if not domain else pc.sum(pc.equal(index.domains, domain)).as_py() or 0
+            verdicts = Counter(
+                state.verdict
+                for number, state in index.states.items()
+                if state.verdict and (not domain or index.domains[number].as_py() == domain)
+            )
+            decided = verdicts.total()
+            low, high = wilson(verdicts["reject"], decided)
+            return rows, decided, verdicts["reject"], low, high
+
+    def compared(self, reviewer: str) -> tuple[int, int]:
+        """How many rows can be compared, and how many the reviewer has compared."""
+        done = sum(
+            any(each.reviewer == reviewer for each in self.file.preferences(name))
+            for name in list(self.file.ids)
+            if name in self._other_numbers
+        )
+        return len(self.find(ReviewFilter())), done
+
+    def problems(self) -> list[str]:
+        """What is to be said of the files: lines that were passed over, and decisions and flags about other rows."""
+        with self._lock:
+            said = list(self.file.problems)
+            for what, names in (("decisions", self.file.ids), ("flags", self.flags)):
+                if strange := len(set(names)) - len(self._known(names)):
+                    ids = counted(strange, "id")
+                    said.append(f"{what} about {ids} that this dataset does not have are not shown")
+            return said
+
+    def check_images_later(self) -> None:
+        """Does `check_images` beside the work of others."""
+        threading.Thread(target=self.check_images, daemon=True).start()
+
+    def check_images(self) -> None:
+        """Finds the rows whose image alone has changed since they were decided about; slow, as it reads images."""
+        for number in [number for number, state in self._index.states.items() if not state.again]:
+            with self._lock:
+                if number in self._index.states:
+                    self._index.states[number] = _state(self._view(self._index.dataset, number))
+
+    def _open(self) -> _Index:
+        dataset = Dataset(self._given)
+        names = dataset.schema.names
+        if "id" not in names or "messages" not in names:
+            raise LlavaMedError(f"{dataset.name} has no column id or messages: run validate")
+        kind = kind_of(names)
+        self._row_check = RowCheck(kind, ("id", "messages", "domain"))
+        ids = _ids(dataset)
+        domains = _column(dataset, "domain") if "domain" in names else pa.nulls(len(ids), pa.string())
+        index = _Index(dataset, _files(dataset), ids, domains, RowSearch(dataset))
+        self._index = index
+        index.states.update(self._states(set(self.file.ids)))
+        return index
+
+    def _states(self, names: set[str]) -> Iterator[tuple[int, RowState]]:
+        """The state of each row of these ids, by its texts alone; see `check_images`."""
+        index = self._index
+        if not names:
+            return
+        wanted, start = pa.array(sorted(names), pa.string()), 0
+        for batch in index.dataset.batches(SEEN_COLUMNS):
+            ids = batch.column(batch.schema.get_field_index("id")).cast(pa.string())
+            hits = pc.indices_nonzero(pc.is_in(ids, value_set=wanted))
+            for hit, row in zip(hits.to_pylist(), batch.take(hits).to_pylist(), strict=True):
+                index.numbers.setdefault(row["id"], []).append(start + hit)
+                yield start + hit, self._state_by_texts(row)
+            start += batch.num_rows
+
+    def _state_by_texts(self, row: Row) -> RowState:
+        decisions = [each for each in self.file.of(row["id"]) if each.kind is not DecisionKind.PREFER]
+        texts = texts_part(row_digest(row, ""))
+        images = next(
+            (
+                images_part(digest)
+                for each in decisions
+                for digest in (each.row, each.after)
+                if texts_part(digest) == texts
+            ),
+            None,
+        )
+        if images is None:
+            return RowState(again=bool(decisions))
+        return _state_of(self.file.review(row, images), again=False)
+
+    def _update(self, decisions: Sequence[Decision]) -> None:
+        """Takes new decisions into the states of their rows."""
+        for name in {each.id for each in decisions}:
+            if name not in self._index.numbers:
+                self._index.states.update(self._states({name}))
+                continue
+            for number in self._index.numbers[name]:
+                self._index.states[number] = _state(self._view(self._index.dataset, number))
+
+    def _view(self, dataset: Dataset, number: int) -> RowView:
+        row = dataset.row(number, _SHOWN_COLUMNS)
+        digest = row_digest(row)
+        reviewed = self.file.review(row, images_part(digest))
+        row_id = row.get("id") if isinstance(row.get("id"), str) else ""
+        decided = any(each.kind is not DecisionKind.PREFER for each in self.file.of(row_id or ""))
+        again = decided and not reviewed.applied
+        return RowView(
+            number, row, digest, images_part(digest), reviewed, self.flags.get(row_id or "", ()), again
+        )
+
+    def _number_of(self, row_id: str) -> int | None:
+        if row_id in self._index.numbers:
+            return self._index.numbers[row_id][0]
+        found = pc.index(self._index.ids, pa.scalar(row_id, pa.string())).as_py()
+        return None if found < 0 else int(found)
+
+    def _known(self, names: Iterable[str]) -> list[str]:
+        """Those of the ids that rows of the dataset have."""
+        asked = pa.array(sorted(set(names)), pa.string())
+        return [str(each) for each in asked.filter(pc.is_in(asked, value_set=self._index.ids)).to_pylist()]
+
+    def _flagged(self, flag: str) -> set[int]:
+        source, _, verdict = flag.partition(": ")
+        names = [
+            name
+            for name, flags in self.flags.items()
+            if any(each.source == source and (not verdict or each.verdict == verdict) for each in flags)
+        ]
+        hits = pc.indices_nonzero(pc.is_in(self._index.ids, value_set=pa.array(names, pa.string())))
+        return set(hits.to_pylist())
+
+    def _check(self, before: Row, after: Row) -> None:
+        """Raises Drop for a text or domain that the dataset may not hold."""
+        changed = {
+            name: after.get(name) for name in ("messages", "domain") if after.get(name) != before.get(name)
+        }
+        self._row_check.check(changed)
+
+
+def _holds_already(view: RowView, kind: DecisionKind, reviewer: str, fields: Mapping[str, Any]) -> bool:
+    """Whether a decision would change nothing."""
+    review = view.reviewed.review
+    match kind:
+        case DecisionKind.ACCEPT | DecisionKind.REJECT:
+            same = review.verdict == kind and review.verdicts.get(reviewer) == kind
+            return bool(same and review.reason == fields.get("reason", ""))
+        case DecisionKind.EDIT:
+            turns = turns_of(view.row.get("messages"))
+            turn = fields["turn"]
+            if not 0 <= turn < len(turns) or turn // 2 in {number // 2 for number in review.deleted}:
+                return False
+            return _plain(review.texts.get(turn, turns[turn][1])) == _plain(str(fields["text"]))
+        case DecisionKind.DELETE:
+            return fields["turn"] // 2 in {number // 2 for number in review.deleted}
+        case DecisionKind.DOMAIN:
+            return bool((review.domain or view.row.get("domain")) == fields["domain"])
+    return False
+
+
+def _plain(text: str) -> str:
+    """The text with the line ends that a browser makes of it."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _state(view: RowView) -> RowState:
+    return _state_of(view.reviewed, again=view.again)
+
+
+def _state_of(reviewed: Reviewed, *, again: bool) -> RowState:
+    review = reviewed.review
+    return RowState(review.verdict, review.changes, bool(review.notes), review.disagree, again)
+
+
+def _drawn(ids: pa.Array, numbers: Sequence[int], count: int, seed: int) -> list[int]:
+    """The `count` rows whose id has the smallest keyed hash, in that order."""
+
+    def rank(number: int) -> tuple[int, int]:
+        name = ids[number].as_py() or ""
+        return xxhash.xxh3_64_intdigest(name.encode("utf-8", "surrogatepass"), seed=seed % 2**64), number
+
+    return sorted(numbers, key=rank)[:count]
+
+
+def _numbers_of(dataset: Dataset) -> dict[str, int]:
+    """id → number of the first row that has it."""
+    names = _ids(dataset).to_pylist()
+    return {name: number for number, name in reversed(list(enumerate(names))) if name is not None}
+
+
+def _ids(dataset: Dataset) -> pa.Array:
+    return _column(dataset, "id")
+
+
+def _column(dataset: Dataset, name: str) -> pa.Array:
+    batches = [batch.column(0).cast(pa.string()) for batch in dataset.batches([name], size=50_000)]
+    return pa.concat_arrays(batches) if batches else pa.array([], pa.string())
+
+
+def _files(dataset: Dataset) -> tuple[tuple[str, int, int], ...]:
+    """What tells the files of a dataset from those that may replace them."""
+    found = []
+    for shard in dataset.shards:
+        try:
+            state = shard.path.stat()
+        except OSError:
+            found.append((shard.name, 0, 0))
+        else:
+            found.append((shard.name, state.st_mtime_ns, state.st_size))
+    return tuple(found)

@@ -1,0 +1,362 @@
+"""The review page in a real browser: every action by mouse and by keys alone, on a phone and a desk, light and dark."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llavamed_data.dataset.reader import Dataset
+from llavamed_data.pages import serve
+from llavamed_data.review import DecisionFile, DecisionKind
+from llavamed_data.review.flags import Flag
+from llavamed_data.review.page import page_script, review_page, row_style
+from llavamed_data.review.session import ReviewSet
+from tests.llavamed_data.pages.browsing import LOOKS, SIZES, console_errors, scrolls_sideways, serious_faults
+from tests.llavamed_data.show.hostile import ATTACKS, WatchedPage, browser, hostile_set
+from tests.llavamed_data.validation.sets import instruct_row, turn, write_set
+
+NAMES = [f"{9000 + number}_F1" for number in range(12)]
+
+
+class Reader:
+    """Someone at the page."""
+
+    def __init__(self, watched: WatchedPage, address: str) -> None:
+        self.watched, self.page, self.address = watched, watched.page, address
+        self.errors = console_errors(self.page)
+
+    def open(self) -> None:
+        self.page.goto(self.address)
+        self.page.locator(".review-row, .none").first.wait_for()
+
+    def at(self, name: str) -> None:
+        """Waits until the row of this id is shown."""
+        self.page.locator(f'.review-row[aria-label="row {name}"]').wait_for()
+
+    def said(self, words: str) -> None:
+        """Waits until the line of the page says these words."""
+        self.page.locator("#status", has_text=words).wait_for()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def type_in(self, text: str) -> None:
+        self.page.keyboard.type(text)
+
+    def shown_turns(self) -> list[str]:
+        found: list[str] = self.page.locator(".turn > .text").all_inner_texts()
+        return found
+
+
+Open = Callable[..., Any]
+
+
+@contextmanager
+def reviewing(
+    folder: Path, decisions: Path, size: str = "desk", scheme: str = "light", **more: Any
+) -> Iterator[Reader]:
+    width, height = SIZES[size]
+    name = more.pop("reviewer", "anna")
+    server = serve(
+        review_page(ReviewSet(str(folder), decisions, **more), name), script=page_script(), style=row_style()
+    )
+    try:
+        with browser(viewport={"width": width, "height": height}, color_scheme=scheme) as watched:
+            reader = Reader(watched, server.address)
+            reader.open()
+            yield reader
+            assert reader.errors == []
+            assert watched.is_inert(server.address)
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_set(tmp_path_factory.mktemp("sets") / "set", [instruct_row(number) for number in range(12)])
+
+
+def kinds(decisions: Path) -> list[tuple[str, str]]:
+    return [(str(each.kind), each.id) for each in DecisionFile(decisions).decisions]
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_every_action_by_keyboard_alone(folder: Path, tmp_path: Path, size: str, scheme: str) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions, size, scheme) as reader:
+        reader.at(NAMES[0])
+        natural = "[...document.querySelectorAll('.review-row img')].map((each) => each.naturalWidth)"
+        assert reader.page.evaluate(natural) == [64]
+        assert serious_faults(reader.page) == []
+        assert not scrolls_sideways(reader.page)
+        reader.press("a")
+        reader.at(NAMES[1])
+        reader.said(f"{NAMES[0]}: accepted")
+        reader.press("r")
+        reader.type_in("wrong organ")
+        reader.press("Enter")
+        reader.at(NAMES[2])
+        reader.press("2")
+        box = reader.page.locator("#text textarea")
+        box.wait_for()
+        reader.page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
+        reader.press("Control+a")
+        reader.type_in("A phantom, 胸部.")
+        assert serious_faults(reader.page) == []
+        reader.press("Control+Enter")
+        reader.said("turn 2 edited")
+        assert reader.shown_turns()[1] == "A phantom, 胸部."
+        box.wait_for(state="hidden")
+        reader.press("d", "3")
+        reader.said("round deleted")
+        assert reader.page.locator(".turn.gone").count() == 2
+        reader.press("u")
+        reader.said("undone")
+        assert reader.page.locator(".turn.gone").count() == 0
+        reader.press("g")
+        reader.type_in("gross")
+        reader.press("Enter")
+        reader.said("domain: gross")
+        reader.press("Escape", "m")
+        reader.type_in("ask the radiologist")
+        reader.press("Enter")
+        reader.said("note kept")
+        reader.press("Escape", "j")
+        reader.at(NAMES[3])
+        reader.press("k")
+        reader.at(NAMES[2])
+        assert "anna: ask the radiologist" in reader.page.locator(".review-row").inner_text()
+        reader.press("z")
+        zoomed = reader.page.locator("dialog.review-zoom img")
+        assert zoomed.evaluate("(each) => each.naturalWidth") == zoomed.evaluate("(each) => each.width") == 64
+        reader.press("Escape")
+        zoomed.wait_for(state="detached")
+        reader.press("i")
+        reader.type_in(NAMES[7])
+        reader.press("Enter")
+        reader.at(NAMES[7])
+        assert serious_faults(reader.page) == []
+        assert not scrolls_sideways(reader.page)
+        reader.page.screenshot(path=tmp_path / f"review-{size}-{scheme}.png", full_page=True)
+    assert kinds(decisions) == [
+        ("accept", NAMES[0]),
+        ("reject", NAMES[1]),
+        *((kind, NAMES[2]) for kind in ("edit", "delete", "undo", "domain", "note")),
+    ]
+
+
+def test_the_same_by_mouse(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        click = reader.page.click
+        click("#accept")
+        reader.at(NAMES[1])
+        reader.page.fill("#reason input, #reason textarea", "blurred")
+        click("#reject")
+        reader.at(NAMES[2])
+        assert reader.page.input_value("#reason input, #reason textarea") == ""
+        click('[data-do="edit"][data-turn="3"]')
+        reader.page.fill("#text textarea", "Noise.")
+        click("#save")
+        reader.said("turn 4 edited")
+        click('[data-do="edit"][data-turn="1"]')
+        click("#cancel")
+        reader.page.locator("#text").wait_for(state="hidden")
+        click('[data-do="delete"][data-turn="0"]')
+        reader.said("round deleted")
+        click("#undo")
+        reader.said("undone")
+        click("#next")
+        reader.at(NAMES[3])
+        click("#previous")
+        reader.at(NAMES[2])
+        click(".zoom")
+        click("dialog.review-zoom")
+    assert [kind for kind, _ in kinds(decisions)] == ["accept", "reject", "edit", "delete", "undo"]
+
+
+def test_a_reload_a_second_tab_and_a_second_reviewer_lose_nothing(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        reader.press("a")
+        reader.at(NAMES[1])
+        reader.open()
+        reader.at(NAMES[1])  # the first without a verdict
+        other = reader.page.context.browser.new_page()
+        other.goto(reader.address)
+        other.locator(f'.review-row[aria-label="row {NAMES[1]}"]').wait_for()
+        DecisionFile(decisions).decide(
+            Dataset(str(folder)).row(2),
+            DecisionKind.REJECT,
+            reviewer="bert",
+            dataset="set",
+            reason="by another program",
+        )
+        reader.press("a")
+        reader.at(NAMES[2])
+        assert "rejected: by another program" in reader.page.locator(".review-row").inner_text()
+        other.keyboard.press("a")
+        other.locator(f'.review-row[aria-label="row {NAMES[2]}"]').wait_for()
+        assert reader.page.locator("#status").inner_text().count("3 of 12 rows decided") == 1
+    assert kinds(decisions) == [("accept", NAMES[0]), ("reject", NAMES[2]), ("accept", NAMES[1])]
+
+
+def test_what_cannot_be_kept_is_said_and_the_page_goes_on(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        reader.page.click("#reject")
+        reader.said("the reason is empty: write it first")
+        reader.at(NAMES[0])
+        reader.press("Escape", "2")
+        reader.page.locator("#text textarea").fill("an <image>")
+        reader.page.click("#save")
+        reader.said("no text may hold <image>")
+        assert reader.page.input_value("#text textarea") == "an <image>"
+        reader.page.click("#cancel")
+        reader.page.locator("#text").wait_for(state="hidden")
+        reader.page.click("#undo")
+        reader.said("has decided nothing")
+        decisions.unlink()
+        decisions.mkdir()
+        reader.page.click("#accept")
+        reader.said("cannot be read: it is a folder")
+        decisions.rmdir()
+        reader.page.click("#accept")
+        reader.at(NAMES[1])
+    assert kinds(decisions) == [("accept", NAMES[0])]
+
+
+def test_a_dataset_that_changes_under_the_page_is_read_again(tmp_path: Path) -> None:
+    rows = [instruct_row(number) for number in range(4)]
+    folder, decisions = write_set(tmp_path / "set", rows), tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        reader.at(NAMES[0])
+        write_set(tmp_path / "new", rows[::-1])
+        for path in sorted((tmp_path / "new" / "data").iterdir()):
+            path.replace(folder / "data" / path.name)
+        reader.press("a")  # what is shown is no longer the first row of the files
+        reader.said("the dataset has changed meanwhile")
+        assert not decisions.exists()
+        reader.press("j")
+        reader.page.locator(".review-row").wait_for()
+    with reviewing(folder, decisions) as reader:
+        reader.at(NAMES[3])
+
+
+def test_rows_are_chosen_by_domain_flag_state_words_and_at_random(folder: Path, tmp_path: Path) -> None:
+    flags = {
+        NAMES[3]: [Flag(NAMES[3], 1, "cleaning", "opening", "it began oddly")],
+        NAMES[4]: [Flag(NAMES[4], None, "judge", "2", "poor")],
+        "elsewhere": [Flag("elsewhere", None, "judge", "9", "")],
+    }
+    review = ReviewSet(str(folder), tmp_path / "decisions.jsonl", flags=flags)
+    assert review.flag_names() == ["cleaning", "cleaning: opening", "judge", "judge: 2"]
+    assert review.problems() == ["flags about 1 id that this dataset does not have are not shown"]
+    with reviewing(folder, tmp_path / "decisions.jsonl", flags=flags) as reader:
+        page = reader.page
+        reader.press("/")
+        reader.type_in("9005_F1 noise")
+        reader.press("Enter")
+        reader.at(NAMES[5])
+        reader.said("row 1 of 1 chosen")
+        page.fill("#words input, #words textarea", "")
+        page.click("#filters button")
+        page.locator("#flag input").fill("cleaning")
+        page.locator("#flag input").press("Enter")
+        page.click("#apply")
+        reader.at(NAMES[3])
+        assert "cleaning: opening it began oddly" in page.locator(".turn .flag").inner_text()
+        page.locator("#flag input").fill("any")
+        page.locator("#flag input").press("Enter")
+        page.locator("#in-domain input").fill("gross")
+        page.locator("#in-domain input").press("Enter")
+        page.click("#apply")
+        reader.said("row 1 of 2 chosen")
+        page.fill("#words input, #words textarea", "nothing like this")
+        page.click("#apply")
+        page.locator("text=No row is like this").wait_for()
+        assert serious_faults(page) == []
+
+
+def test_texts_of_a_hostile_row_are_shown_as_text_and_run_nothing(tmp_path: Path) -> None:
+    folder = hostile_set(tmp_path / "set")
+    first = Dataset(str(folder)).row(0)
+    attacks = ATTACKS[0] + ATTACKS[2]
+    flags = {first["id"]: [Flag(first["id"], 0, attacks, attacks, attacks)]}
+    decisions = tmp_path / "decisions.jsonl"
+    DecisionFile(decisions).decide(first, DecisionKind.NOTE, reviewer=attacks, dataset=attacks, text=attacks)
+    with reviewing(folder, decisions, flags=flags, reviewer="anna") as reader:
+        for number, attack in enumerate(ATTACKS):
+            reader.page.locator(f'.review-row[data-number="{number}"]').wait_for()
+            reader.watched.open_and_point()
+            if attack.isprintable():
+                assert reader.shown_turns()[0] == attack
+            assert not scrolls_sideways(reader.page)
+            assert reader.watched.is_inert(reader.address)
+            if number < len(ATTACKS) - 1:
+                reader.press("j")
+
+
+def test_long_words_right_to_left_and_chinese_fit_a_phone(tmp_path: Path) -> None:
+    texts = [
+        "x" * 3000,
+        "صورة الأشعة السينية للصدر",
+        "这张胸部X光片显示了什么？",
+        "# Not a heading\n**not bold**",
+    ]
+    row = instruct_row(0) | {
+        "messages": [turn(("user", "assistant")[n % 2], text, image=n == 0) for n, text in enumerate(texts)],
+        "caption": "ن" * 500,
+        "id": "i" * 200,
+    }
+    with reviewing(write_set(tmp_path / "set", [row], shards=1), tmp_path / "d.jsonl", "phone") as reader:
+        assert reader.shown_turns() == texts
+        assert not scrolls_sideways(reader.page)
+        assert serious_faults(reader.page) == []
+
+
+@pytest.fixture
+def two_sets(tmp_path: Path) -> tuple[Path, Path]:
+    ours = [instruct_row(number) for number in range(6)]
+    theirs = [
+        instruct_row(number)
+        | {
+            "messages": [
+                turn("user", "What does the image show?", image=True),
+                turn("assistant", "The other."),
+            ]
+        }
+        for number in range(1, 8)
+    ]
+    return write_set(tmp_path / "a", ours), write_set(tmp_path / "b", theirs)
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "dark"), ("desk", "light")])
+def test_two_sets_are_compared_blind(
+    two_sets: tuple[Path, Path], tmp_path: Path, size: str, scheme: str
+) -> None:
+    ours, theirs = two_sets
+    decisions, sides = tmp_path / "decisions.jsonl", []
+    with reviewing(ours, decisions, size, scheme, compare=str(theirs)) as reader:
+        for name in NAMES[1:6]:
+            reader.at(name)
+            left, right = reader.page.locator(".side").all()
+            sides.append("other" if "The other." in left.inner_text() else "this")
+            assert ("The other." in left.inner_text()) != ("The other." in right.inner_text())
+            assert serious_faults(reader.page) == []
+            assert not scrolls_sideways(reader.page)
+            reader.press("2" if name == NAMES[3] else "1")
+        reader.said("this was the last row")
+        reader.said("5 of 5 rows compared by anna")
+        reader.press("u")
+        reader.said("undone")
+    made = DecisionFile(decisions)
+    chosen = [each.fields["choice"] for each in made.decisions if each.kind is DecisionKind.PREFER]
+    assert chosen == [*sides[:2], "tie", *sides[3:]]
+    assert made.preferences(NAMES[5]) == []
+    assert {each.fields["other_dataset"] for each in made.decisions if each.kind is DecisionKind.PREFER} == {
+        "b"
+    }

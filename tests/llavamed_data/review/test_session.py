@@ -1,0 +1,119 @@
+"""The rows under review: which are chosen, what is found to have changed, and how much is held in memory."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llavamed_data.dataset.reader import Dataset
+from llavamed_data.errors import UsageError
+from llavamed_data.review import DecisionFile, DecisionKind
+from llavamed_data.review.session import ReviewFilter, ReviewSet
+from tests.llavamed_data.validation.sets import instruct_row, jpeg, write_set
+
+
+@pytest.fixture
+def rows() -> list[dict[str, Any]]:
+    return [instruct_row(number) for number in range(20)]
+
+
+def decide(path: Path, row: dict[str, Any], kind: str, reviewer: str = "anna", **fields: Any) -> None:
+    DecisionFile(path).decide(row, DecisionKind(kind), reviewer=reviewer, dataset="set", **fields)
+
+
+def test_a_random_sample_is_the_same_by_its_seed_and_the_beginning_of_a_larger_one(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), tmp_path / "d.jsonl")
+    five, ten = (review.find(ReviewFilter(sample=count, seed=3)) for count in (5, 10))
+    assert list(ten)[:5] == list(five)
+    assert len(set(ten)) == 10
+    assert list(review.find(ReviewFilter(sample=5, seed=4))) != list(five)
+    assert sorted(review.find(ReviewFilter(sample=99))) == list(range(20))
+
+
+def test_rows_are_chosen_by_what_was_decided_about_them(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    decide(path, rows[0], "accept")
+    decide(path, rows[1], "reject", reason="x")
+    decide(path, rows[2], "edit", turn=1, text="x")
+    decide(path, rows[3], "note", text="x")
+    decide(path, rows[4], "accept")
+    decide(path, rows[4], "reject", "bert", reason="x")
+    decide(path, rows[5] | {"caption": "as it was"}, "accept")
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), path)
+    chosen = {
+        state: list(review.find(ReviewFilter(state=state)))
+        for state in ("accepted", "rejected", "edited", "noted", "reviewers disagree", "to be seen again")
+    }
+    assert chosen == {
+        "accepted": [0],
+        "rejected": [1, 4],
+        "edited": [2],
+        "noted": [3],
+        "reviewers disagree": [4],
+        "to be seen again": [5],
+    }
+    assert review.find(ReviewFilter(state="undecided"))[:3] == [2, 3, 5]
+    assert review.first_undecided(range(20)) == 2
+    assert review.progress()[:3] == (20, 3, 2)
+    assert review.progress("chest_xray")[:3] == (4, 1, 0)
+
+
+def test_an_image_that_alone_has_changed_is_found(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    decide(path, rows[0], "accept")
+    decide(path, rows[1], "accept")
+    rows[1]["images"] = [{"bytes": jpeg(77), "path": "x.jpg"}]
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), path)
+    assert review.view(1).again
+    review.check_images()
+    assert list(review.find(ReviewFilter(state="to be seen again"))) == [1]
+    assert list(review.find(ReviewFilter(state="accepted"))) == [0]
+
+
+def test_saying_what_holds_already_adds_nothing(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    rows[0]["messages"][1]["content"][0]["text"] = "two\r\nlines"
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), tmp_path / "d.jsonl")
+    for _ in range(2):
+        review.decide(review.view(0), DecisionKind.ACCEPT, "anna")
+        review.decide(review.view(0), DecisionKind.DOMAIN, "anna", domain="chest_xray")
+        review.decide(review.view(0), DecisionKind.EDIT, "anna", turn=1, text="two\nlines")
+    assert [each.kind for each in review.file.decisions] == [DecisionKind.ACCEPT]
+    review.decide(review.view(0), DecisionKind.ACCEPT, "bert")
+    assert len(review.file.decisions) == 2
+
+
+def test_an_edit_that_the_schema_does_not_allow_is_refused(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), tmp_path / "d.jsonl")
+    with pytest.raises(UsageError, match="characters at most"):
+        review.decide(review.view(0), DecisionKind.EDIT, "anna", turn=1, text="x" * 200_000)
+
+
+def test_two_sets_without_a_common_row_are_refused(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    ours, theirs = write_set(tmp_path / "a", rows[:10]), write_set(tmp_path / "b", rows[10:])
+    with pytest.raises(UsageError, match="share no id of a row"):
+        ReviewSet(str(ours), tmp_path / "d.jsonl", compare=str(theirs))
+
+
+def test_decisions_of_another_dataset_are_named(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    decide(tmp_path / "d.jsonl", rows[0] | {"id": "elsewhere"}, "accept")
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), tmp_path / "d.jsonl")
+    assert review.problems() == ["decisions about 1 id that this dataset does not have are not shown"]
+    assert review.progress()[1] == 0
+
+
+def test_rows_are_not_kept_in_memory(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    import tracemalloc
+
+    folder = write_set(tmp_path / "set", [row | {"caption": "x" * 50_000} for row in rows * 5], shards=1)
+    tracemalloc.start()
+    review = ReviewSet(str(folder), tmp_path / "d.jsonl")
+    for number in range(100):
+        review.view(number)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 2_000_000
+    assert len(Dataset(str(folder))) == 100
