@@ -72,15 +72,13 @@ def review(
         else:
             found.render(console)
         return
-    from llavamed_data.pages import check_host, serve
-    from llavamed_data.review.page import page_script, review_page, row_style
+    from llavamed_data.pages import check_host
+    from llavamed_data.review.page import serve_review
     from llavamed_data.review.session import ReviewSet
 
     check_host(host)
     opened = ReviewSet(dataset, file, flags=raised, compare=compare)
-    page = review_page(opened, reviewer or "")
-    server = serve(page, host=host, port=port or 0, script=page_script(), style=row_style())
-    opened.check_images_later()
+    server = serve_review(opened, reviewer or "", host=host, port=port or 0)
     said = f"{server.address} shows {counted(len(opened), 'row')} of {opened.name}; decisions: {file}; stop with Ctrl-C"
     console.print(Text(said), soft_wrap=True)
     server.wait()

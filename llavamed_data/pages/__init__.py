@@ -3,10 +3,19 @@
 Gradio is imported when a page is made, and not before: it is in the extra `pages`.
 """
 
-from llavamed_data.pages.serving import PASSWORD, PageServer, check_host, import_gradio, new_page, serve
+from llavamed_data.pages.serving import (
+    LOCAL_HOST,
+    PASSWORD,
+    PageServer,
+    check_host,
+    import_gradio,
+    new_page,
+    serve,
+)
 from llavamed_data.pages.theme import RESEARCH_ONLY, page_style, page_theme
 
 __all__ = [
+    "LOCAL_HOST",
     "PASSWORD",
     "RESEARCH_ONLY",
     "PageServer",

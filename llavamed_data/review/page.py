@@ -14,7 +14,15 @@ from llavamed_data.console.printable import counted, page_templates, printable, 
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Row
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.pages import RESEARCH_ONLY, import_gradio, new_page
+from llavamed_data.pages import (
+    LOCAL_HOST,
+    RESEARCH_ONLY,
+    PageServer,
+    check_host,
+    import_gradio,
+    new_page,
+    serve,
+)
 from llavamed_data.recipes import DOMAINS
 from llavamed_data.review.decisions import DecisionKind
 from llavamed_data.review.session import STATES, ReviewFilter, ReviewSet, RowView
@@ -163,14 +171,24 @@ def review_page(review: ReviewSet, reviewer: str = "") -> "gradio.Blocks":
     return page
 
 
-def page_script() -> str:
-    """The JavaScript of the page."""
-    return _file("page.js")
+def serve_review(
+    review: ReviewSet, reviewer: str = "", *, host: str = LOCAL_HOST, port: int = 0
+) -> PageServer:
+    """Serves the page for a dataset under review.
 
+    Args:
+        review: the dataset.
+        reviewer: as `review_page` takes it.
+        host, port: as `llavamed_data.pages.serve` takes them.
 
-def row_style() -> str:
-    """The CSS of the page, beside that of all pages."""
-    return _file("page.css")
+    Raises:
+        UsageError: others than this machine could open it and there is no password, or the port is not free.
+    """
+    check_host(host)
+    page = review_page(review, reviewer)
+    server = serve(page, host=host, port=port, script=_file("page.js"), style=_file("page.css"))
+    review.check_images_later()
+    return server
 
 
 _ON_LOAD = """

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from llavamed_data.dataset.reader import Dataset
-from llavamed_data.pages import serve
 from llavamed_data.review import DecisionFile, DecisionKind
 from llavamed_data.review.flags import Flag
-from llavamed_data.review.page import page_script, review_page, row_style
+from llavamed_data.review.page import serve_review
 from llavamed_data.review.session import ReviewSet
 from tests.llavamed_data.pages.browsing import LOOKS, SIZES, console_errors, scrolls_sideways, serious_faults
 from tests.llavamed_data.show.hostile import ATTACKS, WatchedPage, browser, hostile_set
@@ -60,9 +59,7 @@ def reviewing(
 ) -> Iterator[Reader]:
     width, height = SIZES[size]
     name = more.pop("reviewer", "anna")
-    server = serve(
-        review_page(ReviewSet(str(folder), decisions, **more), name), script=page_script(), style=row_style()
-    )
+    server = serve_review(ReviewSet(str(folder), decisions, **more), name)
     try:
         with browser(viewport={"width": width, "height": height}, color_scheme=scheme) as watched:
             reader = Reader(watched, server.address)
