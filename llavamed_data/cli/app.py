@@ -40,7 +40,9 @@ app.command(cls=Command, epilog=_EPILOG)(clean)
 app.command(cls=Command, epilog=_EPILOG)(export)
 app.command("import", cls=Command, epilog=_EPILOG)(import_)
 app.command(cls=Command, epilog=_EPILOG)(show)
-app.command(cls=Command, epilog=_EPILOG)(browse)
+app.command(
+    cls=Command, hidden=True, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+)(browse)
 app.command(cls=Command, epilog=_EPILOG)(review)
 app.command(cls=Command, epilog=_EPILOG)(stats)
 

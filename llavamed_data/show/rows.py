@@ -51,11 +51,11 @@ def find_rows(dataset: Dataset, ids: Sequence[str], *, files: Path | None = None
         UsageError: there is no id, or no row that has one of them.
     """
     if not ids:
-        raise UsageError(f"name the ids of rows: browse {dataset.given} shows those that it has")
+        raise UsageError(f"name the ids of rows: review {dataset.given} shows those that it has")
     found = dataset.find(ids)
     if missing := [name for name in ids if name not in found]:
         raise UsageError(
-            f"{dataset.name} has no row {', '.join(missing)}: browse {dataset.given} shows the ids that it has"
+            f"{dataset.name} has no row {', '.join(missing)}: review {dataset.given} shows the ids that it has"
         )
     names, shown = ImageFileNames(), []
     for name in ids:

@@ -22,7 +22,7 @@ PACKAGE_DATA = {
     "llavamed_data/dataset/schemas/instruct.json",
     "llavamed_data/figures/domains.yaml",
     "llavamed_data/py.typed",
-    "llavamed_data/show/templates/browse.js",
+    "llavamed_data/review/templates/page.js",
     "hub_cards/templates/dataset.md.j2",
 }
 

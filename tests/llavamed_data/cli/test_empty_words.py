@@ -18,7 +18,7 @@ from tests.llavamed_data.pipeline.builds.test_build import llavamed
         (["build", ""], "an argument is empty"),
         (["validate", ""], "an argument is empty"),
         (["publish", "--repo-id", "", "x"], "--repo-id is empty"),
-        (["browse", "x", "--words", ""], "--words is empty"),
+        (["review", "x", "--reviewer", ""], "--reviewer is empty"),
         (["--config", "settings.yaml", "build"], "--license is empty"),
     ],
 )
@@ -31,23 +31,7 @@ def test_an_empty_word_is_named_and_nothing_is_written(words: list[str], named: 
     assert [path.name for path in tmp_path.iterdir()] == ["settings.yaml"]
 
 
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        (["browse", "x", "--limit", "3"], "--limit does nothing"),
-        (["browse", "x", "--words", "cyst", "--domain", "mri"], "--words and --domain do nothing"),
-        (["browse", "x", "--out", "page.html", "--port", "8000"], "--port does nothing with --out"),
-    ],
-)
-def test_a_flag_of_browse_without_effect_is_named(words: list[str], named: str, tmp_path: Path) -> None:
-    done = llavamed(*words, cwd=tmp_path)
-    assert (done.returncode, done.stderr[:7]) == (2, "error: ")
-    assert named in done.stderr
-
-
-def test_a_domain_that_no_row_has_is_named_with_those_there_are(tmp_path: Path) -> None:
-    assert llavamed("build", "60k-im", "--size", "5", cwd=tmp_path).returncode == 0
-    done = llavamed("browse", "llava-med/60k-im", "--out", "page.html", "--domain", "CT", cwd=tmp_path)
+def test_browse_names_the_command_in_its_place(tmp_path: Path) -> None:
+    done = llavamed("browse", "llava-med/60k-im", "--out", "page.html", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "no row of 60k-im is of the domain 'CT': choose from chest_xray, ct_scan, gross" in done.stderr
-    assert not (tmp_path / "page.html").exists()
+    assert done.stderr == "error: browse is no more: use python -m llavamed_data review llava-med/60k-im\n"

@@ -1,19 +1,22 @@
 """The review page in a real browser: every action by mouse and by keys alone, on a phone and a desk, light and dark."""
 
+import base64
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.review import DecisionFile, DecisionKind
 from llavamed_data.review.flags import Flag
-from llavamed_data.review.page import serve_review
+from llavamed_data.review.page import render_row, serve_review
 from llavamed_data.review.session import ReviewSet
 from tests.llavamed_data.pages.browsing import LOOKS, SIZES, console_errors, scrolls_sideways, serious_faults
-from tests.llavamed_data.show.hostile import ATTACKS, WatchedPage, browser, hostile_set
+from tests.llavamed_data.show.hostile import ATTACKS, Elements, WatchedPage, browser, hostile_set
 from tests.llavamed_data.validation.sets import instruct_row, turn, write_set
 
 NAMES = [f"{9000 + number}_F1" for number in range(12)]
@@ -313,6 +316,32 @@ def test_long_words_right_to_left_and_chinese_fit_a_phone(tmp_path: Path) -> Non
         assert reader.shown_turns() == texts
         assert not scrolls_sideways(reader.page)
         assert serious_faults(reader.page) == []
+
+
+def test_an_image_that_browsers_do_not_show_is_shown_as_a_jpeg_and_markup_not_at_all(tmp_path: Path) -> None:
+    row, file = instruct_row(0), io.BytesIO()
+    Image.effect_noise((60, 40), 50).save(file, "TIFF")
+    row["images"] = [
+        {"bytes": file.getvalue(), "path": "a.tif"},
+        {"bytes": b"<svg onload='x'/>", "path": "a.jpg"},
+    ]
+    review = ReviewSet(str(write_set(tmp_path / "set", [row], shards=1)), tmp_path / "d.jsonl")
+    page = Elements(render_row(review.view(0)))
+    (picture,) = (address for address in page.addresses if address.startswith("data:"))
+    assert picture.startswith("data:image/jpeg;base64,")
+    assert Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))).size == (60, 40)
+    assert "svg" not in page.tags
+
+
+def test_a_hostile_row_adds_no_element_and_no_attribute(tmp_path: Path) -> None:
+    plain = ReviewSet(str(write_set(tmp_path / "plain", [instruct_row(0)], shards=1)), tmp_path / "d.jsonl")
+    review = ReviewSet(str(hostile_set(tmp_path / "set")), tmp_path / "d.jsonl")
+    ours = Elements(render_row(plain.view(0)))
+    for number in range(len(ATTACKS)):
+        found = Elements(render_row(review.view(number)))
+        assert found.tags <= ours.tags
+        assert found.attributes <= ours.attributes
+        assert all(address.startswith("data:image/") for address in found.addresses)
 
 
 @pytest.fixture

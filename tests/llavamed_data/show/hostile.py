@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,23 @@ class WatchedPage:
         """Whether no script of the data ran, no dialog opened and nothing was requested but what is `allowed`."""
         requested = [url for url in self.requests if not url.startswith((*allowed, "data:"))]
         return not requested and not self.dialogs and self.page.evaluate("window.pwned === undefined")
+
+
+class Elements(HTMLParser):
+    """Which elements a page has, which attributes they have, and the text of scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.addresses: set[str] = set()
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        self.addresses.update(value or "" for name, value in attrs if name in ("src", "href", "action"))
 
 
 @contextmanager

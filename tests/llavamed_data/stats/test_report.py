@@ -14,8 +14,7 @@ from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import UsageError
 from llavamed_data.stats import DatasetStats, count, render_page, statistics, write_report
 from llavamed_data.stats.report import report_sections
-from tests.llavamed_data.show.hostile import ATTACKS, browser, hostile_set
-from tests.llavamed_data.show.test_browse import Elements
+from tests.llavamed_data.show.hostile import ATTACKS, Elements, browser, hostile_set
 from tests.llavamed_data.validation.sets import instruct_row, sound_set, write_set
 
 
