@@ -1,5 +1,6 @@
 """Review of datasets by people: what they decide about rows, flags that others raise, and how far they agree."""
 
+from llavamed_data.review.agreement import ReviewReport, review_report
 from llavamed_data.review.decisions import (
     Decision,
     DecisionFile,
@@ -8,12 +9,18 @@ from llavamed_data.review.decisions import (
     fold,
     row_digest,
 )
+from llavamed_data.review.flags import Flag, read_flags, write_flags
 
 __all__ = [
     "Decision",
     "DecisionFile",
     "DecisionKind",
+    "Flag",
+    "ReviewReport",
     "RowReview",
     "fold",
+    "read_flags",
+    "review_report",
     "row_digest",
+    "write_flags",
 ]

@@ -10,7 +10,7 @@ from llavamed_data.engine import Engine
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.reviewed import follow_decisions, review_notes
 from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts, SummaryLine
-from llavamed_data.pipeline.steps.assemble import Records, Written, assemble
+from llavamed_data.pipeline.steps.assemble import ImageChangedError, Records, Written, assemble
 from llavamed_data.pipeline.steps.step import StepOutput, fingerprint
 from llavamed_data.recipes import Recipe
 from llavamed_data.version import __version__
@@ -70,7 +70,11 @@ def finish(
         build.summary.datasets.append(Built(name, None, first, shortage=shortage))
         return
     if build.options.decisions:
-        reviewed = follow_decisions(build.options.decisions, name, splits, work / "review", inputs)
+        try:
+            reviewed = follow_decisions(build.options.decisions, name, splits, work / "review", inputs)
+        except ImageChangedError:
+            (images.folder / "manifest.json").unlink(missing_ok=True)  # a rerun fetches the image anew
+            raise
         build.summary.record("review", reviewed.output, dataset=name)
         build.summary.notes.extend(f"{name}: {sentence}" for sentence in reviewed.notes)
         inputs = [*inputs, reviewed.output.digest()]

@@ -10,7 +10,7 @@ from llavamed_data.console.printable import counted
 from llavamed_data.io.dropped import write_dropped
 from llavamed_data.io.jsonl import write_lines
 from llavamed_data.pipeline.builds.summary import BuildSummary
-from llavamed_data.pipeline.steps.assemble import Record, Records
+from llavamed_data.pipeline.steps.assemble import Record, Records, read_image
 from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
 from llavamed_data.reasons import Dropped, Tally
 from llavamed_data.review.decisions import Decision, DecisionFile, Reviewed, fold, images_digest
@@ -51,6 +51,7 @@ def follow_decisions(
 
     Raises:
         UsageError: the file cannot be read, or is not there.
+        ImageChangedError: an image in the store is not what it was when it was fetched.
     """
     file = DecisionFile(decisions, must_exist=True)
     about = fingerprint([decision.to_json() for decision in file.decisions])
@@ -109,7 +110,7 @@ def _reviewed(records: Records, file: DecisionFile) -> Iterator[tuple[Record, Re
         if not file.of(record.row["id"]):
             yield record, None
             continue
-        images = [record.image.read_bytes()] if record.image else []
+        images = [read_image(record)] if record.image else []
         yield record, file.review(dict(record.row), images_digest(images))
 
 

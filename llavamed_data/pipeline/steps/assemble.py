@@ -231,6 +231,17 @@ def _images(group: Sequence[Record], of: pa.DataType) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(counts), images).cast(of)
 
 
+def read_image(record: Record) -> bytes:
+    """The bytes of a record's image, checked; none where it is lost.
+
+    Raises:
+        ImageChangedError: the image is not what it was when it was fetched.
+    """
+    data = bytearray(record.image_bytes if record.image is not None else 0)
+    _read_into(record, memoryview(data))
+    return bytes(data)
+
+
 def _read_into(record: Record, memory: memoryview) -> None:
     if record.image is None:
         return

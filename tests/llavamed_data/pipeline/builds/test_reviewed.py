@@ -1,6 +1,7 @@
 """`build --decisions` follows what reviewers decided about the very rows that they saw, also after an update."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from llavamed_data import build, update, validate
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Dataset
-from llavamed_data.errors import UsageError
+from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.review import DecisionFile, DecisionKind
 
 
@@ -107,3 +108,19 @@ def test_all_rows_may_be_rejected(plain: Path, tmp_path: Path) -> None:
     by_name = {built.name: built for built in done.datasets}
     assert by_name["10k"].folder is None
     assert "all rows were rejected in review" in by_name["10k"].shortage
+
+
+def test_an_image_that_was_damaged_in_the_work_folder_is_fetched_anew(plain: Path, tmp_path: Path) -> None:
+    decisions, row = tmp_path / "decisions.jsonl", rows_of(plain / "llava-med" / "10k")[0]
+    decide(decisions, row, "reject", reason="x")
+    work = tmp_path / "work"
+    shutil.copytree(plain / "work", work)
+    (image,) = (
+        path for path in work.rglob("*") if path.is_file() and path.read_bytes() == row["images"][0]["bytes"]
+    )
+    image.write_bytes(b"damaged" + row["images"][0]["bytes"][7:])
+    with pytest.raises(LlavaMedError, match="has changed since it was fetched"):
+        build("10k", out=tmp_path / "llava-med", work=work, decisions=decisions)
+    done = build("10k", out=tmp_path / "llava-med", work=work, decisions=decisions)
+    assert any("1 left out" in note for note in done.notes)
+    assert row["id"] not in {each["id"] for each in rows_of(tmp_path / "llava-med" / "10k")}
