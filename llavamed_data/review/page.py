@@ -39,7 +39,7 @@ KEYS = (
     "Ctrl+Enter save an edit"
 )
 COMPARE_KEYS = (
-    "Keys: 1 the left one is better · 2 neither · 3 the right one is better · u undo · j or → next · k or ← previous · "
+    "Keys: 1 the first is better · 2 neither · 3 the second is better · u undo · j or → next · k or ← previous · "
     "z enlarge the picture · / words · i go to an id · Esc leave a field"
 )
 
@@ -102,9 +102,9 @@ def review_page(review: ReviewSet, reviewer: str = "") -> "gradio.Blocks":
             outputs = [place, shown, status]
             with gr.Row():
                 for choice, label in (
-                    ("left", "Left is better (1)"),
+                    ("left", "First is better (1)"),
                     ("tie", "Neither (2)"),
-                    ("right", "Right is better (3)"),
+                    ("right", "Second is better (3)"),
                 ):
                     button = gr.Button(label, elem_id=choice)
                     _on(button.click, actions.preferring(choice), [place, who], outputs)
@@ -452,7 +452,7 @@ def render_comparison(view: RowView, reviewer: str) -> str:
     pair = [_turns(view, reviewed=False), _turns(view.other, reviewed=False)]
     if _is_swapped(view, reviewer):
         pair.reverse()
-    sides = [{"title": title, "turns": turns} for title, turns in zip(("Left", "Right"), pair, strict=True)]
+    sides = [{"title": title, "turns": turns} for title, turns in zip(("First", "Second"), pair, strict=True)]
     return _render(view, sides, marks=[], buttons=False, flags=[], notes=False)
 
 
@@ -545,7 +545,7 @@ def _picture(image: Row | None) -> str:
 
 
 def _is_swapped(view: RowView, reviewer: str) -> bool:
-    """Whether the other dataset's conversation is on the left: by chance, and the same each time for a reviewer."""
+    """Whether the other dataset's conversation comes first: by chance, and the same each time for a reviewer."""
     digest = hashlib.sha256(f"{view.digest} {reviewer.strip()}".encode("utf-8", "replace")).digest()
     return bool(digest[0] & 1)
 
