@@ -1,6 +1,7 @@
 """The rows of a dataset as reviewers go through them: which there are, in which state, and what is shown of one."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -322,11 +323,16 @@ class ReviewSet:
 
     def check_images_later(self) -> None:
         """Does `check_images` beside the work of others."""
-        threading.Thread(target=self.check_images, daemon=True).start()
+        threading.Thread(target=self.check_images, args=(0.02,), daemon=True).start()
 
-    def check_images(self) -> None:
-        """Finds the rows whose image alone has changed since they were decided about; slow, as it reads images."""
+    def check_images(self, pause: float = 0.0) -> None:
+        """Finds the rows whose image alone has changed since they were decided about; slow, as it reads images.
+
+        Args:
+            pause: seconds between two rows, for the work of others.
+        """
         for number in [number for number, state in self._index.states.items() if not state.again]:
+            time.sleep(pause)
             with self._lock:
                 if number in self._index.states:
                     self._index.states[number] = _state(self._view(self._index.dataset, number))

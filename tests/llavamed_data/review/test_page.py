@@ -13,7 +13,8 @@ from PIL import Image
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.review import DecisionFile, DecisionKind
 from llavamed_data.review.flags import Flag
-from llavamed_data.review.page import render_row, serve_review
+from llavamed_data.review.page import serve_review
+from llavamed_data.review.rendering import render_row
 from llavamed_data.review.session import ReviewSet
 from tests.llavamed_data.pages.browsing import LOOKS, SIZES, console_errors, scrolls_sideways, serious_faults
 from tests.llavamed_data.show.hostile import ATTACKS, Elements, WatchedPage, browser, hostile_set
