@@ -3,24 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-from rich.color import Color
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.segment import Segment, Segments
-from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from llavamed_data.console.pictures import MOST_CHARACTERS_WIDE, MOST_PIXELS_HIGH, half_blocks, shows_colours
 from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Row
 from llavamed_data.show.image_files import ImageFileNames, thumbnail, write_image
 
-_MOST_CHARACTERS_WIDE = 72
-_MOST_PIXELS_HIGH = 44
 _COLOURS = {"user": "bold cyan", "assistant": "bold green"}
 _ORIGIN = ("figure_label", "pmcid", "pmid", "license", "question_type", "answer_type", "language")
 _PROVENANCE = ("recipe", "source", "generator", "model")
@@ -44,27 +38,15 @@ def show_row(row: Row, console: Console, *, files: Path, names: ImageFileNames) 
     console.print(Padding(Group(_texts(row), _origin(row)), (1, 0, 1, 2)))
 
 
-def half_blocks(image: Image.Image) -> Segments:
-    """An image as lines of ▀, two pixels a character: the upper one its colour, the lower one its background."""
-    lines = np.asarray(image.convert("RGB")).tolist()
-    segments = []
-    for upper_line, lower_line in zip(lines[::2], lines[1::2], strict=False):  # an odd last line is left out
-        for upper, lower in zip(upper_line, lower_line, strict=True):
-            style = Style(color=Color.from_rgb(*upper), bgcolor=Color.from_rgb(*lower))
-            segments.append(Segment("▀", style))
-        segments.append(Segment.line())
-    return Segments(segments)
-
-
 def _pictures(row: Row, console: Console, files: Path, names: ImageFileNames) -> Iterator[RenderableType]:
     """Each image as blocks where the terminal has the colours, else the path of the file that it is written to."""
     if not row.get("images"):
         yield Text("no image", style="dim")
-    colours = console.is_terminal and console.color_system in ("256", "truecolor", "windows")
-    width = min(_MOST_CHARACTERS_WIDE, console.width - 4)
+    colours = shows_colours(console)
+    width = min(MOST_CHARACTERS_WIDE, console.width - 4)
     for image in row.get("images") or ():
         data = image.get("bytes") if image else None
-        small = thumbnail(data, width, _MOST_PIXELS_HIGH) if colours else None
+        small = thumbnail(data, width, MOST_PIXELS_HIGH) if colours else None
         if small is not None:
             yield half_blocks(small)
         elif isinstance(data, bytes):

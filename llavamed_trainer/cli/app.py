@@ -8,6 +8,7 @@ import typer
 from llavamed_data.console.command_line import Command, is_console_script, run_command_line
 from llavamed_data.version import __version__
 from llavamed_trainer.cli.assemble import assemble
+from llavamed_trainer.cli.chat import chat
 from llavamed_trainer.cli.check import check
 from llavamed_trainer.cli.judge import judge
 from llavamed_trainer.cli.merge import merge
@@ -31,6 +32,7 @@ app.command(cls=Command)(plan)
 app.command(context_settings=ANY_FLAG)(train)
 app.command(cls=Command)(merge)
 app.command(cls=Command)(check)
+app.command(cls=Command)(chat)
 app.command(cls=Command)(predict)
 app.command(cls=Command)(score)
 app.command(cls=Command)(judge)

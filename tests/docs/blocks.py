@@ -8,6 +8,7 @@ A comment directly above a block, which no rendered page shows, says how the blo
     <!-- data: vqa_rad -->                it is run where ../shared/data/vqa_rad exists, and finds it under this name
     <!-- data: predictions as released -->    the same under another name
     <!-- exit: 1 -->                      its last command ends with this code
+    <!-- file: questions.yaml -->         it is written to the file of this name, for the blocks below it
 """
 
 import re
@@ -21,7 +22,7 @@ OMISSION = "…"
 """A line of output that is this alone stands for any number of lines that are left out."""
 
 _FENCE = re.compile(r"( *)```(\w*).*")
-_COMMENT = re.compile(r"<!-- (not run|server|data|exit): (.+) -->")
+_COMMENT = re.compile(r"<!-- (not run|server|data|exit|file): (.+) -->")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,21 @@ import pytest
 from tests.docs.blocks import Block, blocks, pages
 from tests.docs.run import ReaderFolder, Runner
 
-SLOW = {"train.md", "use.md", "evaluate.md", "publish.md", "conversations.md", "benchmarks.md", "paper.md"}
+SLOW = {
+    "train.md",
+    "use.md",
+    "evaluate.md",
+    "publish.md",
+    "conversations.md",
+    "benchmarks.md",
+    "paper.md",
+    "chat.md",
+}
 """Pages that train a model, or run many commands."""
 
 
 def is_run(block: Block) -> bool:
-    return block.is_transcript or block.language == "python"
+    return block.is_transcript or block.language == "python" or "file" in block.directives
 
 
 def runnable_pages() -> list[object]:
@@ -32,7 +41,9 @@ def test_the_page_shows_what_its_commands_print(page: Path, reader: ReaderFolder
     faults, left_out = [], []
     with Runner(reader) as runner:
         for block in filter(is_run, blocks(page)):
-            if reason := runner.missing(block):
+            if name := block.directives.get("file"):
+                (runner.folder / name).write_text(f"{block.text}\n", encoding="utf-8")
+            elif reason := runner.missing(block):
                 left_out.append(f"{block}: {reason}")
             elif block.is_transcript:
                 faults += [f"{block}: {fault}" for done in runner.run(block) if (fault := done.fault())]

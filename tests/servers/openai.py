@@ -16,7 +16,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.parser import BytesParser
@@ -213,6 +213,7 @@ class Settings:
         needs_room: answers to requests for less than 4,096 tokens end within the reasoning, for `triggers` of
             `CUT_THINKING`; False cuts them at any limit.
         hang: seconds that the fault `hang` takes.
+        pause: seconds between the words of an answer that is streamed.
         batch_polls: how often a batch is looked at until it ends.
         batch_requests, batch_bytes: most requests and bytes of a batch.
         batch_faults: faults of the next batches, in turn.
@@ -240,6 +241,7 @@ class Settings:
     thinks: str | None = None
     needs_room: bool = True
     hang: float = 30.0
+    pause: float = 0.0
     batch_polls: int = 1
     batch_requests: int = 50_000
     batch_bytes: int = 200_000_000
@@ -251,12 +253,13 @@ class Settings:
 
 @dataclass
 class Reply:
-    """A response; with `cut`, the connection breaks after that many bytes of its body."""
+    """A response; with `cut`, the connection breaks after that many bytes of its body, or that many of its events."""
 
     status: int
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
+    events: Sequence[bytes] = ()
 
 
 def body_key(body: dict[str, Any]) -> str:
@@ -313,7 +316,8 @@ class Server:
         fault = self._fault(body)
         if self.settings.latency:
             await asyncio.sleep(self.settings.latency)
-        if fault:
+        breaks = fault == "reset" and "stream" in body
+        if fault and not breaks:
             reply = await self._faulty(fault, body)
             if reply:
                 return reply
@@ -331,6 +335,9 @@ class Server:
         self.answers += 1
         if self.settings.record:
             self.answered.append(key)
+        return streamed(answer, breaks=breaks) if body.get("stream") else self._whole(answer)
+
+    def _whole(self, answer: dict[str, Any]) -> Reply:
         return Reply(200, json.dumps(answer).encode(), self._limit_headers())
 
     def _refused_part(self, body: dict[str, Any]) -> str | None:
@@ -533,6 +540,23 @@ def damaged(kind: str, whole: bytes) -> Reply:
     return Reply(200, text[: len(text) // 2] if kind == "malformed" else text)
 
 
+def streamed(answer: dict[str, Any], *, breaks: bool) -> Reply:
+    """An answer as events: one a word, then how it ended, then the mark of the end; or the first half of them."""
+    events = list(events_of(answer))
+    return Reply(200, b"", cut=len(events) // 2 if breaks else None, events=events)
+
+
+def events_of(answer: dict[str, Any]) -> Iterator[bytes]:
+    choice = answer["choices"][0]
+    words = re.findall(r"\S+\s*", choice["message"]["content"])
+    deltas = [({"content": word}, None) for word in words] + [({}, choice["finish_reason"])]
+    about = {name: answer[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    for delta, ended in deltas:
+        event = about | {"choices": [{"index": 0, "delta": delta, "finish_reason": ended}]}
+        yield f"data: {json.dumps(event)}\n\n".encode()
+    yield b"data: [DONE]\n\n"
+
+
 def ok(value: object) -> Reply:
     return Reply(200, json.dumps(value).encode())
 
@@ -647,12 +671,30 @@ class _Connection(asyncio.Protocol):
         self.server.statuses[reply.status] += 1
         if self.transport.is_closing():
             return
+        if reply.events:
+            await self._stream(reply)
+            return
         fields = {"content-type": "application/json", "content-length": str(len(reply.body))} | reply.headers
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         sent = reply.body if reply.cut is None else reply.body[: reply.cut]
         self.transport.write(f"HTTP/1.1 {reply.status} X\r\n{head}\r\n".encode() + sent)
         if reply.cut is not None:
             self.transport.close()
+        self.busy = False
+        self._next()
+
+    async def _stream(self, reply: Reply) -> None:
+        head = b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        self.transport.write(head)
+        for event in reply.events[: reply.cut]:
+            await asyncio.sleep(self.server.settings.pause)
+            if self.transport.is_closing():
+                return
+            self.transport.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+        if reply.cut is not None:
+            self.transport.close()
+            return
+        self.transport.write(b"0\r\n\r\n")
         self.busy = False
         self._next()
 

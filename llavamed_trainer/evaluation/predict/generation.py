@@ -19,6 +19,7 @@ from llavamed_trainer.evaluation.predict.processor_inputs import ProcessorInputs
 from llavamed_trainer.evaluation.questions import Unanswered
 from llavamed_trainer.models import family_of
 from llavamed_trainer.models.llava import LLAVA
+from llavamed_trainer.models.stopping import stop_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,7 @@ class Answerer:
         kind = LlavaInputs if fast else ProcessorInputs
         self._inputs: PromptInputs = kind(model, processor, image_bytes)
         tokenizer = processor.tokenizer
-        stops = model.generation_config.eos_token_id
-        listed = stops if isinstance(stops, list) else [stops]
-        self._stops = sorted({*listed, tokenizer.eos_token_id, *learnt_end_ids(processor)} - {None})
+        self._stops = stop_tokens(model, processor)
         self._pad = next(each for each in (tokenizer.pad_token_id, *self._stops, 0) if each is not None)
         # a tokenizer serves one thread at a time, and the reader has the processor's
         self._tokenizer = copy.deepcopy(tokenizer)
@@ -134,3 +133,9 @@ class Answerer:
             if len(ids) >= self._max_new_tokens and not set(self._stops) & set(ids):
                 answered.truncated.add(row.prompt.question.id)
         return answered
+
+
+def stop_tokens(model: Any, processor: Any) -> list[int]:
+    """The tokens at which an answer ends: those of the generation configuration, the tokenizer and the template."""
+    stated = stop_ids(model.generation_config.eos_token_id)
+    return sorted({*stated, processor.tokenizer.eos_token_id, *learnt_end_ids(processor)} - {None})

@@ -32,19 +32,19 @@ def _table(table: Table) -> Iterator[str]:
     width = len(table.head) + 1 + len(table.columns)
     yield r"\begin{table}"
     yield r"\centering\small"
-    yield rf"\caption{{{_text(table.heading)}}}"
+    yield rf"\caption{{{latex_text(table.heading)}}}"
     if table.number:
         yield rf"\label{{tab:paper-{table.number}}}"
     if table.groups:
         yield rf"\begin{{tabular}}{{{'l' * (len(table.head) + 1)}{'r' * len(table.columns)}}}"
         yield r"\toprule"
-        yield _line([*map(_text, table.head), "", *map(_text, table.columns)])
+        yield _line([*map(latex_text, table.head), "", *map(latex_text, table.columns)])
         for title, rows in table.groups:
             yield r"\midrule"
             if title:
-                yield rf"\multicolumn{{{width}}}{{l}}{{\textit{{{_text(title)}}}}} \\"
+                yield rf"\multicolumn{{{width}}}{{l}}{{\textit{{{latex_text(title)}}}}} \\"
             for row in rows:
-                head = [_text(each) for each in row.head]
+                head = [latex_text(each) for each in row.head]
                 for whose, values in row.lines(table.decimals):
                     yield _line([*head, whose, *(_cell(*value, bold=whose == OURS) for value in values)])
                     head = [""] * len(head)
@@ -57,12 +57,14 @@ def _table(table: Table) -> Iterator[str]:
 
 def _below(table: Table) -> Iterator[str]:
     for name, question, answer, truth in table.examples:
-        answered = rf"\textit{{{_text(name)}:}} {_text(answer)} \textit{{Truth:}} {_text(truth)}"
-        yield rf"\par\noindent {_text(question)} {answered}"
+        answered = (
+            rf"\textit{{{latex_text(name)}:}} {latex_text(answer)} \textit{{Truth:}} {latex_text(truth)}"
+        )
+        yield rf"\par\noindent {latex_text(question)} {answered}"
     for letter, note in table.marked:
-        yield rf"\par\noindent\textsuperscript{{{letter}}} {_text(note)}"
+        yield rf"\par\noindent\textsuperscript{{{letter}}} {latex_text(note)}"
     for note in table.notes:
-        yield rf"\par\noindent {_text(note)}"
+        yield rf"\par\noindent {latex_text(note)}"
 
 
 def _cell(value: str, marks: Sequence[str], *, bold: bool) -> str:
@@ -76,5 +78,6 @@ def _line(cells: Sequence[str]) -> str:
     return " & ".join(cells) + r" \\"
 
 
-def _text(text: str) -> str:
+def latex_text(text: str) -> str:
+    """Text in one line, in which nothing acts as LaTeX."""
     return "".join(_SPECIAL.get(mark, mark) for mark in " ".join(text.split()))

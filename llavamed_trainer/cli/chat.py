@@ -1,0 +1,100 @@
+"""`chat`: talks with a model about an image."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from llavamed_trainer.chat import AnswerSettings, Assistant
+
+
+def chat(
+    model: Annotated[
+        str,
+        typer.Option(help="Checkpoint or LoRA adapter; with --base-url, the server's name for the model."),
+    ],
+    against: Annotated[
+        str | None,
+        typer.Option(help="A second model that answers the same questions.", show_default=False),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="OpenAI-compatible server that has --model, such as vLLM's.", show_default=False),
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="The image to talk about.", show_default=False)] = None,
+    script: Annotated[
+        Path | None,
+        typer.Option(help="Ask the questions in this file instead, and write --out.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The table that --script writes: .md, .html or .tex.", show_default=False),
+    ] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 512,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, max=2.0, help="0 for the likeliest answer; higher for more varied ones.")
+    ] = 0.0,
+    timeout: Annotated[float, typer.Option(help="Seconds that a server may be silent.")] = 120.0,
+) -> None:
+    """Talk with one model, or two side by side, about an image; or ask them a file of questions.
+
+    With --base-url, --model is asked there, and --against stays a model on this machine.
+
+    Example: python -m llavamed_trainer chat --model runs/stage2-60k-im --image figure.jpg
+    """
+    import readline  # noqa: F401  (gives the prompt a history)
+
+    from llavamed_data.errors import UsageError
+    from llavamed_trainer.chat import AnswerSettings, ChatImage
+    from llavamed_trainer.chat.terminal import TerminalChat
+
+    if (script is None) != (out is None):
+        raise UsageError(
+            "--script FILE and --out TABLE go together: give both, or neither to talk in the terminal"
+        )
+    settings = AnswerSettings(max_new_tokens, temperature)
+    if script is not None and out is not None:
+        if image is not None:
+            raise UsageError("--script names its own images: leave out --image")
+        _run_script(script, out, model, against, base_url, timeout, settings)
+        return
+    shown = ChatImage.read(image) if image else None
+    assistants = _assistants(model, against, base_url, timeout)
+    console = Console()
+    TerminalChat(assistants, shown, settings, console).run(lambda: input("> "))
+
+
+def _run_script(
+    script: Path,
+    out: Path,
+    model: str,
+    against: str | None,
+    base_url: str | None,
+    timeout: float,
+    settings: "AnswerSettings",
+) -> None:
+    from llavamed_trainer.chat.script import check_table_name, read_script, run_script, write_script_table
+
+    check_table_name(out)
+    examples = read_script(script)
+    assistants = _assistants(model, against, base_url, timeout)
+    total = len(assistants) * sum(len(each.questions) for each in examples)
+    with Console(stderr=True).status("asking") as status:
+        answered = run_script(
+            examples, assistants, settings, lambda done: status.update(f"{done:,} of {total:,} answers")
+        )
+    write_script_table(out, answered)
+    print(
+        f"{out}: {total:,} answers about {len(examples):,} images. For research only, not for clinical use."
+    )
+
+
+def _assistants(model: str, against: str | None, base_url: str | None, timeout: float) -> list["Assistant"]:
+    from llavamed_trainer.chat import LocalAssistant, ServerAssistant
+
+    first: Assistant = (
+        ServerAssistant(model, base_url, timeout=timeout) if base_url else LocalAssistant(model)
+    )
+    return [first, LocalAssistant(against)] if against else [first]

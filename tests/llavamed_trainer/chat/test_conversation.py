@@ -1,0 +1,107 @@
+"""A conversation is saved and loaded without a loss, and nothing that was said acts on what shows it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llavamed_data.errors import UsageError
+from llavamed_trainer.chat import Chat, ChatImage, ChatTurn, Conversation, Ending, chat_of, load_chat
+
+from .conftest import drawn_bytes
+
+TEXTS = st.text(max_size=40)
+TURNS = st.lists(st.builds(ChatTurn, TEXTS, TEXTS, st.sampled_from(Ending)), max_size=4).map(tuple)
+
+
+@given(
+    st.lists(st.builds(Conversation, TEXTS, TURNS), max_size=3), st.lists(TEXTS, max_size=3), st.booleans()
+)
+def test_json_gives_back_what_was_saved(
+    conversations: list[Conversation], references: list[str], with_image: bool
+) -> None:
+    chat = Chat(ChatImage("a.png", drawn_bytes()) if with_image else None, conversations, references)
+    assert chat_of(chat.to_json(), "it") == chat
+
+
+def test_it_is_saved_to_a_file_and_loaded(image: ChatImage, tmp_path: Path) -> None:
+    turn = ChatTurn("这是什么?", "A cyst.", Ending.CUT_OFF)
+    chat = Chat(image, [Conversation("m", (turn,))], ["cyst"])
+    chat.save(tmp_path / "chat.json")
+    assert load_chat(tmp_path / "chat.json") == chat
+    assert "clinical" in (tmp_path / "chat.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "Expecting value"),
+        ("[]", "no conversation that `chat` saved"),
+        ('{"format": "other"}', "no conversation that `chat` saved"),
+        ('{"format": "llavamed chat", "version": 2}', "version 2, and this is for version 1"),
+        ('{"format": "llavamed chat", "version": 1, "image": null}', "'conversations' is missing"),
+        (
+            '{"format": "llavamed chat", "version": 1, "image": {"name": "x", "base64": "eA=="}}',
+            "x is no image",
+        ),
+        (
+            '{"format": "llavamed chat", "version": 1, "image": {"name": "x", "base64": "?"}}',
+            "cannot be loaded",
+        ),
+        (
+            json.dumps(
+                {
+                    "format": "llavamed chat",
+                    "version": 1,
+                    "image": None,
+                    "conversations": [
+                        {"model": "m", "turns": [{"question": 1, "answer": "", "ended": "complete"}]}
+                    ],
+                }
+            ),
+            "question is no text",
+        ),
+    ],
+)
+def test_what_is_no_saved_conversation_is_refused_by_name(text: str, told: str, tmp_path: Path) -> None:
+    path = tmp_path / "chat.json"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_chat(path)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_markdown_quotes_what_was_said(image: ChatImage) -> None:
+    hostile = "```\n# no heading\n<script>alert(1)</script>\n\x1b[31m"
+    text = Chat(image, [Conversation("a*b", (ChatTurn("Why?", hostile),))]).to_markdown()
+    lines = text.splitlines()
+    start = lines.index("````text")
+    assert lines[start : start + 6] == [
+        "````text",
+        "```",
+        "# no heading",
+        "<script>alert(1)</script>",
+        "\\x1b[31m",
+        "````",
+    ]
+    assert "## a\\*b" in lines
+
+
+def test_turns_that_failed_are_not_shown_to_the_model() -> None:
+    turns = [ChatTurn("1", "a"), ChatTurn("2", "b", Ending.FAILED), ChatTurn("3", "", Ending.STOPPED)]
+    turns.append(ChatTurn("4", "d", Ending.STOPPED))
+    assert [turn.question for turn in Conversation("m", turns).answered] == ["1", "4"]
+
+
+def test_an_image_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing.png cannot be read: No such file"):
+        ChatImage.read(tmp_path / "nothing.png")
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(UsageError, match=r"text.png is no image that can be shown"):
+        ChatImage.read(tmp_path / "text.png")
+    (tmp_path / "large.png").write_bytes(drawn_bytes() + bytes(20_000_000))
+    with pytest.raises(UsageError, match="more than 20 MB"):
+        ChatImage.read(tmp_path / "large.png")
