@@ -8,7 +8,6 @@ from llavamed_trainer.chat.answers import (
     ServerAssistant,
 )
 from llavamed_trainer.chat.conversation import (
-    RESEARCH_ONLY,
     Chat,
     ChatImage,
     ChatTurn,
@@ -19,7 +18,6 @@ from llavamed_trainer.chat.conversation import (
 )
 
 __all__ = [
-    "RESEARCH_ONLY",
     "AnswerSettings",
     "AnswerStream",
     "Assistant",

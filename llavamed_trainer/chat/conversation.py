@@ -17,14 +17,9 @@ from typing import Any
 from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.errors import UsageError, explain
 from llavamed_data.io.atomic import write_text
+from llavamed_data.pages import RESEARCH_ONLY
 from llavamed_trainer.collate.bad_rows import BadRowError
 from llavamed_trainer.collate.pixels import read_image
-
-RESEARCH_ONLY = (
-    "For research only, not for clinical care. Answers may be wrong even where they sound certain (appendix B.1 of the "
-    "paper): an expert must check them."
-)
-"""The notice that stands with every conversation."""
 
 MOST_IMAGE_BYTES = 20_000_000
 """The bytes of an image at most."""

@@ -29,8 +29,9 @@ import yaml
 from llavamed_data.console.printable import page_templates, printable
 from llavamed_data.errors import LlavaMedError, UsageError, explain, one_line
 from llavamed_data.io.atomic import write_text
+from llavamed_data.pages import RESEARCH_ONLY
 from llavamed_trainer.chat.answers import AnswerSettings, Assistant
-from llavamed_trainer.chat.conversation import RESEARCH_ONLY, ChatImage, ChatTurn, Conversation
+from llavamed_trainer.chat.conversation import ChatImage, ChatTurn, Conversation
 from llavamed_trainer.collate.pixels import read_image
 from llavamed_trainer.evaluation.tables.latex import latex_text
 from llavamed_trainer.evaluation.tables.markdown import markdown_text

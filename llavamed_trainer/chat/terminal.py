@@ -10,9 +10,9 @@ from rich.text import Text
 from llavamed_data.console.pictures import MOST_CHARACTERS_WIDE, MOST_PIXELS_HIGH, half_blocks, shows_colours
 from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.errors import LlavaMedError
+from llavamed_data.pages import RESEARCH_ONLY
 from llavamed_trainer.chat.answers import AnswerSettings, Assistant
 from llavamed_trainer.chat.conversation import (
-    RESEARCH_ONLY,
     Chat,
     ChatImage,
     ChatTurn,
