@@ -256,7 +256,6 @@ class _ServedAnswer:
         self._asked_to_stop = threading.Event()
 
     def __iter__(self) -> Iterator[str]:
-        import httpx
         import openai
 
         ended: Ending | None = None
@@ -273,7 +272,7 @@ class _ServedAnswer:
         except openai.AuthenticationError as error:
             self.ended = Ending.FAILED
             raise LlavaMedError(self._endpoint.key_refused()) from error
-        except (openai.OpenAIError, httpx.HTTPError, ValueError) as error:
+        except Exception as error:  # of openai, and of the transport below it once the answer has begun
             self.ended = Ending.FAILED
             raise LlavaMedError(f"the server at {self._endpoint} failed: {one_line(error, 200)}") from error
         if ended is None:
