@@ -4,11 +4,15 @@ import copy
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
-from llavamed_data.llm import Endpoint
+from llavamed_data.llm import Endpoint, chat_model
 from llavamed_trainer.chat.conversation import ChatImage, ChatTurn, Ending
+
+_LOOK = 0.05
+"""Seconds after which a reader of a silent server looks whether it was asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +164,13 @@ class _LocalAnswer:
         self._inputs, self._settings, self._stops, self._writing = inputs, settings, stops, writing
         sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if settings.temperature:
-            sampling = {"do_sample": True, "temperature": settings.temperature}
+            sampling = {"do_sample": True, "temperature": settings.temperature, "top_p": 1.0, "top_k": 0}
         self._arguments = {
             **sampling,
             "num_beams": 1,
             "max_new_tokens": settings.max_new_tokens,
             "eos_token_id": list(stops) or None,
+            "pad_token_id": next(each for each in (tokenizer.pad_token_id, *stops, 0) if each is not None),
             "streamer": self._pieces,
             "stopping_criteria": StoppingCriteriaList([lambda *_: self._asked_to_stop.is_set()]),
         }
@@ -237,28 +242,52 @@ class ServerAssistant:
             shown = [{"type": "image_url", "image_url": {"url": data_url(image.data)}}] if image else []
         except Drop as drop:
             raise UsageError(f"the image cannot be read: {drop}") from drop
+        model = chat_model(self.name)  # says how the models of OpenAI that reason are asked
         request = {
             "model": self.name,
             "messages": _messages(turns, question, shown),
-            "max_tokens": settings.max_new_tokens,
-            "temperature": settings.temperature,
+            model.length_parameter: settings.max_new_tokens,
             "stream": True,
         }
+        if model.temperature is not None:
+            request["temperature"] = settings.temperature
         return _ServedAnswer(self._client, self._endpoint, request)
 
 
 class _ServedAnswer:
-    """An answer that a server sends as events; see `AnswerStream`."""
+    """An answer that a server sends as events, which a thread reads; see `AnswerStream`."""
 
     def __init__(self, client: Any, endpoint: Endpoint, request: dict[str, Any]) -> None:
         self.ended = Ending.STOPPED
         self._client, self._endpoint, self._request = client, endpoint, request
         self._asked_to_stop = threading.Event()
+        self._read: SimpleQueue[str | Ending | Exception] = SimpleQueue()
+        threading.Thread(target=self._read_events, name="read-answer", daemon=True).start()
 
     def __iter__(self) -> Iterator[str]:
-        import openai
+        try:
+            while not self._asked_to_stop.is_set():
+                try:
+                    read = self._read.get(timeout=_LOOK)
+                except Empty:
+                    continue
+                if isinstance(read, Ending):
+                    self.ended = read
+                    return
+                if isinstance(read, Exception):
+                    self.ended = Ending.FAILED
+                    raise self._failure(read) from read
+                yield read
+        finally:
+            self.stop()  # for the thread, where nobody reads on
 
-        ended: Ending | None = None
+    def stop(self) -> None:
+        self._asked_to_stop.set()
+
+    def _read_events(self) -> None:
+        ended: Ending | Exception = LlavaMedError(
+            f"the server at {self._endpoint} ended its answer in the middle"
+        )
         try:
             with self._client.chat.completions.create(**self._request) as events:
                 for event in events:
@@ -266,22 +295,21 @@ class _ServedAnswer:
                         return
                     for choice in event.choices:
                         if choice.delta.content:
-                            yield choice.delta.content
+                            self._read.put(choice.delta.content)
                         if choice.finish_reason:
                             ended = Ending.CUT_OFF if choice.finish_reason == "length" else Ending.COMPLETE
-        except openai.AuthenticationError as error:
-            self.ended = Ending.FAILED
-            raise LlavaMedError(self._endpoint.key_refused()) from error
         except Exception as error:  # of openai, and of the transport below it once the answer has begun
-            self.ended = Ending.FAILED
-            raise LlavaMedError(f"the server at {self._endpoint} failed: {one_line(error, 200)}") from error
-        if ended is None:
-            self.ended = Ending.FAILED
-            raise LlavaMedError(f"the server at {self._endpoint} ended its answer in the middle")
-        self.ended = ended
+            ended = error
+        self._read.put(ended)
 
-    def stop(self) -> None:
-        self._asked_to_stop.set()
+    def _failure(self, error: Exception) -> LlavaMedError:
+        import openai
+
+        if isinstance(error, LlavaMedError):
+            return error
+        if isinstance(error, openai.AuthenticationError):
+            return LlavaMedError(self._endpoint.key_refused())
+        return LlavaMedError(f"the server at {self._endpoint} failed: {one_line(error, 200)}")
 
 
 def _messages(turns: Sequence[ChatTurn], question: str, image: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,9 @@ class Conversation:
     model: str
     turns: Sequence[ChatTurn] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "turns", tuple(self.turns))
+
     @property
     def answered(self) -> list[ChatTurn]:
         """The turns that the next question follows."""
@@ -136,7 +139,11 @@ class Chat:
 
     image: ChatImage | None
     conversations: Sequence[Conversation]
-    references: Sequence[str] = field(default=())
+    references: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "conversations", tuple(self.conversations))
+        object.__setattr__(self, "references", tuple(self.references))
 
     def to_json(self) -> str:
         """The whole chat with its image, as `load_chat` reads it."""
@@ -201,7 +208,7 @@ def load_chat(path: Path) -> Chat:
         UsageError: there is no such file, or it is none of these.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         told = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise UsageError(f"the conversation {path} cannot be read: {told}") from error
@@ -238,8 +245,10 @@ def chat_of(text: str, name: str) -> Chat:
             )
             for each in stated["conversations"]
         ]
-        references = [str(each) for each in stated.get("references", [])]
-    except (ValueError, KeyError, TypeError) as error:
+        references = stated.get("references", [])
+        if not isinstance(references, list) or not all(isinstance(each, str) for each in references):
+            raise TypeError("references is no list of texts")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         told = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UsageError(f"{name} cannot be loaded: {printable_line(told, 200)}") from error
     return Chat(shown or None, conversations, references)

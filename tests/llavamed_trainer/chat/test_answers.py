@@ -1,6 +1,7 @@
 """Answers come piece by piece, are those of stock `generate`, can be stopped, and fail in one line."""
 
 import io
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,28 @@ def test_a_key_that_the_server_refuses_is_told(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong")
     with pytest.raises(LlavaMedError, match="does not accept the key in OPENAI_API_KEY"):
         list(ServerAssistant("judge", server.url).answer(image, [], "Why?", SHORT))
+
+
+def test_a_temperature_is_not_undone_by_what_the_model_states(
+    assistant: LocalAssistant, image: ChatImage
+) -> None:
+    stated = assistant._model.generation_config
+    before, stated.top_k = stated.top_k, 1
+    warm = AnswerSettings(max_new_tokens=12, temperature=1.5)
+    assert len({"".join(assistant.answer(image, [], QUESTIONS[0], warm)) for _ in range(6)}) > 1
+    stated.top_k = before
+
+
+def test_a_silent_server_is_stopped_at_once(
+    server: Server, served: ServerAssistant, image: ChatImage
+) -> None:
+    server.settings.latency = 20
+    stream = served.answer(image, [], "Why?", SHORT)
+    threading.Timer(0.3, stream.stop).start()
+    start = time.monotonic()
+    assert list(stream) == []
+    assert time.monotonic() - start < 2
+    assert stream.ended is Ending.STOPPED
 
 
 def test_a_stopped_answer_of_a_server_ends(server: Server, served: ServerAssistant, image: ChatImage) -> None:

@@ -31,6 +31,10 @@ def test_it_is_saved_to_a_file_and_loaded(image: ChatImage, tmp_path: Path) -> N
     chat = Chat(image, [Conversation("m", (turn,))], ["cyst"])
     chat.save(tmp_path / "chat.json")
     assert load_chat(tmp_path / "chat.json") == chat
+    (tmp_path / "bom.json").write_text(
+        "\ufeff" + (tmp_path / "chat.json").read_text(encoding="utf-8"), "utf-8"
+    )
+    assert load_chat(tmp_path / "bom.json") == chat
     assert "clinical" in (tmp_path / "chat.json").read_text()
 
 
@@ -62,6 +66,11 @@ def test_it_is_saved_to_a_file_and_loaded(image: ChatImage, tmp_path: Path) -> N
                 }
             ),
             "question is no text",
+        ),
+        ("[" * 100_000, "cannot be loaded: maximum recursion depth"),
+        (
+            '{"format": "llavamed chat", "version": 1, "image": null, "conversations": [], "references": "ab"}',
+            "references is no list of texts",
         ),
     ],
 )
