@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.pages import LOCAL_HOST, PageServer, check_host, import_gradio, new_page, serve
+from llavamed_data.pages import (
+    LOCAL_HOST,
+    RESEARCH_ONLY,
+    PageServer,
+    check_host,
+    import_gradio,
+    new_page,
+    serve,
+)
 from llavamed_data.reasons import Drop
 from llavamed_trainer.chat.answers import AnswerSettings, AnswerStream, Assistant
 from llavamed_trainer.chat.conversation import (
     MOST_IMAGE_BYTES,
-    RESEARCH_ONLY,
     Chat,
     ChatImage,
     ChatTurn,

@@ -23,7 +23,12 @@ def chat(
         str | None,
         typer.Option(help="OpenAI-compatible server that has --model, such as vLLM's.", show_default=False),
     ] = None,
-    image: Annotated[Path | None, typer.Option(help="The image to talk about.", show_default=False)] = None,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            help="Talk about this image in the terminal; without it a page opens.", show_default=False
+        ),
+    ] = None,
     script: Annotated[
         Path | None,
         typer.Option(help="Ask the questions in this file instead, and write --out.", show_default=False),
@@ -37,8 +42,12 @@ def chat(
         float, typer.Option(min=0.0, max=2.0, help="0 for the likeliest answer; higher for more varied ones.")
     ] = 0.0,
     timeout: Annotated[float, typer.Option(help="Seconds that a server may be silent.")] = 120.0,
+    host: Annotated[
+        str, typer.Option(help="Address of the page; one that others reach needs a password (docs/chat.md).")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 for a free one.")] = 7861,
 ) -> None:
-    """Talk with one model, or two side by side, about an image; or ask them a file of questions.
+    """Talk with one model, or two side by side, about images: on a page, in the terminal, or by a file of questions.
 
     With --base-url, --model is asked there, and --against stays a model on this machine.
 
@@ -60,10 +69,33 @@ def chat(
             raise UsageError("--script names its own images: leave out --image")
         _run_script(script, out, model, against, base_url, timeout, settings)
         return
-    shown = ChatImage.read(image) if image else None
+    if image is None:
+        _serve_page(_checked(host, model, against, base_url, timeout), settings, host, port)
+        return
+    shown = ChatImage.read(image)
     assistants = _assistants(model, against, base_url, timeout)
     console = Console()
     TerminalChat(assistants, shown, settings, console).run(lambda: input("> "))
+
+
+def _checked(
+    host: str, model: str, against: str | None, base_url: str | None, timeout: float
+) -> list["Assistant"]:
+    """The models, which take long to load, once it is known that the page may be served."""
+    from llavamed_data.pages import check_host, import_gradio
+
+    check_host(host)
+    import_gradio()
+    return _assistants(model, against, base_url, timeout)
+
+
+def _serve_page(assistants: list["Assistant"], settings: "AnswerSettings", host: str, port: int) -> None:
+    from llavamed_trainer.chat.page import serve_chat
+
+    server = serve_chat(assistants, None, settings, host=host, port=port)
+    names = " and ".join(each.name for each in assistants)
+    print(f"{server.address} talks with {names}; stop with Ctrl-C", flush=True)
+    server.wait()
 
 
 def _run_script(
