@@ -24,7 +24,7 @@ PASSWORD = "LLAVAMED_PAGE_PASSWORD"  # noqa: S105  (the name of the variable)
 LOCAL_HOST = "127.0.0.1"
 
 _SPACE = "SPACE_ID"
-"""The environment variable that is set in a Hugging Face Space, which has its own door to the container."""
+"""The environment variable that is set in a Hugging Face Space, whose own settings say who can open it."""
 
 _Scope = MutableMapping[str, Any]
 _App = Callable[[_Scope, Any, Any], Awaitable[None]]
@@ -157,7 +157,7 @@ def serve(
             css=page_style() + style,
             js=script or None,
             app_kwargs={
-                "middleware": [(_Gate, (), {"hosts": hosts})],
+                "middleware": [(_RequestFilter, (), {"hosts": hosts})],
                 "docs_url": None,
                 "redoc_url": None,
                 "openapi_url": None,
@@ -170,20 +170,20 @@ def serve(
     return PageServer(address, page)
 
 
-class _Gate:
-    """Lets requests through to a page, but for those that name another host or ask for an address elsewhere."""
+class _RequestFilter:
+    """Refuses requests that name another host or ask for an address elsewhere; the page answers all others."""
 
     def __init__(self, app: _App, *, hosts: tuple[str, ...]) -> None:
         self._app, self._hosts = app, hosts
 
     async def __call__(self, scope: _Scope, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and not self._lets_through(scope):
+        if scope["type"] == "http" and not self._is_allowed(scope):
             await send({"type": "http.response.start", "status": 403, "headers": []})
             await send({"type": "http.response.body", "body": b"refused"})
             return
         await self._app(scope, receive, send)
 
-    def _lets_through(self, scope: _Scope) -> bool:
+    def _is_allowed(self, scope: _Scope) -> bool:
         path = scope.get("path", "")
         if "/proxy=" in path or "file=http" in path.lower().replace("file/", "file="):
             return False

@@ -14,56 +14,56 @@ RESEARCH_ONLY = (
 _FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Noto Sans", "Noto Sans CJK SC", "sans-serif")
 _MONO = ("ui-monospace", "Consolas", "DejaVu Sans Mono", "monospace")
 
-_PAPER, _INK, _SOFT_INK, _LINE = "#ffffff", "#1b1f24", "#4a525c", "#7d8590"
-_NIGHT, _NIGHT_INK, _NIGHT_SOFT_INK, _NIGHT_LINE = "#14171b", "#e8ebef", "#b3bac4", "#7d8590"
+_BACKGROUND, _TEXT, _SUBDUED_TEXT, _BORDER = "#ffffff", "#1b1f24", "#4a525c", "#7d8590"
+_DARK_BACKGROUND, _DARK_TEXT, _DARK_SUBDUED_TEXT, _DARK_BORDER = "#14171b", "#e8ebef", "#b3bac4", "#7d8590"
 
-_ACCENT, _NIGHT_ACCENT = "#0b5cad", "#6cb2f5"
+_ACCENT, _DARK_ACCENT = "#0b5cad", "#6cb2f5"
 
 _COLOURS: dict[str, tuple[str, str]] = {
     "body_background_fill": ("#f4f6f8", "#0e1013"),
-    "body_text_color": (_INK, _NIGHT_INK),
-    "body_text_color_subdued": (_SOFT_INK, _NIGHT_SOFT_INK),
-    "background_fill_primary": (_PAPER, _NIGHT),
+    "body_text_color": (_TEXT, _DARK_TEXT),
+    "body_text_color_subdued": (_SUBDUED_TEXT, _DARK_SUBDUED_TEXT),
+    "background_fill_primary": (_BACKGROUND, _DARK_BACKGROUND),
     "background_fill_secondary": ("#f4f6f8", "#1b1f24"),
     "border_color_primary": ("#c9d0d8", "#3a414a"),
-    "border_color_accent": (_ACCENT, _NIGHT_ACCENT),
+    "border_color_accent": (_ACCENT, _DARK_ACCENT),
     "color_accent_soft": ("#e3effb", "#15304a"),
     "link_text_color": ("#0b5cad", "#8cc4fa"),
     "link_text_color_hover": ("#08447f", "#b5daff"),
     "link_text_color_visited": ("#0b5cad", "#8cc4fa"),
     "link_text_color_active": ("#08447f", "#b5daff"),
-    "block_background_fill": (_PAPER, _NIGHT),
+    "block_background_fill": (_BACKGROUND, _DARK_BACKGROUND),
     "block_border_color": ("#c9d0d8", "#3a414a"),
-    "block_info_text_color": (_SOFT_INK, _NIGHT_SOFT_INK),
-    "block_label_background_fill": (_PAPER, _NIGHT),
-    "block_label_text_color": (_INK, _NIGHT_INK),
-    "block_title_text_color": (_INK, _NIGHT_INK),
-    "accordion_text_color": (_INK, _NIGHT_INK),
-    "table_text_color": (_INK, _NIGHT_INK),
+    "block_info_text_color": (_SUBDUED_TEXT, _DARK_SUBDUED_TEXT),
+    "block_label_background_fill": (_BACKGROUND, _DARK_BACKGROUND),
+    "block_label_text_color": (_TEXT, _DARK_TEXT),
+    "block_title_text_color": (_TEXT, _DARK_TEXT),
+    "accordion_text_color": (_TEXT, _DARK_TEXT),
+    "table_text_color": (_TEXT, _DARK_TEXT),
     "code_background_fill": ("#eef1f4", "#23282f"),
-    "input_background_fill": (_PAPER, "#1b1f24"),
-    "input_border_color": (_LINE, _NIGHT_LINE),
-    "input_border_color_focus": (_ACCENT, _NIGHT_ACCENT),
+    "input_background_fill": (_BACKGROUND, "#1b1f24"),
+    "input_border_color": (_BORDER, _DARK_BORDER),
+    "input_border_color_focus": (_ACCENT, _DARK_ACCENT),
     "input_placeholder_color": ("#5b636d", "#a3abb5"),
-    "checkbox_background_color": (_PAPER, "#1b1f24"),
+    "checkbox_background_color": (_BACKGROUND, "#1b1f24"),
     "checkbox_background_color_selected": ("#0b5cad", "#2f7fcb"),
-    "checkbox_border_color": (_LINE, _NIGHT_LINE),
-    "checkbox_label_background_fill": (_PAPER, "#1b1f24"),
+    "checkbox_border_color": (_BORDER, _DARK_BORDER),
+    "checkbox_label_background_fill": (_BACKGROUND, "#1b1f24"),
     "checkbox_label_background_fill_hover": ("#eef1f4", "#23282f"),
     "checkbox_label_background_fill_selected": ("#e3effb", "#15304a"),
     "checkbox_label_border_color": ("#c9d0d8", "#3a414a"),
-    "checkbox_label_text_color": (_INK, _NIGHT_INK),
-    "checkbox_label_text_color_selected": (_INK, _NIGHT_INK),
+    "checkbox_label_text_color": (_TEXT, _DARK_TEXT),
+    "checkbox_label_text_color_selected": (_TEXT, _DARK_TEXT),
     "button_primary_background_fill": ("#0b5cad", "#8cc4fa"),
     "button_primary_background_fill_hover": ("#08447f", "#b5daff"),
     "button_primary_border_color": ("#0b5cad", "#8cc4fa"),
     "button_primary_text_color": ("#ffffff", "#0e1013"),
     "button_primary_text_color_hover": ("#ffffff", "#0e1013"),
-    "button_secondary_background_fill": (_PAPER, "#23282f"),
+    "button_secondary_background_fill": (_BACKGROUND, "#23282f"),
     "button_secondary_background_fill_hover": ("#e6eaee", "#303740"),
-    "button_secondary_border_color": (_LINE, _NIGHT_LINE),
-    "button_secondary_text_color": (_INK, _NIGHT_INK),
-    "button_secondary_text_color_hover": (_INK, _NIGHT_INK),
+    "button_secondary_border_color": (_BORDER, _DARK_BORDER),
+    "button_secondary_text_color": (_TEXT, _DARK_TEXT),
+    "button_secondary_text_color_hover": (_TEXT, _DARK_TEXT),
     "button_cancel_background_fill": ("#a4201c", "#ffb4ae"),
     "button_cancel_background_fill_hover": ("#7d1512", "#ffd6d2"),
     "button_cancel_border_color": ("#a4201c", "#ffb4ae"),
@@ -77,7 +77,7 @@ _COLOURS: dict[str, tuple[str, str]] = {
 """Variable of a Gradio theme → its colour on a light and on a dark page."""
 
 _STYLE = f"""
-.dark {{ --color-accent: {_NIGHT_ACCENT}; }}
+.dark {{ --color-accent: {_DARK_ACCENT}; }}
 .gradio-container {{ max-width: 1280px !important; }}
 :focus-visible {{ outline: 3px solid var(--color-accent) !important; outline-offset: 1px; }}
 .research-only {{ border-left: 4px solid var(--color-accent); padding: 4px 10px; font-size: 0.9rem; }}

@@ -214,8 +214,8 @@ class RowReview:
             _with_text(turn, self.texts[number]) if number in self.texts else turn
             for number, turn in enumerate(row["messages"])
         ]
-        gone = {number - number % 2 for number in self.deleted}
-        kept = [turn for number, turn in enumerate(messages) if number - number % 2 not in gone]
+        deleted = {number - number % 2 for number in self.deleted}
+        kept = [turn for number, turn in enumerate(messages) if number - number % 2 not in deleted]
         if not kept:
             raise Drop(Reason.NO_CONVERSATION, "all rounds were deleted in review")
         if kept[0] is not messages[0]:

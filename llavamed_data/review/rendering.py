@@ -109,14 +109,14 @@ def _render(
 
 def _turns(view: RowView, *, reviewed: bool) -> list[ShownTurn]:
     review = view.reviewed.review
-    gone = {number // 2 for number in review.deleted} if reviewed else set()
+    deleted = {number // 2 for number in review.deleted} if reviewed else set()
     return [
         ShownTurn(
             number,
             printable_line(role, 20),
             _text(review.texts.get(number, text) if reviewed else text),
             reviewed and number in review.texts,
-            number // 2 in gone,
+            number // 2 in deleted,
             [_flag(flag) for flag in view.flags if reviewed and flag.turn == number],
         )
         for number, (role, text) in enumerate(turns_of(view.row.get("messages")))

@@ -316,8 +316,8 @@ class ReviewSet:
         with self._lock:
             said = list(self.file.problems)
             for what, names in (("decisions", self.file.ids), ("flags", self.flags)):
-                if strange := len(set(names)) - len(self._known(names)):
-                    ids = counted(strange, "id")
+                if unknown := len(set(names)) - len(self._known(names)):
+                    ids = counted(unknown, "id")
                     said.append(f"{what} about {ids} that this dataset does not have are not shown")
             return said
 

@@ -165,7 +165,7 @@ class _Count:
             f"({counted(reviewers, 'reviewer')}): {', '.join(done)}, {rejected:,} left out."
         )
         if self._done["disagreed"]:
-            said += f" On {counted(self._done['disagreed'], 'row')} they disagreed; the last word counts."
+            said += f" On {counted(self._done['disagreed'], 'row')} they disagreed; the last decision counts."
         if again:
             were = "was" if again == 1 else "were"
             said += f" {counted(again, 'decision')} about rows that have changed since {were} not followed."

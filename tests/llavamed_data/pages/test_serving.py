@@ -1,4 +1,4 @@
-"""Pages are served to this machine alone unless there is a password, and give nothing of the disk away."""
+"""Pages are served to this machine alone unless there is a password, and no file can be read through them."""
 
 import os
 import subprocess

@@ -113,10 +113,10 @@ def test_every_action_by_keyboard_alone(folder: Path, tmp_path: Path, size: str,
         box.wait_for(state="hidden")
         reader.press("d", "3")
         reader.said("round deleted")
-        assert reader.page.locator(".turn.gone").count() == 2
+        assert reader.page.locator(".turn.deleted").count() == 2
         reader.press("u")
         reader.said("undone")
-        assert reader.page.locator(".turn.gone").count() == 0
+        assert reader.page.locator(".turn.deleted").count() == 0
         reader.press("g")
         reader.type_in("gross")
         reader.press("Enter")
