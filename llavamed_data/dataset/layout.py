@@ -99,9 +99,16 @@ def find_shards(folder: Path) -> tuple[list[Shard], list[str]]:
     return shards, others
 
 
-def open_shard(path: Path) -> pq.ParquetFile:
-    """Opens a shard so that it is read page by page: by default pyarrow keeps all that it has read."""
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True)
+def open_shard(path: Path, footer: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    """Opens a shard so that it is read page by page: by default pyarrow keeps all that it has read.
+
+    Args:
+        path: the file.
+        footer: what its end states, if that has been read.
+    """
+    return pq.ParquetFile(
+        path, metadata=footer, pre_buffer=False, buffer_size=_BUFFER_BYTES, page_checksum_verification=True
+    )
 
 
 def articles_of(path: Path) -> Iterator[str]:

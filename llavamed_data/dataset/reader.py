@@ -3,12 +3,13 @@
 import bisect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from llavamed_data.console.printable import printable_line
 from llavamed_data.dataset.layout import UNREADABLE, Shard, find_shards, local_folder, open_shard
@@ -88,7 +89,8 @@ class Dataset:
         place = bisect.bisect_right(self._starts, number, key=lambda entry: entry[0]) - 1
         start, shard, group = self._starts[place]
         there = self._there(columns or self.schema.names)
-        with _readable(self.shards[shard]), open_shard(self.shards[shard].path) as file:
+        path = self.shards[shard].path
+        with _readable(self.shards[shard]), open_shard(path, _footer(path)) as file:
             at, left = 0, number - start
             for batch in file.iter_batches(row_groups=[group], columns=there, batch_size=16):
                 if left < at + batch.num_rows:
@@ -136,6 +138,18 @@ class Dataset:
                     starts.append((row, index, group))
                     row += file.metadata.row_group(group).num_rows
         return [*starts, (row, len(self.shards), 0)], schema
+
+
+def _footer(path: Path) -> pq.FileMetaData:
+    """What the end of a shard states, of which the last few are kept: it takes as long to read as a row does."""
+    state = path.stat()
+    return _footer_of(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=24)
+def _footer_of(path: Path, _changed: int, _size: int) -> pq.FileMetaData:
+    with open_shard(path) as file:
+        return file.metadata
 
 
 @contextmanager

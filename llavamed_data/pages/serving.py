@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from llavamed_data.pages.theme import page_style, page_theme
 
 if TYPE_CHECKING:
     import gradio
+    from starlette.routing import BaseRoute
 
 PASSWORD = "LLAVAMED_PAGE_PASSWORD"  # noqa: S105  (the name of the variable)
 """The environment variable with the password that a page asks for; without it a page is for this machine alone."""
@@ -111,6 +112,7 @@ def serve(
     script: str = "",
     style: str = "",
     most_upload_bytes: int = 20_000_000,
+    routes: Sequence["BaseRoute"] = (),
 ) -> PageServer:
     """Serves a page until the program ends; see `PageServer.wait`.
 
@@ -125,6 +127,7 @@ def serve(
         script: JavaScript that runs when the page is opened.
         style: CSS in addition to `page_style`.
         most_upload_bytes: bytes of an upload at most.
+        routes: what answers other addresses beside the page; a password is not asked for them.
 
     Raises:
         UsageError: as `check_host`; or the port is not free.
@@ -161,6 +164,7 @@ def serve(
                 "docs_url": None,
                 "redoc_url": None,
                 "openapi_url": None,
+                "routes": list(routes),
             },
         )
     except OSError as error:

@@ -342,7 +342,7 @@ class DecisionFile:
         """Who has decided, in the order of their first decisions."""
         return list(dict.fromkeys(decision.reviewer for decision in self.decisions))
 
-    def review(self, row: Row, images: str | None = None) -> Reviewed:
+    def review(self, row: Row, images: str | None = None, digest: str | None = None) -> Reviewed:
         """Follows the decisions about a row.
 
         Decisions may be about the row as it is, and about what came of it: a set may have been built with decisions,
@@ -351,6 +351,7 @@ class DecisionFile:
         Args:
             row: as `row_digest` takes it.
             images: what `images_digest` returns, if it is known.
+            digest: what `row_digest` returns, if it is known.
         """
         groups: dict[str, list[Decision]] = {}
         for decision in self.of(row["id"]) if isinstance(row.get("id"), str) else ():
@@ -358,19 +359,20 @@ class DecisionFile:
                 groups.setdefault(decision.row, []).append(decision)
         if not groups:
             return Reviewed(row, None, RowReview(), frozenset())
-        images = images_digest(_image_bytes(row)) if images is None else images
-        digest = seen = row_digest(row, images)
+        digest = seen = digest or row_digest(row, images)
+        images = images_part(digest)
         review, used = fold(groups.get(digest, ())), set[str]()
         drop: Drop | None = None
-        while digest in groups and drop is None:
+        while digest in groups:
             group = groups.pop(digest)
             used |= {decision.key for decision in group}
             try:
-                row = fold(group).edit(row)
+                edited = fold(group).edit(row)
             except Drop as nothing_left:
                 drop = nothing_left
-            else:
-                digest = row_digest(row, images)
+                break
+            if edited is not row:
+                row, digest = edited, row_digest(edited, images)
         used |= _led_to(groups, seen)
         whole = fold(decision for decision in self.of(row["id"]) if decision.key in used)
         review = replace(

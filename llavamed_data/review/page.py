@@ -20,6 +20,7 @@ from llavamed_data.pages import (
 )
 from llavamed_data.recipes import DOMAINS
 from llavamed_data.review.decisions import DecisionKind
+from llavamed_data.review.pictures import Pictures
 from llavamed_data.review.rendering import (
     filled,
     is_swapped,
@@ -54,11 +55,12 @@ class _Place(NamedTuple):
     view: RowView | None
 
 
-def review_page(review: ReviewSet, reviewer: str = "") -> "gradio.Blocks":
+def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "gradio.Blocks":
     """The page for a dataset under review.
 
     Args:
         review: the dataset.
+        pictures: its pictures, whose route has to be served beside the page.
         reviewer: the name of who reviews where nobody has to log in; that of the login on this machine by default.
     """
     gr: Any = import_gradio()
@@ -66,7 +68,7 @@ def review_page(review: ReviewSet, reviewer: str = "") -> "gradio.Blocks":
 
     name = reviewer or _login()
     title = f"Review of {printable_line(review.name, 80)}"
-    actions = _Actions(review, gr)
+    actions = _Actions(review, pictures, gr)
 
     def open_page(who: str, request: Request) -> list[Any]:
         return actions.open(who, request.username)
@@ -168,8 +170,15 @@ def serve_review(
         UsageError: others than this machine could open it and there is no password, or the port is not free.
     """
     check_host(host)
-    page = review_page(review, reviewer)
-    server = serve(page, host=host, port=port, script=_file("page.js"), style=_file("page.css"))
+    pictures = Pictures(review)
+    server = serve(
+        review_page(review, pictures, reviewer),
+        host=host,
+        port=port,
+        script=_file("page.js"),
+        style=_file("page.css"),
+        routes=[pictures.route()],
+    )
     review.check_images_later()
     return server
 
@@ -198,8 +207,8 @@ def _on(event: Any, call: Callable[..., Any], inputs: Sequence[Any], outputs: Se
 class _Actions:
     """What the buttons and keys do; each call returns the new place, the row, and a line that says what was done."""
 
-    def __init__(self, review: ReviewSet, gradio_module: Any) -> None:
-        self._review, self._gr = review, gradio_module
+    def __init__(self, review: ReviewSet, pictures: Pictures, gradio_module: Any) -> None:
+        self._review, self._pictures, self._gr = review, pictures, gradio_module
 
     def open(self, who: str, login: str | None) -> list[Any]:
         """Begins at the first row that has no verdict; who has logged in reviews by that name."""
@@ -368,7 +377,10 @@ class _Actions:
         except (LlavaMedError, IndexError, OSError) as error:
             return self._same(place, who, str(error) or "this row is not there any more", fault=True)
         place = place._replace(view=without_images(view))  # which every session keeps
-        shown = render_row(view) if not self._review.compares else render_comparison(view, who)
+        pictures = self._pictures.addresses(view)
+        shown = (
+            render_comparison(view, pictures, who) if self._review.compares else render_row(view, pictures)
+        )
         return [place, shown, self._status(place, who, said)]
 
     def _same(self, place: _Place, who: str, said: str, *, fault: bool = False) -> list[Any]:

@@ -1,6 +1,5 @@
 """Rows under review as HTML in which their texts stay text and no script but the page's own may run."""
 
-import base64
 import hashlib
 import re
 from collections.abc import Sequence
@@ -9,14 +8,7 @@ from typing import Any, NamedTuple
 
 from llavamed_data.console.printable import counted, page_templates, printable, printable_line
 from llavamed_data.dataset.messages import turns_of
-from llavamed_data.dataset.reader import Row
 from llavamed_data.review.session import RowView
-from llavamed_data.show.image_files import image_type, thumbnail_jpeg
-
-_SHOWN = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp"})
-_LONGEST = 1600
-_MOST_IMAGE_BYTES = 3_000_000
-"""Of an image that is shown as it is; a larger one is shown as a JPEG of at most 1,600 pixels a side."""
 
 _MOST_CHARACTERS = 200_000
 """Of a text that is shown; a longer one is cut, and says so."""
@@ -33,8 +25,13 @@ class ShownTurn(NamedTuple):
     flags: Sequence[Any]
 
 
-def render_row(view: RowView) -> str:
-    """A row as HTML in which its texts stay text."""
+def render_row(view: RowView, pictures: Sequence[str]) -> str:
+    """A row as HTML in which its texts stay text.
+
+    Args:
+        view: the row.
+        pictures: address of each of its images; "" for one that cannot be shown.
+    """
     review = view.reviewed.review
     marks = []
     if review.verdict:
@@ -55,6 +52,7 @@ def render_row(view: RowView) -> str:
     sides = [{"title": "", "turns": _turns(view, reviewed=True)}]
     return _render(
         view,
+        pictures,
         sides,
         marks=marks,
         buttons=True,
@@ -62,19 +60,26 @@ def render_row(view: RowView) -> str:
     )
 
 
-def render_comparison(view: RowView, reviewer: str) -> str:
-    """Two conversations about the same figure as HTML, which does not tell which is whose."""
+def render_comparison(view: RowView, pictures: Sequence[str], reviewer: str) -> str:
+    """Two conversations about the same figure as HTML, which does not tell which is whose.
+
+    Args:
+        view: the row, with that of the other dataset.
+        pictures: as `render_row` takes them.
+        reviewer: who compares them.
+    """
     if view.other is None:
         return '<p class="none">The other dataset does not have this row.</p>'
     pair = [_turns(view, reviewed=False), _turns(view.other, reviewed=False)]
     if is_swapped(view, reviewer):
         pair.reverse()
     sides = [{"title": title, "turns": turns} for title, turns in zip(("First", "Second"), pair, strict=True)]
-    return _render(view, sides, marks=[], buttons=False, flags=[], notes=False)
+    return _render(view, pictures, sides, marks=[], buttons=False, flags=[], notes=False)
 
 
 def _render(
     view: RowView,
+    pictures: Sequence[str],
     sides: Sequence[Any],
     *,
     marks: Sequence[Any],
@@ -95,7 +100,7 @@ def _render(
         facts=[printable_line(str(fact), 200) for fact in facts if fact],
         article=article,
         article_name=printable_line(str(pmcid)) if article else "",
-        pictures=[_picture(image) for image in row.get("images") or ()],
+        pictures=pictures,
         caption=_text(row.get("caption")),
         mentions=[_text(each) for each in row.get("inline_mentions") or ()],
         sides=sides,
@@ -146,20 +151,6 @@ def _text(value: object) -> str:
         else f"{value[:_MOST_CHARACTERS]} … (cut: {len(value):,} characters)"
     )
     return printable(cut)
-
-
-def _picture(image: Row | None) -> str:
-    """The image within its own address; "" for one that cannot be shown."""
-    data = image.get("bytes") if image else None
-    if not isinstance(data, bytes):
-        return ""
-    kind = image_type(data)[1]
-    if kind not in _SHOWN or len(data) > _MOST_IMAGE_BYTES:
-        small = thumbnail_jpeg(data, _LONGEST)
-        if small is None:
-            return ""
-        data, kind = small, "image/jpeg"
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def is_swapped(view: RowView, reviewer: str) -> bool:

@@ -3,9 +3,9 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from llavamed_data.review.decisions import (
     texts_part,
 )
 from llavamed_data.review.flags import Flag
-from llavamed_data.show.search import RowFilter, RowSearch
+from llavamed_data.review.search import rows_with_words
 
 STATES = (
     "all",
@@ -43,6 +43,9 @@ STATES = (
     "to be seen again",
 )
 """The states that rows can be chosen by; a row is to be seen again if it has changed since it was decided about."""
+
+_MOST_ROWS_BY_ROW = 200
+"""If more rows than so many have new decisions, the texts of all rows are read in one go."""
 
 _SHOWN_COLUMNS = (*SEEN_COLUMNS, "images", "pmcid", "pmid", "provenance")
 
@@ -121,15 +124,40 @@ class RowView:
 
 @dataclass
 class _Index:
-    """What is known of all rows of one state of the files: ids and domains, a few bytes a row."""
+    """What is known of all rows of one state of the files: ids and domains, a few bytes a row.
+
+    Attributes:
+        dataset: the dataset.
+        files: what tells its files from those that may replace them.
+        ids, domains: of the rows, in order.
+        shared: numbers of the rows that the dataset that is compared has too.
+        search: finds the rows that hold all of some words; it remembers the last few results.
+        unknown_flags: how many ids there are flags about and no row has.
+        numbers: id that there are decisions about → numbers of its rows.
+        states: number of a row that there are decisions about → its state.
+        verdicts: (domain, verdict) → rows.
+        compared: id → who has compared its row.
+    """
 
     dataset: Dataset
     files: tuple[tuple[str, int, int], ...]
     ids: pa.Array
     domains: pa.Array
-    search: RowSearch
-    states: dict[int, RowState] = field(default_factory=dict)
+    shared: Sequence[int]
+    search: Callable[[tuple[str, ...]], Sequence[int]]
+    unknown_flags: int
     numbers: dict[str, list[int]] = field(default_factory=dict)
+    states: dict[int, RowState] = field(default_factory=dict)
+    verdicts: Counter[tuple[str | None, str]] = field(default_factory=Counter)
+    compared: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def set_state(self, number: int, state: RowState) -> None:
+        """Takes the state of a row in."""
+        domain = self.domains[number].as_py()
+        if before := self.states.get(number):
+            self.verdicts[domain, before.verdict] -= 1
+        self.states[number] = state
+        self.verdicts[domain, state.verdict] += 1
 
 
 class ReviewSet:
@@ -162,7 +190,7 @@ class ReviewSet:
         self.other_name = self._other.folder.resolve().name if self._other else ""
         self._index = self._open()
         self.name = self._index.dataset.folder.resolve().name
-        if self._other and not self.find(ReviewFilter()):
+        if not self._index.shared and self._other:
             raise UsageError(
                 f"{dataset} and {compare} share no id of a row: name two sets of the same figures"
             )
@@ -179,9 +207,14 @@ class ReviewSet:
         """Reads what other programs have decided, and the dataset anew if its files have changed; says whether so."""
         with self._lock:
             changed = _files(self._index.dataset) != self._index.files
-            if changed:
+            known = len(self.file.decisions)
+            added = self.file.refresh()
+            if changed or len(self.file.decisions) != known + len(
+                added
+            ):  # another file of decisions is there now
                 self._index = self._open()
-            self._update(self.file.refresh())
+            else:
+                self._update(added)
             return changed
 
     def domains(self) -> list[str]:
@@ -205,21 +238,25 @@ class ReviewSet:
 
     def find(self, wanted: ReviewFilter) -> Sequence[int]:
         """The numbers of the rows that are gone through, in their order."""
-        with self._lock:
-            index = self._index
-            numbers: Sequence[int] = index.search.find(RowFilter(wanted.words, wanted.domain))
-            if wanted.state != "all":
-                plain = RowState()
+        index = self._index
+        words = tuple(wanted.words.split())
+        numbers = index.search(words) if words else index.shared
+        if words and self.compares:
+            shared = set(index.shared)
+            numbers = [each for each in numbers if each in shared]
+        if wanted.domain:
+            of_domain = set(pc.indices_nonzero(pc.equal(index.domains, wanted.domain)).to_pylist())
+            numbers = [each for each in numbers if each in of_domain]
+        if wanted.state != "all":
+            plain = RowState()
+            with self._lock:
                 numbers = [each for each in numbers if wanted.state in index.states.get(each, plain).names()]
-            if wanted.flag:
-                flagged = self._flagged(wanted.flag)
-                numbers = [each for each in numbers if each in flagged]
-            if self._other:
-                ids = index.ids
-                numbers = [each for each in numbers if ids[each].as_py() in self._other_numbers]
-            if wanted.sample:
-                numbers = _drawn(index.ids, numbers, wanted.sample, wanted.seed)
-            return numbers
+        if wanted.flag:
+            flagged = self._flagged(wanted.flag)
+            numbers = [each for each in numbers if each in flagged]
+        if wanted.sample:
+            numbers = _drawn(index.ids, numbers, wanted.sample, wanted.seed)
+        return numbers
 
     def first_undecided(self, numbers: Sequence[int]) -> int:
         """The place of the first of these rows that has no verdict; 0 if all have one."""
@@ -251,6 +288,15 @@ class ReviewSet:
         if self._other is None or there is None:
             return seen
         return replace(seen, other=self._view(self._other, there))
+
+    def images(self, number: int, digest: str) -> Sequence[Row | None]:
+        """The images of a row; none if they are no longer those of this digest.
+
+        Raises:
+            IndexError: there is no row of that number any more.
+        """
+        row = self._index.dataset.row(number, ["images"])
+        return row.get("images") or () if images_part(row_digest(row)) == digest else ()
 
     def decide(self, view: RowView, kind: DecisionKind, reviewer: str, **fields: Any) -> Decision | None:
         """Adds a decision about a row that was shown; None if it says what holds already.
@@ -293,30 +339,28 @@ class ReviewSet:
         with self._lock:
             index = self._index
             rows = len(index.ids) if not domain else pc.sum(pc.equal(index.domains, domain)).as_py() or 0
-            verdicts = Counter(
-                state.verdict
-                for number, state in index.states.items()
-                if state.verdict and (not domain or index.domains[number].as_py() == domain)
-            )
+            verdicts = Counter[str]()
+            for (of, verdict), count in index.verdicts.items():
+                if verdict and (not domain or of == domain):
+                    verdicts[verdict] += count
             decided = verdicts.total()
             low, high = wilson(verdicts["reject"], decided)
             return rows, decided, verdicts["reject"], low, high
 
     def compared(self, reviewer: str) -> tuple[int, int]:
         """How many rows can be compared, and how many the reviewer has compared."""
-        done = sum(
-            any(each.reviewer == reviewer for each in self.file.preferences(name))
-            for name in list(self.file.ids)
-            if name in self._other_numbers
-        )
-        return len(self.find(ReviewFilter())), done
+        with self._lock:
+            index = self._index
+            done = sum(reviewer in each for name, each in index.compared.items() if index.numbers[name])
+            return len(index.shared), done
 
     def problems(self) -> list[str]:
         """What is to be said of the files: lines that were passed over, and decisions and flags about other rows."""
         with self._lock:
             said = list(self.file.problems)
-            for what, names in (("decisions", self.file.ids), ("flags", self.flags)):
-                if unknown := len(set(names)) - len(self._known(names)):
+            of_others = sum(not each for each in self._index.numbers.values())
+            for what, unknown in (("decisions", of_others), ("flags", self._index.unknown_flags)):
+                if unknown:
                     ids = counted(unknown, "id")
                     said.append(f"{what} about {ids} that this dataset does not have are not shown")
             return said
@@ -335,7 +379,7 @@ class ReviewSet:
             time.sleep(pause)
             with self._lock:
                 if number in self._index.states:
-                    self._index.states[number] = _state(self._view(self._index.dataset, number))
+                    self._index.set_state(number, _state(self._view(self._index.dataset, number)))
 
     def _open(self) -> _Index:
         dataset = Dataset(self._given)
@@ -346,24 +390,37 @@ class ReviewSet:
         self._row_check = RowCheck(kind, ("id", "messages", "domain"))
         ids = _ids(dataset)
         domains = _column(dataset, "domain") if "domain" in names else pa.nulls(len(ids), pa.string())
-        index = _Index(dataset, _files(dataset), ids, domains, RowSearch(dataset))
+        shared: Sequence[int] = range(len(ids))
+        if self._other:
+            theirs = pa.array(self._other_numbers, pa.string())
+            shared = pc.indices_nonzero(pc.is_in(ids, value_set=theirs)).to_pylist()
+        search = lru_cache(maxsize=32)(partial(rows_with_words, dataset))
+        index = _Index(dataset, _files(dataset), ids, domains, shared, search, 0)
         self._index = index
-        index.states.update(self._states(set(self.file.ids)))
+        index.unknown_flags = len(self.flags) - len(self._known(self.flags))
+        self._take_in(index, set(self.file.ids))
         return index
 
-    def _states(self, names: set[str]) -> Iterator[tuple[int, RowState]]:
-        """The state of each row of these ids, by its texts alone; see `check_images`."""
-        index = self._index
+    def _take_in(self, index: _Index, names: set[str]) -> None:
+        """Takes in the rows of these ids, whose states are told by their texts alone; see `check_images`."""
         if not names:
             return
+        index.numbers.update((name, []) for name in names)
+        index.compared.update((name, self._compared_by(name)) for name in names)
         wanted, start = pa.array(sorted(names), pa.string()), 0
         for batch in index.dataset.batches(SEEN_COLUMNS):
             ids = batch.column(batch.schema.get_field_index("id")).cast(pa.string())
             hits = pc.indices_nonzero(pc.is_in(ids, value_set=wanted))
             for hit, row in zip(hits.to_pylist(), batch.take(hits).to_pylist(), strict=True):
                 index.numbers.setdefault(row["id"], []).append(start + hit)
-                yield start + hit, self._state_by_texts(row)
+                index.set_state(start + hit, self._state_by_texts(row))
             start += batch.num_rows
+
+    def _compared_by(self, name: str) -> frozenset[str]:
+        """Who has compared the row of an id."""
+        if name not in self._other_numbers:
+            return frozenset()
+        return frozenset(each.reviewer for each in self.file.preferences(name))
 
     def _state_by_texts(self, row: Row) -> RowState:
         decisions = [each for each in self.file.of(row["id"]) if each.kind is not DecisionKind.PREFER]
@@ -379,21 +436,26 @@ class ReviewSet:
         )
         if images is None:
             return RowState(again=bool(decisions))
-        return _state_of(self.file.review(row, images), again=False)
+        return _state_of(self.file.review(row, images, texts + images), again=False)
 
     def _update(self, decisions: Sequence[Decision]) -> None:
         """Takes new decisions into the states of their rows."""
-        for name in {each.id for each in decisions}:
-            if name not in self._index.numbers:
-                self._index.states.update(self._states({name}))
-                continue
-            for number in self._index.numbers[name]:
-                self._index.states[number] = _state(self._view(self._index.dataset, number))
+        names = {each.id for each in decisions}
+        if len(names) > _MOST_ROWS_BY_ROW:
+            self._take_in(self._index, names)
+            return
+        index = self._index
+        for name in names:
+            if name not in index.numbers:
+                index.numbers[name] = pc.indices_nonzero(pc.equal(index.ids, name)).to_pylist()
+            index.compared[name] = self._compared_by(name)
+            for number in index.numbers[name]:
+                index.set_state(number, _state(self._view(index.dataset, number)))
 
     def _view(self, dataset: Dataset, number: int) -> RowView:
         row = dataset.row(number, _SHOWN_COLUMNS)
         digest = row_digest(row)
-        reviewed = self.file.review(row, images_part(digest))
+        reviewed = self.file.review(row, digest=digest)
         row_id = row.get("id") if isinstance(row.get("id"), str) else ""
         decided = any(each.kind is not DecisionKind.PREFER for each in self.file.of(row_id or ""))
         again = decided and not reviewed.applied

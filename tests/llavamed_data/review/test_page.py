@@ -1,19 +1,23 @@
 """The review page in a real browser: every action by mouse and by keys alone, on a phone and a desk, light and dark."""
 
-import base64
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from llavamed_data.dataset.reader import Dataset
+from llavamed_data.pages import PASSWORD
 from llavamed_data.review import DecisionFile, DecisionKind
 from llavamed_data.review.flags import Flag
 from llavamed_data.review.page import serve_review
+from llavamed_data.review.pictures import Pictures
 from llavamed_data.review.rendering import render_row
 from llavamed_data.review.session import ReviewSet
 from tests.llavamed_data.pages.browsing import LOOKS, SIZES, console_errors, scrolls_sideways, serious_faults
@@ -326,23 +330,87 @@ def test_an_image_that_browsers_do_not_show_is_shown_as_a_jpeg_and_markup_not_at
         {"bytes": file.getvalue(), "path": "a.tif"},
         {"bytes": b"<svg onload='x'/>", "path": "a.jpg"},
     ]
-    review = ReviewSet(str(write_set(tmp_path / "set", [row], shards=1)), tmp_path / "d.jsonl")
-    page = Elements(render_row(review.view(0)))
-    (picture,) = (address for address in page.addresses if address.startswith("data:"))
-    assert picture.startswith("data:image/jpeg;base64,")
-    assert Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))).size == (60, 40)
-    assert "svg" not in page.tags
+    with reviewing(write_set(tmp_path / "set", [row], shards=1), tmp_path / "d.jsonl") as reader:
+        (picture,) = reader.page.locator(".review-row img").all()
+        assert picture.evaluate("(each) => [each.naturalWidth, each.naturalHeight]") == [60, 40]
+        assert reader.page.locator("text=a picture that cannot be shown").count() == 1
+        given = httpx.get(f"{reader.address}{picture.get_attribute('src')}")
+        assert given.headers["content-type"] == "image/jpeg"
+        assert Image.open(io.BytesIO(given.content)).format == "JPEG"
+
+
+def test_a_picture_is_given_to_who_was_shown_its_row_and_as_it_was_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [instruct_row(number) for number in range(3)]
+    folder = write_set(tmp_path / "set", rows, shards=1)
+    review = ReviewSet(str(folder), tmp_path / "d.jsonl")
+    monkeypatch.setenv(PASSWORD, "a word")
+    server = serve_review(review, "anna")
+    try:
+        with httpx.Client(base_url=server.address) as reader:
+            reader.post("/login", data={"username": "anna", "password": "a word"})
+            config = reader.get("/config").json()
+            load = next(
+                each["id"]
+                for each in config["dependencies"]
+                if any(name == "load" for _, name in each["targets"])
+            )
+            asked = {"data": ["anna"], "fn_index": load, "session_hash": "anna"}
+            shown = Elements(reader.post("/gradio_api/run/predict", json=asked).json()["data"][1])
+        (address,) = (each for each in shown.addresses if each.startswith("pictures/"))
+        given = httpx.get(f"{server.address}{address}")
+        assert given.content == rows[0]["images"][0]["bytes"]
+        assert given.headers["content-type"] == "image/jpeg"
+        assert given.headers["x-content-type-options"] == "nosniff"
+        _, secret, digest, number, place = address.split("/")
+        for other in (
+            f"pictures/{'x' * len(secret)}/{digest}/{number}/{place}",
+            f"pictures/{secret}/{digest}/1/0",  # another row's picture
+            f"pictures/{secret}/{digest}/0/1",
+            f"pictures/{secret}/{digest}/99/0",
+            f"pictures/{secret}/../../{number}/{place}",
+            f"pictures/{secret}/{digest}/{number}/-1",
+        ):
+            url = httpx.URL(server.address).copy_with(raw_path=b"/" + other.encode())
+            assert httpx.get(url).status_code == 404, other
+        assert httpx.get(f"{server.address}{address}", headers={"Host": "evil.example"}).status_code == 403
+    finally:
+        server.close()
+
+
+def test_pictures_that_are_kept_take_bounded_memory_and_are_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [instruct_row(number) for number in range(20)]
+    size = max(len(row["images"][0]["bytes"]) for row in rows)
+    monkeypatch.setattr("llavamed_data.review.pictures._MOST_KEPT_BYTES", 3 * size)
+    folder = write_set(tmp_path / "set", rows, shards=1)
+    review = ReviewSet(str(folder), tmp_path / "d.jsonl")
+    pictures = Pictures(review)
+    client = TestClient(Starlette(routes=[pictures.route()]))
+    addresses = [pictures.addresses(review.view(number))[0] for number in range(20)]
+    for number, address in enumerate(addresses):
+        assert client.get(f"/{address}").content == rows[number]["images"][0]["bytes"]
+    write_set(tmp_path / "new", [row | {"images": rows[0]["images"]} for row in rows], shards=1)
+    for path in (tmp_path / "new" / "data").iterdir():
+        path.replace(folder / "data" / path.name)
+    assert (
+        client.get(f"/{addresses[3]}").status_code == 404
+    )  # it is no longer kept, and not in the dataset any more
 
 
 def test_a_hostile_row_adds_no_element_and_no_attribute(tmp_path: Path) -> None:
     plain = ReviewSet(str(write_set(tmp_path / "plain", [instruct_row(0)], shards=1)), tmp_path / "d.jsonl")
     review = ReviewSet(str(hostile_set(tmp_path / "set")), tmp_path / "d.jsonl")
-    ours = Elements(render_row(plain.view(0)))
+    ours = Elements(render_row(plain.view(0), Pictures(plain).addresses(plain.view(0))))
+    pictures = Pictures(review)
     for number in range(len(ATTACKS)):
-        found = Elements(render_row(review.view(number)))
+        view = review.view(number)
+        found = Elements(render_row(view, pictures.addresses(view)))
         assert found.tags <= ours.tags
         assert found.attributes <= ours.attributes
-        assert all(address.startswith("data:image/") for address in found.addresses)
+        assert found.addresses <= set(pictures.addresses(view))
 
 
 @pytest.fixture

@@ -105,6 +105,60 @@ def test_decisions_of_another_dataset_are_named(rows: list[dict[str, Any]], tmp_
     assert review.progress()[1] == 0
 
 
+def test_words_are_found_in_every_text_of_a_row_as_they_stand(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    rows[3]["messages"][2]["content"][0]["text"] = "Is the T2* signal (hyper-intense)?"
+    rows[4]["inline_mentions"] = ["Nothing.", "See the ÖDEM and the ΟΔΟΣ."]
+    rows[5] |= {"caption": None, "inline_mentions": []}
+    rows[6]["messages"][0]["content"] = [{"type": "image", "text": None}]
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), tmp_path / "d.jsonl")
+    for words, found in (
+        ("t2* (HYPER", [3]),
+        ("9004_f1 ödem", [4]),
+        ("οδος", [4]),
+        ("made phantom 900", [*range(5), *range(6, 10)]),  # row 5 has no caption
+        ("t.*", []),
+        ("9003_F1 ödem", []),
+        ("user", []),  # the role is no text
+    ):
+        assert list(review.find(ReviewFilter(words=words))) == found, words
+    assert list(review.find(ReviewFilter(words="noise", domain="chest_xray"))) == [0, 5, 10, 15]
+
+
+def test_another_file_of_decisions_takes_the_place_of_the_first(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "d.jsonl"
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), path)
+    for number in range(3):
+        review.decide(review.view(number), DecisionKind.ACCEPT, "anna")
+    decide(tmp_path / "other.jsonl", rows[7], "reject", "bert", reason="x")
+    (tmp_path / "other.jsonl").replace(path)
+    review.refresh()
+    assert review.progress()[:3] == (20, 1, 1)
+    assert list(review.find(ReviewFilter(state="rejected"))) == [7]
+
+
+def test_decisions_that_another_program_adds_are_taken_in_few_or_many(
+    rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llavamed_data.review.session._MOST_ROWS_BY_ROW", 3)
+    path = tmp_path / "d.jsonl"
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), path)
+    decide(path, rows[0], "accept")
+    review.refresh()
+    assert review.progress()[:3] == (20, 1, 0)
+    decide(path, rows[0], "reject", reason="on second thoughts")
+    for number in range(1, 9):
+        decide(path, rows[number], "accept")
+    decide(path, rows[0] | {"id": "elsewhere"}, "accept")
+    review.refresh()
+    assert review.progress()[:3] == (20, 9, 1)
+    assert review.progress("chest_xray")[:3] == (4, 2, 1)
+    assert review.problems() == ["decisions about 1 id that this dataset does not have are not shown"]
+
+
 def test_rows_are_not_kept_in_memory(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     import tracemalloc
 
