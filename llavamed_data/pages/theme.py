@@ -83,6 +83,7 @@ _STYLE = f"""
 .research-only {{ border-left: 4px solid var(--color-accent); padding: 4px 10px; font-size: 0.9rem; }}
 .prose, .html-container {{ overflow-wrap: anywhere; }}
 button {{ min-height: 40px; }}
+.gradio-container > .main {{ padding-inline: clamp(6px, 2.5vw, 32px) !important; }}
 @media (prefers-reduced-motion: reduce) {{ * {{ animation: none !important; transition: none !important; }} }}
 """
 

@@ -38,12 +38,12 @@ ANY = "any"
 
 KEYS = (
     "Keys: a accept · r reject with a reason · 1–9 edit a turn · d then 1–9 delete a round · g domain · m note · "
-    "u undo · j or → next · k or ← previous · z enlarge the picture · / words · i go to an id · Esc leave a field · "
-    "Ctrl+Enter save an edit"
+    "u undo · j or → next · k or ← previous · z enlarge the picture, + and - more and less · f which rows · / words · "
+    "i go to an id · Esc leave a field · Ctrl+Enter save an edit"
 )
 COMPARE_KEYS = (
     "Keys: 1 the first is better · 2 neither · 3 the second is better · u undo · j or → next · k or ← previous · "
-    "z enlarge the picture · / words · i go to an id · Esc leave a field"
+    "z enlarge the picture, + and - more and less · f which rows · / words · i go to an id · Esc leave a field"
 )
 
 
@@ -85,14 +85,15 @@ def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "g
         shown = gr.HTML(elem_id="row", js_on_load=_ON_LOAD)
         if review.compares:
             outputs = [place, shown, status]
-            with gr.Row():
+            with gr.Row(elem_classes="actions"):
                 for choice, label in (
                     ("left", "First is better (1)"),
                     ("tie", "Neither (2)"),
                     ("right", "Second is better (3)"),
                 ):
-                    button = gr.Button(label, elem_id=choice)
+                    button = gr.Button(label, elem_id=choice, min_width=90)
                     _on(button.click, actions.preferring(choice), [place, who], outputs)
+                back, undo, forth = _moving_buttons(gr)
         else:
             number = gr.State(-1)
             with gr.Column(visible=False, elem_id="edit") as editor:
@@ -100,9 +101,10 @@ def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "g
                 with gr.Row():
                     save = gr.Button("Save (Ctrl+Enter)", variant="primary", elem_id="save")
                     cancel = gr.Button("Cancel (Esc)", elem_id="cancel")
-            with gr.Row():
-                accept = gr.Button("Accept (a)", variant="primary", elem_id="accept")
-                reject = gr.Button("Reject (r)", variant="stop", elem_id="reject")
+            with gr.Row(elem_classes="actions"):
+                accept = gr.Button("Accept (a)", variant="primary", elem_id="accept", min_width=90)
+                reject = gr.Button("Reject (r)", variant="stop", elem_id="reject", min_width=90)
+                back, undo, forth = _moving_buttons(gr)
             reason = gr.Textbox(
                 label="Reason for a rejection", max_lines=1, elem_id="reason", info="Enter rejects the row"
             )
@@ -113,10 +115,6 @@ def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "g
             _on(shown.click, on_turn, [place, who], [*outputs, editor, text, number])
             _on(save.click, actions.save, [place, who, number, text], [*outputs, editor, number])
             _on(cancel.click, actions.cancel, [], [editor, number])
-        with gr.Row():
-            back = gr.Button("Previous (k)", elem_id="previous")
-            undo = gr.Button("Undo (u)", elem_id="undo")
-            forth = gr.Button("Next (j)", elem_id="next")
         _on(back.click, actions.moving(-1), [place, who], outputs)
         _on(forth.click, actions.moving(1), [place, who], outputs)
         _on(undo.click, actions.undo, [place, who], outputs)
@@ -189,6 +187,13 @@ element.addEventListener('click', (event) => {
   if (button) trigger('click', { action: button.dataset.do, turn: Number(button.dataset.turn) });
 });
 """
+
+
+def _moving_buttons(gr: Any) -> list[Any]:
+    return [
+        gr.Button(label, elem_id=name, min_width=90)
+        for name, label in (("previous", "Previous (k)"), ("undo", "Undo (u)"), ("next", "Next (j)"))
+    ]
 
 
 def _on(event: Any, call: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> None:

@@ -8,7 +8,12 @@
   const keys = {
     a: () => press('accept'), r: () => focus('reason'), j: () => press('next'), k: () => press('previous'),
     ArrowRight: () => press('next'), ArrowLeft: () => press('previous'), u: () => press('undo'),
-    m: () => focus('note'), g: () => focus('domain'), '/': () => focus('words'), i: () => focus('goto'), z: () => zoom(),
+    m: () => focus('note'), g: () => focus('domain'), '/': () => focus('words'), i: () => focus('goto'), z: () => zoom(), f: () => choose(),
+  };
+  const choose = () => {
+    if (!field('in-domain')) document.querySelector('#filters button').click();
+    const wait = (tries) => { if (field('in-domain')) focus('in-domain'); else if (tries) setTimeout(wait, 50, tries - 1); };
+    wait(40);
   };
   let pending = false, editing = false, opening = 0;
   const zoom = () => {
@@ -17,13 +22,26 @@
     const dialog = document.createElement('dialog');
     dialog.className = 'review-zoom';
     dialog.tabIndex = 0;
-    dialog.setAttribute('aria-label', 'the picture in its own size');
+    dialog.setAttribute('aria-label', 'the picture enlarged');
     const large = document.createElement('img');
     large.src = image.src;
     large.alt = image.alt;
+    // A large picture in its own size, which scrolls; a small one as large as the window, at most four times its size.
+    const fits = Math.min(0.94 * innerWidth / image.naturalWidth, 0.9 * innerHeight / image.naturalHeight, 4);
+    let scale = Math.max(1, fits);
+    const resize = (factor) => {
+      scale = Math.min(8, Math.max(0.25, scale * factor));
+      large.width = Math.round(image.naturalWidth * scale);
+    };
+    resize(1);
     dialog.append(large);
     dialog.addEventListener('click', () => dialog.close());
-    dialog.addEventListener('keydown', (event) => { if (event.key === 'z') dialog.close(); event.stopPropagation(); });
+    dialog.addEventListener('keydown', (event) => {
+      if (event.key === 'z') dialog.close();
+      if (event.key === '+' || event.key === '=') resize(1.5);
+      if (event.key === '-') resize(1 / 1.5);
+      event.stopPropagation();
+    });
     dialog.addEventListener('close', () => dialog.remove());
     document.querySelector('.gradio-container').append(dialog);
     dialog.showModal();

@@ -19,7 +19,7 @@ from llavamed_data.review.flags import Flag
 from llavamed_data.review.page import serve_review
 from llavamed_data.review.pictures import Pictures
 from llavamed_data.review.rendering import render_row
-from llavamed_data.review.session import ReviewSet
+from llavamed_data.review.session import ReviewFilter, ReviewSet
 from tests.llavamed_data.pages.browsing import LOOKS, SIZES, console_errors, scrolls_sideways, serious_faults
 from tests.llavamed_data.show.hostile import ATTACKS, Elements, WatchedPage, browser, hostile_set
 from tests.llavamed_data.validation.sets import instruct_row, turn, write_set
@@ -136,7 +136,11 @@ def test_every_action_by_keyboard_alone(folder: Path, tmp_path: Path, size: str,
         assert "anna: ask the radiologist" in reader.page.locator(".review-row").inner_text()
         reader.press("z")
         zoomed = reader.page.locator("dialog.review-zoom img")
-        assert zoomed.evaluate("(each) => each.naturalWidth") == zoomed.evaluate("(each) => each.width") == 64
+        assert zoomed.evaluate("(each) => [each.naturalWidth, each.width, each.height]") == [64, 256, 192]
+        reader.press("+")
+        assert zoomed.evaluate("(each) => [each.width, each.height]") == [384, 288]
+        reader.press("-", "-")
+        assert zoomed.evaluate("(each) => each.width") == 171
         reader.press("Escape")
         zoomed.wait_for(state="detached")
         reader.press("i")
@@ -284,6 +288,119 @@ def test_rows_are_chosen_by_domain_flag_state_words_and_at_random(folder: Path, 
         page.click("#apply")
         page.locator("text=No row is like this").wait_for()
         assert serious_faults(page) == []
+
+
+def test_rows_are_chosen_by_keyboard_alone(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    flags = {
+        NAMES[6]: [
+            Flag(NAMES[6], 1, "cleaning", "opening", "it began oddly"),
+            Flag(NAMES[6], 3, "cleaning", "length", "it is long"),
+        ],
+        NAMES[7]: [Flag(NAMES[7], 1, "cleaning", "length", "it is long")],
+    }
+    with reviewing(folder, decisions, flags=flags) as reader:
+        reader.press("a", "r")
+        reader.at(NAMES[1])
+        reader.type_in("blurred")
+        reader.press("Enter")
+        reader.at(NAMES[2])
+        reader.said("all: 2 of 12 rows decided, 50% rejected (95 % interval 9% to 91%)")
+
+        def choose(**values: str) -> None:
+            reader.press("Escape", "f")
+            reader.page.wait_for_function("document.activeElement.closest('#in-domain')")
+            plain = {"in-domain": "any", "state": "all", "flag": "any", "sample": "0", "seed": "0"}
+            for name, value in (plain | values).items():
+                reader.page.wait_for_function(f"document.activeElement.closest('#{name}')")
+                reader.press("Control+a")
+                reader.type_in(value)
+                if name in ("in-domain", "state", "flag"):
+                    reader.page.locator(f"#{name} ul li:only-child", has_text=value).wait_for()
+                    reader.press("Enter")
+                    reader.page.wait_for_timeout(300)  # until the list has closed
+                reader.page.wait_for_function(
+                    "([name, value]) => document.querySelector(`#${name} input`).value === value",
+                    arg=[name, value],
+                )
+                reader.press("Tab")
+            reader.page.wait_for_function("document.activeElement.id === 'apply'")
+            reader.press("Enter")
+
+        choose(state="rejected")
+        reader.at(NAMES[1])
+        reader.said("row 1 of 1 chosen")
+        choose(flag="cleaning: length")
+        reader.at(NAMES[6])
+        reader.said("row 1 of 2 chosen")
+        choose(flag="cleaning: opening", **{"in-domain": "mri"})
+        reader.at(NAMES[6])
+        reader.said("row 1 of 1 chosen")
+        drawn = ReviewSet(str(folder), decisions).find(ReviewFilter(sample=3, seed=5))
+        choose(sample="3", seed="5")
+        for number in drawn:
+            reader.at(NAMES[number])
+            reader.press("Escape", "j")
+        reader.said("row 3 of 3 chosen")
+        reader.said("this is the last row")
+
+
+def test_all_that_is_known_of_a_row_is_shown(folder: Path, tmp_path: Path) -> None:
+    with reviewing(folder, tmp_path / "decisions.jsonl") as reader:
+        row = reader.page.locator(".review-row")
+        text = row.inner_text()
+        for words in (
+            "A phantom made of noise.",
+            "Noise is shown in Fig. 1.",
+            "chest_xray",
+            "CC BY",
+            "Figure 1",
+        ):
+            assert words in text
+        assert reader.shown_turns() == [
+            "What does the image show?",
+            "A synthetic phantom.",
+            "Is it a person?",
+            "No, it is noise.",
+        ]
+        link = row.locator("a")
+        assert link.get_attribute("href") == "https://pmc.ncbi.nlm.nih.gov/articles/PMC5000/"
+        assert set(str(link.get_attribute("rel")).split()) == {"noopener", "noreferrer"}
+        assert "For research only" in reader.page.locator(".research-only").inner_text()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_row_can_be_decided_about_wherever_the_page_is_scrolled(
+    folder: Path, tmp_path: Path, size: str
+) -> None:
+    with reviewing(folder, tmp_path / "decisions.jsonl", size) as reader:
+        for place in (0, 200):
+            reader.page.evaluate(f"window.scrollTo(0, {place})")
+            for name in ("accept", "reject", "previous", "undo", "next"):
+                box = reader.page.locator(f"#{name}").bounding_box()
+                assert 0 <= box["y"] <= SIZES[size][1] - box["height"]
+
+
+def test_two_reviewers_at_one_page_are_told_where_they_disagree(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        other = reader.page.context.browser.new_page()
+        other.goto(reader.address)
+        other.locator(".review-row").wait_for()
+        other.fill("#reviewer input, #reviewer textarea", "bert")
+        reader.press("a")
+        reader.at(NAMES[1])
+        other.fill("#reason input, #reason textarea", "blurred")
+        other.click("#reject")
+        other.locator(f'.review-row[aria-label="row {NAMES[1]}"]').wait_for()
+        reader.press("k")
+        reader.at(NAMES[0])
+        assert "reviewers disagree" in reader.page.locator(".marks").inner_text()
+        assert "rejected: blurred" in reader.page.locator(".marks").inner_text()
+        reader.press("u")
+        reader.said("undone")  # anna's own, not bert's
+        assert "rejected: blurred" in reader.page.locator(".marks").inner_text()
+    assert [each.reviewer for each in DecisionFile(decisions).decisions] == ["anna", "bert", "anna"]
 
 
 def test_texts_of_a_hostile_row_are_shown_as_text_and_run_nothing(tmp_path: Path) -> None:
