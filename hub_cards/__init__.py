@@ -1,7 +1,7 @@
 """Cards of datasets and models, and the functions that render them."""
 
 from hub_cards.benchmark_card import BenchmarkCard, SplitSizes, render_benchmark_card
-from hub_cards.columns import ExampleRow, column_table, without_picture
+from hub_cards.columns import ExampleRow, column_table, without_example, without_picture
 from hub_cards.croissant import CROISSANT_FILE, render_croissant, with_shards
 from hub_cards.dataset_card import (
     BUILT_BY,
@@ -10,6 +10,7 @@ from hub_cards.dataset_card import (
     StepCounts,
     render_dataset_card,
     with_pictures,
+    with_review,
 )
 from hub_cards.model_card import ModelCard, Result, TrainingData, render_model_card
 
@@ -31,6 +32,8 @@ __all__ = [
     "render_dataset_card",
     "render_model_card",
     "with_pictures",
+    "with_review",
     "with_shards",
+    "without_example",
     "without_picture",
 ]

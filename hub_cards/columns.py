@@ -11,6 +11,8 @@ from hub_cards.markdown import inert
 _PICTURE = "The image of one row"
 _ABOVE, _ONE_IMAGE = "the picture above", "one image"
 
+_HEADING_OF_EXAMPLE = "| column | type | holds | in one row |"
+
 _SHOWN = 300
 """Characters of an example's value; the rest is left out."""
 
@@ -88,6 +90,17 @@ def without_picture(card: str) -> str:
     """A card whose example row has lost its picture."""
     shown = re.compile(rf"!\[{_PICTURE}\]\([^)\n]*\)\n\n")
     return shown.sub("", card, count=1).replace(_ABOVE, _ONE_IMAGE, 1)
+
+
+def without_example(card: str) -> str:
+    """A card whose table of columns has lost its example row, and the row's picture."""
+    text = without_picture(card).replace(_HEADING_OF_EXAMPLE, "| column | type | holds |", 1)
+    lines, in_table = list[str](), False
+    for line in text.split("\n"):
+        in_table = line.startswith("|") and (in_table or line == "| column | type | holds |")
+        cells = re.split(r"(?<!\\) \| ", line)
+        lines.append(" | ".join(cells[:3]) + " |" if in_table and len(cells) == 4 else line)
+    return "\n".join(lines)
 
 
 def _type_of(feature: Mapping[str, Any]) -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+import yaml
+
 from hub_cards.columns import ExampleRow, column_table
 from hub_cards.markdown import inert, render
 
@@ -129,6 +131,45 @@ def render_dataset_card(card: DatasetCard) -> str:
 def size_category(rows: int) -> str:
     """The Hub's name for sets of this size (`1K<n<10K`)."""
     return next((label for bound, label in _SIZES if rows < bound), "1M<n<10M")
+
+
+def with_review(card: str, sentence: str, rows: Mapping[str, int] | None = None) -> str:
+    """Puts a section on what reviewers did into a card, before what earlier reviews did.
+
+    Args:
+        card: Markdown with YAML metadata.
+        sentence: what they did.
+        rows: split → rows, where rows were changed or left out; the metadata state them then.
+
+    Raises:
+        ValueError: the card has no metadata that can be read.
+    """
+    if rows is not None:
+        sentence = f"{sentence} Other numbers in this card are of the dataset before that."
+        card = _with_rows(card, rows)
+    heading = "\n## Review\n\n"
+    if heading in card:
+        return card.replace(heading, f"{heading}{sentence}\n\n", 1)
+    return f"{card.rstrip()}\n{heading}{sentence}\n"
+
+
+def _with_rows(card: str, rows: Mapping[str, int]) -> str:
+    """A card whose metadata state these numbers of rows, and no number of bytes."""
+    try:
+        _, stated, text = card.split("---\n", 2)
+        metadata = yaml.safe_load(stated)
+        infos = metadata.get("dataset_info", {})
+        for info in infos if isinstance(infos, list) else [infos]:
+            for name in ("download_size", "dataset_size"):
+                info.pop(name, None)
+            for split in info.get("splits", ()):
+                split.pop("num_bytes", None)
+                split["num_examples"] = rows.get(split["name"], 0)
+        if "size_categories" in metadata:
+            metadata["size_categories"] = [size_category(sum(rows.values()))]
+    except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError("the card has no metadata that can be read") from error
+    return f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True, width=110)}---\n{text}"
 
 
 def with_pictures(card: str, pictures: Sequence[CardPicture], *, page: str | None = None) -> str:

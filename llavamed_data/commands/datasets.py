@@ -206,8 +206,8 @@ def publish(
         tag: Name of this version, such as v1.0.
         replace: Replace another dataset, files of others, and what was edited on the Hub.
         dry_run: Show what would change and send nothing.
-        decisions: File of reviewers' decisions, as `review` writes it: a dataset that was not built with them is
-            not published.
+        decisions: File of reviewers' decisions, as `review` writes it: rows are edited, dropped and given domains in
+            what is sent; FOLDER stays as it is.
         on_progress: called with what is being done, how much of it is done, and of how much.
 
     Returns:
@@ -225,8 +225,6 @@ def publish(
     if all != (org is not None) or all == (repo_id is not None):
         raise UsageError("give a dataset's folder and --repo-id OWNER/NAME, or --all and --org ORG")
     if org is not None:
-        if decisions is not None:
-            raise UsageError("--decisions is for one dataset at a time: publish them one by one")
         return publish_all(
             folder,
             org,
@@ -235,6 +233,7 @@ def publish(
             tag=tag,
             dry_run=dry_run,
             replace=replace,
+            decisions=path_of(decisions),
             on_progress=on_progress,
         )
     return publish_one(

@@ -1,6 +1,7 @@
 """Publishing all datasets of a folder at once, with links to one another and in a collection of the Hub."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -11,7 +12,9 @@ from llavamed_data.publish.dataset import PublishJob
 from llavamed_data.publish.hub import REPO_TYPE, explain_hub_errors, log_in
 from llavamed_data.publish.report import CollectionReport, PublishReport
 from llavamed_data.publish.repository import DEFAULT_BRANCH, PublishTarget
+from llavamed_data.publish.reviewed import following
 from llavamed_data.publish.upload import is_dataset_folder, list_files
+from llavamed_data.review.decisions import DecisionFile
 
 TITLE = "LLaVA-Med data"
 """Title of the collection."""
@@ -26,6 +29,7 @@ def publish_all(
     tag: str | None = None,
     dry_run: bool = False,
     replace: bool = False,
+    decisions: Path | None = None,
     on_progress: ProgressCallback | None = None,
 ) -> CollectionReport:
     """Publishes every dataset folder in `root` as `ORG/FOLDER`; for the options see `publish`.
@@ -42,16 +46,21 @@ def publish_all(
         raise UsageError(f"{root} holds no dataset's folder: one needs README.md and data/*.parquet")
     targets = [PublishTarget(f"{org}/{folder.name}", branch or DEFAULT_BRANCH, tag) for folder in folders]
     files = [list_files(folder) for folder in folders]
+    reviewed = None if decisions is None else DecisionFile(decisions, must_exist=True)
     login = log_in()
-    jobs = [
-        PublishJob.prepare(*each, login, private=private, replace=replace)
-        for each in zip(folders, files, targets, strict=True)
-    ]
-    for job in jobs:
-        job.check_valid(on_progress)
-    for job in jobs:
-        job.check_replaceable(_related(job, jobs))
-    reports = [job.run(_related(job, jobs), dry_run=dry_run, on_progress=on_progress) for job in jobs]
+    with ExitStack() as copies:
+        content = [
+            copies.enter_context(following(*each, reviewed)) for each in zip(folders, files, strict=True)
+        ]
+        jobs = [
+            PublishJob.prepare(*each, login, private=private, replace=replace)
+            for each in zip(folders, content, targets, strict=True)
+        ]
+        for job in jobs:
+            job.check_valid(on_progress)
+        for job in jobs:
+            job.check_replaceable(_related(job, jobs))
+        reports = [job.run(_related(job, jobs), dry_run=dry_run, on_progress=on_progress) for job in jobs]
     if dry_run:
         return CollectionReport(reports, None, f"a dry run: no collection {TITLE!r} was made")
     try:

@@ -11,7 +11,6 @@ from hub_cards import with_pictures
 from llavamed_data.console.progress import ProgressCallback
 from llavamed_data.dataset.digests import METADATA
 from llavamed_data.dataset.layout import CARD, EXAMPLE, REPORT_FOLDER, find_shards, is_shard, neighbours
-from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.publish.hub import REPO_TYPE, HubLogin, dataset_page, explain_hub_errors, log_in
 from llavamed_data.publish.report import PublishReport
@@ -29,6 +28,7 @@ from llavamed_data.publish.repository import (
     last_publication,
     made_by_others,
 )
+from llavamed_data.publish.reviewed import ReviewedFiles, following
 from llavamed_data.publish.upload import (
     FileStatus,
     LocalFile,
@@ -38,7 +38,7 @@ from llavamed_data.publish.upload import (
     plan_upload,
     upload,
 )
-from llavamed_data.review.decisions import DecisionFile, check_follows
+from llavamed_data.review.decisions import DecisionFile
 from llavamed_data.stats.report import REPORT_PAGE, report_pictures
 from llavamed_data.validation import validate
 
@@ -81,7 +81,8 @@ def publish(
         dry_run: report what would change and send nothing.
         replace: let the dataset replace what was not built by this toolkit, another dataset, and what was changed on
             the Hub since it was published.
-        decisions: a file of reviewers' decisions; a dataset that does not follow them is not published.
+        decisions: a file of reviewers' decisions, which are followed in what is sent; see
+            `llavamed_data.publish.reviewed.following`.
         on_progress: called with what is being done, how much of it is done, and of how much.
 
     Raises:
@@ -92,13 +93,14 @@ def publish(
     target = PublishTarget(repo_id, branch or DEFAULT_BRANCH, tag)
     folder = Path(folder)
     files = list_files(folder)
-    if decisions is not None:
-        check_follows(Dataset(str(folder)), DecisionFile(decisions, must_exist=True))
-    job = PublishJob.prepare(folder, files, target, log_in(), private=private, replace=replace)
-    job.check_valid(on_progress)
-    related = job.find_neighbours()
-    job.check_replaceable(related)
-    return job.run(related, dry_run=dry_run, on_progress=on_progress)
+    reviewed = None if decisions is None else DecisionFile(decisions, must_exist=True)
+    login = log_in()
+    with following(folder, files, reviewed) as content:
+        job = PublishJob.prepare(folder, content, target, login, private=private, replace=replace)
+        job.check_valid(on_progress)
+        related = job.find_neighbours()
+        job.check_replaceable(related)
+        return job.run(related, dry_run=dry_run, on_progress=on_progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +109,8 @@ class PublishJob:
 
     Attributes:
         folder: the dataset's folder.
-        files: the files in it.
-        target: where they are published.
+        content: what is sent of it.
+        target: where it is published.
         login: whose right is used.
         private: whether a repository that does not exist yet is created private.
         repository: the repository as it is now; None if it does not exist yet.
@@ -117,7 +119,7 @@ class PublishJob:
     """
 
     folder: Path
-    files: Sequence[LocalFile]
+    content: ReviewedFiles
     target: PublishTarget
     login: HubLogin
     private: bool
@@ -129,7 +131,7 @@ class PublishJob:
     def prepare(
         cls,
         folder: Path,
-        files: Sequence[LocalFile],
+        content: ReviewedFiles,
         target: PublishTarget,
         login: HubLogin,
         *,
@@ -144,13 +146,13 @@ class PublishJob:
             if repository:
                 if private:
                     check_private(repository, target)
-                _check_tag(login.api, repository, target, files)
+                _check_tag(login.api, repository, target, content.files)
                 if not replace:
                     check_built_here(login.api, repository, target)
                     last = last_publication(login.api, repository, target)
                     check_same_dataset(login.api, repository, target, last, folder)
                     others = made_by_others(repository, last)
-        return cls(folder, files, target, login, private, repository, replace, others)
+        return cls(folder, content, target, login, private, repository, replace, others)
 
     @property
     def stays_private(self) -> bool:
@@ -166,7 +168,9 @@ class PublishJob:
 
     def check_valid(self, on_progress: ProgressCallback | None) -> None:
         """Raises LlavaMedError if validation finds any fault in the dataset."""
-        report = validate(str(self.folder), on_progress=on_progress)
+        copied = self.content.folder != self.folder
+        beside = [str(each) for each in neighbours(self.folder)] if copied else None
+        report = validate(str(self.content.folder), beside=beside, on_progress=on_progress)
         if report.ok:
             return
         first, count = report.faults[0], report.totals.total()
@@ -234,22 +238,26 @@ class PublishJob:
             by_chunk=not constants.HF_HUB_DISABLE_XET and find_spec("hf_xet") is not None,
             commit=commit,
             tagged=tagged,
+            review=self.content.notes,
         )
 
     def _split(self) -> str:
         """The split that the line of code loads: `train` if there is one."""
-        splits = [shard.split for shard in find_shards(self.folder)[0]]
+        splits = [shard.split for shard in find_shards(self.content.folder)[0]]
         return "train" if "train" in splits or not splits else splits[0]
 
     def _files_with_published_card(self, related: Sequence[str]) -> list[LocalFile]:
         """The files; the card with the pictures of the dataset's statistics report, if there is one."""
         try:
-            text = (self.folder / CARD).read_text(encoding="utf-8")
+            text = next(each for each in self.content.files if each.name == CARD).read().decode()
         except UnicodeDecodeError as error:
             raise UsageError(f"{self.folder / CARD} is not UTF-8 text: build the dataset again") from error
-        text = with_pictures(text, report_pictures(self.folder), page=f"{REPORT_FOLDER}/{REPORT_PAGE}")
+        pictures = report_pictures(self.content.folder)
+        text = with_pictures(text, pictures, page=f"{REPORT_FOLDER}/{REPORT_PAGE}")
         card = published_card(text, self.folder.resolve().name, self.target.repo_id, related).encode()
-        return [LocalFile(CARD, card, len(card)) if file.name == CARD else file for file in self.files]
+        return [
+            LocalFile(CARD, card, len(card)) if file.name == CARD else file for file in self.content.files
+        ]
 
     def _create_repository(self) -> HubRepository:
         api, target = self.login.api, self.target

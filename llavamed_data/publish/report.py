@@ -31,6 +31,7 @@ class PublishReport:
         by_chunk: whether Xet sends only those parts of a changed shard that differ; without Xet shards are sent whole.
         commit: the commit that the branch (and the tag) now has; None if there is none yet.
         tagged: whether this run set the tag.
+        review: sentences on what reviewers decided, which was followed.
     """
 
     target: PublishTarget
@@ -42,6 +43,7 @@ class PublishReport:
     by_chunk: bool
     commit: str | None = None
     tagged: bool = False
+    review: Sequence[str] = ()
 
     @property
     def new_bytes(self) -> int:
@@ -89,6 +91,7 @@ class PublishReport:
             "by_chunk": self.by_chunk,
             "files": [{"name": each.name, "size": each.size, "fate": each.status} for each in self.changes],
             "load": self.load,
+            "review": list(self.review),
         }
 
     def render(self, console: Console) -> None:
@@ -101,7 +104,14 @@ class PublishReport:
         lines += [f"  {each.status:8} {decimal(each.size):>10}  {each.name}" for each in shown[:_FILES_SHOWN]]
         if len(shown) > _FILES_SHOWN:
             lines.append(f"  … and {counted(len(shown) - _FILES_SHOWN, 'file')} more")
-        lines += [self._total(), *self._outcome(), "", "from datasets import load_dataset", self.load]
+        lines += [
+            *self.review,
+            self._total(),
+            *self._outcome(),
+            "",
+            "from datasets import load_dataset",
+            self.load,
+        ]
         for line in lines:
             console.print(Text(line), soft_wrap=True)
 

@@ -39,13 +39,17 @@ class LocalFile:
     size: int
     changed: int = 0
 
+    def read(self) -> bytes:
+        """Its bytes."""
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+
     def sha256(self) -> str:
         """The SHA-256 of its bytes, by which the Hub names large files."""
         return _sha256_of(self)
 
     def git_oid(self) -> str:
         """The hash by which git names a small file."""
-        data = self.content if isinstance(self.content, bytes) else self.content.read_bytes()
+        data = self.read()
         return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
     def check_unchanged(self) -> None:

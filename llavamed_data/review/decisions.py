@@ -515,46 +515,6 @@ def decided_rows(
         yield number, dataset.row(number, names)
 
 
-def check_follows(dataset: Dataset, file: DecisionFile) -> None:
-    """Checks that a dataset is as reviewers have decided.
-
-    Raises:
-        LlavaMedError: a row of it is rejected, or has edits that it does not follow, or has changed since it was
-            decided about.
-    """
-    rejected, unedited, applied, ids = list[str](), list[str](), set[str](), set[str]()
-    for _, row in decided_rows(dataset, file):
-        reviewed = file.review(row)
-        ids.add(row["id"])
-        applied |= reviewed.applied
-        if reviewed.row is None:
-            rejected.append(row["id"])
-        elif row_digest(reviewed.row) != row_digest(row):
-            unedited.append(row["id"])
-    again = [
-        each.id
-        for each in fold(file.decisions).decisions
-        if each.id in ids
-        and each.key not in applied
-        and each.kind is not DecisionKind.PREFER
-        and each.dataset == dataset.folder.resolve().name
-    ]
-    for names, what in (
-        (rejected, "it holds rows that were rejected in review"),
-        (unedited, "it does not follow the edits of reviewers"),
-    ):
-        if names:
-            raise LlavaMedError(
-                f"{dataset.name} was not published: {what} ({len(names):,}, such as {names[0]}); build it with "
-                f"--decisions {file.path}"
-            )
-    if again:
-        raise LlavaMedError(
-            f"{dataset.name} was not published: rows that reviewers decided about have changed since "
-            f"({len(set(again)):,}, such as {again[0]}); look at them in `review`, or publish without --decisions"
-        )
-
-
 def _check(row: Row, kind: DecisionKind, reviewer: str, fields: Mapping[str, Any]) -> None:
     """Raises UsageError for what cannot be decided about a row."""
     if not isinstance(row.get("id"), str):

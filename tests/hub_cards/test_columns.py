@@ -12,6 +12,7 @@ from hub_cards import (
     column_table,
     render_dataset_card,
     with_pictures,
+    without_example,
     without_picture,
 )
 from llavamed_data.dataset.schema import KINDS, columns, features
@@ -72,3 +73,17 @@ def test_pictures_stand_in_two_columns_with_the_domains_first() -> None:
         ["verbs-instructions", "verbs-responses"],
         ["rounds"],
     ]
+
+
+def test_a_card_without_its_example_has_three_columns_and_nothing_of_the_row() -> None:
+    row = {name: value for name, value in MAKERS["instruct"](1).items() if name != "images"}
+    row["caption"] = "a | b \\ | c"
+    card = render_dataset_card(replace(CARD, example=ExampleRow(row, "example.jpg")))
+    plain = render_dataset_card(replace(CARD, example=ExampleRow(MAKERS["instruct"](2), None)))
+    text = without_example(card)
+    assert "example.jpg" not in text
+    assert row["id"] not in text
+    table = text[text.index("| column |") :].split("\n\n")[0]
+    assert all(len(re.split(r"(?<!\\)\|", line)) == 5 for line in table.splitlines())
+    assert text[: text.index("| column |")] == plain[: plain.index("| column |")]
+    assert text.partition("\n\nThe first user turn")[2] == card.partition("\n\nThe first user turn")[2]

@@ -8,7 +8,7 @@ from huggingface_hub import DatasetCard as HubCard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub_cards import DatasetCard, StepCounts, render_dataset_card
+from hub_cards import DatasetCard, StepCounts, render_dataset_card, with_review
 
 CARD = DatasetCard(
     name="60k-im",
@@ -110,3 +110,25 @@ def test_nothing_from_the_data_becomes_markup_or_metadata(hostile: str) -> None:
 def test_html_and_table_breaks_stay_text() -> None:
     text = render_dataset_card(replace(CARD, licenses={"<script>alert(1)</script>|\n# CC BY": 7}))
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\| \\# CC BY | 7 |" in text
+
+
+def test_a_review_is_counted_in_the_card_the_last_one_first() -> None:
+    card = render_dataset_card(CARD)
+    once = with_review(card, "People reviewed 1 row.")
+    assert once == f"{card.rstrip()}\n\n## Review\n\nPeople reviewed 1 row.\n"
+    twice = with_review(once, "People reviewed 2 rows.", {CARD.split: 5})
+    assert twice.endswith(
+        "## Review\n\nPeople reviewed 2 rows. Other numbers in this card are of the dataset before that.\n\n"
+        "People reviewed 1 row.\n"
+    )
+    stated, before = metadata(twice), metadata(card)
+    assert stated["dataset_info"]["splits"] == [{"name": CARD.split, "num_examples": 5}]
+    assert stated["size_categories"] == ["n<1K"]
+    assert stated["license"] == before["license"]
+    assert stated["dataset_info"]["features"] == before["dataset_info"]["features"]
+
+
+@pytest.mark.parametrize("card", ["# No metadata", "---\n- a list\n---\n", "---\n{\n---\n", "---\n"])
+def test_a_card_whose_metadata_cannot_be_read_is_refused(card: str) -> None:
+    with pytest.raises(ValueError, match="no metadata that can be read"):
+        with_review(card, "People reviewed 2 rows.", {"train": 1})

@@ -12,8 +12,9 @@ from llavamed_data.io.jsonl import write_lines
 from llavamed_data.pipeline.builds.summary import BuildSummary
 from llavamed_data.pipeline.steps.assemble import Record, Records, read_image
 from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
-from llavamed_data.reasons import Dropped, Tally
-from llavamed_data.review.decisions import Decision, DecisionFile, Reviewed, fold, images_digest
+from llavamed_data.reasons import Dropped
+from llavamed_data.review.counting import ReviewCount
+from llavamed_data.review.decisions import DecisionFile, Reviewed, images_digest
 
 AGAIN = "again.jsonl"
 """The file of decisions about rows that have changed since, in the step's folder."""
@@ -57,12 +58,12 @@ def follow_decisions(
     about = fingerprint([decision.to_json() for decision in file.decisions])
 
     def work(unfinished: Path) -> StepResult:
-        count = _Count(name)
+        count = ReviewCount(name)
         dropped = list[Dropped]()
         by_split = Counter[str]()
         for split, records in splits.items():
             for record, reviewed in _reviewed(records, file):
-                count.add(record, reviewed)
+                count.add(record.row["id"], reviewed)
                 by_split[split] += reviewed is None or reviewed.row is not None
                 if reviewed and reviewed.drop:
                     dropped.append(Dropped.of(record.row["id"], reviewed.drop))
@@ -120,53 +121,3 @@ def _records(records: Records, file: DecisionFile) -> Iterator[Record]:
             yield record
         elif reviewed.row is not None:
             yield replace(record, row=reviewed.row)
-
-
-class _Count:
-    """Counts what was decided, row by row."""
-
-    def __init__(self, name: str) -> None:
-        self.tally = Tally()
-        self._name = name
-        self._done = Counter[str]()
-        self._applied: set[str] = set()
-        self._ids: set[str] = set()
-
-    def add(self, record: Record, reviewed: Reviewed | None) -> None:
-        if reviewed is None:
-            self.tally.keep()
-            return
-        self._ids.add(record.row["id"])
-        self._applied |= reviewed.applied
-        self._done["reviewed"] += bool(reviewed.applied)
-        self._done["disagreed"] += reviewed.review.disagree
-        if reviewed.drop:
-            self.tally.drop(reviewed.drop.reason)
-            return
-        self.tally.keep()
-        self._done["accepted"] += reviewed.review.verdict == "accept"
-        self._done["edited"] += bool(reviewed.review.texts or reviewed.review.deleted)
-        self._done["given another domain"] += reviewed.review.domain is not None
-
-    def not_followed(self, file: DecisionFile) -> tuple[list[Decision], int]:
-        """The decisions about rows of this dataset that have changed since, and how many are about other rows."""
-        holding = fold(file.decisions).decisions
-        left = [each for each in holding if each.key not in self._applied and each.kind != "prefer"]
-        again = [each for each in left if each.id in self._ids and each.dataset == self._name]
-        return again, len(left) - len(again)
-
-    def sentence(self, file: DecisionFile, again: int) -> str:
-        """What the card says."""
-        reviewers = len({each.reviewer for each in file.decisions if each.key in self._applied})
-        rejected = sum(self.tally.dropped.values())
-        done = [f"{self._done[what]:,} {what}" for what in ("accepted", "edited", "given another domain")]
-        said = (
-            f"People reviewed {self._done['reviewed']:,} of {counted(self.tally.entered, 'row')} "
-            f"({counted(reviewers, 'reviewer')}): {', '.join(done)}, {rejected:,} left out."
-        )
-        if self._done["disagreed"]:
-            said += f" On {counted(self._done['disagreed'], 'row')} they disagreed; the last decision counts."
-        if again:
-            were = "was" if again == 1 else "were"
-            said += f" {counted(again, 'decision')} about rows that have changed since {were} not followed."
-        return said
