@@ -1,6 +1,8 @@
 """Finds the rows of a dataset in whose texts given words stand."""
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ SEARCHED_COLUMNS = ("id", "caption", "inline_mentions", "messages")
 """The columns whose texts are searched."""
 
 _BATCH_ROWS = 4_000
-"""Rows of text in memory at a time: about 10 MB."""
+"""Rows of a batch of texts: about 10 MB, of which three are in memory at a time."""
 
 
 def rows_with_words(dataset: Dataset, words: Sequence[str]) -> list[int]:
@@ -24,16 +26,28 @@ def rows_with_words(dataset: Dataset, words: Sequence[str]) -> list[int]:
         words: parts of words count, in upper or lower case.
     """
     found, start = list[int](), 0
-    for batch in dataset.batches(SEARCHED_COLUMNS, size=_BATCH_ROWS):
-        holds = np.zeros((len(words), batch.num_rows), np.bool_)
-        for column in batch.columns:
-            texts, rows = _texts(column)
-            for number, word in enumerate(words):
-                hits = pc.match_substring(texts, word, ignore_case=True)
-                holds[number, rows[pc.indices_nonzero(hits).to_numpy()]] = True
-        found += (np.flatnonzero(holds.all(axis=0)) + start).tolist()
-        start += batch.num_rows
+    searched = deque[tuple[int, Future[npt.NDArray[np.integer]]]]()
+    with ThreadPoolExecutor(max_workers=1) as pool:  # searches one batch while the next is read
+        for batch in dataset.batches(SEARCHED_COLUMNS, size=_BATCH_ROWS):
+            searched.append((start, pool.submit(_matches, batch, words)))
+            start += batch.num_rows
+            if len(searched) > 1:
+                before, hits = searched.popleft()
+                found += (hits.result() + before).tolist()
+    for before, hits in searched:
+        found += (hits.result() + before).tolist()
     return found
+
+
+def _matches(batch: pa.RecordBatch, words: Sequence[str]) -> npt.NDArray[np.integer]:
+    """The numbers of the rows of a batch that hold all of the words."""
+    holds = np.zeros((len(words), batch.num_rows), np.bool_)
+    for column in batch.columns:
+        texts, rows = _texts(column)
+        for number, word in enumerate(words):
+            hits = pc.match_substring(texts, word, ignore_case=True)
+            holds[number, rows[pc.indices_nonzero(hits).to_numpy()]] = True
+    return np.flatnonzero(holds.all(axis=0))
 
 
 def _texts(column: pa.Array) -> tuple[pa.Array, npt.NDArray[np.integer]]:
