@@ -252,7 +252,7 @@ class ReviewSet:
             with self._lock:
                 numbers = [each for each in numbers if wanted.state in index.states.get(each, plain).names()]
         if wanted.flag:
-            flagged = self._flagged(wanted.flag)
+            flagged = self._flagged(index.ids, wanted.flag)
             numbers = [each for each in numbers if each in flagged]
         if wanted.sample:
             numbers = _drawn(index.ids, numbers, wanted.sample, wanted.seed)
@@ -474,14 +474,15 @@ class ReviewSet:
         asked = pa.array(sorted(set(names)), pa.string())
         return [str(each) for each in asked.filter(pc.is_in(asked, value_set=self._index.ids)).to_pylist()]
 
-    def _flagged(self, flag: str) -> set[int]:
+    def _flagged(self, ids: pa.Array, flag: str) -> set[int]:
+        """The numbers of the rows of these ids that have a flag."""
         source, _, verdict = flag.partition(": ")
         names = [
             name
             for name, flags in self.flags.items()
             if any(each.source == source and (not verdict or each.verdict == verdict) for each in flags)
         ]
-        hits = pc.indices_nonzero(pc.is_in(self._index.ids, value_set=pa.array(names, pa.string())))
+        hits = pc.indices_nonzero(pc.is_in(ids, value_set=pa.array(names, pa.string())))
         return set(hits.to_pylist())
 
     def _check(self, before: Row, after: Row) -> None:
