@@ -40,21 +40,6 @@ def add_durably(file: BinaryIO, data: bytes) -> int:
     return start
 
 
-def lines_from(file: BinaryIO, offset: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Yields the whole lines of a file from `offset` on: where the next one begins, and the line.
-
-    A last line without its line end, which a crash leaves or which is being written, is not yielded. Lines end with
-    LF or CR LF; a mark of byte order in front of the first one is left out.
-    """
-    file.seek(offset)
-    for line in file:
-        if not line.endswith(b"\n"):
-            return
-        text = line.removeprefix(BOM) if offset == 0 else line
-        offset += len(line)
-        yield offset, text.rstrip(b"\r\n")
-
-
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | None]]:
     """Yields the number of each line of a file of JSON Lines, from 1, and its object; None where it holds none.
 

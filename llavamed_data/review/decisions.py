@@ -12,18 +12,21 @@ order of the file, whatever the clocks say.
 import hashlib
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+import xxhash
 
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.errors import LlavaMedError, UsageError, explain, one_line
-from llavamed_data.io.jsonl import add_durably, json_line, lines_from, parse_object
+from llavamed_data.io.jsonl import BOM, add_durably, json_line, parse_object
 from llavamed_data.io.locks import locked_for_adding
 from llavamed_data.io.regular_files import open_file, require_file
 from llavamed_data.reasons import Drop, Reason
@@ -36,7 +39,15 @@ _HALF = 32
 """Hexadecimal digits of the digest of the texts, and of that of the images."""
 
 _MOST_CHARACTERS = 100_000
-_MARKER = "<image>"
+
+_MARKERS = re.compile(r"<\s*image\s*>|<\|[^|<>\s]{1,40}\|>", re.IGNORECASE)
+"""What trainers and chat templates take for something else than text."""
+
+_MOST_NAMED = 5
+"""Lines of a file that are named one by one, if they are passed over."""
+
+_BEGINS = b'{"decision":'
+"""How a line of the file begins, also one that a crash left unfinished."""
 
 
 class DecisionKind(StrEnum):
@@ -63,6 +74,9 @@ _FIELDS: Mapping[DecisionKind, Mapping[str, type[int] | type[str]]] = {
     DecisionKind.UNDO: {"undoes": str},
 }
 """Kind → the fields that it has beside those of every decision."""
+
+_CHANGING = (DecisionKind.EDIT, DecisionKind.DELETE, DecisionKind.DOMAIN, DecisionKind.UNDO)
+"""The kinds that may change what comes of a row."""
 
 _SHARED = ("decision", "kind", "id", "row", "after", "reviewer", "time", "dataset")
 
@@ -271,46 +285,74 @@ class Reviewed:
         review: what the decisions about the row as it stands come to; its verdicts and notes are also those about
             the forms that the row had before, and gets by the decisions.
         applied: keys of the decisions that were followed, also of those that the row follows already.
+        outdated: whether the row is what decisions made of it that were undone or changed since.
     """
 
     row: Row | None
     drop: Drop | None
     review: RowReview
     applied: frozenset[str]
+    outdated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A form of a row that there are decisions about: as it stands, or as decisions about the form before made it."""
+
+    row: Row
+    digest: str
+    decisions: list[Decision] = field(default_factory=list)
 
 
 class DecisionFile:
     """The decisions in a file, which other programs may be adding to.
 
-    A line counts once it is on the disk with its line end. A last line that a crash left unfinished, and any other
-    line that is no JSON, is passed over and said in `problems`.
+    A line counts if it is whole JSON, also a last one without its line end. A last line that a crash left unfinished,
+    and any other line that is no JSON, is passed over and said in `problems`.
 
     Args:
         path: the file.
         must_exist: whether it has to be there; else there are no decisions yet.
 
     Attributes:
-        problems: a sentence for each line that is passed over.
         decisions: all decisions, in order.
+        replaced: how often another file took the place of the one that had been read, or its lines were changed:
+            `decisions` then holds those of the new one alone.
 
     Raises:
-        UsageError: the file cannot be read or is missing, or a line states something else than a decision.
+        UsageError: the file cannot be read or is missing, a line states something else than a decision, or no line of
+            it is a decision.
     """
 
     def __init__(self, path: Path, *, must_exist: bool = False) -> None:
         if must_exist and not path.exists():
             raise UsageError(f"there is no file of decisions {path}: name the one that `review` wrote")
         self.path = path
-        self.problems: list[str] = []
-        self.decisions: list[Decision] = []
-        self._by_id: dict[str, list[Decision]] = {}
-        self._keys: set[str] = set()
-        self._offset, self._lines = 0, 0
+        self.replaced = -1
+        self._added: list[Decision] = []
         self._identity: tuple[int, int] | None = None
+        self._forget()
         self.refresh()
 
+    @property
+    def problems(self) -> list[str]:
+        """Sentences on lines that are passed over, and on a file that took the place of this one."""
+        passed = "an unfinished or damaged line was passed over"
+        said = [f"{self.path}, line {number}: {passed}" for number in self._damaged[:_MOST_NAMED]]
+        if more := len(self._damaged) - len(said):
+            said.append(
+                f"{self.path}: {more:,} more damaged line{'s were' if more > 1 else ' was'} passed over"
+            )
+        if self._unfinished:
+            said.append(f"{self.path}, line {self._lines + 1}: {passed}")
+        if self.replaced:
+            said.append(
+                f"{self.path} was changed by hand, replaced or removed while it was open: what it holds now counts"
+            )
+        return said
+
     def refresh(self) -> list[Decision]:
-        """Reads what was added since the last time, and returns it.
+        """Reads what was added, and returns what was read since the last time, by `decide` too.
 
         Raises:
             UsageError: as the class.
@@ -318,11 +360,14 @@ class DecisionFile:
         try:
             require_file(self.path)
             with open_file(self.path) as file:
-                return self._read(file)
+                self._read(file)
         except FileNotFoundError:
-            return []
+            if self._identity is not None:
+                self._forget()
         except OSError as error:
             raise UsageError(f"the decisions {self.path} cannot be read: {error.strerror}") from error
+        added, self._added = self._added, []
+        return added
 
     def of(self, row_id: str) -> Sequence[Decision]:
         """The decisions about rows of this id, in order."""
@@ -353,34 +398,42 @@ class DecisionFile:
             images: what `images_digest` returns, if it is known.
             digest: what `row_digest` returns, if it is known.
         """
-        groups: dict[str, list[Decision]] = {}
-        for decision in self.of(row["id"]) if isinstance(row.get("id"), str) else ():
-            if decision.kind is not DecisionKind.PREFER:
-                groups.setdefault(decision.row, []).append(decision)
-        if not groups:
+        row_id = row.get("id")
+        about = [
+            each
+            for each in (self.of(row_id) if isinstance(row_id, str) else ())
+            if each.kind is not DecisionKind.PREFER
+        ]
+        if not about:
             return Reviewed(row, None, RowReview(), frozenset())
-        digest = seen = digest or row_digest(row, images)
-        images = images_part(digest)
-        review, used = fold(groups.get(digest, ())), set[str]()
-        drop: Drop | None = None
-        while digest in groups:
-            group = groups.pop(digest)
-            used |= {decision.key for decision in group}
-            try:
-                edited = fold(group).edit(row)
-            except Drop as nothing_left:
-                drop = nothing_left
-                break
-            if edited is not row:
-                row, digest = edited, row_digest(edited, images)
-        used |= _led_to(groups, seen)
-        whole = fold(decision for decision in self.of(row["id"]) if decision.key in used)
-        review = replace(
-            review, verdict=whole.verdict, reason=whole.reason, verdicts=whole.verdicts, notes=whole.notes
+        digest = digest or row_digest(row, images)
+        forms = _forms(about, row, digest)
+        used = {decision.key for form in forms for decision in form.decisions}
+        others: dict[str, list[Decision]] = {}
+        for decision in about:
+            if decision.key not in used:
+                others.setdefault(decision.row, []).append(decision)
+        used |= _led_to(others, digest)
+        outdated = any(
+            each.after == digest != each.row and each.key not in used and each.kind in _CHANGING
+            for each in about
         )
+        whole = fold(decision for decision in about if decision.key in used)
+        review = replace(
+            _together(forms),
+            verdict=whole.verdict,
+            reason=whole.reason,
+            verdicts=whole.verdicts,
+            notes=whole.notes,
+        )
+        last, drop = forms[-1], None
+        try:
+            final = fold(last.decisions).edit(last.row)
+        except Drop as nothing_left:
+            final, drop = last.row, nothing_left
         if whole.verdict == DecisionKind.REJECT:
             drop = Drop(Reason.REJECTED, whole.reason)
-        return Reviewed(None if drop else row, drop, review, frozenset(used))
+        return Reviewed(None if drop else final, drop, review, frozenset(used), outdated)
 
     def decide(
         self,
@@ -428,8 +481,12 @@ class DecisionFile:
                     return next(each for each in self.decisions if each.key == made.key)
                 made = self._finished(made, row, images, check)
                 end = file.seek(0, os.SEEK_END)
-                torn = end > self._offset  # what a crash left of a line, which stays and is passed over
-                add_durably(file, (b"\n" if torn else b"") + json_line(made.to_json()))
+                file.seek(max(end - 1, 0))
+                unended = file.read(1) not in (
+                    b"",
+                    b"\n",
+                )  # what a crash left of a line stays, with a line end
+                add_durably(file, (b"\n" if unended else b"") + json_line(made.to_json()))
                 self._read(file)
         except UsageError:
             raise
@@ -451,9 +508,10 @@ class DecisionFile:
             made = replace(made, fields={"undoes": last.key})
         if made.kind is DecisionKind.PREFER:
             return made
-        review = fold([*(each for each in self.of(made.id) if each.row == made.row), made])
+        about = [each for each in self.of(made.id) if each.kind is not DecisionKind.PREFER]
+        form = next(each for each in _forms([*about, made], row, made.row) if made in each.decisions)
         try:
-            after = review.edit(row)
+            after = fold(form.decisions).edit(form.row)
             if made.kind in (DecisionKind.EDIT, DecisionKind.DELETE, DecisionKind.DOMAIN):
                 check(after)
         except Drop as drop:
@@ -462,40 +520,72 @@ class DecisionFile:
             return made  # no round is left: the row is dropped
         return replace(made, after=row_digest(after, images))
 
-    def _read(self, file: Any) -> list[Decision]:
-        """Reads the lines behind those that are known."""
-        state = os.fstat(file.fileno())
-        identity = (state.st_dev, state.st_ino)
-        if identity != self._identity or state.st_size < self._offset:  # another file has this name now
-            self.problems, self.decisions, self._by_id, self._keys = [], [], {}, set()
-            self._offset, self._lines, self._identity = 0, 0, identity
-        new = []
-        for end, line in lines_from(file, self._offset):
-            self._lines += 1
-            if line.strip():
-                new += self._take(line)
-            self._offset = end
-        return new
+    def _forget(self) -> None:
+        """Begins anew, as another file, or none, has this name now."""
+        self.replaced += 1
+        self.decisions: list[Decision] = []
+        self._by_id: dict[str, list[Decision]] = {}
+        self._keys: set[str] = set()
+        self._added = []
+        self._damaged: list[int] = []
+        self._unfinished, self._foreign = False, False
+        self._offset, self._lines = 0, 0
+        self._digest = xxhash.xxh3_64()
+        self._identity = None
+        self._state = (0, 0)
 
-    def _take(self, line: bytes) -> list[Decision]:
-        stated = parse_object(line)
-        if stated is None:
-            self.problems.append(
-                f"{self.path}, line {self._lines}: an unfinished or damaged line was passed over"
+    def _read(self, file: BinaryIO) -> None:
+        """Reads the lines behind those that are known."""
+        status = os.fstat(file.fileno())
+        identity, state = (status.st_dev, status.st_ino), (status.st_mtime_ns, status.st_size)
+        if self._identity is not None and (
+            identity != self._identity or (state != self._state and not self._begins_as_before(file))
+        ):
+            self._forget()
+        self._identity, self._state = identity, state
+        self._unfinished = False
+        file.seek(self._offset)
+        for line in file:
+            text = (line.removeprefix(BOM) if self._offset == 0 else line).strip()
+            ended = line.endswith(b"\n")
+            if text and (stated := parse_object(text)) is not None:
+                self._take(stated)
+            elif text:
+                self._foreign |= not text.startswith(_BEGINS[: len(text)])
+                if not ended:
+                    self._unfinished = True
+                    break
+                self._damaged.append(self._lines + 1)
+            self._digest.update(line)
+            self._offset += len(line)
+            self._lines += ended
+        if self._foreign and not self.decisions:
+            raise UsageError(
+                f"{self.path} holds no decision: give the file that `review` wrote, or a new one"
             )
-            return []
+
+    def _begins_as_before(self, file: BinaryIO) -> bool:
+        """Whether the lines that were read are still there."""
+        digest, left = xxhash.xxh3_64(), self._offset
+        file.seek(0)
+        while left and (data := file.read(min(left, 1 << 20))):
+            digest.update(data)
+            left -= len(data)
+        return not left and digest.digest() == self._digest.digest()
+
+    def _take(self, stated: Mapping[str, Any]) -> None:
         try:
             decision = Decision.from_json(stated)
         except ValueError as error:
             raise UsageError(
-                f"{self.path}, line {self._lines} is no decision: {error}; correct or remove this line"
+                f"{self.path}, line {self._lines + 1} is no decision: {error}; correct or remove this line"
             ) from error
         if decision.key in self._keys:
-            return []
+            return
         self._keys.add(decision.key)
         self.decisions.append(decision)
+        self._added.append(decision)
         self._by_id.setdefault(decision.id, []).append(decision)
-        return [decision]
 
 
 def decided_rows(
@@ -524,8 +614,10 @@ def _check(row: Row, kind: DecisionKind, reviewer: str, fields: Mapping[str, Any
     for name in ("text", "reason"):
         if name in fields:
             _check_text(fields[name], "new text" if kind is DecisionKind.EDIT else name)
-    if kind is DecisionKind.EDIT and _MARKER in fields["text"]:
-        raise UsageError(f"no text may hold {_MARKER}, which trainers take for an image")
+    if kind is DecisionKind.EDIT and (found := _MARKERS.search(fields["text"])):
+        raise UsageError(
+            f"no text may hold {found[0]}, which trainers take for an image or for the end of a turn"
+        )
     if "turn" in fields and not 0 <= fields["turn"] < len(row.get("messages") or ()):
         raise UsageError(f"{row['id']} has no turn {fields['turn'] + 1}")
     if "domain" in fields and fields["domain"] not in DOMAINS:
@@ -537,8 +629,61 @@ def _check_text(text: str, name: str) -> None:
         raise UsageError(f"the {name} is empty: write it first")
     if len(text) > _MOST_CHARACTERS:
         raise UsageError(f"a text has {_MOST_CHARACTERS:,} characters at most")
+    if "\0" in text:
+        raise UsageError("the text holds a NUL character: remove it")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise UsageError("the text holds half a character, which no file can hold: write it again")
+
+
+def _forms(decisions: Iterable[Decision], row: Row, digest: str) -> list[_Form]:
+    """The forms that a row takes by the decisions in their order: as it stands, and what they make of it.
+
+    A decision is about the last form of its digest. If it changes what came of that form, those behind it are gone, and
+    the decisions about them count no more.
+    """
+    forms = [_Form(row, digest)]
+    for decision in decisions:
+        place = next((n for n in reversed(range(len(forms))) if forms[n].digest == decision.row), None)
+        if place is None:
+            continue
+        form = forms[place]
+        form.decisions.append(decision)
+        if decision.kind not in _CHANGING:
+            continue
+        try:
+            edited = fold(form.decisions).edit(form.row)
+        except Drop:  # no round is left
+            del forms[place + 1 :]
+            continue
+        after = form.digest if edited is form.row else row_digest(edited, images_part(digest))
+        if len(forms) > place + 1 and forms[place + 1].digest == after:
+            continue
+        forms[place + 1 :] = [] if after == form.digest else [_Form(edited, after)]
+    return forms
+
+
+def _together(forms: Sequence[_Form]) -> RowReview:
+    """What the decisions about all forms of a row come to, by the turns of the first one."""
+    first = forms[0].row
+    numbers = list(range(len(first.get("messages") or ())))
+    texts, deleted, domain = dict[int, str](), set[int](), None
+    for form in forms:
+        review = fold(form.decisions)
+        texts.update((numbers[turn], text) for turn, text in review.texts.items())
+        gone = {
+            turn
+            for turn in range(len(numbers))
+            if turn - turn % 2 in {each - each % 2 for each in review.deleted}
+        }
+        deleted |= {numbers[turn] for turn in (review.deleted if len(forms) == 1 else gone)}
+        numbers = [number for turn, number in enumerate(numbers) if turn not in gone]
+        domain = review.domain or domain
+    if len(forms) > 1:
+        before = turns_of(first.get("messages"))
+        texts = {number: text for number, text in texts.items() if text != before[number][1]}
+        domain = None if domain == first.get("domain") else domain
+    decisions = fold(each for form in forms for each in form.decisions).decisions
+    return RowReview(texts=texts, deleted=frozenset(deleted), domain=domain, decisions=decisions)
 
 
 def _led_to(groups: Mapping[str, list[Decision]], digest: str) -> set[str]:

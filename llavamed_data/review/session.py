@@ -207,14 +207,7 @@ class ReviewSet:
         """Reads what other programs have decided, and the dataset anew if its files have changed; says whether so."""
         with self._lock:
             changed = _files(self._index.dataset) != self._index.files
-            known = len(self.file.decisions)
-            added = self.file.refresh()
-            if changed or len(self.file.decisions) != known + len(
-                added
-            ):  # another file of decisions is there now
-                self._index = self._open()
-            else:
-                self._update(added)
+            self._take_added(anew=changed)
             return changed
 
     def domains(self) -> list[str]:
@@ -320,7 +313,7 @@ class ReviewSet:
                 check=partial(self._check, now.row),
                 **fields,
             )
-            self._update([made])
+            self._take_added()
             return made
 
     def preference(self, view: RowView, reviewer: str) -> str:
@@ -382,7 +375,7 @@ class ReviewSet:
                     self._index.set_state(number, _state(self._view(self._index.dataset, number)))
 
     def _open(self) -> _Index:
-        dataset = Dataset(self._given)
+        dataset, self._replaced = Dataset(self._given), self.file.replaced
         names = dataset.schema.names
         if "id" not in names or "messages" not in names:
             raise LlavaMedError(f"{dataset.name} has no column id or messages: run validate")
@@ -437,6 +430,14 @@ class ReviewSet:
         if images is None:
             return RowState(again=bool(decisions))
         return _state_of(self.file.review(row, images, texts + images), again=False)
+
+    def _take_added(self, *, anew: bool = False) -> None:
+        """Takes in what was added to the file, by this program too; all of it if another file is there now."""
+        added = self.file.refresh()
+        if anew or self._replaced != self.file.replaced:
+            self._index = self._open()
+        else:
+            self._update(added)
 
     def _update(self, decisions: Sequence[Decision]) -> None:
         """Takes new decisions into the states of their rows."""

@@ -207,7 +207,7 @@ def test_another_tab_sees_what_was_added(tmp_path: Path) -> None:
     assert two.decisions == []
 
 
-@pytest.mark.parametrize("cut", [1, 40, 400])
+@pytest.mark.parametrize("cut", [2, 40, 400])
 def test_a_line_that_a_crash_left_unfinished_is_passed_over_and_said(tmp_path: Path, cut: int) -> None:
     file = DecisionFile(tmp_path / "decisions.jsonl")
     decide(file, Kind.ACCEPT)
@@ -216,14 +216,118 @@ def test_a_line_that_a_crash_left_unfinished_is_passed_over_and_said(tmp_path: P
     file.path.write_bytes(whole[:-cut] if cut < 300 else whole[: -len(whole.splitlines()[1]) + 5])
     torn = DecisionFile(file.path)
     assert [each.kind for each in torn.decisions] == [Kind.ACCEPT]
-    if cut == 1:  # the line itself is whole, and counts once its end is written
-        decide(torn, Kind.NOTE, text="x")
-        assert [each.kind for each in torn.decisions] == [Kind.ACCEPT, Kind.REJECT, Kind.NOTE]
-        return
+    said = [f"{file.path}, line 2: an unfinished or damaged line was passed over"]
+    assert torn.problems == said
     decide(torn, Kind.NOTE, text="after the crash")
-    again = DecisionFile(file.path)
-    assert [each.kind for each in again.decisions] == [Kind.ACCEPT, Kind.NOTE]
-    assert again.problems == [f"{file.path}, line 2: an unfinished or damaged line was passed over"]
+    for again in (torn, DecisionFile(file.path)):
+        assert [each.kind for each in again.decisions] == [Kind.ACCEPT, Kind.NOTE]
+        assert again.problems == said
+
+
+def test_a_whole_last_line_counts_without_its_line_end(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.ACCEPT)
+    decide(file, Kind.REJECT, reason="x")
+    file.path.write_bytes(file.path.read_bytes().rstrip(b"\n"))
+    read = DecisionFile(file.path)
+    assert read.review(ROW).row is None
+    decide(read, Kind.NOTE, text="x")
+    for each in (read, DecisionFile(file.path)):
+        assert [made.kind for made in each.decisions] == [Kind.ACCEPT, Kind.REJECT, Kind.NOTE]
+        assert each.problems == []
+    assert file.path.read_bytes().count(b"\n") == 3
+
+
+@pytest.mark.parametrize("content", [b"# A card\n\ntext\n", b"PAR1\x15\x04\n\x00PAR1", b"hello", b"[]\n"])
+def test_a_file_of_something_else_is_refused_and_stays_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "README.md"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"README\.md holds no decision: give the file that `review` wrote"):
+        DecisionFile(path)
+    path.unlink()
+    file = DecisionFile(path)
+    path.write_bytes(content)  # while the page is open
+    for _ in range(2):
+        with pytest.raises(UsageError, match="holds no decision"):
+            decide(file, Kind.ACCEPT)
+    assert path.read_bytes() == content
+
+
+def test_few_of_many_damaged_lines_are_named(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.ACCEPT)
+    file.path.write_bytes(file.path.read_bytes() + b"x\n" * 2_000)
+    problems = DecisionFile(file.path).problems
+    assert len(problems) == 6
+    assert problems[-1] == f"{file.path}: 1,995 more damaged lines were passed over"
+
+
+def test_a_file_that_was_changed_in_place_or_removed_is_read_anew_and_that_is_said(tmp_path: Path) -> None:
+    file, other = DecisionFile(tmp_path / "decisions.jsonl"), DecisionFile(tmp_path / "other.jsonl")
+    for number in range(3):
+        decide(file, Kind.ACCEPT, instruct_row(number))
+    decide(other, Kind.REJECT, instruct_row(5), reason="long " * 200)
+    lines = file.path.read_bytes().splitlines(keepends=True)
+    with file.path.open("r+b") as opened:  # the same file, and longer than before
+        opened.write(lines[0] + lines[2] + other.path.read_bytes())
+        opened.truncate()
+    file.refresh()
+    assert [(each.kind, each.id) for each in file.decisions] == [
+        (Kind.ACCEPT, "9000_F1"),
+        (Kind.ACCEPT, "9002_F1"),
+        (Kind.REJECT, "9005_F1"),
+    ]
+    said = f"{file.path} was changed by hand, replaced or removed while it was open: what it holds now counts"
+    assert file.problems == [said]
+    file.path.unlink()
+    assert file.refresh() == []
+    assert (file.decisions, file.problems) == ([], [said])
+
+
+def test_decisions_about_a_built_row_count_for_its_source_by_the_turns_of_the_source(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.DELETE, turn=1)
+    built = file.review(ROW).row
+    assert built is not None
+    decide(file, Kind.EDIT, built, turn=1, text="Noise.")  # turn 3 of the source
+    done = file.review(ROW)
+    assert done.review.texts == {3: "Noise."}
+    assert done.review.edit(ROW) == done.row == file.review(built).row
+
+
+def test_a_row_that_was_edited_back_after_a_build_stays_so(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.EDIT, turn=1, text="New.")
+    built = file.review(ROW).row
+    decide(file, Kind.EDIT, built, turn=1, text="A synthetic phantom.")
+    decide(file, Kind.EDIT, turn=3, text="Noise.")  # on the source, which shows the first text again
+    for start in (ROW, built):
+        done = file.review(start)
+        assert done.row is not None
+        assert [text for _, text in turns_of(done.row["messages"])][1::2] == [
+            "A synthetic phantom.",
+            "Noise.",
+        ]
+        assert not done.outdated
+    assert file.review(ROW).review.texts == {3: "Noise."}
+
+
+def test_a_row_that_undone_decisions_made_is_known(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.EDIT, turn=1, text="New.")
+    built = file.review(ROW).row
+    assert not file.review(built).outdated
+    decide(file, Kind.UNDO)
+    assert file.review(built).outdated
+    assert not file.review(ROW).outdated
+
+
+@pytest.mark.parametrize("text", ["a <IMAGE> b", "<image >", "the end<|im_end|>", "a\0b"])
+def test_marks_of_trainers_and_nul_are_refused_in_an_edit(tmp_path: Path, text: str) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    with pytest.raises(UsageError, match=r"no text may hold|NUL"):
+        decide(file, Kind.EDIT, turn=1, text=text)
+    decide(file, Kind.EDIT, turn=1, text="p < 0.05 in the image, > 3 | 4")
 
 
 def test_line_ends_and_a_byte_order_mark_of_other_systems_are_read(tmp_path: Path) -> None:

@@ -140,6 +140,21 @@ def test_another_file_of_decisions_takes_the_place_of_the_first(
     assert list(review.find(ReviewFilter(state="rejected"))) == [7]
 
 
+def test_what_another_program_decides_just_before_is_taken_in(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "d.jsonl"
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), path)
+    seen = review.view(0)
+    decide(path, rows[5], "reject", "bert", reason="x")
+    review.decide(seen, DecisionKind.ACCEPT, "anna")
+    assert review.progress()[:3] == (20, 2, 1)
+    path.unlink()
+    review.refresh()
+    assert review.progress()[:3] == (20, 0, 0)
+    assert any("replaced or removed" in said for said in review.problems())
+
+
 def test_decisions_that_another_program_adds_are_taken_in_few_or_many(
     rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
