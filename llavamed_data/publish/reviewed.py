@@ -59,7 +59,8 @@ def following(folder: Path, files: Sequence[LocalFile], file: DecisionFile | Non
 
     Rows are edited, dropped and given other domains in a copy beside the folder, which is removed in the end; the
     folder stays as it is. A dataset that follows the decisions already is not copied. Decisions about rows that have
-    changed since are not followed, and the notes name those rows.
+    changed since are not followed, and the notes name those rows. A dataset that was built with decisions which were
+    undone or changed since is refused.
 
     Args:
         folder: the dataset's folder.
@@ -67,7 +68,8 @@ def following(folder: Path, files: Sequence[LocalFile], file: DecisionFile | Non
         file: the decisions; None if there are none to follow.
 
     Raises:
-        LlavaMedError: no row of a split would be left, the dataset is a benchmark, or the copy cannot be written.
+        LlavaMedError: no row of a split would be left, the dataset is a benchmark, it was built with decisions that
+            hold no longer, or the copy cannot be written.
     """
     if file is None:
         yield ReviewedFiles(folder, files)
@@ -99,24 +101,42 @@ def following(folder: Path, files: Sequence[LocalFile], file: DecisionFile | Non
 def _changes(dataset: Dataset, file: DecisionFile) -> tuple[_Changes, str, list[str]]:
     """What the decisions change, the sentence of the card, and sentences for people."""
     count, changes, decided = ReviewCount(dataset.folder.resolve().name), _Changes(), 0
+    outdated = list[str]()
     for number, row in decided_rows(dataset, file):
         reviewed = file.review(row)
         count.add(row["id"], reviewed)
         decided += 1
+        if reviewed.outdated:
+            outdated.append(row["id"])
         if reviewed.row is not row:
             edited = reviewed.row
             changes.rows[number] = edited and {name: edited.get(name) for name in ("messages", "domain")}
             changes.pictures.update(image["bytes"] for image in row.get("images") or () if image)
+    if outdated:
+        raise LlavaMedError(
+            f"{dataset.folder} was built with decisions that were undone or changed since, about "
+            f"{counted(len(outdated), 'row')} ({_named(outdated)}), so nothing was sent: "
+            "build it again with --decisions"
+        )
     for _ in range(len(dataset) - decided):
         count.add("", None)
     again, _ = count.not_followed(file)
     sentence = count.sentence(file, len(again))
     notes = [sentence, *file.problems]
     if again:
-        ids = list(dict.fromkeys(printable_line(each.id, 80) for each in again))
-        named = ", ".join(ids[:_MOST_NAMED]) + (" …" if len(ids) > _MOST_NAMED else "")
-        notes.append(f"{counted(len(ids), 'row')} to be looked at again in `review`: {named}")
+        ids = list(dict.fromkeys(each.id for each in again))
+        notes.append(f"{counted(len(ids), 'row')} to be looked at again in `review`: {_named(ids)}")
+    if missing := count.missing(file):
+        rows = counted(len(missing), "row")
+        notes.append(f"{rows} no longer rejected, but not in this set (build it again): {_named(missing)}")
     return changes, sentence, notes
+
+
+def _named(ids: Sequence[str]) -> str:
+    """The first of these ids."""
+    return ", ".join(printable_line(each, 80) for each in ids[:_MOST_NAMED]) + (
+        " …" if len(ids) > _MOST_NAMED else ""
+    )
 
 
 def _write(dataset: Dataset, copy: Path, changed: dict[int, Row | None]) -> None:

@@ -45,8 +45,21 @@ class ReviewCount:
         """The decisions about rows of this dataset that have changed since, and how many are about other rows."""
         holding = fold(file.decisions).decisions
         left = [each for each in holding if each.key not in self._applied and each.kind != "prefer"]
-        again = [each for each in left if each.id in self._ids and each.dataset == self._name]
+        again = [each for each in left if each.id in self._ids and self._is_about(file, each)]
         return again, len(left) - len(again)
+
+    def missing(self, file: DecisionFile) -> list[str]:
+        """The ids of rows that were rejected, are not rejected any more, and that the dataset does not have."""
+        ids = [name for name in file.ids if name not in self._ids and fold(file.of(name)).verdict != "reject"]
+        return [
+            name
+            for name in ids
+            if any(each.kind == "reject" and self._is_about(file, each) for each in file.of(name))
+        ]
+
+    def _is_about(self, file: DecisionFile, decision: Decision) -> bool:
+        """Whether a decision is about this dataset; if none is by its name, it has another name now, and all are."""
+        return decision.dataset == self._name or all(each.dataset != self._name for each in file.decisions)
 
     def sentence(self, file: DecisionFile, again: int) -> str:
         """What a card says.

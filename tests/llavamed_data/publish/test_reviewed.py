@@ -116,6 +116,37 @@ def test_a_built_set_stays_sound_and_shows_no_rejected_row(ada: Client, repo: st
     assert report.ok, report.faults
 
 
+def test_a_set_that_was_built_with_decisions_which_were_undone_is_refused(
+    ada: Client, repo: str, tmp_path: Path
+) -> None:
+    source, decisions = tmp_path / "source", tmp_path / "decisions.jsonl"
+    build(["60k-im"], BuildOptions(source="sample", out=source, work=tmp_path / "work"))
+    first, second = (Dataset(str(source / "60k-im")).row(number) for number in range(2))
+    decide(decisions, first, "edit", turn=1, text="New.")
+    decide(decisions, second, "reject", reason="two panels")
+    out = tmp_path / "llava-med"
+    build(["60k-im"], BuildOptions(source="sample", out=out, work=tmp_path / "work", decisions=decisions))
+    given = ["--repo-id", repo, "--decisions", str(decisions)]
+    ada.publish(out / "60k-im", *given, "--json", "--dry-run")
+    decide(decisions, second, "undo")
+    notes = ada.publish(out / "60k-im", *given, "--json", "--dry-run").report["review"]
+    assert notes[-1] == f"1 row no longer rejected, but not in this set (build it again): {second['id']}"
+    decide(decisions, first, "undo")
+    said = ada.publish(out / "60k-im", *given).error()
+    assert f"was built with decisions that were undone or changed since, about 1 row ({first['id']})" in said
+    assert "so nothing was sent: build it again with --decisions" in said
+
+
+def test_rows_that_have_changed_are_named_in_a_folder_of_another_name_too(
+    ada: Client, new_set: Callable[..., Path], repo: str, tmp_path: Path
+) -> None:
+    folder, decisions = new_set("another-name"), tmp_path / "decisions.jsonl"
+    row = Dataset(str(folder)).row(0)
+    decide(decisions, row | {"caption": "as it was"}, "reject", reason="x", dataset="60k-im")
+    notes = ada.publish(folder, "--repo-id", repo, "--decisions", str(decisions), "--json").report["review"]
+    assert notes[-1] == f"1 row to be looked at again in `review`: {row['id']}"
+
+
 def test_all_sets_of_a_folder_follow_the_decisions_about_their_rows(
     ada: Client, new_set: Callable[..., Path], tmp_path: Path
 ) -> None:
