@@ -62,8 +62,10 @@ def review(
 
     if as_json and not report:
         raise UsageError("--json does nothing without --report: add it, or leave --json out")
+    if report and compare:
+        raise UsageError("--report reports on one dataset: leave --compare out")
     raised = read_flags(flags or [])
-    file = decisions or Path("reviews") / f"{Dataset(dataset).folder.resolve().name}.jsonl"
+    file = decisions or Path("reviews") / f"{Dataset(dataset).bare_name}.jsonl"
     console = Console(highlight=False)
     if report:
         found = review_report(Dataset(dataset), DecisionFile(file, must_exist=True), raised)

@@ -30,6 +30,7 @@ class Dataset:
     Attributes:
         folder: where it lies here.
         given: the folder or repository as it was named.
+        bare_name: the name of the folder or repository, without its owner.
         name: as people call it.
         shards: its files, in order.
 
@@ -41,6 +42,7 @@ class Dataset:
     def __init__(self, path_or_repo: str) -> None:
         self.folder, self.given = local_folder(path_or_repo), path_or_repo
         self.name = self.folder.resolve().name if Path(path_or_repo).is_dir() else path_or_repo
+        self.bare_name = self.name.rpartition("/")[2]
         self.shards: list[Shard] = find_shards(self.folder)[0]
         if not self.shards:
             raise UsageError(

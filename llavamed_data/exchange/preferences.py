@@ -42,6 +42,7 @@ SPLIT = "on which reviewers disagree"
 NO_PROMPT = "whose conversations begin with different questions, so that they share no prompt"
 SAME = "of equal texts"
 NO_IMAGE = "whose row has lost its image"
+REJECTED = "whose row is rejected in review"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,7 @@ def _edited(dataset: Dataset, file: DecisionFile, left_out: Counter[str]) -> Ite
 
 
 def _compared(dataset: Dataset, other: Dataset, file: DecisionFile, left_out: Counter[str]) -> Iterator[Row]:
-    """A pair for each two rows that reviewers have compared, where they are of one mind."""
+    """A pair for each two rows that reviewers have compared, where all prefer the same one and neither is rejected."""
     rows: defaultdict[str, list[Row]] = defaultdict(list)
     for _, row in decided_rows(other, file):
         rows[row["id"]].append(row)
@@ -133,9 +134,12 @@ def _compared(dataset: Dataset, other: Dataset, file: DecisionFile, left_out: Co
                 matched.add(each.key)
                 choices.setdefault(each.fields["other"], {})[each.reviewer] = each.fields["choice"]
         for other_digest, by_reviewer in choices.items():
-            said = set(by_reviewer.values()) - {"tie"}
-            if len(said) != 1:
-                left_out[SPLIT if said else TIES] += 1
+            said = set(by_reviewer.values())
+            if len(said) > 1 or said == {"tie"}:
+                left_out[SPLIT if len(said) > 1 else TIES] += 1
+                continue
+            if any(file.review(each).review.verdict == "reject" for each in (row, others[other_digest])):
+                left_out[REJECTED] += 1
                 continue
             chosen, rejected = turns_of(row["messages"]), turns_of(others[other_digest]["messages"])
             if said == {"other"}:

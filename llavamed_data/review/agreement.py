@@ -63,9 +63,9 @@ class ReviewReport:
     Attributes:
         dataset: its name.
         rows: of the dataset.
-        decided: rows with a verdict.
-        changed: rows that there are decisions about, but of which none is about the row as it is now.
-        rates: domain → reject rate; over all domains under "".
+        decided: rows with a verdict; a row whose rounds are all deleted counts as rejected.
+        changed: ids that there are decisions about, but of which none is about a row as it is now.
+        rates: domain, as corrected → reject rate; over all domains under "".
         agreements: of each two reviewers, and of each reviewer with each source of flags that gives verdicts.
         problems: lines of the file that were passed over.
     """
@@ -118,14 +118,17 @@ def review_report(
     """
     verdicts: dict[str, dict[int, str]] = defaultdict(dict)
     decided, rejected = Counter[str](), Counter[str]()
-    changed = 0
+    changed, followed = set[str](), set[str]()
     for number, row in decided_rows(dataset, file):
         reviewed = file.review(row)
-        changed += not reviewed.applied and any(each.kind != "prefer" for each in file.of(row["id"]))
+        if reviewed.applied:
+            followed.add(row["id"])
+        elif any(each.kind != "prefer" for each in file.of(row["id"])):
+            changed.add(row["id"])
         for reviewer, verdict in reviewed.review.verdicts.items():
             verdicts[reviewer][number] = verdict
-        if verdict := reviewed.review.verdict:
-            for domain in {ALL_DOMAINS, row.get("domain") or "none stated"}:
+        if verdict := "reject" if reviewed.row is None else reviewed.review.verdict:
+            for domain in {ALL_DOMAINS, reviewed.review.domain or row.get("domain") or "none stated"}:
                 decided[domain] += 1
                 rejected[domain] += verdict == "reject"
         for source, verdict in model_verdicts((flags or {}).get(row["id"], ())).items():
@@ -139,7 +142,13 @@ def review_report(
     }
     agreements = [agreement(one, verdicts[one], other, verdicts[other]) for one, other in pairs]
     return ReviewReport(
-        dataset.name, len(dataset), decided[ALL_DOMAINS], changed, rates, agreements, list(file.problems)
+        dataset.name,
+        len(dataset),
+        decided[ALL_DOMAINS],
+        len(changed - followed),
+        rates,
+        agreements,
+        file.problems,
     )
 
 

@@ -6,8 +6,8 @@
 such files with `--flags`, the review page shows them, and any program may write its own.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,17 @@ def write_flags(path: Path, flags: Iterable[Flag]) -> int:
         return write_lines(path, (asdict(flag) for flag in flags))
     except OSError as error:
         raise UsageError(f"the flags {path} cannot be written: {error.strerror}") from error
+
+
+def flags_of_row(flags: Sequence[Flag], row: Mapping[str, Any]) -> list[Flag]:
+    """The flags on a row; one on a turn that the row does not have becomes a flag on the whole row that says so."""
+    turns = len(row.get("messages") or ())
+    return [
+        flag
+        if flag.turn is None or flag.turn < turns
+        else replace(flag, turn=None, reason=f"on turn {flag.turn + 1} of {turns}: {flag.reason}")
+        for flag in flags
+    ]
 
 
 def cleaning_flag(row_id: str, edit: CleaningEdit) -> Flag:

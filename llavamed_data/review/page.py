@@ -354,7 +354,9 @@ class _Actions:
             return self._same(place, who, "there is no row to decide about", fault=True)
         try:
             self._review.refresh()
-            self._review.decide(place.view, kind, who, **fields)
+            made = self._review.decide(place.view, kind, who, **fields)
+            if made is None and kind is DecisionKind.EDIT:
+                said = "the text is as it was"
         except LlavaMedError as error:
             return self._same(place, who, str(error), fault=True)
         last = place.at + 1 >= len(place.numbers)

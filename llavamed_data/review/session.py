@@ -29,7 +29,7 @@ from llavamed_data.review.decisions import (
     row_digest,
     texts_part,
 )
-from llavamed_data.review.flags import Flag
+from llavamed_data.review.flags import Flag, flags_of_row
 from llavamed_data.review.search import rows_with_words
 
 STATES = (
@@ -187,9 +187,11 @@ class ReviewSet:
         self.file = DecisionFile(decisions)
         self._other = Dataset(compare) if compare else None
         self._other_numbers = _numbers_of(self._other) if self._other else {}
-        self.other_name = self._other.folder.resolve().name if self._other else ""
+        self.other_name = self._other.bare_name if self._other else ""
         self._index = self._open()
-        self.name = self._index.dataset.folder.resolve().name
+        if self._other and self._other.folder.resolve() == self._index.dataset.folder.resolve():
+            raise UsageError(f"{dataset} and {compare} are the same dataset: name another one with --compare")
+        self.name = self._index.dataset.bare_name
         if not self._index.shared and self._other:
             raise UsageError(
                 f"{dataset} and {compare} share no id of a row: name two sets of the same figures"
@@ -304,6 +306,8 @@ class ReviewSet:
                 raise UsageError("the dataset has changed meanwhile: look at the row again")
             if _holds_already(now, kind, reviewer.strip(), fields):
                 return None
+            if kind is DecisionKind.PREFER and self.preference(view, reviewer.strip()) == fields["choice"]:
+                return None
             made = self.file.decide(
                 now.row,
                 kind,
@@ -408,6 +412,11 @@ class ReviewSet:
                 index.numbers.setdefault(row["id"], []).append(start + hit)
                 index.set_state(start + hit, self._state_by_texts(row))
             start += batch.num_rows
+        for numbers in (index.numbers[name] for name in names):
+            states = [index.states[number] for number in numbers]
+            if any(state.again for state in states) and not all(state.again for state in states):
+                for number, state in zip(numbers, states, strict=True):
+                    index.set_state(number, replace(state, again=False))
 
     def _compared_by(self, name: str) -> frozenset[str]:
         """Who has compared the row of an id."""
@@ -459,9 +468,17 @@ class ReviewSet:
         reviewed = self.file.review(row, digest=digest)
         row_id = row.get("id") if isinstance(row.get("id"), str) else ""
         decided = any(each.kind is not DecisionKind.PREFER for each in self.file.of(row_id or ""))
-        again = decided and not reviewed.applied
-        return RowView(
-            number, row, digest, images_part(digest), reviewed, self.flags.get(row_id or "", ()), again
+        again = decided and not reviewed.applied and not self._decided_beside(number, row_id or "")
+        flags = flags_of_row(self.flags.get(row_id or "", ()), row)
+        return RowView(number, row, digest, images_part(digest), reviewed, flags, again)
+
+    def _decided_beside(self, number: int, row_id: str) -> bool:
+        """Whether the decisions about an id are about another row of that id."""
+        index = self._index
+        return any(
+            self.file.review(index.dataset.row(each, _SHOWN_COLUMNS)).applied
+            for each in index.numbers.get(row_id, ())
+            if each != number
         )
 
     def _number_of(self, row_id: str) -> int | None:
@@ -525,7 +542,8 @@ def _state(view: RowView) -> RowState:
 
 def _state_of(reviewed: Reviewed, *, again: bool) -> RowState:
     review = reviewed.review
-    return RowState(review.verdict, review.changes, bool(review.notes), review.disagree, again)
+    verdict = "reject" if reviewed.row is None else review.verdict  # it may have lost all its rounds
+    return RowState(verdict, review.changes, bool(review.notes), review.disagree, again)
 
 
 def _drawn(ids: pa.Array, numbers: Sequence[int], count: int, seed: int) -> list[int]:

@@ -40,6 +40,7 @@ def test_the_report_is_printed_and_given_as_json(tmp_path: Path) -> None:
     ("words", "said"),
     [
         (["--json"], "--json does nothing without --report"),
+        (["--report", "--compare", "x"], "--report reports on one dataset: leave --compare out"),
         (["--report"], "there is no file of decisions"),
         (["--host", "0.0.0.0"], "set a password"),
         (["--flags", "none.jsonl"], "cannot be read"),

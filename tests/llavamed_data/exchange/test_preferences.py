@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from llavamed_data import commands
+from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.review import DecisionFile, DecisionKind, row_digest
 from tests.llavamed_data.validation.sets import instruct_row, turn, write_set
@@ -59,7 +60,7 @@ def compared(tmp_path: Path) -> tuple[Path, Path, Path]:
     prefer(0, "other")
     prefer(0, "this")  # on second thoughts
     prefer(1, "other")
-    prefer(1, "tie", "bert")
+    prefer(1, "other", "bert")
     prefer(2, "this")
     prefer(3, "other")
     prefer(4, "tie")
@@ -90,6 +91,31 @@ def test_comparisons_become_pairs(compared: tuple[Path, Path, Path], tmp_path: P
     assert done.to_dict()["rows"] == {"train": 3}
     left_out = {why.split()[0]: count for why, count in done.to_dict()["left_out"].items()}
     assert left_out == {"whose": 1, "ties": 1, "on": 1, "about": 1}
+
+
+def test_a_tie_against_a_preference_is_a_disagreement_and_a_rejected_row_gives_no_pair(
+    compared: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    one, two, path = compared
+    file, ours, theirs = DecisionFile(path), Dataset(str(one)), Dataset(str(two))
+    other = {"other": row_digest(theirs.row(1)), "other_dataset": "b"}
+    file.decide(ours.row(1), DecisionKind.PREFER, reviewer="carl", dataset="a", choice="tie", **other)
+    file.decide(ours.row(0), DecisionKind.REJECT, reviewer="anna", dataset="a", reason="bad figure")
+    file.decide(theirs.row(3), DecisionKind.REJECT, reviewer="anna", dataset="b", reason="bad figure")
+    with pytest.raises(
+        LlavaMedError, match="2 whose row is rejected in review; 2 on which reviewers disagree"
+    ):
+        commands.export(one, "preference", tmp_path / "out", decisions=path, against=two)
+
+
+def test_edits_in_a_built_set_become_pairs_of_its_source(tmp_path: Path) -> None:
+    row, file = instruct_row(0), DecisionFile(tmp_path / "decisions.jsonl")
+    file.decide(row, DecisionKind.EDIT, reviewer="anna", dataset="set", turn=1, text="New.")
+    built = file.review(row).row
+    file.decide(built, DecisionKind.EDIT, reviewer="anna", dataset="set", turn=1, text="Newest.")
+    commands.export(write_set(tmp_path / "set", [row]), "preference", tmp_path / "out", decisions=file.path)
+    (pair,) = pairs_of(tmp_path / "out")
+    assert (pair["chosen"], pair["rejected"]) == (assistant("Newest."), assistant("A synthetic phantom."))
 
 
 def test_edits_of_answers_become_pairs(tmp_path: Path) -> None:

@@ -147,6 +147,23 @@ def test_rows_that_have_changed_are_named_in_a_folder_of_another_name_too(
     assert notes[-1] == f"1 row to be looked at again in `review`: {row['id']}"
 
 
+def test_the_review_of_a_repository_has_its_name_and_not_that_of_a_commit(
+    ada: Client, new_set: Callable[..., Path], repo: str
+) -> None:
+    ada.publish(new_set(), "--repo-id", repo)
+    said = ada.python(f"""
+        from pathlib import Path
+        from llavamed_data.review.session import ReviewSet
+        print(ReviewSet("{repo}", Path("decisions.jsonl")).name)
+        from typer.testing import CliRunner
+        from llavamed_data.cli.app import app
+        print(CliRunner().invoke(app, ["review", "{repo}", "--report"]).exception)
+    """)
+    name = repo.partition("/")[2]
+    assert said.splitlines()[0] == name
+    assert f"there is no file of decisions reviews/{name}.jsonl" in said
+
+
 def test_all_sets_of_a_folder_follow_the_decisions_about_their_rows(
     ada: Client, new_set: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -60,6 +60,13 @@ def test_a_report_counts_rows_domains_reviewers_and_a_models_verdicts(tmp_path: 
     }
     report = review_report(dataset, file, flags)
     assert (report.rows, report.decided, report.changed) == (10, 6, 1)
+    file.decide(rows[1], DecisionKind.DOMAIN, domain="mri", reviewer="anna", dataset="set")
+    for turn in (0, 2):
+        file.decide(rows[7], DecisionKind.DELETE, turn=turn, reviewer="anna", dataset="set")
+    file.decide(rows[7], DecisionKind.ACCEPT, reviewer="anna", dataset="set")
+    corrected = review_report(dataset, file).rates
+    assert corrected["mri"].rejected == report.rates["mri"].rejected + (rows[1]["domain"] != "mri")
+    assert (corrected[""].rejected, corrected[""].decided) == (4, 7)  # no round of row 7 is left
     # bert's words on rows 0 to 3 are the last ones: 0, 1 and 5 are rejected
     assert report.rates[""] == RejectRate(3, 6, *wilson(3, 6))
     assert report.rates["chest_xray"].rejected == 2

@@ -115,6 +115,12 @@ def test_every_action_by_keyboard_alone(folder: Path, tmp_path: Path, size: str,
         reader.said("turn 2 edited")
         assert reader.shown_turns()[1] == "A phantom, 胸部."
         box.wait_for(state="hidden")
+        reader.press("2")
+        box.wait_for()
+        reader.page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
+        reader.press("Control+Enter")
+        reader.said("the text is as it was")
+        box.wait_for(state="hidden")
         reader.press("d", "3")
         reader.said("round deleted")
         assert reader.page.locator(".turn.deleted").count() == 2

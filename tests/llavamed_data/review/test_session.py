@@ -8,6 +8,8 @@ import pytest
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import UsageError
 from llavamed_data.review import DecisionFile, DecisionKind
+from llavamed_data.review.agreement import review_report
+from llavamed_data.review.flags import Flag
 from llavamed_data.review.session import ReviewFilter, ReviewSet
 from tests.llavamed_data.validation.sets import instruct_row, jpeg, write_set
 
@@ -82,6 +84,53 @@ def test_saying_what_holds_already_adds_nothing(rows: list[dict[str, Any]], tmp_
     assert [each.kind for each in review.file.decisions] == [DecisionKind.ACCEPT]
     review.decide(review.view(0), DecisionKind.ACCEPT, "bert")
     assert len(review.file.decisions) == 2
+
+
+def test_rows_of_one_id_are_not_changed_because_another_was_decided_about(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    twin = rows[1] | {"id": rows[0]["id"]}
+    folder, path = write_set(tmp_path / "set", [*rows, twin]), tmp_path / "d.jsonl"
+    review = ReviewSet(str(folder), path)
+    review.decide(review.view(20), DecisionKind.REJECT, "anna", reason="x")
+    for each in (review, ReviewSet(str(folder), path)):
+        each.check_images()
+        assert [each.view(number).again for number in (0, 20)] == [False, False]
+        assert list(each.find(ReviewFilter(state="to be seen again"))) == []
+        assert list(each.find(ReviewFilter(state="rejected"))) == [20]
+    assert review_report(Dataset(str(folder)), review.file).changed == 0
+
+
+def test_a_row_without_a_round_left_counts_as_rejected(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), tmp_path / "d.jsonl")
+    for turn in (0, 2):
+        review.decide(review.view(0), DecisionKind.DELETE, "anna", turn=turn)
+    review.decide(review.view(0), DecisionKind.ACCEPT, "anna")
+    assert review.progress()[:3] == (20, 1, 1)
+
+
+def test_a_flag_on_a_turn_that_a_row_does_not_have_is_one_on_the_row(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    name = rows[0]["id"]
+    flags = {name: [Flag(name, 3, "me", "reject", "no"), Flag(name, 99, "me", "reject", "no")]}
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), tmp_path / "d.jsonl", flags=flags)
+    assert review.view(0).flags == [flags[name][0], Flag(name, None, "me", "reject", "on turn 100 of 4: no")]
+
+
+def test_a_preference_given_again_adds_nothing_and_a_set_is_not_compared_with_itself(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    one, two = (str(write_set(tmp_path / name, rows)) for name in ("a", "b"))
+    review = ReviewSet(one, tmp_path / "d.jsonl", compare=two)
+    seen = review.view(0)
+    assert seen.other
+    for choice in ("tie", "tie", "this"):
+        given = {"choice": choice, "other": seen.other.digest, "other_dataset": "b"}
+        review.decide(seen, DecisionKind.PREFER, "anna", **given)
+    assert [each.fields["choice"] for each in review.file.decisions] == ["tie", "this"]
+    with pytest.raises(UsageError, match="are the same dataset: name another one with --compare"):
+        ReviewSet(one, tmp_path / "d.jsonl", compare=one)
 
 
 def test_an_edit_that_the_schema_does_not_allow_is_refused(
