@@ -494,22 +494,22 @@ class DecisionFile:
             raise LlavaMedError(f"the decision was not kept: {explain(error, self.path)}") from error
         return made
 
-    def last_of(self, reviewer: str, row_id: str, digest: str) -> Decision | None:
-        """The reviewer's last decision about a row that is not taken back."""
-        own = [each for each in self.of(row_id) if each.row == digest and each.reviewer == reviewer]
-        return next(iter(reversed(fold(own).decisions)), None)
-
     def _finished(self, made: Decision, row: Row, images: str, check: Callable[[Row], None]) -> Decision:
-        """The decision with its `after`, and of an undo what it takes back."""
-        if made.kind is DecisionKind.UNDO and not made.fields.get("undoes"):
-            last = self.last_of(made.reviewer, made.id, made.row)
-            if last is None:
-                raise UsageError(f"{made.reviewer} has decided nothing about {made.id} that could be undone")
-            made = replace(made, fields={"undoes": last.key})
-        if made.kind is DecisionKind.PREFER:
-            return made
+        """The decision with its `after`, and of an undo what it takes back: it is about the same form of the row."""
         about = [each for each in self.of(made.id) if each.kind is not DecisionKind.PREFER]
-        form = next(each for each in _forms([*about, made], row, made.row) if made in each.decisions)
+        shown, undone = made.row, None
+        if made.kind is DecisionKind.UNDO:
+            undone = self._undone(made, row)
+            made = replace(made, row=undone.row, after=undone.row, fields={"undoes": undone.key})
+        if DecisionKind.PREFER in (made.kind, undone and undone.kind):
+            return made
+        form = next((each for each in _forms([*about, made], row, shown) if made in each.decisions), None)
+        if form is None:  # about the row before the dataset was built
+            if undone is None or undone.kind in _CHANGING:
+                raise UsageError(
+                    f"{made.id} was built with this change, which cannot be undone here: undo it where it was made"
+                )
+            return replace(made, after=[each.after for each in about if each.row == made.row][-1])
         try:
             after = fold(form.decisions).edit(form.row)
             if made.kind in (DecisionKind.EDIT, DecisionKind.DELETE, DecisionKind.DOMAIN):
@@ -519,6 +519,18 @@ class DecisionFile:
                 raise UsageError(f"this is not possible: {one_line(drop)}") from drop
             return made  # no round is left: the row is dropped
         return replace(made, after=row_digest(after, images))
+
+    def _undone(self, made: Decision, row: Row) -> Decision:
+        """The decision that an undo takes back: the one that it names, or the reviewer's last one about the row."""
+        if key := made.fields.get("undoes"):
+            found = [each for each in self.of(made.id) if each.key == key]
+        else:
+            applied = self.review(row, digest=made.row).applied
+            about = (each for each in self.of(made.id) if each.row == made.row or each.key in applied)
+            found = list(fold(each for each in about if each.reviewer == made.reviewer).decisions)
+        if not found:
+            raise UsageError(f"{made.reviewer} has decided nothing about {made.id} that could be undone")
+        return found[-1]
 
     def _forget(self) -> None:
         """Begins anew, as another file, or none, has this name now."""
