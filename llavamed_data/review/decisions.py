@@ -409,6 +409,9 @@ class DecisionFile:
         digest = digest or row_digest(row, images)
         forms = _forms(about, row, digest)
         used = {decision.key for form in forms for decision in form.decisions}
+        holding = {decision.key for decision in fold(about).decisions}
+        digests = {form.digest for form in forms}
+        used |= {each.key for each in about if each.key not in holding and each.row in digests}
         others: dict[str, list[Decision]] = {}
         for decision in about:
             if decision.key not in used:
@@ -503,7 +506,8 @@ class DecisionFile:
             made = replace(made, row=undone.row, after=undone.row, fields={"undoes": undone.key})
         if DecisionKind.PREFER in (made.kind, undone and undone.kind):
             return made
-        form = next((each for each in _forms([*about, made], row, shown) if made in each.decisions), None)
+        forms = _forms([*about, made], row, shown)
+        form = next((each for each in reversed(forms) if each.digest == made.row), None)
         if form is None:  # about the row before the dataset was built
             if undone is None or undone.kind in _CHANGING:
                 raise UsageError(
@@ -650,27 +654,30 @@ def _check_text(text: str, name: str) -> None:
 def _forms(decisions: Iterable[Decision], row: Row, digest: str) -> list[_Form]:
     """The forms that a row takes by the decisions in their order: as it stands, and what they make of it.
 
-    A decision is about the last form of its digest. If it changes what came of that form, those behind it are gone, and
-    the decisions about them count no more.
+    A decision is about the last form of its digest. If it changes that form, those behind it are gone, and the
+    decisions about them count no more.
     """
     forms = [_Form(row, digest)]
-    for decision in decisions:
+    for decision in fold(decisions).decisions:
         place = next((n for n in reversed(range(len(forms))) if forms[n].digest == decision.row), None)
         if place is None:
+            if (
+                decision.kind in _CHANGING and decision.after == digest
+            ):  # made before the row was built, and again since
+                forms = [_Form(row, digest)]
             continue
         form = forms[place]
         form.decisions.append(decision)
         if decision.kind not in _CHANGING:
             continue
+        del forms[place + 1 :]
         try:
             edited = fold(form.decisions).edit(form.row)
         except Drop:  # no round is left
-            del forms[place + 1 :]
             continue
         after = form.digest if edited is form.row else row_digest(edited, images_part(digest))
-        if len(forms) > place + 1 and forms[place + 1].digest == after:
-            continue
-        forms[place + 1 :] = [] if after == form.digest else [_Form(edited, after)]
+        if after != form.digest:
+            forms.append(_Form(edited, after))
     return forms
 
 

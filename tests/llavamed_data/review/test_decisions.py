@@ -343,6 +343,20 @@ def test_a_verdict_given_before_the_build_is_undone_in_the_built_set_and_a_chang
         assert file.review(start).row == built
 
 
+def test_the_last_edit_counts_wherever_it_was_made(tmp_path: Path) -> None:
+    file = DecisionFile(tmp_path / "decisions.jsonl")
+    decide(file, Kind.EDIT, turn=1, text="New.")
+    built = file.review(ROW).row
+    decide(file, Kind.EDIT, built, turn=1, text="Newest.")
+    newest = file.review(ROW).row
+    decide(file, Kind.EDIT, turn=1, text="New.")  # on the source, which showed the newest text
+    for start in (ROW, built):
+        assert file.review(start).row == built
+    decide(file, Kind.UNDO)
+    for start in (ROW, built):
+        assert file.review(start).row == newest
+
+
 @pytest.mark.parametrize("text", ["a <IMAGE> b", "<image >", "the end<|im_end|>", "a\0b"])
 def test_marks_of_trainers_and_nul_are_refused_in_an_edit(tmp_path: Path, text: str) -> None:
     file = DecisionFile(tmp_path / "decisions.jsonl")
