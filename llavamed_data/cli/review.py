@@ -56,19 +56,22 @@ def review(
     Example: python -m llavamed_data review llava-med/60k-im
     """
     from llavamed_data.dataset.reader import Dataset
-    from llavamed_data.review.agreement import review_report
+    from llavamed_data.review.agreement import preference_report, review_report
     from llavamed_data.review.decisions import DecisionFile
     from llavamed_data.review.flags import read_flags
 
     if as_json and not report:
         raise UsageError("--json does nothing without --report: add it, or leave --json out")
-    if report and compare:
-        raise UsageError("--report reports on one dataset: leave --compare out")
     raised = read_flags(flags or [])
     file = decisions or Path("reviews") / f"{Dataset(dataset).bare_name}.jsonl"
     console = Console(highlight=False)
     if report:
-        found = review_report(Dataset(dataset), DecisionFile(file, must_exist=True), raised)
+        made = DecisionFile(file, must_exist=True)
+        found = (
+            preference_report(Dataset(dataset), Dataset(compare), made)
+            if compare
+            else review_report(Dataset(dataset), made, raised)
+        )
         if as_json:
             print_json(found.to_dict())
         else:

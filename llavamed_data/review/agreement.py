@@ -6,18 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from statistics import NormalDist
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from llavamed_data.console.printable import counted, printable_line
 from llavamed_data.dataset.reader import Dataset
-from llavamed_data.review.decisions import DecisionFile, decided_rows
+from llavamed_data.review.decisions import CHOICES, DecisionFile, decided_rows, row_digest
 from llavamed_data.review.flags import Flag
 
 VERDICTS = ("accept", "reject")
+
+_Key = TypeVar("_Key")
 
 ALL_DOMAINS = ""
 """The key of the rate over all domains."""
@@ -93,17 +96,89 @@ class ReviewReport:
             cells = (printable_line(domain) or "all", f"{rate.rejected:,}", f"{rate.decided:,}", share)
             table.add_row(*map(Text, cells), f"{rate.low:.1%} to {rate.high:.1%}" if rate.decided else "–")
         console.print(table)
-        for each in self.agreements:
-            kappa = "not defined" if each.kappa is None else f"{each.kappa:.2f}"
-            names = f"{printable_line(each.one, 40)} and {printable_line(each.other, 40)}"
-            console.print(
-                Text(
-                    f"{names}: the same verdict on {each.same:,} of {counted(each.rows, 'row')}, kappa {kappa}"
-                ),
-                soft_wrap=True,
-            )
+        _print_agreements(console, self.agreements, "verdict", "row")
         for problem in self.problems:
             console.print(Text(printable_line(problem)), soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceReport:
+    """What reviewers prefer of two datasets' conversations about the same figures.
+
+    Attributes:
+        dataset, other: names of the two.
+        compared: pairs of rows that somebody has compared.
+        disputed: pairs about which reviewers made different choices.
+        choices: reviewer → `this`, `other` and `tie` → pairs; `this` is a row of `dataset`.
+        agreements: of each two reviewers.
+        problems: lines of the file that were passed over.
+    """
+
+    dataset: str
+    other: str
+    compared: int
+    disputed: int
+    choices: Mapping[str, Mapping[str, int]]
+    agreements: Sequence[Agreement]
+    problems: Sequence[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values for `--json`."""
+        return asdict(self)
+
+    def render(self, console: Console) -> None:
+        """Prints the report."""
+        one, other = printable_line(self.dataset, 40), printable_line(self.other, 40)
+        line = f"{one} and {other}: {counted(self.compared, 'pair')} of rows compared, {self.disputed:,} disputed"
+        console.print(Text(line), soft_wrap=True)
+        table = Table("reviewer", escape(f"prefers {one}"), escape(f"prefers {other}"), "neither")
+        for reviewer, counts in self.choices.items():
+            numbers = (f"{counts[choice]:,}" for choice in ("this", "other", "tie"))
+            table.add_row(Text(printable_line(reviewer, 40)), *numbers)
+        console.print(table)
+        _print_agreements(console, self.agreements, "choice", "pair")
+        for problem in self.problems:
+            console.print(Text(printable_line(problem)), soft_wrap=True)
+
+
+def _print_agreements(console: Console, agreements: Iterable[Agreement], what: str, unit: str) -> None:
+    for each in agreements:
+        kappa = "not defined" if each.kappa is None else f"{each.kappa:.2f}"
+        names = f"{printable_line(each.one, 40)} and {printable_line(each.other, 40)}"
+        said = f"{names}: the same {what} on {each.same:,} of {counted(each.rows, unit)}, kappa {kappa}"
+        console.print(Text(said), soft_wrap=True)
+
+
+def preference_report(dataset: Dataset, other: Dataset, file: DecisionFile) -> PreferenceReport:
+    """What reviewers prefer of two datasets, as their rows are now.
+
+    Args:
+        dataset: the dataset that was reviewed.
+        other: the one that it was compared with.
+        file: the decisions.
+    """
+    others: dict[str, set[str]] = defaultdict(set)
+    for _, row in decided_rows(other, file):
+        others[row["id"]].add(row_digest(row))
+    choices: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+    for _, row in decided_rows(dataset, file):
+        digest = row_digest(row)
+        for each in file.preferences(row["id"]):
+            if each.row == digest and each.fields["other"] in others[row["id"]]:
+                choices[each.reviewer][digest, each.fields["other"]] = each.fields["choice"]
+    by_pair: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for chosen in choices.values():
+        for pair, choice in chosen.items():
+            by_pair[pair].add(choice)
+    return PreferenceReport(
+        dataset.bare_name,
+        other.bare_name,
+        len(by_pair),
+        sum(len(made) > 1 for made in by_pair.values()),
+        {name: {each: list(made.values()).count(each) for each in CHOICES} for name, made in choices.items()},
+        [agreement(one, choices[one], two, choices[two]) for one, two in combinations(choices, 2)],
+        file.problems,
+    )
 
 
 def review_report(
@@ -162,12 +237,12 @@ def model_verdicts(flags: Iterable[Flag]) -> dict[str, str]:
     return found
 
 
-def agreement(one: str, verdicts: Mapping[int, str], other: str, others: Mapping[int, str]) -> Agreement:
+def agreement(one: str, verdicts: Mapping[_Key, str], other: str, others: Mapping[_Key, str]) -> Agreement:
     """How far two agree.
 
     Args:
         one, other: their names.
-        verdicts, others: row → verdict.
+        verdicts, others: row → verdict, or two rows → choice.
     """
     both = [(verdicts[row], others[row]) for row in verdicts.keys() & others.keys()]
     return Agreement(one, other, len(both), sum(a == b for a, b in both), cohens_kappa(both))

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from llavamed_data.cli.app import app
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import UsageError
-from llavamed_data.review import DecisionFile, DecisionKind
+from llavamed_data.review import DecisionFile, DecisionKind, row_digest
 from tests.conftest import CHECKOUT
 from tests.llavamed_data.validation.sets import sound_set
 
@@ -36,11 +36,32 @@ def test_the_report_is_printed_and_given_as_json(tmp_path: Path) -> None:
     assert (report["decided"], report["rates"]["chest_xray"]["rejected"]) == (1, 0)
 
 
+def test_preferences_are_reported(tmp_path: Path) -> None:
+    one, two, decisions = sound_set(tmp_path / "one"), sound_set(tmp_path / "two"), tmp_path / "d.jsonl"
+    file = DecisionFile(decisions)
+    for number, reviewer, choice in (
+        (0, "anna", "this"),
+        (0, "bert", "this"),
+        (1, "anna", "tie"),
+        (1, "bert", "other"),
+        (2, "anna", "other"),
+    ):
+        row, other = (Dataset(str(folder)).row(number) for folder in (one, two))
+        given = {"choice": choice, "other": row_digest(other), "other_dataset": "two"}
+        file.decide(row, DecisionKind.PREFER, reviewer=reviewer, dataset="one", **given)
+    given = ["review", one, "--compare", two, "--decisions", decisions, "--report"]
+    assert "one and two: 3 pairs of rows compared, 1 disputed" in run(*given)
+    assert "anna and bert: the same choice on 1 of 2 pairs" in run(*given)
+    assert json.loads(run(*given, "--json"))["choices"] == {
+        "anna": {"this": 1, "other": 1, "tie": 1},
+        "bert": {"this": 1, "other": 1, "tie": 0},
+    }
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["--json"], "--json does nothing without --report"),
-        (["--report", "--compare", "x"], "--report reports on one dataset: leave --compare out"),
         (["--report"], "there is no file of decisions"),
         (["--host", "0.0.0.0"], "set a password"),
         (["--flags", "none.jsonl"], "cannot be read"),
