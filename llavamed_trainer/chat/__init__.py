@@ -13,9 +13,8 @@ from llavamed_trainer.chat.conversation import (
     ChatTurn,
     Conversation,
     Ending,
-    chat_of,
-    load_chat,
 )
+from llavamed_trainer.chat.saving import chat_as_json, chat_as_markdown, chat_of, load_chat, save_chat
 
 __all__ = [
     "AnswerSettings",
@@ -28,6 +27,9 @@ __all__ = [
     "Ending",
     "LocalAssistant",
     "ServerAssistant",
+    "chat_as_json",
+    "chat_as_markdown",
     "chat_of",
     "load_chat",
+    "save_chat",
 ]

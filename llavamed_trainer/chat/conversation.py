@@ -1,30 +1,17 @@
-"""Conversations about an image with one model or with several, kept as JSON and shown as Markdown.
+"""Conversations about an image with one model or with several."""
 
-{"format": "llavamed chat", "version": 1, "image": {"name": "ct.jpg", "base64": "…"}, "references": [],
- "conversations": [{"model": "runs/stage2-60k-im", "turns": [
-     {"question": "What is shown?", "answer": "A chest CT.", "ended": "complete"}]}]}
-"""
-
-import base64
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-from llavamed_data.console.printable import printable, printable_line
-from llavamed_data.errors import UsageError, explain
-from llavamed_data.io.atomic import write_text
-from llavamed_data.pages import RESEARCH_ONLY
+from llavamed_data.errors import UsageError
 from llavamed_trainer.collate.bad_rows import BadRowError
 from llavamed_trainer.collate.pixels import read_image
 
 MOST_IMAGE_BYTES = 20_000_000
 """The bytes of an image at most."""
-
-_FORMAT, _VERSION = "llavamed chat", 1
 
 
 class Ending(StrEnum):
@@ -134,7 +121,8 @@ class Chat:
     Attributes:
         image: that is talked about; None for a conversation without one.
         conversations: one for each model.
-        references: the answers that are right, question by question; empty where there are none.
+        references: the answers that are right, question by question; "" where none is known, and fewer than questions
+            where the last ones have none.
     """
 
     image: ChatImage | None
@@ -145,137 +133,34 @@ class Chat:
         object.__setattr__(self, "conversations", tuple(self.conversations))
         object.__setattr__(self, "references", tuple(self.references))
 
-    def to_json(self) -> str:
-        """The whole chat with its image, as `load_chat` reads it."""
-        image = self.image and {
-            "name": self.image.name,
-            "base64": base64.b64encode(self.image.data).decode("ascii"),
-        }
-        stated = {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "note": RESEARCH_ONLY,
-            "image": image,
-            "references": list(self.references),
-            "conversations": [asdict(each) for each in self.conversations],
-        }
-        return json.dumps(stated, ensure_ascii=False, indent=1) + "\n"
+    def reference(self, number: int) -> str:
+        """The right answer to the question of this number, counted from 0; "" where none is known."""
+        return self.references[number] if number < len(self.references) else ""
 
-    def to_markdown(self) -> str:
-        """The texts of the chat; what models and people wrote is quoted, so that nothing in it acts as Markdown."""
-        lines = [
-            f"# {_inline(self.image.name if self.image else 'Without an image')}",
-            "",
-            f"*{RESEARCH_ONLY}*",
-            "",
-        ]
-        for each in self.conversations:
-            lines += [f"## {_inline(each.model)}", ""]
-            for number, turn in enumerate(each.turns):
-                lines += [
-                    "**User**",
-                    "",
-                    *_quoted(turn.question),
-                    "",
-                    "**Model**",
-                    "",
-                    *_quoted(turn.answer),
-                    "",
-                ]
-                if turn.ended is not Ending.COMPLETE:
-                    lines += [f"*({turn.ended})*", ""]
-                if number < len(self.references):
-                    lines += ["**Answer**", "", *_quoted(self.references[number]), ""]
-        return "\n".join(lines)
+    def with_turns(self, turns: Sequence[ChatTurn], reference: str = "") -> "Chat":
+        """The chat and one turn more in each conversation.
 
-    def save(self, path: Path) -> None:
-        """Writes the chat, as Markdown where the name ends so and as JSON otherwise; whole or not at all.
-
-        Raises:
-            UsageError: it cannot be written.
+        Args:
+            turns: one for each conversation, with the same question.
+            reference: the right answer to it, "" where none is known.
         """
-        text = self.to_markdown() if path.suffix in (".md", ".markdown") else self.to_json()
-        try:
-            write_text(path, text)
-        except OSError as error:
-            raise UsageError(f"the conversation was not saved: {explain(error, path)}") from error
+        grown = [each.with_turn(turn) for each, turn in zip(self.conversations, turns, strict=True)]
+        before = [self.reference(number) for number in range(self._asked)]
+        return Chat(self.image, grown, [*before, reference] if reference or self.references else ())
 
-
-def load_chat(path: Path) -> Chat:
-    """Reads a chat that was saved as JSON.
-
-    Raises:
-        UsageError: there is no such file, or it is none of these.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        told = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        raise UsageError(f"the conversation {path} cannot be read: {told}") from error
-    return chat_of(text, str(path))
-
-
-def chat_of(text: str, name: str) -> Chat:
-    """The chat that a JSON text states.
-
-    Args:
-        text: as `Chat.to_json` writes it.
-        name: of its file, for errors.
-
-    Raises:
-        UsageError: it is no chat, or a damaged one.
-    """
-    try:
-        stated = json.loads(text)
-        if not isinstance(stated, dict) or stated.get("format") != _FORMAT:
-            raise ValueError("it is no conversation that `chat` saved as JSON")
-        if stated["version"] != _VERSION:
-            raise ValueError(f"it is of version {stated['version']}, and this is for version {_VERSION}")
-        image = stated["image"]
-        shown = image and ChatImage.of(
-            _text(image, "name"), base64.b64decode(_text(image, "base64"), validate=True)
+    def without_last(self) -> "Chat":
+        """The chat without its last question, so that it can be asked again."""
+        return Chat(
+            self.image,
+            [each.without_last() for each in self.conversations],
+            self.references[: max(0, self._asked - 1)],
         )
-        conversations = [
-            Conversation(
-                _text(each, "model"),
-                tuple(
-                    ChatTurn(_text(turn, "question"), _text(turn, "answer"), Ending(_text(turn, "ended")))
-                    for turn in each["turns"]
-                ),
-            )
-            for each in stated["conversations"]
-        ]
-        references = stated.get("references", [])
-        if not isinstance(references, list) or not all(isinstance(each, str) for each in references):
-            raise TypeError("references is no list of texts")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        told = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UsageError(f"{name} cannot be loaded: {printable_line(told, 200)}") from error
-    return Chat(shown or None, conversations, references)
 
+    @property
+    def last_question(self) -> str | None:
+        """What was asked last; None before the first question."""
+        return next((each.turns[-1].question for each in self.conversations if each.turns), None)
 
-def _text(stated: Mapping[str, Any], name: str) -> str:
-    value = stated[name]
-    if not isinstance(value, str):
-        raise TypeError(f"{name} is no text")
-    return value
-
-
-def _quoted(text: str) -> list[str]:
-    """The text as a code block, longer fences around it than any in it."""
-    text = printable(text)
-    longest = max((len(run) for run in _runs(text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return [f"{fence}text", *text.splitlines(), fence]
-
-
-def _runs(text: str) -> list[str]:
-    """The runs of backticks in a text."""
-    return "".join(character if character == "`" else " " for character in text).split()
-
-
-def _inline(text: str) -> str:
-    """A name in one line, in which nothing acts as Markdown."""
-    return "".join(
-        f"\\{each}" if each in r"\`*_{}[]<>()#+-.!|~&" else each for each in printable_line(text, 200)
-    )
+    @property
+    def _asked(self) -> int:
+        return max((len(each.turns) for each in self.conversations), default=0)

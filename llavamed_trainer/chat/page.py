@@ -1,15 +1,11 @@
 """The page on which people talk with one model, or with two side by side, about an image."""
 
 import html
-import queue
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from llavamed_data.console.printable import printable, printable_line
-from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.pages import (
     LOCAL_HOST,
     RESEARCH_ONLY,
@@ -19,23 +15,19 @@ from llavamed_data.pages import (
     new_page,
     serve,
 )
-from llavamed_data.reasons import Drop
-from llavamed_trainer.chat.answers import AnswerSettings, AnswerStream, Assistant
-from llavamed_trainer.chat.conversation import (
-    MOST_IMAGE_BYTES,
-    Chat,
-    ChatImage,
-    ChatTurn,
-    Conversation,
-    Ending,
-    chat_of,
-)
+from llavamed_trainer.chat.actions import ChatActions
+from llavamed_trainer.chat.answers import AnswerSettings, Assistant
+from llavamed_trainer.chat.conversation import ChatImage
+from llavamed_trainer.chat.examples import ChatExample
+from llavamed_trainer.chat.rendering import answers_html, image_html
+from llavamed_trainer.chat.saving import MOST_CHAT_BYTES
+from llavamed_trainer.collate.pixels import read_image
 
 if TYPE_CHECKING:
     import gradio
 
-_MOST_CHAT_BYTES = 2 * MOST_IMAGE_BYTES
-"""Bytes of a saved conversation at most: its image takes four thirds of the bytes that it has as a file."""
+_EXAMPLE_PIXELS = 160
+"""The longer side of an example in the gallery."""
 
 _DOWNLOAD = """(name, text) => {
   const link = document.createElement('a');
@@ -45,29 +37,17 @@ _DOWNLOAD = """(name, text) => {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }"""
 
-_KEYS = """() => document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape') document.querySelector('#stop')?.click();
-})"""
+_TAKE_QUESTION = "(text) => document.querySelector('.talk[aria-busy=true]') ? ['', text] : [text, '']"
+"""Takes a question out of its box; one that is typed while an answer is being written stays there."""
 
-_COPY = """
-element.addEventListener('click', (event) => {
-  const button = event.target.closest('button.copy');
-  if (button) navigator.clipboard.writeText(button.parentElement.querySelector('p').textContent);
-});
-"""
-
-_STYLE = """
-.talk { border: 1px solid var(--border-color-primary); padding: 8px 12px; max-height: 60vh; overflow-y: auto; }
-.talk p { white-space: pre-wrap; overflow-wrap: anywhere; margin: 6px 0; }
-.talk .asked { font-weight: 600; }
-.talk .copy { border: 1px solid var(--input-border-color); padding: 2px 10px; border-radius: 4px; }
-#picture img { max-width: 100%; max-height: 420px; display: block; }
-#said:empty { display: none; }
-"""
+_FOCUS_QUESTION = "() => document.querySelector('#question textarea').focus()"
 
 
 def chat_page(
-    assistants: Sequence[Assistant], image: ChatImage | None = None, settings: AnswerSettings | None = None
+    assistants: Sequence[Assistant],
+    image: ChatImage | None = None,
+    settings: AnswerSettings | None = None,
+    examples: Sequence[ChatExample] = (),
 ) -> "gradio.Blocks":
     """The page for one model, or for two that answer the same questions.
 
@@ -75,88 +55,103 @@ def chat_page(
         assistants: the models.
         image: that is talked about at first.
         settings: how answers are written at first.
+        examples: images of a dataset that people may choose, with the dataset's questions and answers.
     """
     gr: Any = import_gradio()
-    from gradio import Request
-
     start = settings or AnswerSettings()
-    talk = _Talk(assistants)
+    actions = ChatActions(assistants, examples)
+    from llavamed_trainer.chat.events import ChatEvents  # which imports Gradio
+
+    on, in_answers = ChatEvents(actions), _file("answers.js")
     page = new_page("Chat about an image")
-
-    def ask(
-        chat: Chat, question: str, temperature: float, tokens: float, request: Request
-    ) -> Iterator[list[Any]]:
-        yield from talk.ask(
-            chat, question, AnswerSettings(int(tokens), float(temperature)), str(request.session_hash)
-        )
-
-    def again(chat: Chat, temperature: float, tokens: float, request: Request) -> Iterator[list[Any]]:
-        last = chat.conversations[0].turns[-1:]
-        if not last:
-            yield talk.shown(chat, "there is no question to answer again: ask one")
-            return
-        before = replace(chat, conversations=tuple(each.without_last() for each in chat.conversations))
-        yield from ask(before, last[0].question, temperature, tokens, request)
-
-    def stop(request: Request) -> None:
-        talk.stop(str(request.session_hash))
-
     with page:
-        first = talk.empty(image)
+        first = actions.begin(image).chat
+        assert first is not None
         chat = gr.State(first)
-        gr.HTML(f'<h1>Chat about an image</h1><p class="research-only">{html.escape(RESEARCH_ONLY)}</p>')
+        gr.HTML(
+            f'<h1>Chat about an image</h1><p class="research-only">{html.escape(RESEARCH_ONLY)}</p>'
+            f'<p class="always-in-sight">{html.escape(RESEARCH_ONLY.partition(". ")[0])}.</p>'
+        )
+        gallery = gr.Gallery(
+            [(_small(each.image), each.title) for each in examples],
+            label="Images of the dataset",
+            elem_id="examples",
+            columns=8,
+            fit_columns=False,
+            height="auto",
+            allow_preview=False,
+            interactive=False,
+            buttons=[],
+            visible=bool(examples),
+        )
         with gr.Row():
-            with gr.Column(scale=1):
-                picture = gr.HTML(_picture(image), elem_id="picture")
+            with gr.Column(scale=1, min_width=280):
+                picture = gr.HTML(image_html(image), elem_id="picture")
                 upload = gr.File(
-                    label="Image (its conversation begins anew)",
+                    label="Another image (the conversation begins anew)",
                     file_types=["image"],
                     elem_id="image",
-                    height=120,
+                    height=150,
                 )
             with gr.Column(scale=2), gr.Row():
                 boxes = [
-                    gr.HTML(_answers(each), elem_id=f"answers-{number}", js_on_load=_COPY)
+                    gr.HTML(answers_html(each), elem_id=f"answers-{number}", js_on_load=in_answers)
                     for number, each in enumerate(first.conversations)
                 ]
+                references = gr.HTML("", elem_id="references", js_on_load=in_answers)
         said = gr.HTML("", elem_id="said")
         question = gr.Textbox(label="Question", info="Enter asks it", elem_id="question", max_lines=4)
+        asked_of_first = [[each] for each in actions.questions_about(image)]
+        questions = gr.Dataset(
+            components=[gr.Textbox(visible=False)],
+            samples=asked_of_first,
+            label="Questions of the dataset about this image",
+            elem_id="questions",
+            visible=bool(asked_of_first),
+        )
         with gr.Row():
-            send = gr.Button("Ask", variant="primary", elem_id="ask")
-            halt = gr.Button("Stop (Esc)", elem_id="stop")
-            redo = gr.Button("Answer again", elem_id="again")
-            anew = gr.Button("Begin anew", elem_id="new")
+            send = gr.Button("Ask", variant="primary", elem_id="ask", min_width=140)
+            halt = gr.Button("Stop (Esc)", elem_id="stop", min_width=140)
+            again = gr.Button("Answer again", elem_id="again", min_width=140)
+            anew = gr.Button("Begin anew", elem_id="new", min_width=140)
         with gr.Row():
             temperature = gr.Slider(
-                0, 2, start.temperature, step=0.1, label="Temperature", elem_id="temperature"
+                0, 2, start.temperature, step=0.1, label="Temperature", elem_id="temperature", buttons=[]
             )
             tokens = gr.Slider(
-                1, 2048, start.max_new_tokens, step=1, label="Longest answer (tokens)", elem_id="tokens"
+                1,
+                max(2048, start.max_new_tokens),
+                start.max_new_tokens,
+                step=1,
+                label="Longest answer (tokens)",
+                elem_id="tokens",
+                buttons=[],
             )
         with gr.Row():
-            as_json = gr.Button("Save as JSON", elem_id="save-json")
-            as_markdown = gr.Button("Save as Markdown", elem_id="save-markdown")
-            load = gr.UploadButton("Load a conversation", file_types=[".json"], elem_id="load")
-        name, text = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
+            as_json = gr.Button("Save as JSON", elem_id="save-json", min_width=140)
+            as_markdown = gr.Button("Save as Markdown", elem_id="save-markdown", min_width=140)
+            load = gr.UploadButton("Load a conversation", file_types=[".json", ".md"], elem_id="load")
+        taken, name, text = (gr.Textbox(visible="hidden") for _ in range(3))
 
-        outputs = [chat, *boxes, said]
+        outputs = [chat, *boxes, references, said]
+        with_image = [*outputs, picture, questions]
         answering = {"concurrency_limit": 32, "api_visibility": "private", "show_progress": "hidden"}
         at_once = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-        for event in (send.click, question.submit):
-            event(ask, [chat, question, temperature, tokens], outputs, **answering)
-            event(None, None, question, js="() => ''")  # at once, or it would take what is typed next
-        redo.click(again, [chat, temperature, tokens], outputs, **answering)
-        halt.click(stop, None, None, **at_once)
-        anew.click(lambda old: talk.shown(talk.empty(old.image), ""), chat, outputs, **at_once)
-        upload.upload(talk.take_image, [chat, upload], [*outputs, picture, upload], **at_once)
-        load.upload(talk.take_chat, [chat, load], [*outputs, picture], **at_once)
-        for button, ending, written in (
-            (as_json, "json", Chat.to_json),
-            (as_markdown, "md", Chat.to_markdown),
-        ):
-            button.click(_file_of(ending, written), chat, [name, text], **at_once).then(
-                None, [name, text], None, js=_DOWNLOAD
-            )
+        gr.on([send.click, question.submit], None, question, [taken, question], js=_TAKE_QUESTION).then(
+            on.ask, [chat, taken, temperature, tokens], outputs, **answering
+        )
+        again.click(on.ask_again, [chat, temperature, tokens], outputs, **answering)
+        halt.click(on.stop, None, None, **at_once)
+        anew.click(on.begin_anew, chat, outputs, **at_once)
+        gallery.select(on.choose, None, with_image, **at_once)
+        questions.click(lambda sample: sample[0], questions, question, **at_once).then(
+            None, None, None, js=_FOCUS_QUESTION
+        )
+        upload.upload(on.take_image, upload, [*with_image, upload], **at_once)
+        load.upload(on.take_chat, load, with_image, **at_once)
+        for button, write in ((as_json, on.write_json), (as_markdown, on.write_markdown)):
+            button.click(write, chat, [name, text], **at_once).then(None, [name, text], None, js=_DOWNLOAD)
+        page.unload(on.close)
     return page
 
 
@@ -164,6 +159,7 @@ def serve_chat(
     assistants: Sequence[Assistant],
     image: ChatImage | None = None,
     settings: AnswerSettings | None = None,
+    examples: Sequence[ChatExample] = (),
     *,
     host: str = LOCAL_HOST,
     port: int = 0,
@@ -171,152 +167,31 @@ def serve_chat(
     """Serves the page.
 
     Args:
-        assistants, image, settings: as `chat_page` takes them.
+        assistants, image, settings, examples: as `chat_page` takes them.
         host, port: as `llavamed_data.pages.serve` takes them.
 
     Raises:
         UsageError: others than this machine could open it and there is no password, or the port is not free.
     """
     check_host(host)
-    page = chat_page(assistants, image, settings)
-    return serve(page, host=host, port=port, script=_KEYS, style=_STYLE, most_upload_bytes=_MOST_CHAT_BYTES)
+    page = chat_page(assistants, image, settings, examples)
+    return serve(
+        page,
+        host=host,
+        port=port,
+        script=_file("page.js"),
+        style=_file("page.css"),
+        most_upload_bytes=MOST_CHAT_BYTES,
+    )
 
 
-class _Talk:
-    """What the buttons of the page do; each call returns the new chat, the answers, and a line on what went wrong."""
-
-    def __init__(self, assistants: Sequence[Assistant]) -> None:
-        self._assistants = assistants
-        self._streams: dict[str, list[AnswerStream]] = {}
-
-    def empty(self, image: ChatImage | None) -> Chat:
-        return Chat(image, [Conversation(each.name) for each in self._assistants])
-
-    def shown(self, chat: Chat, fault: str) -> list[Any]:
-        line = f'<p role="alert">{html.escape(printable_line(fault, 400))}</p>' if fault else ""
-        return [chat, *(_answers(each) for each in chat.conversations), line]
-
-    def stop(self, session: str) -> None:
-        for stream in self._streams.get(session, ()):
-            stream.stop()
-
-    def ask(self, chat: Chat, question: str, settings: AnswerSettings, session: str) -> Iterator[list[Any]]:
-        """The chat again and again while the answers grow, all models at the same time."""
-        if not question.strip():
-            yield self.shown(chat, "the question is empty: write one")
-            return
-        news: queue.Queue[tuple[int, str | Ending | LlavaMedError]] = queue.Queue()
-        streams: list[AnswerStream] = []
-        self._streams[session] = streams
-        for number in range(len(self._assistants)):
-            arguments = (number, chat, question, settings, streams, news)
-            threading.Thread(target=self._answer, args=arguments, daemon=True).start()
-        texts, endings, fault = [""] * len(self._assistants), dict[int, Ending](), ""
-        try:
-            while len(endings) < len(texts):
-                number, piece = news.get()
-                if isinstance(piece, LlavaMedError):
-                    endings[number] = Ending.FAILED
-                    fault = f"{self._assistants[number].name}: {piece}"
-                elif isinstance(piece, Ending):
-                    endings[number] = piece
-                else:
-                    texts[number] += piece
-                turns = [
-                    ChatTurn(question, text.strip(), endings.get(at, Ending.STOPPED))
-                    for at, text in enumerate(texts)
-                ]
-                grown = tuple(
-                    each.with_turn(turn) for each, turn in zip(chat.conversations, turns, strict=True)
-                )
-                yield self.shown(replace(chat, conversations=grown), fault)
-        finally:
-            self.stop(session)
-            self._streams.pop(session, None)
-
-    def _answer(
-        self,
-        number: int,
-        chat: Chat,
-        question: str,
-        settings: AnswerSettings,
-        streams: list[AnswerStream],
-        news: "queue.Queue[tuple[int, str | Ending | LlavaMedError]]",
-    ) -> None:
-        try:
-            answered = chat.conversations[number].answered
-            stream = self._assistants[number].answer(chat.image, answered, question, settings)
-            streams.append(stream)
-            for piece in stream:
-                news.put((number, piece))
-            news.put((number, stream.ended))
-        except LlavaMedError as error:
-            news.put((number, error))
-        except Exception as error:  # the page must go on whatever a model does
-            news.put((number, LlavaMedError(f"{type(error).__name__}: {error}")))
-
-    def take_image(self, chat: Chat, path: str) -> list[Any]:
-        """Begins anew with an image that was uploaded; its file is deleted."""
-        try:
-            image = ChatImage.read(Path(path))
-            image = ChatImage.of(Path(path).name, image.data)
-        except LlavaMedError as error:
-            return [*self.shown(chat, str(error).replace(path, Path(path).name)), _picture(chat.image), None]
-        finally:
-            Path(path).unlink(missing_ok=True)
-        return [*self.shown(self.empty(image), ""), _picture(image), None]
-
-    def take_chat(self, chat: Chat, path: str) -> list[Any]:
-        """Goes on with a conversation that was saved; its file is deleted."""
-        try:
-            loaded = chat_of(Path(path).read_text(encoding="utf-8"), Path(path).name)
-            if len(loaded.conversations) != len(self._assistants):
-                raise UsageError(
-                    f"{Path(path).name} holds {len(loaded.conversations)} conversations, and {len(self._assistants)} "
-                    "models are asked here: start chat with as many"
-                )
-        except UnicodeDecodeError:
-            return [*self.shown(chat, f"{Path(path).name} is no UTF-8 text"), _picture(chat.image)]
-        except LlavaMedError as error:
-            return [*self.shown(chat, str(error)), _picture(chat.image)]
-        finally:
-            Path(path).unlink(missing_ok=True)
-        renamed = tuple(
-            replace(each, model=assistant.name)
-            for each, assistant in zip(loaded.conversations, self._assistants, strict=True)
-        )
-        return [*self.shown(replace(loaded, conversations=renamed), ""), _picture(loaded.image)]
+@cache
+def _file(name: str) -> str:
+    return files("llavamed_trainer.chat").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _answers(conversation: Conversation) -> str:
-    """The turns as HTML; what people and models wrote is text in it, which acts as nothing else."""
-    name = html.escape(printable_line(conversation.model, 80))
-    lines = [f'<section class="talk" role="log" tabindex="0" aria-label="Answers of {name}"><h2>{name}</h2>']
-    for turn in conversation.turns:
-        ended = "" if turn.ended is Ending.COMPLETE else f" <small>({turn.ended})</small>"
-        lines.append(f'<p class="asked" dir="auto">{html.escape(printable(turn.question))}</p>')
-        lines.append(
-            f'<div class="answered"><p dir="auto">{html.escape(printable(turn.answer))}</p>{ended}'
-            '<button type="button" class="copy">Copy</button></div>'
-        )
-    return "".join([*lines, "</section>"])
-
-
-def _picture(image: ChatImage | None) -> str:
-    if image is None:
-        return "<p>No image yet: drop one below.</p>"
-    from llavamed_trainer.evaluation.predict.served import data_url
-
-    try:
-        address = data_url(image.data)
-    except Drop:
-        return "<p>The image cannot be shown.</p>"
-    name = html.escape(printable_line(image.name, 120), quote=True)
-    return f'<img src="{address}" alt="{name}">'
-
-
-def _file_of(ending: str, written: Callable[[Chat], str]) -> Callable[[Chat], tuple[str, str]]:
-    def make(chat: Chat) -> tuple[str, str]:
-        return f"conversation.{ending}", written(chat)
-
-    return make
+def _small(image: ChatImage) -> Any:
+    """The image as the gallery shows it."""
+    small = read_image({"bytes": image.data})
+    small.thumbnail((_EXAMPLE_PIXELS, _EXAMPLE_PIXELS))
+    return small

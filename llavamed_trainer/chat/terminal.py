@@ -18,8 +18,8 @@ from llavamed_trainer.chat.conversation import (
     ChatTurn,
     Conversation,
     Ending,
-    load_chat,
 )
+from llavamed_trainer.chat.saving import load_chat, save_chat
 from llavamed_trainer.collate.pixels import read_image
 
 _COMMANDS = {
@@ -27,7 +27,7 @@ _COMMANDS = {
     "/again": "       answer the last question again",
     "/new": "         begin anew with the same image",
     "/save": "FILE    save the conversation, as Markdown (.md) or JSON",
-    "/load": "FILE    go on with a conversation that was saved as JSON",
+    "/load": "FILE    go on with a conversation that was saved",
     "/help": "        show this list",
     "/quit": "        end (so does Ctrl-D)",
 }
@@ -94,7 +94,7 @@ class TerminalChat:
         elif command == "/new":
             self.chat = replace(self.chat, conversations=self._empty())
         elif command == "/save" and rest:
-            self.chat.save(Path(rest).expanduser())
+            save_chat(self.chat, Path(rest).expanduser())
             self._print(f"saved: {rest}", style="dim")
         elif command == "/load" and rest:
             self._load(Path(rest).expanduser())

@@ -1,5 +1,6 @@
 """`chat`: talks with a model about an image."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,8 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from llavamed_trainer.chat import AnswerSettings, Assistant
+    from llavamed_trainer.chat import AnswerSettings, Assistant, ChatImage
+    from llavamed_trainer.chat.examples import ChatExample
 
 
 def chat(
@@ -29,6 +31,13 @@ def chat(
             help="Talk about this image in the terminal; without it a page opens.", show_default=False
         ),
     ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Built dataset (folder or Hub repository) whose images can be chosen on the page, with its answers.",
+            show_default=False,
+        ),
+    ] = None,
     script: Annotated[
         Path | None,
         typer.Option(help="Ask the questions in this file instead, and write --out.", show_default=False),
@@ -45,7 +54,9 @@ def chat(
     host: Annotated[
         str, typer.Option(help="Address of the page; one that others reach needs a password (docs/chat.md).")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 for a free one.")] = 7861,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the page.", show_default="a free one")
+    ] = None,
 ) -> None:
     """Talk with one model, or two side by side, about images: on a page, in the terminal, or by a file of questions.
 
@@ -53,46 +64,53 @@ def chat(
 
     Example: python -m llavamed_trainer chat --model runs/stage2-60k-im --image figure.jpg
     """
-    import readline  # noqa: F401  (gives the prompt a history)
-
     from llavamed_data.errors import UsageError
+    from llavamed_data.pages import LOCAL_HOST, check_host, import_gradio
     from llavamed_trainer.chat import AnswerSettings, ChatImage
-    from llavamed_trainer.chat.terminal import TerminalChat
+    from llavamed_trainer.chat.examples import examples_of
 
     if (script is None) != (out is None):
         raise UsageError(
-            "--script FILE and --out TABLE go together: give both, or neither to talk in the terminal"
+            "--script FILE and --out TABLE go together: give both, or neither to talk with the model"
+        )
+    if image is not None and script is not None:
+        raise UsageError("--script names its own images: leave out --image")
+    if (image or script) and (dataset or host != LOCAL_HOST or port is not None):
+        raise UsageError(
+            f"--dataset, --host and --port are for the page: leave them out with {'--image' if image else '--script'}"
         )
     settings = AnswerSettings(max_new_tokens, temperature)
     if script is not None and out is not None:
-        if image is not None:
-            raise UsageError("--script names its own images: leave out --image")
         _run_script(script, out, model, against, base_url, timeout, settings)
-        return
-    if image is None:
-        _serve_page(_checked(host, model, against, base_url, timeout), settings, host, port)
-        return
-    shown = ChatImage.read(image)
-    assistants = _assistants(model, against, base_url, timeout)
-    console = Console()
-    TerminalChat(assistants, shown, settings, console).run(lambda: input("> "))
+    elif image is not None:
+        shown = ChatImage.read(image)
+        _talk_in_terminal(_assistants(model, against, base_url, timeout), shown, settings)
+    else:
+        check_host(host)
+        import_gradio()
+        examples = examples_of(dataset) if dataset else []
+        assistants = _assistants(model, against, base_url, timeout)  # last, because it takes longest
+        _serve_page(assistants, settings, examples, host, port or 0)
 
 
-def _checked(
-    host: str, model: str, against: str | None, base_url: str | None, timeout: float
-) -> list["Assistant"]:
-    """The models, which take long to load, once it is known that the page may be served."""
-    from llavamed_data.pages import check_host, import_gradio
+def _talk_in_terminal(assistants: list["Assistant"], image: "ChatImage", settings: "AnswerSettings") -> None:
+    from llavamed_trainer.chat.terminal import TerminalChat
 
-    check_host(host)
-    import_gradio()
-    return _assistants(model, against, base_url, timeout)
+    with suppress(ImportError):  # it gives the prompt a history, where there is one
+        import readline  # noqa: F401
+    TerminalChat(assistants, image, settings, Console()).run(lambda: input("> "))
 
 
-def _serve_page(assistants: list["Assistant"], settings: "AnswerSettings", host: str, port: int) -> None:
+def _serve_page(
+    assistants: list["Assistant"],
+    settings: "AnswerSettings",
+    examples: list["ChatExample"],
+    host: str,
+    port: int,
+) -> None:
     from llavamed_trainer.chat.page import serve_chat
 
-    server = serve_chat(assistants, None, settings, host=host, port=port)
+    server = serve_chat(assistants, None, settings, examples, host=host, port=port)
     names = " and ".join(each.name for each in assistants)
     print(f"{server.address} talks with {names}; stop with Ctrl-C", flush=True)
     server.wait()

@@ -129,6 +129,6 @@ def browser(**page: Any) -> Iterator[WatchedPage]:
     with playwright.sync_playwright() as running:
         opened = running.chromium.launch(executable_path=CHROMIUM, args=flags)
         try:
-            yield WatchedPage(opened.new_page(**page))
+            yield WatchedPage(opened.new_context(**page).new_page())
         finally:
             opened.close()

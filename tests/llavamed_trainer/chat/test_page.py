@@ -1,29 +1,53 @@
 """The chat page in a real browser: every action, on a phone and a desk, light and dark."""
 
+import io
+import os
+import re
+import threading
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
-from llavamed_trainer.chat import Assistant, ChatImage, LocalAssistant, ServerAssistant, load_chat
+from llavamed_trainer.chat import (
+    Assistant,
+    ChatImage,
+    ChatTurn,
+    Conversation,
+    LocalAssistant,
+    ServerAssistant,
+    load_chat,
+    save_chat,
+)
+from llavamed_trainer.chat.conversation import Chat
+from llavamed_trainer.chat.examples import ChatExample, examples_of
 from llavamed_trainer.chat.page import serve_chat
 from tests.llavamed_data.pages.browsing import LOOKS, SIZES, console_errors, scrolls_sideways, serious_faults
-from tests.llavamed_data.show.hostile import ATTACKS, browser
-from tests.servers.openai import KEY, Settings, running
+from tests.llavamed_data.show.hostile import ATTACKS, browser, hostile_set
+from tests.llavamed_data.validation.sets import instruct_row, jpeg, write_set
+from tests.servers.openai import KEY, Server, Settings, running
 
 
 @contextmanager
 def chatting(
-    assistants: list[Assistant], image: ChatImage | None, size: str = "desk", scheme: str = "light"
+    assistants: list[Assistant],
+    image: ChatImage | None,
+    size: str = "desk",
+    scheme: str = "light",
+    examples: list[ChatExample] | None = None,
 ) -> Iterator[Any]:
     width, height = SIZES[size]
-    served_page = serve_chat(assistants, image)
+    served_page = serve_chat(assistants, image, None, examples or [])
     try:
         with browser(viewport={"width": width, "height": height}, color_scheme=scheme) as watched:
             errors = console_errors(watched.page)
             watched.page.set_default_timeout(12_000)
+            watched.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
             watched.page.goto(served_page.address)
             watched.page.locator("#question textarea").wait_for()
             yield watched.page
@@ -43,7 +67,7 @@ def test_questions_follow_up_by_keyboard_alone(
 ) -> None:
     with chatting([served, served], image, size, scheme) as page:
         assert page.locator("#picture img").evaluate("(each) => each.naturalWidth") == 120
-        assert page.get_by_text("For research only").is_visible()
+        notice = page.get_by_text("For research only, not for clinical care.", exact=True)
         page.locator("#question textarea").focus()
         for number, question in enumerate(("What is shown? 胸部", ATTACKS[0])):
             page.keyboard.type(question)
@@ -53,6 +77,11 @@ def test_questions_follow_up_by_keyboard_alone(
                     has_text="finding"
                 ).wait_for()
         assert ATTACKS[0] in page.locator("#answers-0").inner_text()
+        for place in ("0", "document.body.scrollHeight"):
+            page.evaluate(f"window.scrollTo(0, {place})")
+            box = notice.bounding_box()
+            assert box["y"] >= 0
+            assert box["y"] + box["height"] <= SIZES[size][1]
         page.screenshot(path=str(tmp_path / f"chat-{size}-{scheme}.png"), full_page=True)
         assert serious_faults(page) == []
         assert not scrolls_sideways(page)
@@ -125,3 +154,261 @@ def test_a_model_of_this_machine_answers_about_an_image_that_is_uploaded(
         page.keyboard.press("Enter")
         page.locator(".answered small").filter(has_text="(cut off)").wait_for()
         assert page.get_by_role("alert").count() == 0
+
+
+def write_dataset(folder: Path) -> Path:
+    """Rows of three domains, a second one about the first image, and one about another image of the same file name."""
+    rows = [instruct_row(number) for number in (0, 1, 2)]
+    same = rows[0] | {"id": "9000_F1-q1"}
+    same["messages"] = [
+        {
+            "role": "user",
+            "content": [{"type": "image", "text": None}, {"type": "text", "text": "Is it noise?"}],
+        },
+        {"role": "assistant", "content": [{"type": "text", "text": "Yes."}]},
+    ]
+    other = instruct_row(5) | {"id": "other", "pmcid": rows[0]["pmcid"]}
+    other["images"] = [{"bytes": jpeg(99), "path": rows[0]["images"][0]["path"]}]
+    return write_set(folder, [*rows, same, other])
+
+
+def test_each_domain_of_a_dataset_has_an_example(tmp_path: Path) -> None:
+    found = examples_of(str(write_dataset(tmp_path / "set")))
+    assert [each.title for each in found] == ["chest xray", "mri", "histology"]
+    questions = ["What does the image show?", "Is it a person?", "Is it noise?"]
+    assert [question for question, _ in found[0].rounds] == questions
+    assert found[0].answer("  is it NOISE? ") == "Yes."
+    assert found[0].answer("Is it large?") == ""
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
+def test_an_image_of_a_dataset_is_chosen_and_its_answers_stand_beside(
+    served: ServerAssistant, tmp_path: Path, size: str, scheme: str
+) -> None:
+    examples = examples_of(str(write_dataset(tmp_path / "set")))
+    with chatting([served], None, size, scheme, examples) as page:
+        thumbnails = page.locator("#examples img")
+        thumbnails.nth(2).wait_for()
+        page.wait_for_function(
+            "[...document.querySelectorAll('#examples img')].every((each) => each.naturalWidth)"
+        )
+        page.locator("#examples button").nth(0).focus()
+        page.keyboard.press("Enter")
+        page.locator("#picture img").wait_for()
+        assert page.locator("#picture img").evaluate("(each) => each.naturalWidth") == 64
+        offered = page.locator("#questions button")
+        assert offered.all_inner_texts() == ["What does the image show?", "Is it a person?", "Is it noise?"]
+        offered.nth(2).focus()
+        page.keyboard.press("Enter")
+        page.wait_for_function("document.querySelector('#question textarea').value === 'Is it noise?'")
+        page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
+        page.keyboard.press("Enter")
+        page.locator("#references .answered").first.wait_for()
+        assert page.locator("#references .answered").inner_text() == "Yes."
+        page.locator("#answers-0 .copy").wait_for()
+        page.keyboard.type("Is it large?")
+        page.keyboard.press("Enter")
+        page.locator("#answers-0 .copy").nth(1).wait_for()
+        assert page.locator("#references .answered").all_inner_texts() == ["Yes.", "none is known"]
+        assert serious_faults(page) == []
+        assert not scrolls_sideways(page)
+        page.screenshot(path=str(tmp_path / f"examples-{size}-{scheme}.png"), full_page=True)
+        page.locator("#examples button").nth(1).click()
+        page.locator("#answers-0 .answered").first.wait_for(state="detached")
+        assert page.locator("#references").is_hidden()
+        assert offered.count() == 2
+
+
+def test_what_a_dataset_says_is_shown_as_text(served: ServerAssistant, tmp_path: Path) -> None:
+    examples = examples_of(str(hostile_set(tmp_path / "set")))
+    with chatting([served], None, examples=examples) as page:
+        for number, example in enumerate(examples):
+            page.locator("#examples button").nth(number).click()
+            page.locator("#picture img").wait_for()
+            if example.rounds:
+                page.locator("#questions button").first.click()
+                page.wait_for_function("document.querySelector('#question textarea').value !== ''")
+                page.keyboard.press("Enter")
+                page.locator("#answers-0 .copy").first.wait_for()
+            page.locator("#new").click()
+            page.locator("#answers-0 .answered").first.wait_for(state="detached")
+            page.locator("#question textarea").fill("")
+
+
+def test_every_control_is_reached_by_the_tab_key(
+    served: ServerAssistant, image: ChatImage, tmp_path: Path
+) -> None:
+    examples = examples_of(str(write_dataset(tmp_path / "set")))
+    with chatting([served], image, examples=examples) as page:
+        page.locator("#question textarea").fill("Is it large?")
+        page.keyboard.press("Enter")
+        page.locator("#answers-0 .copy").wait_for()
+        page.locator("h1").click()  # where Tab starts from
+        wanted = ["examples", "image", "answers-0", "question", "questions", "ask", "stop", "again", "new"]
+        wanted += ["temperature", "tokens", "save-json", "save-markdown", "load"]
+        reached = []
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            reached.append(
+                page.evaluate(
+                    "document.activeElement.closest('[id]:not([id^=component]):not([id^=range])')?.id"
+                )
+            )
+        assert list(dict.fromkeys(filter(None, reached))) == wanted
+
+
+def test_an_answer_is_copied(served: ServerAssistant, image: ChatImage) -> None:
+    with chatting([served], image) as page:
+        page.locator("#question textarea").fill("Is it large?")
+        page.keyboard.press("Enter")
+        page.locator("#answers-0 .copy").focus()
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="Copied").wait_for()
+        assert page.evaluate("navigator.clipboard.readText()") == answers(page).inner_text()
+
+
+def test_a_conversation_in_markdown_is_saved_and_loaded(
+    served: ServerAssistant, image: ChatImage, tmp_path: Path
+) -> None:
+    with chatting([served], image) as page:
+        page.locator("#question textarea").fill("Is it **large**? 大吗")
+        page.keyboard.press("Enter")
+        page.locator("#answers-0 .copy").wait_for()
+        answer = answers(page).inner_text()
+        with page.expect_download() as download:
+            page.locator("#save-markdown").click()
+        assert download.value.suggested_filename == "conversation.md"
+        saved = tmp_path / "saved.md"
+        download.value.save_as(saved)
+        kept = load_chat(saved)
+        assert kept.image == image
+        assert kept.conversations[0].turns == (ChatTurn("Is it **large**? 大吗", answer),)
+    with chatting([served], None) as page:
+        page.locator("#load input[type=file], input[type=file][accept*='.md']").first.set_input_files(saved)
+        page.locator("#picture img").wait_for()
+        assert answers(page).inner_text() == answer
+
+
+def test_a_file_that_is_no_conversation_leaves_the_page_as_it_is(
+    served: ServerAssistant, image: ChatImage, tmp_path: Path
+) -> None:
+    of_two = tmp_path / "two.json"
+    save_chat(Chat(image, [Conversation("a"), Conversation("b")]), of_two)
+    (tmp_path / "broken.json").write_text("{")
+    with chatting([served], image) as page:
+        page.locator("#question textarea").fill("Is it large?")
+        page.keyboard.press("Enter")
+        page.locator("#answers-0 .copy").wait_for()
+        for name, told in (("broken.json", "cannot be loaded"), ("two.json", "holds 2 conversations")):
+            page.locator("input[type=file][accept*='.md']").first.set_input_files(tmp_path / name)
+            page.get_by_role("alert").filter(has_text=re.compile(f"^{name}.*{told}")).wait_for()
+        assert answers(page).count() == 1
+
+
+@pytest.fixture
+def slow(server: Server) -> ServerAssistant:
+    """A model that takes half a second for each of its five words."""
+    server.settings.pause = 0.5
+    return ServerAssistant("judge", server.url)
+
+
+def test_what_is_asked_while_an_answer_is_written_stays_in_its_box(
+    slow: ServerAssistant, image: ChatImage
+) -> None:
+    with chatting([slow], image) as page:
+        page.locator("#question textarea").fill("Is it large?")
+        page.keyboard.press("Enter")
+        page.locator(".talk[aria-busy=true]").wait_for()
+        page.keyboard.type("Where is it?")
+        page.keyboard.press("Enter")
+        page.locator("#again").click()
+        page.get_by_role("alert").filter(has_text="an answer is being written").wait_for()
+        page.locator("#answers-0 .copy").wait_for()
+        assert page.locator("#question textarea").input_value() == "Where is it?"
+        assert page.locator("#answers-0 .asked").all_inner_texts() == ["Is it large?"]
+
+
+def test_a_conversation_that_is_begun_anew_stays_empty(slow: ServerAssistant, image: ChatImage) -> None:
+    with chatting([slow], image) as page:
+        page.locator("#question textarea").fill("Is it large?")
+        page.keyboard.press("Enter")
+        answers(page).filter(has_text="The").wait_for()
+        page.locator("#new").click()
+        page.locator("#answers-0 .answered").wait_for(state="detached")
+        page.wait_for_timeout(1500)
+        assert answers(page).count() == 0
+        page.locator("#question textarea").fill("Where is it?")
+        page.keyboard.press("Enter")
+        page.locator("#answers-0 .copy").wait_for()
+        assert page.locator("#answers-0 .asked").all_inner_texts() == ["Where is it?"]
+
+
+def test_two_tabs_do_not_disturb_each_other(slow: ServerAssistant, image: ChatImage) -> None:
+    with chatting([slow], image) as page:
+        other = page.context.new_page()
+        other.goto(page.url)
+        for tab, text in ((page, "Is it large?"), (other, "Where is it?")):
+            tab.locator("#question textarea").fill(text)
+            tab.keyboard.press("Enter")
+            answers(tab).filter(has_text="The").wait_for()
+        other.keyboard.press("Escape")
+        other.locator("small").filter(has_text="(stopped)").wait_for()
+        page.locator("#answers-0 .copy").wait_for()
+        assert "finding" in answers(page).inner_text()
+        assert page.locator("small").count() == 0
+        assert page.locator("#answers-0 .asked").all_inner_texts() == ["Is it large?"]
+        other.close()
+
+
+def test_an_answer_ends_when_its_tab_is_closed(server: Server, image: ChatImage) -> None:
+    server.settings.pause = 3.0
+    with chatting([ServerAssistant("judge", server.url)], image) as page:
+        other = page.context.new_page()
+        other.goto(page.url)
+        other.locator("#question textarea").fill("Is it large?")
+        other.keyboard.press("Enter")
+        answers(other).filter(has_text="The").wait_for()
+        other.close()
+        until = time.monotonic() + 9  # five words would take 12 more seconds
+        while any(each.name == "read-answer" for each in threading.enumerate()):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def uploads() -> list[str]:
+    folder = os.environ["GRADIO_TEMP_DIR"]
+    return [name for _, _, names in os.walk(folder) for name in names if name.startswith("upload-")]
+
+
+def test_an_upload_is_not_kept(served: ServerAssistant, image: ChatImage, tmp_path: Path) -> None:
+    (tmp_path / "upload-good.png").write_bytes(image.data)
+    (tmp_path / "upload-bad.png").write_bytes(image.data[:60])
+    with chatting([served], None) as page:
+        chooser = page.locator("#image input[type=file]")
+        chooser.set_input_files(tmp_path / "upload-bad.png")
+        page.get_by_role("alert").filter(has_text="upload-bad.png is no image").wait_for()
+        chooser.set_input_files(tmp_path / "upload-good.png")
+        page.locator("#picture img").wait_for()
+        assert uploads() == []
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that states this size in pixels and has almost no bytes."""
+    file = io.BytesIO()
+    Image.new("1", (8, 8)).save(file, "PNG")
+    head = bytearray(file.getvalue())
+    head[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    head[29:33] = zlib.crc32(bytes(head[12:29])).to_bytes(4, "big")
+    return bytes(head)
+
+
+def test_an_image_of_too_many_pixels_or_bytes_is_refused(
+    served: ServerAssistant, image: ChatImage, tmp_path: Path
+) -> None:
+    (tmp_path / "wide.png").write_bytes(png_of(60_000, 60_000))
+    (tmp_path / "heavy.png").write_bytes(image.data + bytes(20_000_000))
+    with chatting([served], image) as page:
+        for name, told in (("wide.png", "is no image that can be shown"), ("heavy.png", "more than 20 MB")):
+            page.locator("#image input[type=file]").set_input_files(tmp_path / name)
+            page.get_by_role("alert").filter(has_text=re.compile(f"^{name}.*{told}")).wait_for()
+        assert page.locator("#picture img").evaluate("(each) => each.naturalWidth") == 120

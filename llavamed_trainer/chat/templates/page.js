@@ -1,0 +1,3 @@
+() => document.addEventListener('keydown', (event) => {
+  if (event.key === 'Escape') document.querySelector('#stop')?.click();
+})
