@@ -88,7 +88,7 @@ def chat_page(
             with gr.Column(scale=1, min_width=280):
                 picture = gr.HTML(image_html(image), elem_id="picture")
                 upload = gr.File(
-                    label="Another image (the conversation begins anew)",
+                    label="Your image",
                     file_types=["image"],
                     elem_id="image",
                     height=150,
