@@ -12,7 +12,7 @@ from llavamed_data.llm import Endpoint, chat_model
 from llavamed_trainer.chat.conversation import ChatImage, ChatTurn, Ending
 
 _LOOK = 0.05
-"""Seconds after which a reader of a silent server looks whether it was asked to stop."""
+"""Seconds after which who waits, for a silent server or for another answer, looks whether it was asked to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +197,12 @@ class _LocalAnswer:
     def _generate(self) -> None:
         import torch
 
+        while not self._writing.acquire(timeout=_LOOK):
+            if self._asked_to_stop.is_set():  # while another answer was being written
+                self._pieces.on_finalized_text("", stream_end=True)
+                return
         try:
-            with self._writing, torch.inference_mode():
+            with torch.inference_mode():
                 made = self._model.generate(**self._inputs, **self._arguments)
             new = made[0, self._inputs["input_ids"].shape[1] :].tolist()
             if not self._asked_to_stop.is_set():
@@ -206,6 +210,8 @@ class _LocalAnswer:
         except BaseException as error:  # whatever it is, whoever waits for the answer must learn of it
             self._failure = error
             self._pieces.on_finalized_text("", stream_end=True)
+        finally:
+            self._writing.release()
 
 
 class ServerAssistant:

@@ -2,9 +2,9 @@
 
 Run: `python -m tests.benchmarks.bench_chat [--rounds 20]`.
 For the model's own, the time from the question to the first piece of the answer is taken in Python. The same is taken
-of what the page's server sends to a client that asks as a browser does; and in headless Chromium on the same cores, from
-the key Enter to the first text of the answer that is drawn. One model is a tiny LLaVA with random weights in the process
-of the page, the other is behind a server on this machine that takes 0.3 s to begin, as larger models may.
+of what the page's server sends to a client that asks as a browser does; and in headless Chromium on the same cores,
+from the key Enter to the first text of the answer that is drawn. One model is a tiny LLaVA with random weights in the
+process of the page, the other is behind a server on this machine that takes 0.3 s to begin, as larger models may.
 """
 
 import argparse

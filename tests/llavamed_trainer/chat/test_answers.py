@@ -82,6 +82,21 @@ def test_an_answer_that_is_stopped_ends_soon_and_the_next_one_is_whole(
     assert whole == stock_answer(tiny_model, image, [], QUESTIONS[0])
 
 
+def test_an_answer_that_waits_for_another_is_stopped_at_once(
+    assistant: LocalAssistant, image: ChatImage
+) -> None:
+    first = assistant.answer(image, [], QUESTIONS[0], AnswerSettings(max_new_tokens=100_000))
+    pieces = iter(first)
+    next(pieces)
+    second = assistant.answer(image, [], QUESTIONS[1], SHORT)
+    second.stop()
+    assert list(second) == []
+    assert second.ended is Ending.STOPPED
+    assert next(pieces)  # the first one is still being written
+    first.stop()
+    list(pieces)
+
+
 def test_an_answer_that_nobody_reads_on_stops_by_itself(assistant: LocalAssistant, image: ChatImage) -> None:
     pieces = iter(assistant.answer(image, [], QUESTIONS[0], AnswerSettings(max_new_tokens=100_000)))
     next(pieces)

@@ -235,11 +235,9 @@ def test_what_a_dataset_says_is_shown_as_text(served: ServerAssistant, tmp_path:
             page.locator("#question textarea").fill("")
 
 
-def test_every_control_is_reached_by_the_tab_key(
-    served: ServerAssistant, image: ChatImage, tmp_path: Path
-) -> None:
+def test_every_control_is_reached_by_the_tab_key(served: ServerAssistant, tmp_path: Path) -> None:
     examples = examples_of(str(write_dataset(tmp_path / "set")))
-    with chatting([served], image, examples=examples) as page:
+    with chatting([served], examples[0].image, examples=examples) as page:
         page.locator("#question textarea").fill("Is it large?")
         page.keyboard.press("Enter")
         page.locator("#answers-0 .copy").wait_for()

@@ -161,6 +161,8 @@ def test_ctrl_c_stops_an_answer_and_ctrl_d_ends(server: Server, image_file: Path
         wait_for(b"(stopped)")
         os.write(ours, f"/save {tmp_path / 'c.json'}\n".encode())
         wait_for(b"saved: ")
+        seen = seen.partition(b"saved: ")[2]
+        wait_for(b"> ")  # before its prompt, the terminal would not pass Ctrl-D on
         os.write(ours, b"\x04")
         assert process.wait(30) == 0
     finally:
