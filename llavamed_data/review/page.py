@@ -2,13 +2,14 @@
 
 import getpass
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llavamed_data.console.printable import counted, printable_line
 from llavamed_data.dataset.messages import turns_of
-from llavamed_data.errors import LlavaMedError
+from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.pages import (
     LOCAL_HOST,
     RESEARCH_ONLY,
@@ -29,7 +30,7 @@ from llavamed_data.review.rendering import (
     render_row,
     without_images,
 )
-from llavamed_data.review.session import STATES, ReviewFilter, ReviewSet, RowView
+from llavamed_data.review.session import STATES, ReviewFilter, ReviewSet, RowChangedError, RowView
 
 if TYPE_CHECKING:
     import gradio
@@ -48,11 +49,35 @@ COMPARE_KEYS = (
 
 
 class _Place(NamedTuple):
-    """Where a reader is: the rows that are gone through, the place in them, and the row that is shown."""
+    """Where a reader is.
 
-    numbers: Sequence[int]
-    at: int
-    view: RowView | None
+    Attributes:
+        wanted: which rows are gone through.
+        numbers: the numbers of these rows.
+        generation: of the dataset that the numbers are of.
+        at: the place in the numbers.
+        view: the row that is shown.
+        swapped: whether the other dataset's conversation is shown first.
+    """
+
+    wanted: ReviewFilter = ReviewFilter()
+    numbers: Sequence[int] = ()
+    generation: int = 0
+    at: int = 0
+    view: RowView | None = None
+    swapped: bool = False
+
+
+class _OpenEdit(NamedTuple):
+    """An edit that is being written.
+
+    Attributes:
+        turn: number of the turn.
+        digest: of its row.
+    """
+
+    turn: int
+    digest: str
 
 
 def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "gradio.Blocks":
@@ -70,21 +95,48 @@ def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "g
     title = f"Review of {printable_line(review.name, 80)}"
     actions = _Actions(review, pictures, gr)
 
-    def open_page(who: str, request: Request) -> list[Any]:
-        return actions.open(who, request.username)
+    def on(
+        event: Any,
+        call: Callable[..., Any],
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        script: str | None = None,
+        *,
+        on_turn: bool = False,
+    ) -> None:
+        """Calls a function at an event, with no queue in between; the first of its inputs is the reviewer's name."""
 
-    def on_turn(place: _Place, who: str, event: EventData) -> list[Any]:
-        return actions.on_turn(place, who, getattr(event, "action", None), getattr(event, "turn", None))
+        def called(request: Request, who: str, *given: Any) -> Any:
+            return call(_reviewer(who, request.username), *given)
+
+        def called_on_turn(request: Request, data: EventData, who: str, *given: Any) -> Any:
+            action, turn = getattr(data, "action", None), getattr(data, "turn", None)
+            return call(_reviewer(who, request.username), *given, action, turn)
+
+        event(
+            called_on_turn if on_turn else called,
+            [who, *inputs],
+            list(outputs),
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+            trigger_mode="once",
+            js=script,
+        )
+
+    def open_page(request: Request, who: str) -> list[Any]:
+        return actions.open(_reviewer(who, request.username), is_login=request.username is not None)
 
     page = new_page(title)
     with page:
-        place = gr.State(_Place((), 0, None))
+        place, edit = gr.State(_Place()), gr.State(None)
+        seen = gr.Textbox(visible=False)  # the mark of the row that the browser shows
         gr.HTML(_markup("<h1>", title, "</h1>", f'<p class="research-only">{RESEARCH_ONLY}</p>'))
-        who = gr.Textbox(name, label="Reviewer", elem_id="reviewer", max_lines=1, render=False)
+        who = gr.Textbox(name, label="Reviewer", elem_id="reviewer", max_lines=1)
         status = gr.HTML(elem_id="status")
         shown = gr.HTML(elem_id="row", js_on_load=_ON_LOAD)
+        outputs, deciding = [place, shown, status], [place, seen, edit]
         if review.compares:
-            outputs = [place, shown, status]
             with gr.Row(elem_classes="actions"):
                 for choice, label in (
                     ("left", "First is better (1)"),
@@ -92,10 +144,9 @@ def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "g
                     ("right", "Second is better (3)"),
                 ):
                     button = gr.Button(label, elem_id=choice, min_width=90)
-                    _on(button.click, actions.preferring(choice), [place, who], outputs)
+                    on(button.click, actions.preferring(choice), deciding, outputs, _SEEN)
                 back, undo, forth = _moving_buttons(gr)
         else:
-            number = gr.State(-1)
             with gr.Column(visible=False, elem_id="edit") as editor:
                 text = gr.Textbox(label="New text of the turn", lines=4, max_lines=20, elem_id="text")
                 with gr.Row():
@@ -108,22 +159,21 @@ def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "g
             reason = gr.Textbox(
                 label="Reason for a rejection", max_lines=1, elem_id="reason", info="Enter rejects the row"
             )
-            outputs = [place, shown, status]
-            _on(accept.click, actions.accept, [place, who], outputs)
+            on(accept.click, actions.accept, deciding, outputs, _SEEN)
             for event in (reject.click, reason.submit):
-                _on(event, actions.reject, [place, who, reason], [*outputs, reason])
-            _on(shown.click, on_turn, [place, who], [*outputs, editor, text, number])
-            _on(save.click, actions.save, [place, who, number, text], [*outputs, editor, number])
-            _on(cancel.click, actions.cancel, [], [editor, number])
-        _on(back.click, actions.moving(-1), [place, who], outputs)
-        _on(forth.click, actions.moving(1), [place, who], outputs)
-        _on(undo.click, actions.undo, [place, who], outputs)
+                on(event, actions.reject, [*deciding, reason], outputs, _taken("reason"))
+            on(shown.click, actions.on_turn, deciding, [*outputs, editor, text, edit], _SEEN, on_turn=True)
+            on(save.click, actions.save, [*deciding, text], [*outputs, editor, edit], _SEEN)
+            on(cancel.click, actions.cancel, [place], [*outputs, editor, edit])
+        on(back.click, actions.moving(-1), [place, edit], outputs)
+        on(forth.click, actions.moving(1), [place, edit], outputs)
+        on(undo.click, actions.undo, [place, edit], outputs)
         if not review.compares:
             with gr.Row():
                 domain = gr.Dropdown(list(DOMAINS), label="Correct domain", value=None, elem_id="domain")
                 note = gr.Textbox(label="Note", max_lines=1, elem_id="note", info="Enter keeps the note")
-            _on(domain.input, actions.set_domain, [place, who, domain], [*outputs, domain])
-            _on(note.submit, actions.add_note, [place, who, note], [*outputs, note])
+            on(domain.input, actions.set_domain, [*deciding, domain], [*outputs, domain], _SEEN)
+            on(note.submit, actions.add_note, [*deciding, note], outputs, _taken("note"))
         with gr.Accordion("Which rows", open=False, elem_id="filters"):
             with gr.Row():
                 in_domain = gr.Dropdown(
@@ -132,7 +182,13 @@ def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "g
                 state = gr.Dropdown(
                     list(STATES), value="all", label="State", elem_id="state", visible=not review.compares
                 )
-                flag = gr.Dropdown([ANY, *review.flag_names()], value=ANY, label="Flag", elem_id="flag")
+                flag = gr.Dropdown(
+                    [ANY, *review.flag_names()],
+                    value=ANY,
+                    label="Flag",
+                    elem_id="flag",
+                    visible=not review.compares,
+                )
             with gr.Row():
                 sample = gr.Number(
                     0, label="Rows at random (0: all)", precision=0, minimum=0, elem_id="sample"
@@ -144,13 +200,20 @@ def review_page(review: ReviewSet, pictures: Pictures, reviewer: str = "") -> "g
                 label="Words", max_lines=1, elem_id="words", info="Enter shows the rows that hold them"
             )
             goto = gr.Textbox(label="Go to an id", max_lines=1, elem_id="goto")
-        who.render()
         wanted = [in_domain, state, flag, words, sample, seed]
         for event in (apply.click, words.submit):
-            _on(event, actions.choose, [place, who, *wanted], outputs)
-        _on(goto.submit, actions.go_to, [place, who, goto], outputs)
+            on(event, actions.choose, [place, edit, *wanted], outputs)
+        on(goto.submit, actions.go_to, [place, edit, goto], outputs)
         gr.HTML(f'<p class="keys">{COMPARE_KEYS if review.compares else KEYS}</p>')
-        _on(page.load, open_page, [who], [*outputs, who])
+        page.load(
+            open_page,
+            who,
+            [*outputs, who],
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+            js=_REMEMBERED_NAME,
+        )
     return page
 
 
@@ -189,6 +252,51 @@ element.addEventListener('click', (event) => {
 """
 
 
+_SEEN = """
+(who, place, seen, ...rest) => [who, place, document.querySelector('.review-row')?.dataset.shown ?? '', ...rest]
+"""
+"""Tells the server which row the browser shows, so that nothing is decided about a row that was not seen."""
+
+_REMEMBERED_NAME = """
+(given) => {
+  let kept = null;
+  try { kept = JSON.parse(localStorage.getItem('llavamed-reviewer')); } catch { /* nothing is kept here */ }
+  document.getElementById('reviewer').dataset.given = given;
+  return [kept && kept.given === given && typeof kept.name === 'string' ? kept.name : given];
+}
+"""
+"""The name that was written here the last time, if the page proposed the same name then."""
+
+
+def _taken(field: str) -> str:
+    """JavaScript that empties a field at once, so that the next text can be typed, and tells for which row it was."""
+    return f"""
+(who, place, seen, edit, text) => {{
+  const box = document.querySelector('#{field} textarea, #{field} input');
+  const of = box.dataset.shown || (document.querySelector('.review-row')?.dataset.shown ?? '');
+  if (box.value === text) {{
+    box.value = '';
+    box.dispatchEvent(new Event('input', {{ bubbles: true }}));
+  }}
+  box.dataset.shown = '';
+  return [who, place, of, edit, text];
+}}
+"""
+
+
+def _reviewer(who: object, login: str | None) -> str:
+    """Who decides: who has logged in, or the name in the field where nobody has to."""
+    return str(who or "") if login is None else login
+
+
+def _whole_number(value: object) -> int:
+    """The number in a field, which a program may have sent; 0 for none, or one that is not finite."""
+    try:
+        return max(0, int(float(str(value or 0))))
+    except (ValueError, OverflowError):
+        return 0
+
+
 def _moving_buttons(gr: Any) -> list[Any]:
     return [
         gr.Button(label, elem_id=name, min_width=90)
@@ -196,38 +304,32 @@ def _moving_buttons(gr: Any) -> list[Any]:
     ]
 
 
-def _on(event: Any, call: Callable[..., Any], inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-    """Calls a function at an event, with no queue in between and without a name for programs."""
-    event(
-        call,
-        list(inputs),
-        list(outputs),
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-        trigger_mode="once",
-    )
-
-
 class _Actions:
-    """What the buttons and keys do; each call returns the new place, the row, and a line that says what was done."""
+    """What the buttons and keys do; each call returns the new place, the row, and a line that says what was done.
+
+    The reviewer's name is the first argument of each. Of the others, `seen` is the mark of the row that the browser
+    shows, and `edit` the edit that is being written, during which nothing else is done.
+    """
 
     def __init__(self, review: ReviewSet, pictures: Pictures, gradio_module: Any) -> None:
         self._review, self._pictures, self._gr = review, pictures, gradio_module
 
-    def open(self, who: str, login: str | None) -> list[Any]:
-        """Begins at the first row that has no verdict; who has logged in reviews by that name."""
-        reviewer = login or who
+    def open(self, who: str, *, is_login: bool) -> list[Any]:
+        """Begins at the first row that has no verdict, or that the reviewer has not compared."""
         self._review.refresh()
-        numbers = self._review.find(ReviewFilter())
-        start = 0 if self._review.compares else self._review.first_undecided(numbers)
-        locked = self._gr.Textbox(value=reviewer, interactive=login is None)
-        return [*self._show(_Place(numbers, start, None), reviewer), locked]
+        place = self._chosen(ReviewFilter())
+        if self._review.compares:
+            start = self._review.first_to_compare(place.numbers, who)
+        else:
+            start = self._review.first_undecided(place.numbers)
+        locked = self._gr.Textbox(value=who, interactive=not is_login)
+        return [*self._show(place._replace(at=start), who), locked]
 
     def choose(
         self,
-        _: _Place,
         who: str,
+        place: _Place,
+        edit: _OpenEdit | None,
         domain: str,
         state: str,
         flag: str,
@@ -236,163 +338,269 @@ class _Actions:
         seed: float,
     ) -> list[Any]:
         """Shows other rows."""
+        if edit:
+            return self._editing(place, who, edit)
         wanted = ReviewFilter(
-            "" if domain == ANY else domain,
+            "" if domain == ANY else domain or "",
             state or "all",
-            "" if flag == ANY else flag,
-            words[:500],
-            max(0, int(sample or 0)),
-            int(seed or 0),
+            "" if flag == ANY else flag or "",
+            (words or "")[:500],
+            _whole_number(sample),
+            _whole_number(seed),
         )
-        self._review.refresh()
-        return self._show(_Place(self._review.find(wanted), 0, None), who)
-
-    def go_to(self, place: _Place, who: str, row_id: str) -> list[Any]:
-        """Shows the row of an id, among all rows."""
         try:
-            number = self._review.number_of(row_id.strip())
-        except LlavaMedError as error:
+            self._review.refresh()
+            return self._show(self._chosen(wanted), who)
+        except (LlavaMedError, OSError) as error:
             return self._same(place, who, str(error), fault=True)
-        numbers = place.numbers if number in place.numbers else self._review.find(ReviewFilter())
-        if number not in numbers:
-            return self._same(place, who, f"{row_id} is in one of the two sets alone", fault=True)
-        return self._show(_Place(numbers, numbers.index(number), None), who)
 
-    def moving(self, step: int) -> Callable[[_Place, str], list[Any]]:
+    def go_to(self, who: str, place: _Place, edit: _OpenEdit | None, row_id: str) -> list[Any]:
+        """Shows the row of an id, among all rows if it is not among the chosen ones."""
+        if edit:
+            return self._editing(place, who, edit)
+        try:
+            self._review.refresh()
+            number = self._review.number_of((row_id or "").strip())
+            place = self._renewed(place)
+        except (LlavaMedError, OSError) as error:
+            return self._same(place, who, str(error), fault=True)
+        there = self._at(place, number)
+        if there is None:
+            return self._same(place, who, f"{row_id} is in only one of the two datasets", fault=True)
+        return self._show(there, who)
+
+    def moving(self, step: int) -> Callable[[str, _Place, _OpenEdit | None], list[Any]]:
         """Shows the next row, or the one before."""
 
-        def move(place: _Place, who: str) -> list[Any]:
+        def move(who: str, place: _Place, edit: _OpenEdit | None) -> list[Any]:
+            if edit:
+                return self._editing(place, who, edit)
             if not 0 <= place.at + step < len(place.numbers):
                 return self._same(place, who, "this is the last row" if step > 0 else "this is the first row")
-            return self._show(place._replace(at=place.at + step), who)
+            return self._show(place, who, step=step)
 
         return move
 
-    def accept(self, place: _Place, who: str) -> list[Any]:
+    def accept(self, who: str, place: _Place, seen: str, edit: _OpenEdit | None) -> list[Any]:
         """Accepts the row and shows the next one."""
-        return self._decide(place, who, DecisionKind.ACCEPT, "accepted", move=True)
+        return self._decide(who, place, seen, edit, DecisionKind.ACCEPT, "accepted", move=True)
 
-    def reject(self, place: _Place, who: str, reason: str) -> list[Any]:
-        """Rejects the row and shows the next one; the reason stays until the row is rejected."""
-        done = self._decide(place, who, DecisionKind.REJECT, "rejected", move=True, reason=reason.strip())
-        moved = done[0] is not place
-        return [*done, "" if moved else reason]
+    def reject(self, who: str, place: _Place, seen: str, edit: _OpenEdit | None, reason: str) -> list[Any]:
+        """Rejects the row and shows the next one; the reason is put back if the row could not be rejected."""
+        reason = (reason or "").strip()
+        made, done = self._try_to_decide(
+            who, place, seen, edit, DecisionKind.REJECT, "rejected", move=True, reason=reason
+        )
+        return done if made else self._with_text_put_back(place, done, "reason", reason)
 
-    def on_turn(self, place: _Place, who: str, action: object, turn: object) -> list[Any]:
+    def on_turn(
+        self, who: str, place: _Place, seen: str, edit: _OpenEdit | None, action: object, turn: object
+    ) -> list[Any]:
         """Opens the editor for a turn, or deletes its round."""
-        closed = [self._gr.Column(visible=False), "", -1]
-        if place.view is None or not isinstance(turn, int):
-            return [*self._same(place, who, ""), *closed]
+        same = [self._gr.skip(), self._gr.skip(), edit]
+        if edit:
+            if action == "edit" and turn == edit.turn:
+                return [*self._same(place, who, f"turn {edit.turn + 1} is being edited"), *same]
+            return [*self._editing(place, who, edit), *same]
+        if place.view is None or not isinstance(turn, int) or isinstance(turn, bool):
+            return [*self._same(place, who, ""), *same]
         if action == "delete":
-            return [*self._decide(place, who, DecisionKind.DELETE, "round deleted", turn=turn), *closed]
+            made = self._decide(who, place, seen, edit, DecisionKind.DELETE, "round deleted", turn=turn)
+            return [*made, *same]
+        if seen != place.view.mark:
+            return [*self._not_seen(place, who), *same]
         turns = turns_of(place.view.row.get("messages"))
         if not 0 <= turn < len(turns):
-            return [*self._same(place, who, f"there is no turn {turn + 1}", fault=True), *closed]
+            return [*self._same(place, who, f"there is no turn {turn + 1}", fault=True), *same]
         text = place.view.reviewed.review.texts.get(turn, turns[turn][1])
         editor = [
             self._gr.Column(visible=True),
             self._gr.Textbox(value=text, label=f"New text of turn {turn + 1}"),
-            turn,
+            _OpenEdit(turn, place.view.digest),
         ]
         return [*self._same(place, who, f"turn {turn + 1} is being edited"), *editor]
 
-    def save(self, place: _Place, who: str, number: int, text: str) -> list[Any]:
-        """Keeps an edit; the editor stays open if it cannot be kept."""
-        done = self._decide(
-            place, who, DecisionKind.EDIT, f"turn {number + 1} edited", turn=number, text=text
+    def save(self, who: str, place: _Place, seen: str, edit: _OpenEdit | None, text: str) -> list[Any]:
+        """Keeps an edit of the row that it was begun for; the editor stays open if it cannot be kept."""
+        if edit is None:
+            return [*self._same(place, who, "no turn is being edited"), self._gr.Column(visible=False), None]
+        if place.view is None or place.view.digest != edit.digest:
+            said = "the row of this edit is not shown any more: copy the text if you need it, then cancel"
+            return [*self._same(place, who, said, fault=True), self._gr.skip(), edit]
+        said = f"turn {edit.turn + 1} edited"
+        made, done = self._try_to_decide(
+            who, place, seen, None, DecisionKind.EDIT, said, turn=edit.turn, text=text or ""
         )
-        kept = done[0] is not place
-        return [*done, self._gr.Column(visible=not kept), -1 if kept else number]
+        if made:
+            return [*done, self._gr.Column(visible=False), None]
+        return [*done, self._gr.skip(), edit]
 
-    def cancel(self) -> list[Any]:
+    def cancel(self, who: str, place: _Place) -> list[Any]:
         """Closes the editor."""
-        return [self._gr.Column(visible=False), -1]
+        return [*self._same(place, who, ""), self._gr.Column(visible=False), None]
 
-    def set_domain(self, place: _Place, who: str, domain: str | None) -> list[Any]:
+    def set_domain(
+        self, who: str, place: _Place, seen: str, edit: _OpenEdit | None, domain: str | None
+    ) -> list[Any]:
         """Corrects the domain."""
         if not domain:
             return [*self._same(place, who, ""), None]
-        return [*self._decide(place, who, DecisionKind.DOMAIN, f"domain: {domain}", domain=domain), None]
+        said = f"domain: {domain}"
+        return [*self._decide(who, place, seen, edit, DecisionKind.DOMAIN, said, domain=domain), None]
 
-    def add_note(self, place: _Place, who: str, note: str) -> list[Any]:
-        """Keeps a note."""
-        done = self._decide(place, who, DecisionKind.NOTE, "note kept", text=note.strip())
-        return [*done, "" if done[0] is not place else note]
+    def add_note(self, who: str, place: _Place, seen: str, edit: _OpenEdit | None, note: str) -> list[Any]:
+        """Keeps a note; it is put back if it could not be kept."""
+        note = (note or "").strip()
+        made, done = self._try_to_decide(who, place, seen, edit, DecisionKind.NOTE, "note kept", text=note)
+        return done if made else self._with_text_put_back(place, done, "note", note)
 
-    def undo(self, place: _Place, who: str) -> list[Any]:
-        """Takes back the reviewer's last decision about the row that is shown."""
-        return self._decide(place, who, DecisionKind.UNDO, "undone")
+    def undo(self, who: str, place: _Place, edit: _OpenEdit | None) -> list[Any]:
+        """Takes back what the reviewer decided last, and shows its row."""
+        if edit:
+            return self._editing(place, who, edit)
+        try:
+            self._review.refresh()
+            undone, number = self._review.undo(who)
+            there = self._at(self._renewed(place), number)
+        except (LlavaMedError, OSError) as error:
+            return self._same(place, who, str(error), fault=True)
+        said = f"{printable_line(undone.id, 80)}: {undone.kind} undone"
+        return self._show(there or place, who, said)
 
-    def preferring(self, choice: str) -> Callable[[_Place, str], list[Any]]:
+    def preferring(self, choice: str) -> Callable[..., list[Any]]:
         """Keeps a preference and shows the next row."""
 
-        def prefer(place: _Place, who: str) -> list[Any]:
+        def prefer(who: str, place: _Place, seen: str, edit: _OpenEdit | None) -> list[Any]:
             if place.view is None or place.view.other is None:
                 return self._same(place, who, "there is nothing to compare", fault=True)
-            other = place.view.other
-            swapped = is_swapped(place.view, who)
-            said = {"left": "other" if swapped else "this", "right": "this" if swapped else "other"}.get(
-                choice, "tie"
-            )
+            first, second = ("other", "this") if place.swapped else ("this", "other")
             return self._decide(
-                place,
                 who,
+                place,
+                seen,
+                edit,
                 DecisionKind.PREFER,
                 "preference kept",
                 move=True,
-                choice=said,
-                other=other.digest,
+                choice={"left": first, "right": second}.get(choice, "tie"),
+                other=place.view.other.digest,
                 other_dataset=self._review.other_name,
             )
 
         return prefer
 
-    def _decide(
-        self, place: _Place, who: str, kind: DecisionKind, said: str, *, move: bool = False, **fields: Any
-    ) -> list[Any]:
+    def _decide(self, *given: Any, **fields: Any) -> list[Any]:
+        """As `_try_to_decide`, without whether it was done."""
+        return self._try_to_decide(*given, **fields)[1]
+
+    def _try_to_decide(
+        self,
+        who: str,
+        place: _Place,
+        seen: str,
+        edit: _OpenEdit | None,
+        kind: DecisionKind,
+        said: str,
+        *,
+        move: bool = False,
+        **fields: Any,
+    ) -> tuple[bool, list[Any]]:
+        """Adds a decision, if the browser shows the row that it is about; returns whether it did, and the page."""
+        if edit:
+            return False, self._editing(place, who, edit)
         if place.view is None:
-            return self._same(place, who, "there is no row to decide about", fault=True)
+            return False, self._same(place, who, "there is no row to decide about", fault=True)
+        if seen != place.view.mark:
+            return False, self._not_seen(place, who)
         try:
             self._review.refresh()
+            if place.generation != self._review.generation:
+                return False, self._show(place, who)
             made = self._review.decide(place.view, kind, who, **fields)
             if made is None and kind is DecisionKind.EDIT:
                 said = "the text is as it was"
-        except LlavaMedError as error:
-            return self._same(place, who, str(error), fault=True)
+        except RowChangedError as error:
+            return False, self._show(place, who, str(error), fault=True)
+        except (LlavaMedError, OSError) as error:
+            return False, self._same(place, who, str(error), fault=True)
         last = place.at + 1 >= len(place.numbers)
-        at = place.at + 1 if move and not last else place.at
         row_id = printable_line(str(place.view.row.get("id")), 80)
-        return self._show(
-            place._replace(at=at),
-            who,
-            f"{row_id}: {said}" + ("; this was the last row" if move and last else ""),
-        )
+        said = f"{row_id}: {said}" + ("; this was the last row" if move and last else "")
+        return True, self._show(place, who, said, step=int(move and not last))
 
-    def _show(self, place: _Place, who: str, said: str = "") -> list[Any]:
-        """The row at a place, read anew."""
-        if not place.numbers:
-            return [
-                _Place((), 0, None),
-                '<p class="none">No row is like this: choose others below.</p>',
-                self._status(place, who, said),
-            ]
+    def _chosen(self, wanted: ReviewFilter) -> _Place:
+        """The first of the rows that are wanted."""
+        generation = self._review.generation
+        return _Place(wanted, self._review.find(wanted), generation)
+
+    def _renewed(self, place: _Place) -> _Place:
+        """The place among the same choice of rows, at the same row if it is there, after the dataset was read anew."""
+        if place.generation == self._review.generation:
+            return place
+        chosen = self._chosen(place.wanted)
+        at = min(place.at, max(0, len(chosen.numbers) - 1))
+        if place.view:
+            with suppress(UsageError, ValueError):  # it is not among them any more
+                at = chosen.numbers.index(self._review.number_of(str(place.view.row.get("id") or "")))
+        return chosen._replace(at=at)
+
+    def _at(self, place: _Place, number: int) -> _Place | None:
+        """The place of a row, among all rows if it is not among the chosen ones; None if it cannot be compared."""
+        if number not in place.numbers:
+            place = self._chosen(ReviewFilter())
+        return place._replace(at=place.numbers.index(number)) if number in place.numbers else None
+
+    def _show(
+        self, place: _Place, who: str, said: str = "", *, step: int = 0, fault: bool = False
+    ) -> list[Any]:
+        """The row so many steps from a place, read anew; the row of the place itself if the dataset has changed."""
         try:
-            if self._review.refresh():
-                place = _Place(self._review.find(ReviewFilter()), 0, None)
-                said = "the dataset has changed on the disk and was read again"
+            self._review.refresh()
+            if place.generation != self._review.generation:
+                place, step, fault = self._renewed(place), 0, True
+                said = "the dataset has changed meanwhile and was read again: look at the row again"
+            if not place.numbers:
+                shown = '<p class="none">No row is like this: choose others below.</p>'
+                place = place._replace(at=0, view=None)
+                return [place, shown, self._status(place, who, said, fault=fault)]
+            place = place._replace(at=place.at + step)
             view = self._review.view(place.numbers[place.at])
-        except (LlavaMedError, IndexError, OSError) as error:
-            return self._same(place, who, str(error) or "this row is not there any more", fault=True)
-        place = place._replace(view=without_images(view))  # which every session keeps
+        except (LlavaMedError, OSError) as error:
+            return self._same(place, who, str(error), fault=True)
+        swapped = is_swapped(view, who)
+        place = place._replace(view=without_images(view), swapped=swapped)  # which every session keeps
         pictures = self._pictures.addresses(view)
-        shown = (
-            render_comparison(view, pictures, who) if self._review.compares else render_row(view, pictures)
-        )
-        return [place, shown, self._status(place, who, said)]
+        if self._review.compares:
+            chosen = self._review.preference(view, who.strip())
+            shown = render_comparison(view, pictures, swapped=swapped, chosen=chosen)
+        else:
+            shown = render_row(view, pictures)
+        return [place, shown, self._status(place, who, said, fault=fault)]
 
     def _same(self, place: _Place, who: str, said: str, *, fault: bool = False) -> list[Any]:
         """The place and the row as they are, and what there is to say."""
         return [place, self._gr.skip(), self._status(place, who, said, fault=fault)]
+
+    def _editing(self, place: _Place, who: str, edit: _OpenEdit) -> list[Any]:
+        return self._same(
+            place, who, f"turn {edit.turn + 1} is being edited: save or cancel it first", fault=True
+        )
+
+    def _not_seen(self, place: _Place, who: str) -> list[Any]:
+        """The row anew, if the browser shows another one than the last that it was sent."""
+        return self._show(place, who, "another row was shown meanwhile: look at this one first", fault=True)
+
+    def _with_text_put_back(self, before: _Place, done: list[Any], field: str, text: str) -> list[Any]:
+        """An answer after which the page puts a text back into its field, if the row that it is of is still shown.
+
+        The field is no output of the call, as an output loses what is typed while the answer is on its way.
+        """
+        from markupsafe import Markup
+
+        place, shown, status = done
+        if before.view and place.view and before.view.digest == place.view.digest:
+            status += Markup('<span hidden data-field="{}" data-text="{}"></span>').format(field, text)
+        return [place, shown, str(status)]
 
     def _status(self, place: _Place, who: str, said: str, *, fault: bool = False) -> str:
         review = self._review

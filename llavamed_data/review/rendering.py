@@ -60,21 +60,29 @@ def render_row(view: RowView, pictures: Sequence[str]) -> str:
     )
 
 
-def render_comparison(view: RowView, pictures: Sequence[str], reviewer: str) -> str:
+def render_comparison(
+    view: RowView, pictures: Sequence[str], *, swapped: bool = False, chosen: str = ""
+) -> str:
     """Two conversations about the same figure as HTML, which does not tell which is whose.
 
     Args:
         view: the row, with that of the other dataset.
         pictures: as `render_row` takes them.
-        reviewer: who compares them.
+        swapped: whether the other dataset's conversation comes first.
+        chosen: what the reviewer prefers already: `this`, `other`, `tie`, or "".
     """
     if view.other is None:
         return '<p class="none">The other dataset does not have this row.</p>'
     pair = [_turns(view, reviewed=False), _turns(view.other, reviewed=False)]
-    if is_swapped(view, reviewer):
+    if swapped:
         pair.reverse()
     sides = [{"title": title, "turns": turns} for title, turns in zip(("First", "Second"), pair, strict=True)]
-    return _render(view, pictures, sides, marks=[], buttons=False, flags=[], notes=False)
+    marks = []
+    if chosen:
+        first = chosen == ("other" if swapped else "this")
+        said = "neither is better" if chosen == "tie" else f"the {'first' if first else 'second'} is better"
+        marks.append({"kind": "preference", "text": f"you decided: {said}"})
+    return _render(view, pictures, sides, marks=marks, buttons=False, flags=[], notes=False)
 
 
 def _render(

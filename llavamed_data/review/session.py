@@ -1,5 +1,6 @@
 """The rows of a dataset as reviewers go through them: which there are, in which state, and what is shown of one."""
 
+import json
 import threading
 import time
 from collections import Counter
@@ -47,7 +48,14 @@ STATES = (
 _MOST_ROWS_BY_ROW = 200
 """If more rows than so many have new decisions, the texts of all rows are read in one go."""
 
+_LONGEST_NAME = 100
+"""Characters of a reviewer's name."""
+
 _SHOWN_COLUMNS = (*SEEN_COLUMNS, "images", "pmcid", "pmid", "provenance")
+
+
+class RowChangedError(UsageError):
+    """The row that a decision is about is not as it was when it was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,14 @@ class RowView:
     again: bool = False
     other: "RowView | None" = None
 
+    @property
+    def mark(self) -> str:
+        """What tells this row, with its texts as they are shown, from other rows and from other forms of it."""
+        review = self.reviewed.review
+        changes = [sorted(review.texts.items()), sorted(review.deleted), review.domain]
+        seen = [self.digest, *([self.other.digest] if self.other else changes)]
+        return xxhash.xxh3_128_hexdigest(json.dumps(seen).encode())
+
 
 @dataclass
 class _Index:
@@ -128,10 +144,11 @@ class _Index:
 
     Attributes:
         dataset: the dataset.
-        files: what tells its files from those that may replace them.
+        files: what tells its files, and those of the dataset that is compared, from those that may replace them.
         ids, domains: of the rows, in order.
         shared: numbers of the rows that the dataset that is compared has too.
-        search: finds the rows that hold all of some words; it remembers the last few results.
+        search: finds the rows that hold all of some words, in one of the datasets if two are compared; it remembers the
+            last few results.
         unknown_flags: how many ids there are flags about and no row has.
         numbers: id that there are decisions about → numbers of its rows.
         states: number of a row that there are decisions about → its state.
@@ -172,6 +189,13 @@ class ReviewSet:
     Raises:
         UsageError: there is no such dataset, a file cannot be read, or the two share no id.
         LlavaMedError: a shard cannot be read.
+
+    Attributes:
+        file: the decisions.
+        flags: as given.
+        name: of the dataset.
+        other_name: of the dataset that it is compared with, or "".
+        generation: how many times the datasets were read: the numbers of rows are those of one generation.
     """
 
     def __init__(
@@ -183,11 +207,11 @@ class ReviewSet:
         compare: str | None = None,
     ) -> None:
         self._lock = threading.RLock()
-        self._given, self.flags = dataset, flags or {}
+        self._given, self._compare, self.flags = dataset, compare, flags or {}
         self.file = DecisionFile(decisions)
-        self._other = Dataset(compare) if compare else None
-        self._other_numbers = _numbers_of(self._other) if self._other else {}
-        self.other_name = self._other.bare_name if self._other else ""
+        self._other: Dataset | None = None
+        self._other_numbers: dict[str, int] = {}
+        self.other_name, self.generation, self._checks_images = "", 0, False
         self._index = self._open()
         if self._other and self._other.folder.resolve() == self._index.dataset.folder.resolve():
             raise UsageError(f"{dataset} and {compare} are the same dataset: name another one with --compare")
@@ -206,9 +230,9 @@ class ReviewSet:
         return len(self._index.ids)
 
     def refresh(self) -> bool:
-        """Reads what other programs have decided, and the dataset anew if its files have changed; says whether so."""
+        """Reads what other programs have decided, and the datasets anew if files changed; returns whether they have."""
         with self._lock:
-            changed = _files(self._index.dataset) != self._index.files
+            changed = _files(self._index.dataset, self._other) != self._index.files
             self._take_added(anew=changed)
             return changed
 
@@ -236,9 +260,6 @@ class ReviewSet:
         index = self._index
         words = tuple(wanted.words.split())
         numbers = index.search(words) if words else index.shared
-        if words and self.compares:
-            shared = set(index.shared)
-            numbers = [each for each in numbers if each in shared]
         if wanted.domain:
             of_domain = set(pc.indices_nonzero(pc.equal(index.domains, wanted.domain)).to_pylist())
             numbers = [each for each in numbers if each in of_domain]
@@ -261,12 +282,25 @@ class ReviewSet:
         )
         return next(found, 0)
 
+    def first_to_compare(self, numbers: Sequence[int], reviewer: str) -> int:
+        """The place of the first of these rows that the reviewer has not compared; 0 if there is none."""
+        index = self._index
+        done = {
+            number
+            for name, reviewers in index.compared.items()
+            if reviewer.strip() in reviewers
+            for number in index.numbers[name]
+        }
+        return next((place for place, each in enumerate(numbers) if each not in done), 0)
+
     def number_of(self, row_id: str) -> int:
         """The number of the first row of this id.
 
         Raises:
             UsageError: there is none.
         """
+        if not row_id:
+            raise UsageError("no id is given: write one first")
         number = self._number_of(row_id)
         if number is None:
             raise UsageError(f"{self.name} has no row {row_id}")
@@ -276,8 +310,10 @@ class ReviewSet:
         """What is shown of a row.
 
         Raises:
-            IndexError: there is no row of that number any more.
+            RowChangedError: there is no row of that number any more.
         """
+        if not 0 <= number < len(self._index.ids):
+            raise RowChangedError("the row is not there any more: go to another one")
         seen = self._view(self._index.dataset, number)
         there = self._other_numbers.get(seen.row["id"])
         if self._other is None or there is None:
@@ -297,16 +333,20 @@ class ReviewSet:
         """Adds a decision about a row that was shown; None if it says what holds already.
 
         Raises:
-            UsageError: it cannot be made, or the row has changed since it was shown.
+            RowChangedError: the row, or what others have made of it, has changed since it was shown.
+            UsageError: it cannot be made.
             LlavaMedError: it cannot be written.
         """
         with self._lock:
-            now = self._view(self._index.dataset, view.number)
+            reviewer = _checked_name(reviewer)
+            now = self.view(view.number)
             if now.digest != view.digest:
-                raise UsageError("the dataset has changed meanwhile: look at the row again")
-            if _holds_already(now, kind, reviewer.strip(), fields):
+                raise RowChangedError("the dataset has changed meanwhile: look at the row again")
+            if now.mark != view.mark and kind is not DecisionKind.NOTE:
+                raise RowChangedError("the row was changed since it was shown here: look at it again")
+            if _holds_already(now, kind, reviewer, fields):
                 return None
-            if kind is DecisionKind.PREFER and self.preference(view, reviewer.strip()) == fields["choice"]:
+            if kind is DecisionKind.PREFER and self.preference(view, reviewer) == fields["choice"]:
                 return None
             made = self.file.decide(
                 now.row,
@@ -319,6 +359,38 @@ class ReviewSet:
             )
             self._take_added()
             return made
+
+    def undo(self, reviewer: str) -> tuple[Decision, int]:
+        """Takes back the reviewer's last decision about rows as they are now; the last preference in a comparison.
+
+        Returns:
+            The decision that was taken back, and the number of its row.
+
+        Raises:
+            UsageError: there is none.
+            LlavaMedError: it cannot be written.
+        """
+        with self._lock:
+            reviewer = _checked_name(reviewer)
+            own = [each for each in self.file.decisions if each.reviewer == reviewer]
+            undone = {each.fields["undoes"] for each in own if each.kind is DecisionKind.UNDO}
+            for last in reversed(own):
+                if last.kind is DecisionKind.UNDO or last.key in undone:
+                    continue
+                view = self._decided_view(last)
+                if view is None:
+                    continue
+                self.file.decide(
+                    view.row,
+                    DecisionKind.UNDO,
+                    reviewer=reviewer,
+                    dataset=self.name,
+                    images=view.images,
+                    undoes=last.key,
+                )
+                self._take_added()
+                return last, view.number
+            raise UsageError(f"{reviewer} has decided nothing here that could be undone")
 
     def preference(self, view: RowView, reviewer: str) -> str:
         """What a reviewer prefers of the two rows that are compared: `this`, `other`, `tie`, or "" if nothing yet."""
@@ -364,6 +436,7 @@ class ReviewSet:
 
     def check_images_later(self) -> None:
         """Does `check_images` beside the work of others."""
+        self._checks_images = True
         threading.Thread(target=self.check_images, args=(0.02,), daemon=True).start()
 
     def check_images(self, pause: float = 0.0) -> None:
@@ -372,10 +445,12 @@ class ReviewSet:
         Args:
             pause: seconds between two rows, for the work of others.
         """
-        for number in [number for number, state in self._index.states.items() if not state.again]:
+        with self._lock:
+            numbers = [number for number, state in self._index.states.items() if not state.again]
+        for number in numbers:
             time.sleep(pause)
             with self._lock:
-                if number in self._index.states:
+                if number in self._index.states and number < len(self._index.ids):
                     self._index.set_state(number, _state(self._view(self._index.dataset, number)))
 
     def _open(self) -> _Index:
@@ -388,12 +463,20 @@ class ReviewSet:
         ids = _ids(dataset)
         domains = _column(dataset, "domain") if "domain" in names else pa.nulls(len(ids), pa.string())
         shared: Sequence[int] = range(len(ids))
-        if self._other:
+        search: Callable[[tuple[str, ...]], Sequence[int]] = partial(rows_with_words, dataset)
+        other = Dataset(self._compare) if self._compare else None
+        if other:
+            self._other_numbers = _numbers_of(other)
+            self.other_name = other.bare_name
             theirs = pa.array(self._other_numbers, pa.string())
             shared = pc.indices_nonzero(pc.is_in(ids, value_set=theirs)).to_pylist()
-        search = lru_cache(maxsize=32)(partial(rows_with_words, dataset))
-        index = _Index(dataset, _files(dataset), ids, domains, shared, search, 0)
-        self._index = index
+            places = {number: self._other_numbers[ids[number].as_py()] for number in shared}
+            search = partial(_rows_with_words_in_either, dataset, other, places)
+        index = _Index(
+            dataset, _files(dataset, other), ids, domains, shared, lru_cache(maxsize=32)(search), 0
+        )
+        self._index, self._other = index, other
+        self.generation += 1
         index.unknown_flags = len(self.flags) - len(self._known(self.flags))
         self._take_in(index, set(self.file.ids))
         return index
@@ -419,10 +502,14 @@ class ReviewSet:
                     index.set_state(number, replace(state, again=False))
 
     def _compared_by(self, name: str) -> frozenset[str]:
-        """Who has compared the row of an id."""
+        """Who has compared the row of an id with that of the other dataset."""
         if name not in self._other_numbers:
             return frozenset()
-        return frozenset(each.reviewer for each in self.file.preferences(name))
+        return frozenset(
+            each.reviewer
+            for each in self.file.preferences(name)
+            if each.fields["other_dataset"] == self.other_name
+        )
 
     def _state_by_texts(self, row: Row) -> RowState:
         decisions = [each for each in self.file.of(row["id"]) if each.kind is not DecisionKind.PREFER]
@@ -445,6 +532,8 @@ class ReviewSet:
         added = self.file.refresh()
         if anew or self._replaced != self.file.replaced:
             self._index = self._open()
+            if self._checks_images:
+                self.check_images_later()
         else:
             self._update(added)
 
@@ -481,6 +570,21 @@ class ReviewSet:
             if each != number
         )
 
+    def _decided_view(self, decision: Decision) -> RowView | None:
+        """The row that a decision is about, if the dataset has it as it was then and this page makes such decisions."""
+        if (decision.kind is DecisionKind.PREFER) is not self.compares:
+            return None
+        for number in self._index.numbers.get(decision.id, ()):
+            view = self.view(number)
+            compared = view.other.digest if view.other else None
+            if (view.digest, compared) == (decision.row, decision.fields.get("other")):
+                return view
+            if (
+                not self.compares and decision.key in view.reviewed.applied
+            ):  # made before the dataset was built
+                return view
+        return None
+
     def _number_of(self, row_id: str) -> int | None:
         if row_id in self._index.numbers:
             return self._index.numbers[row_id][0]
@@ -509,6 +613,34 @@ class ReviewSet:
             name: after.get(name) for name in ("messages", "domain") if after.get(name) != before.get(name)
         }
         self._row_check.check(changed)
+
+
+def _rows_with_words_in_either(
+    dataset: Dataset, other: Dataset, places: Mapping[int, int], words: tuple[str, ...]
+) -> list[int]:
+    """The numbers of the rows that hold all of the words in one of two datasets.
+
+    Args:
+        dataset, other: the datasets.
+        places: number of a row that both have → its number in the other.
+        words: as `rows_with_words` takes them.
+    """
+    ours, theirs = set(rows_with_words(dataset, words)), set(rows_with_words(other, words))
+    return [number for number, there in places.items() if number in ours or there in theirs]
+
+
+def _checked_name(reviewer: object) -> str:
+    """The name of a reviewer without spaces around it.
+
+    Raises:
+        UsageError: it is empty, too long or not one line of text.
+    """
+    name = reviewer.strip() if isinstance(reviewer, str) else ""
+    if not name:
+        raise UsageError("the reviewer's name is empty: every decision carries one")
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise UsageError(f"a reviewer's name is one line of at most {_LONGEST_NAME} characters")
+    return name
 
 
 def _holds_already(view: RowView, kind: DecisionKind, reviewer: str, fields: Mapping[str, Any]) -> bool:
@@ -571,10 +703,10 @@ def _column(dataset: Dataset, name: str) -> pa.Array:
     return pa.concat_arrays(batches) if batches else pa.array([], pa.string())
 
 
-def _files(dataset: Dataset) -> tuple[tuple[str, int, int], ...]:
-    """What tells the files of a dataset from those that may replace them."""
+def _files(*datasets: Dataset | None) -> tuple[tuple[str, int, int], ...]:
+    """What tells the files of datasets from those that may replace them."""
     found = []
-    for shard in dataset.shards:
+    for shard in (shard for dataset in datasets if dataset for shard in dataset.shards):
         try:
             state = shard.path.stat()
         except OSError:

@@ -15,6 +15,8 @@
     const wait = (tries) => { if (field('in-domain')) focus('in-domain'); else if (tries) setTimeout(wait, 50, tries - 1); };
     wait(40);
   };
+  const isShown = (id) => { const box = field(id); return Boolean(box && box.offsetParent !== null); };
+  const shown = () => document.querySelector('.review-row')?.dataset.shown ?? '';
   let pending = false, editing = false, opening = 0;
   const zoom = () => {
     const image = document.querySelector('.review-row img');
@@ -46,20 +48,42 @@
     document.querySelector('.gradio-container').append(dialog);
     dialog.showModal();
   };
-  document.addEventListener('click', (event) => { if (event.target.closest('.review-row .zoom')) zoom(); });
+  document.addEventListener('click', (event) => {
+    if (event.target.closest('.review-row .zoom')) zoom();
+    if (event.target.closest('#reject')) sent = shown();
+    if (event.target.closest('[data-do="edit"]')) opening = Date.now() + 10000;
+    const action = event.target.closest('.actions button');
+    if (action && event.detail) action.blur();  // else Enter would do the same to the next row
+  }, true);
+  // A reason and a note are about the row that was shown when they were begun, and go with it.
+  const texts = ['reason', 'note'];
+  let last = null, answered = null, sent = '';
+  document.addEventListener('input', (event) => {
+    const box = event.target;
+    if (!event.isTrusted && !box.value) return;  // it was emptied when its text was sent
+    if (texts.some((id) => box.closest(`#${id}`)) && shown() !== sent) box.dataset.shown = box.value ? shown() : '';
+    if (box.closest('#reviewer')) {
+      const given = document.getElementById('reviewer').dataset.given;
+      try { localStorage.setItem('llavamed-reviewer', JSON.stringify({ given, name: box.value })); } catch { /* it is not kept */ }
+    }
+  });
   document.addEventListener('keydown', (event) => {
     const target = event.target;
     if (event.key === 'Escape') { if (document.getElementById('cancel') && target.closest('#edit')) press('cancel'); target.blur(); return; }
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && target.closest('#edit')) { event.preventDefault(); press('save'); return; }
-    if (event.key === 'Enter' && target.closest('#reason, #note, #words, #goto, #domain')) { setTimeout(() => target.blur(), 0); return; }
+    if (event.key === 'Enter' && target.closest('#reason, #note')) sent = shown();  // what is typed now is for the next row
+    if (event.key === 'Enter' && target.closest('#reason, #note, #words, #goto, #domain, #reviewer')) { setTimeout(() => target.blur(), 0); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || typing(target)) return;
-    if (Date.now() < opening) return;  // what is typed while the editor opens is no command
+    if (Date.now() < opening) { event.preventDefault(); return; }  // what is typed while the editor opens is no command
+    if (isShown('text')) {  // nor is what is typed beside it
+      if (event.key.length === 1) { event.preventDefault(); field('text').focus(); }
+      return;
+    }
     if (/^[1-9]$/.test(event.key)) {
       const choice = ['left', 'tie', 'right'][event.key - 1];
       if (document.getElementById('left')) { if (choice) press(choice); return; }
       const turn = event.key - 1;
       const button = pending ? inTurn(turn - turn % 2, 'delete') : inTurn(turn, 'edit');
-      if (button && !pending) opening = Date.now() + 1500;
       pending = false;
       if (button) { event.preventDefault(); button.click(); }
       return;
@@ -69,9 +93,39 @@
   });
   // The editor takes the focus when it opens.
   new MutationObserver(() => {
-    const box = field('text');
-    const open = Boolean(box && box.offsetParent !== null);
+    const open = isShown('text');
     if (open && !editing) { opening = 0; setTimeout(() => field('text') && field('text').focus(), 0); }
     editing = open;
   }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ['class', 'style'] });
+  // Another row is seen from its top, and has no reason or note that was begun for the row before.
+  const onAnswer = () => {
+    const row = document.querySelector('.review-row');
+    const name = row && row.getAttribute('aria-label');
+    if (last !== null && name !== last) {
+      for (const box of texts.map(field)) {
+        if (box && box.dataset.shown) { box.value = ''; box.dataset.shown = ''; box.dispatchEvent(new Event('input', { bubbles: true })); }
+      }
+      const top = document.getElementById('row');
+      if (top.getBoundingClientRect().top < 0) top.scrollIntoView({ block: 'start' });
+    }
+    last = name;
+  };
+  new MutationObserver(onAnswer).observe(document.getElementById('row'), { childList: true, subtree: true });
+  new MutationObserver(() => {
+    const status = document.getElementById('status');
+    const line = status.querySelector('.review-status');
+    if (!line || line === answered) return;
+    answered = line;
+    sent = '';
+    if (!status.textContent.includes('being edited')) opening = 0;
+    const back = status.querySelector('[data-field]');
+    if (!back) return;
+    const box = field(back.dataset.field);
+    if (box && !box.value && back.dataset.text) {
+      box.value = back.dataset.text;
+      box.dataset.shown = shown();
+      box.dispatchEvent(new Event('input', { bubbles: true }));
+    }
+    back.remove();
+  }).observe(document.getElementById('status'), { childList: true, subtree: true });
 }

@@ -1,6 +1,7 @@
 """The review page in a real browser: every action by mouse and by keys alone, on a phone and a desk, light and dark."""
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,14 @@ class Reader:
 
 
 Open = Callable[..., Any]
+
+
+def replace_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Puts other files in the place of those of a dataset."""
+    new = folder.parent / f"replacing-{len(rows)}"
+    write_set(new, rows)
+    for path in (new / "data").iterdir():
+        path.replace(folder / "data" / path.name)
 
 
 @contextmanager
@@ -234,7 +243,7 @@ def test_what_cannot_be_kept_is_said_and_the_page_goes_on(folder: Path, tmp_path
         reader.page.locator("#text").wait_for(state="hidden")
         reader.page.click("#undo")
         reader.said("has decided nothing")
-        decisions.unlink()
+        decisions.unlink(missing_ok=True)
         decisions.mkdir()
         reader.page.click("#accept")
         reader.said("cannot be read: it is a folder")
@@ -578,3 +587,200 @@ def test_two_sets_are_compared_blind(
     assert {each.fields["other_dataset"] for each in made.decisions if each.kind is DecisionKind.PREFER} == {
         "b"
     }
+
+
+def test_a_preference_is_about_the_sides_as_they_are_shown_and_the_comparison_resumes(
+    two_sets: tuple[Path, Path], tmp_path: Path
+) -> None:
+    ours, theirs = two_sets
+    decisions, sides = tmp_path / "decisions.jsonl", []
+    with reviewing(ours, decisions, compare=str(theirs)) as reader:
+        for name, person in zip(NAMES[1:5], ("bert", "carla", "dora", "emil"), strict=True):
+            reader.at(name)
+            sides.append(
+                "other" if "The other." in reader.page.locator(".side").first.inner_text() else "this"
+            )
+            reader.page.fill("#reviewer input, #reviewer textarea", person)
+            reader.page.click("#left")
+        reader.at(NAMES[5])
+        reader.open()
+        reader.at(NAMES[1])  # emil, whose name is remembered, has compared the fourth row alone
+        assert reader.page.input_value("#reviewer input, #reviewer textarea") == "emil"
+        reader.page.click("#left")
+        reader.at(NAMES[2])
+        reader.open()
+        reader.at(NAMES[2])
+        reader.press("k")
+        reader.at(NAMES[1])
+        assert "you decided: the first is better" in reader.page.locator(".marks").inner_text()
+    made = DecisionFile(decisions).decisions
+    assert [each.fields["choice"] for each in made][:4] == sides
+    assert [each.reviewer for each in made] == ["bert", "carla", "dora", "emil", "emil"]
+
+
+def test_an_edit_is_saved_to_the_row_that_it_was_begun_for_or_not_at_all(
+    folder: Path, tmp_path: Path
+) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        page = reader.page
+        reader.press("2")
+        page.locator("#text textarea").fill("Meant for the first row.")
+        for button in ("#next", "#accept", "#undo", '[data-do="delete"][data-turn="2"]'):
+            page.click(button)
+            reader.said("turn 2 is being edited: save or cancel it first")
+            page.click('[data-do="edit"][data-turn="1"]')
+            page.wait_for_function("!document.querySelector('#status').innerText.includes('first')")
+        assert page.input_value("#text textarea") == "Meant for the first row."
+        page.click("#save")
+        reader.said("turn 2 edited")
+        page.locator("#text").wait_for(state="hidden")
+        page.click("#next")
+        reader.at(NAMES[1])
+    assert kinds(decisions) == [("edit", NAMES[0])]
+
+
+def test_a_reason_and_a_note_go_with_their_row(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        page = reader.page
+        page.locator("#reason input, #reason textarea").press_sequentially("of the first row")
+        page.locator("#note input, #note textarea").press_sequentially("of the first row too")
+        page.click("#next")
+        reader.at(NAMES[1])
+        for field in ("reason", "note"):
+            assert page.input_value(f"#{field} input, #{field} textarea") == ""
+        page.click("#reject")
+        reader.said("the reason is empty")
+    assert not decisions.exists() or kinds(decisions) == []
+
+
+def test_reasons_that_are_typed_faster_than_the_page_answers_are_kept_whole(
+    folder: Path, tmp_path: Path
+) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        reader.page.route("**/gradio_api/**", lambda route: (time.sleep(0.4), route.continue_()))
+        reader.press("r")
+        reader.type_in("blurred")
+        reader.press("Enter")
+        reader.page.wait_for_timeout(100)
+        reader.press("r")
+        reader.page.keyboard.type("dark image of the lung", delay=60)
+        reader.at(NAMES[1])
+        reader.press("Enter")
+        reader.at(NAMES[2])
+    made = DecisionFile(decisions).decisions
+    assert [(each.id, each.fields["reason"]) for each in made] == [
+        (NAMES[0], "blurred"),
+        (NAMES[1], "dark image of the lung"),
+    ]
+
+
+def test_keys_that_are_meant_as_text_decide_nothing(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        page = reader.page
+        page.click('[data-do="edit"][data-turn="1"]')
+        page.keyboard.type("a mass", delay=20)
+        page.locator("#text textarea").wait_for()
+        page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
+        page.evaluate("document.activeElement.blur()")
+        reader.press("4")
+        page.keyboard.type("a nodule jam", delay=30)
+        assert page.input_value("#text textarea").endswith("a nodule jam")
+        page.click("#cancel")
+        page.locator("#text").wait_for(state="hidden")
+        page.click("#accept")
+        reader.at(NAMES[1])
+        reader.press("Enter")  # the button has no focus any more
+        page.wait_for_timeout(500)
+        reader.at(NAMES[1])
+    assert kinds(decisions) == [("accept", NAMES[0])]
+
+
+def test_undo_goes_back_to_the_row_that_was_decided_about_last(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        for name in NAMES[:2]:
+            reader.at(name)
+            reader.press("a")
+        reader.at(NAMES[2])
+        reader.press("k", "Escape")
+        reader.at(NAMES[1])
+        reader.press("k")
+        reader.at(NAMES[0])
+        reader.press("u")
+        reader.at(NAMES[1])
+        reader.said(f"{NAMES[1]}: accept undone")
+    assert DecisionFile(decisions).decisions[-1].id == NAMES[1]
+
+
+def test_the_rows_that_were_chosen_stay_chosen_when_the_dataset_changes(tmp_path: Path) -> None:
+    rows = [instruct_row(number) for number in range(12)]
+    folder, decisions = write_set(tmp_path / "set", rows), tmp_path / "decisions.jsonl"
+    drawn = [NAMES[each] for each in ReviewSet(str(folder), decisions).find(ReviewFilter(sample=4, seed=7))]
+    with reviewing(folder, decisions) as reader:
+        others = [reader.page.context.browser.new_page() for _ in range(2)]
+        readers = [reader, *(Reader(WatchedPage(each), reader.address) for each in others)]
+        for each in readers:
+            each.open()
+            each.page.click("#filters button")
+            for field, value in (("sample", "4"), ("seed", "7")):
+                each.page.wait_for_timeout(300)  # until the fields are there, and take what is typed
+                each.page.locator(f"#{field} input").press("Control+a")
+                each.page.locator(f"#{field} input").press_sequentially(value)
+                each.page.locator(f"#{field} input").press("Tab")
+            each.page.wait_for_timeout(300)
+            each.page.click("#apply")
+            each.at(drawn[0])
+        replace_rows(folder, rows[::-1])
+        for each in readers:
+            each.page.click("#next")
+            each.said("the dataset has changed meanwhile and was read again")
+            for name in drawn[:3]:
+                each.at(name)
+                each.page.click("#next")
+            each.at(drawn[3])
+        replace_rows(folder, [row for row in rows if row["id"] != drawn[3]])
+        for each in readers:
+            each.page.click("#accept")
+            each.said("row 4 of 4 chosen")
+            each.page.click("#previous")
+            each.at(drawn[2])
+    assert not decisions.exists() or kinds(decisions) == []
+
+
+def test_who_has_logged_in_decides_by_that_name_alone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    review = ReviewSet(str(folder), tmp_path / "d.jsonl")
+    monkeypatch.setenv(PASSWORD, "a word")
+    server = serve_review(review, "owner")
+    try:
+        for login in ("anna", "   "):
+            with httpx.Client(base_url=server.address) as reader:
+                reader.post("/login", data={"username": login, "password": "a word"})
+                functions = {
+                    each["targets"][0][1]: each["id"]
+                    for each in reversed(reader.get("/config").json()["dependencies"])
+                }
+                asked = {"data": ["bert"], "fn_index": functions["load"], "session_hash": login}
+                shown = reader.post("/gradio_api/run/predict", json=asked).json()["data"][1]
+                mark = shown.partition('data-shown="')[2].partition('"')[0]
+                data = ["bert", None, mark, None, "a reason by another name"]
+                asked = {"data": data, "fn_index": functions["submit"], "session_hash": login}
+                reader.post("/gradio_api/run/predict", json=asked)
+    finally:
+        server.close()
+    assert [each.reviewer for each in review.file.decisions] == ["anna"]
+
+
+def test_another_row_is_shown_from_its_top_on_a_phone(folder: Path, tmp_path: Path) -> None:
+    with reviewing(folder, tmp_path / "d.jsonl", "phone") as reader:
+        reader.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        reader.page.click("#accept")
+        reader.at(NAMES[1])
+        reader.page.wait_for_function(
+            "Math.abs(document.querySelector('#row').getBoundingClientRect().top) < 60"
+        )

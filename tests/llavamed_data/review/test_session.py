@@ -1,5 +1,6 @@
 """The rows under review: which are chosen, what is found to have changed, and how much is held in memory."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from llavamed_data.errors import UsageError
 from llavamed_data.review import DecisionFile, DecisionKind
 from llavamed_data.review.agreement import review_report
 from llavamed_data.review.flags import Flag
-from llavamed_data.review.session import ReviewFilter, ReviewSet
+from llavamed_data.review.session import ReviewFilter, ReviewSet, RowChangedError
 from tests.llavamed_data.validation.sets import instruct_row, jpeg, write_set
 
 
@@ -235,3 +236,139 @@ def test_rows_are_not_kept_in_memory(rows: list[dict[str, Any]], tmp_path: Path)
     tracemalloc.stop()
     assert held < 2_000_000
     assert len(Dataset(str(folder))) == 100
+
+
+def prefer(review: ReviewSet, number: int, reviewer: str = "anna", choice: str = "this") -> None:
+    view = review.view(number)
+    assert view.other is not None
+    fields = {"choice": choice, "other": view.other.digest, "other_dataset": review.other_name}
+    review.decide(view, DecisionKind.PREFER, reviewer, **fields)
+
+
+def replace_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
+    """Puts other files in the place of those of a dataset."""
+    write_set(folder.parent / "replacing", rows)
+    for path in (folder.parent / "replacing" / "data").iterdir():
+        path.replace(folder / "data" / path.name)
+
+
+def answer_replaced(row: dict[str, Any], text: str) -> dict[str, Any]:
+    changed: dict[str, Any] = row | {"messages": [*row["messages"][:1], {**row["messages"][1]}]}
+    changed["messages"][1]["content"] = [{"type": "text", "text": text}]
+    return changed
+
+
+def test_undo_takes_back_the_last_of_the_reviewer_in_the_same_kind_of_review(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    ours = write_set(tmp_path / "a", rows)
+    second = write_set(tmp_path / "b", [answer_replaced(row, "b") for row in rows])
+    third = write_set(tmp_path / "c", [answer_replaced(row, "c") for row in rows])
+    path = tmp_path / "d.jsonl"
+    review = ReviewSet(str(ours), path)
+    review.decide(review.view(3), DecisionKind.ACCEPT, "anna")
+    review.decide(review.view(4), DecisionKind.ACCEPT, "anna")
+    review.decide(review.view(5), DecisionKind.ACCEPT, "bert")
+    with_b, with_c = (ReviewSet(str(ours), path, compare=str(other)) for other in (second, third))
+    with pytest.raises(UsageError, match="anna has decided nothing"):
+        with_b.undo("anna")
+    prefer(with_b, 6)
+    with_c.refresh()
+    with pytest.raises(UsageError, match="anna has decided nothing"):
+        with_c.undo("anna")
+    review.refresh()
+    assert [review.undo("anna")[1], review.undo("anna")[1]] == [4, 3]
+    with pytest.raises(UsageError, match="anna has decided nothing"):
+        review.undo("anna")
+    assert review.progress()[1] == 1
+    with_b.refresh()
+    assert with_b.undo("anna")[1] == 6
+
+
+def test_a_comparison_counts_and_resumes_by_the_reviewer_and_the_other_dataset(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    ours, path = write_set(tmp_path / "a", rows), tmp_path / "d.jsonl"
+    second = write_set(tmp_path / "b", [answer_replaced(row, "b") for row in rows])
+    third = write_set(tmp_path / "c", [answer_replaced(row, "c") for row in rows])
+    review = ReviewSet(str(ours), path, compare=str(second))
+    for number in range(3):
+        prefer(review, number)
+    assert review.compared("anna") == (20, 3)
+    assert (review.first_to_compare(range(20), "anna"), review.first_to_compare(range(20), "bert")) == (3, 0)
+    assert ReviewSet(str(ours), path, compare=str(third)).compared("anna") == (20, 0)
+
+
+def test_words_are_looked_for_in_both_of_two_compared_datasets(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    theirs = [answer_replaced(rows[7], "An effusion."), *rows[:6]]
+    rows[2] = answer_replaced(rows[2], "Another effusion.")
+    rows[9] = answer_replaced(rows[9], "An effusion that the other dataset does not have.")
+    ours, other = write_set(tmp_path / "a", rows), write_set(tmp_path / "b", theirs)
+    review = ReviewSet(str(ours), tmp_path / "d.jsonl", compare=str(other))
+    assert list(review.find(ReviewFilter(words="effusion"))) == [2, 7]
+
+
+def test_the_compared_dataset_is_read_again_when_its_files_change(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    ours, other = write_set(tmp_path / "a", rows), write_set(tmp_path / "b", rows)
+    review = ReviewSet(str(ours), tmp_path / "d.jsonl", compare=str(other))
+    seen = review.view(2)
+    replace_rows(other, [answer_replaced(row, "new") for row in rows[::-1]])
+    assert review.refresh()
+    now = review.view(2)
+    assert now.other is not None
+    assert (now.other.row["id"], len(now.other.row["messages"])) == (rows[2]["id"], 2)
+    assert seen.other is not None
+    fields = {"choice": "this", "other": seen.other.digest, "other_dataset": "b"}
+    with pytest.raises(RowChangedError):
+        review.decide(seen, DecisionKind.PREFER, "anna", **fields)
+
+
+def test_an_image_that_changes_while_the_page_is_open_is_found(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = write_set(tmp_path / "set", rows)
+    review = ReviewSet(str(folder), tmp_path / "d.jsonl")
+    review.check_images_later()
+    review.decide(review.view(1), DecisionKind.ACCEPT, "anna")
+    replace_rows(folder, [*rows[:1], rows[1] | {"images": rows[5]["images"]}, *rows[2:]])
+    assert review.refresh()
+    for _ in range(100):
+        if review.find(ReviewFilter(state="to be seen again")):
+            break
+        time.sleep(0.05)
+    assert list(review.find(ReviewFilter(state="to be seen again"))) == [1]
+    assert review.progress()[1] == 0
+
+
+def test_what_another_made_of_a_row_meanwhile_is_not_decided_about_unseen(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    folder, path = write_set(tmp_path / "set", rows), tmp_path / "d.jsonl"
+    review = ReviewSet(str(folder), path)
+    seen = review.view(0)
+    decide(path, rows[0], "accept", "bert")
+    decide(path, rows[0], "edit", "bert", turn=1, text="by bert")
+    review.refresh()
+    for kind, fields in ((DecisionKind.ACCEPT, {}), (DecisionKind.EDIT, {"turn": 1, "text": "by anna"})):
+        with pytest.raises(RowChangedError, match="was changed since it was shown"):
+            review.decide(seen, kind, "anna", **fields)
+    review.decide(review.view(0), DecisionKind.ACCEPT, "anna")
+    assert [each.reviewer for each in review.file.decisions] == ["bert", "bert", "anna"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "   ", "x" * 101, "anna\nbert", "an\x00na", "\u202eanna", None, {"a": 1}]
+)
+def test_a_name_that_is_not_one_line_of_text_decides_nothing(
+    rows: list[dict[str, Any]], tmp_path: Path, name: Any
+) -> None:
+    review = ReviewSet(str(write_set(tmp_path / "set", rows[:2])), tmp_path / "d.jsonl")
+    with pytest.raises(UsageError, match="name"):
+        review.decide(review.view(0), DecisionKind.ACCEPT, name)
+    with pytest.raises(UsageError, match="name"):
+        review.undo(name)
+    assert not review.file.decisions
