@@ -11,7 +11,7 @@ from llavamed_data.console.pictures import MOST_CHARACTERS_WIDE, MOST_PIXELS_HIG
 from llavamed_data.console.printable import printable, printable_line
 from llavamed_data.errors import LlavaMedError
 from llavamed_data.pages import RESEARCH_ONLY
-from llavamed_trainer.chat.answers import AnswerSettings, Assistant
+from llavamed_trainer.chat.answers import AnswerSettings, AnswerStream, Assistant
 from llavamed_trainer.chat.conversation import (
     Chat,
     ChatImage,
@@ -78,6 +78,8 @@ class TerminalChat:
                 self._act(line)
             except LlavaMedError as error:
                 self._print(f"error: {printable_line(str(error))}", style="red")
+            except KeyboardInterrupt:  # between two models, or while a file is read
+                self._print("(stopped)", style="dim")
 
     def _act(self, line: str) -> None:
         command, _, rest = line.partition(" ")
@@ -113,24 +115,21 @@ class TerminalChat:
     def _answered(self, assistant: Assistant, conversation: Conversation, question: str) -> ChatTurn:
         """Prints an answer while it is written."""
         pieces: list[str] = []
+        stream: AnswerStream | None = None
         try:
             stream = assistant.answer(self.chat.image, conversation.answered, question, self._settings)
-            written = iter(stream)
-            while True:
-                try:
-                    piece = next(written, None)
-                except KeyboardInterrupt:
-                    stream.stop()
-                    self._print(" (stopped)", style="dim")
-                    return ChatTurn(question, "".join(pieces).strip(), Ending.STOPPED)
-                if piece is None:
-                    break
+            for piece in stream:
                 pieces.append(piece)
                 self._console.print(Text(printable(piece)), end="", soft_wrap=True)
-            ended = stream.ended
+        except KeyboardInterrupt:
+            if stream:
+                stream.stop()
+            self._print(" (stopped)", style="dim")
+            return ChatTurn(question, "".join(pieces).strip(), Ending.STOPPED)
         except LlavaMedError as error:
             self._print(f"\nerror: {printable_line(str(error))}", style="red")
             return ChatTurn(question, "".join(pieces).strip(), Ending.FAILED)
+        ended = stream.ended
         self._print(
             " (cut off: a longer --max-new-tokens lets it finish)" if ended is Ending.CUT_OFF else "",
             style="dim",

@@ -57,6 +57,33 @@ def test_questions_are_answered_in_turn_with_what_was_said_before(
     assert len(server.asked) == 2
 
 
+class InterruptedOutput(io.StringIO):
+    """A terminal at which Ctrl-C is pressed while the second word of an answer is printed."""
+
+    pressed = False
+
+    def write(self, text: str) -> int:
+        if text.strip() == "image" and not self.pressed:
+            self.pressed = True
+            raise KeyboardInterrupt
+        return super().write(text)
+
+
+def test_ctrl_c_while_an_answer_is_printed_stops_the_answer_alone(
+    served: ServerAssistant, server: Server, image: ChatImage
+) -> None:
+    server.settings.pause = 0.2
+    output = InterruptedOutput()
+    chat = TerminalChat([served], image, AnswerSettings(), Console(file=output, width=100))
+    chat.run(typed("What?", "Why?"))
+    assert output.pressed
+    stopped, whole = chat.chat.conversations[0].turns
+    assert stopped.ended is Ending.STOPPED
+    assert not re.search(r"\d", stopped.answer)  # the number comes last
+    assert whole.ended is Ending.COMPLETE
+    assert "(stopped)" in output.getvalue()
+
+
 def test_two_models_answer_the_same_question(
     served: ServerAssistant, server: Server, image: ChatImage
 ) -> None:
