@@ -150,10 +150,12 @@ def measure(folder: Path, scratch: Path, readers: int) -> dict[str, float]:
 
 
 class Actions:
-    """The numbers of the page's functions, as its script knows them."""
+    """The functions of the page, as its script knows them: each with the parts of the page that it is given."""
 
-    def __init__(self, host: str, opening: int, following: int, accepting: int) -> None:
-        self.host, self.opening, self.following, self.accepting = host, opening, following, accepting
+    def __init__(self, host: str, inputs: dict[int, list[str]], targets: dict[tuple[Any, str], int]) -> None:
+        self.host, self._inputs = host, inputs
+        self.opening = next(number for (_, event), number in targets.items() if event == "load")
+        self.following, self.accepting = targets["next", "click"], targets["accept", "click"]
 
     @classmethod
     def of(cls, address: str) -> "Actions":
@@ -161,14 +163,18 @@ class Actions:
         connection = http.client.HTTPConnection(host)
         connection.request("GET", "/config")
         config = json.loads(connection.getresponse().read())
-        names = {each["id"]: each["props"].get("elem_id") for each in config["components"]}
+        names = {each["id"]: each["props"].get("elem_id") or each["type"] for each in config["components"]}
         targets = {
             (names.get(component), event): each["id"]
             for each in config["dependencies"]
             for component, event in each["targets"]
         }
-        opening = next(number for (_, event), number in targets.items() if event == "load")
-        return cls(host, opening, targets["next", "click"], targets["accept", "click"])
+        inputs = {each["id"]: [names[part] for part in each["inputs"]] for each in config["dependencies"]}
+        return cls(host, inputs, targets)
+
+    def data(self, function: int, reviewer: str, shown: str) -> list[str | None]:
+        """What a function is given: who reviews, and the mark of the row that is shown; its states are the server's."""
+        return [{"reviewer": reviewer, "textbox": shown}.get(name) for name in self._inputs[function]]
 
 
 def _read(
@@ -176,16 +182,22 @@ def _read(
 ) -> tuple[float, list[float]]:
     """Seconds of opening the page, and of each page after it, which is asked for or comes after a decision."""
     connection = http.client.HTTPConnection(actions.host, timeout=120)
+    shown = ""
 
-    def call(function: int, data: list[Any]) -> float:
+    def call(function: int) -> float:
+        nonlocal shown
         start = time.perf_counter()
+        data = actions.data(function, name, shown)
         body = {"data": data, "fn_index": function, "session_hash": name, "event_data": None, "trigger_id": 1}
         row = answer("POST", "/gradio_api/run/predict", json.dumps(body))
         address = re.search(r'<img src=\\"([^"\\]+)', row)
         assert address, row[:500]
         if not address[1].startswith("data:"):
             answer("GET", "/" + address[1].lstrip("./"), None)
-        return time.perf_counter() - start
+        took = time.perf_counter() - start
+        mark = re.search(r'data-shown=\\"([^"\\]+)', row)
+        shown = mark[1] if mark else ""
+        return took
 
     def answer(method: str, path: str, body: str | None) -> str:
         headers = {"Content-Type": "application/json"}
@@ -195,11 +207,11 @@ def _read(
         assert given.status == 200, (path, given.status, data[:300])
         return data.decode() if method == "POST" else ""
 
-    opening = call(actions.opening, [name])
+    opening = call(actions.opening)
     seconds = []
     for _ in range(pages):
         time.sleep(pause * random.uniform(0.5, 1.5))
-        seconds.append(call(actions.accepting if deciding else actions.following, [None, name]))
+        seconds.append(call(actions.accepting if deciding else actions.following))
     connection.close()
     return opening, seconds
 
