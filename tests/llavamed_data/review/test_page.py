@@ -781,6 +781,6 @@ def test_another_row_is_shown_from_its_top_on_a_phone(folder: Path, tmp_path: Pa
         reader.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
         reader.page.click("#accept")
         reader.at(NAMES[1])
-        reader.page.wait_for_function(
-            "Math.abs(document.querySelector('#row').getBoundingClientRect().top) < 60"
-        )
+        top = "document.querySelector('#row').getBoundingClientRect().top"
+        reader.page.wait_for_function(f"Math.abs({top}) < 60")
+        assert abs(reader.page.evaluate(top)) < 60

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from llavamed_data.console.printable import printable
 from llavamed_trainer.chat import (
     Assistant,
     ChatImage,
@@ -219,20 +220,34 @@ def test_an_image_of_a_dataset_is_chosen_and_its_answers_stand_beside(
         assert offered.count() == 2
 
 
-def test_what_a_dataset_says_is_shown_as_text(served: ServerAssistant, tmp_path: Path) -> None:
-    examples = examples_of(str(hostile_set(tmp_path / "set")))
+def test_what_a_dataset_says_is_shown_as_text(served: ServerAssistant) -> None:
+    examples = [
+        ChatExample(attack, ChatImage(attack, jpeg(number)), [(attack, attack)])
+        for number, attack in enumerate((*ATTACKS[:6], ATTACKS[9], ATTACKS[12], "صدر 胸部 " + "x" * 500))
+    ]
     with chatting([served], None, examples=examples) as page:
         for number, example in enumerate(examples):
             page.locator("#examples button").nth(number).click()
-            page.locator("#picture img").wait_for()
-            if example.rounds:
-                page.locator("#questions button").first.click()
-                page.wait_for_function("document.querySelector('#question textarea').value !== ''")
-                page.keyboard.press("Enter")
-                page.locator("#answers-0 .copy").first.wait_for()
+            page.locator("#questions button").click()
+            page.wait_for_function("document.querySelector('#question textarea').value !== ''")
+            page.locator("#ask").click()
+            page.locator("#references .answered").wait_for()
+            page.locator("#answers-0 .copy").wait_for()
+            shown = (page.locator("#answers-0 p.asked"), page.locator("#references .answered p"))
+            texts = [" ".join((each.text_content() or "").split()) for each in shown]
+            assert texts == [" ".join(printable(example.title).split())] * 2
+            assert not scrolls_sideways(page)
             page.locator("#new").click()
             page.locator("#answers-0 .answered").first.wait_for(state="detached")
-            page.locator("#question textarea").fill("")
+
+
+def test_the_rows_of_a_hostile_dataset_are_examples(served: ServerAssistant, tmp_path: Path) -> None:
+    examples = examples_of(str(hostile_set(tmp_path / "set")))
+    with chatting([served], None, examples=examples) as page:
+        page.wait_for_function(
+            "[...document.querySelectorAll('#examples img')].every((each) => each.naturalWidth)"
+        )
+        assert page.locator("#examples button").count() == len(examples) == 8
 
 
 def test_every_control_is_reached_by_the_tab_key(served: ServerAssistant, tmp_path: Path) -> None:
