@@ -47,7 +47,7 @@ def chatting(
     try:
         with browser(viewport={"width": width, "height": height}, color_scheme=scheme) as watched:
             errors = console_errors(watched.page)
-            watched.page.set_default_timeout(12_000)
+            watched.page.set_default_timeout(30_000)
             watched.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
             watched.page.goto(served_page.address)
             watched.page.locator("#question textarea").wait_for()
@@ -198,6 +198,7 @@ def test_an_image_of_a_dataset_is_chosen_and_its_answers_stand_beside(
         page.locator("#picture img").wait_for()
         assert page.locator("#picture img").evaluate("(each) => each.naturalWidth") == 64
         offered = page.locator("#questions button")
+        offered.nth(2).wait_for()
         assert offered.all_inner_texts() == ["What does the image show?", "Is it a person?", "Is it noise?"]
         offered.nth(2).focus()
         page.keyboard.press("Enter")
@@ -216,7 +217,8 @@ def test_an_image_of_a_dataset_is_chosen_and_its_answers_stand_beside(
         page.screenshot(path=str(tmp_path / f"examples-{size}-{scheme}.png"), full_page=True)
         page.locator("#examples button").nth(1).click()
         page.locator("#answers-0 .answered").first.wait_for(state="detached")
-        assert page.locator("#references").is_hidden()
+        page.locator("#references").wait_for(state="hidden")
+        offered.nth(2).wait_for(state="detached")
         assert offered.count() == 2
 
 
@@ -244,6 +246,7 @@ def test_what_a_dataset_says_is_shown_as_text(served: ServerAssistant) -> None:
 def test_the_rows_of_a_hostile_dataset_are_examples(served: ServerAssistant, tmp_path: Path) -> None:
     examples = examples_of(str(hostile_set(tmp_path / "set")))
     with chatting([served], None, examples=examples) as page:
+        page.locator("#examples button").nth(7).wait_for()
         page.wait_for_function(
             "[...document.querySelectorAll('#examples img')].every((each) => each.naturalWidth)"
         )
