@@ -13,13 +13,16 @@ from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import UsageError
 from llavamed_data.recipes import BENCHMARKS, EVAL
 
-AnswerType: TypeAlias = Literal["OPEN", "CLOSED"]
+AnswerType: TypeAlias = Literal["OPEN", "CLOSED", "CHOICE"]
+"""`CHOICE` is a question of which one of several choices is the right answer."""
 
 _NEEDED = ("id", "messages")
 _IMAGE_NAME = "images.list.element.path"
 _COLUMNS = (
     *_NEEDED,
     "answer_type",
+    "question",
+    "choices",
     "question_type",
     "domain",
     "language",
@@ -28,7 +31,7 @@ _COLUMNS = (
     "figure_label",
     _IMAGE_NAME,
 )
-_ANSWER_TYPES: Mapping[str, AnswerType] = {"OPEN": "OPEN", "CLOSED": "CLOSED"}
+_ANSWER_TYPES: Mapping[str, AnswerType] = {"OPEN": "OPEN", "CLOSED": "CLOSED", "CHOICE": "CHOICE"}
 _HASHED_AT_ONCE = 64
 
 
@@ -39,7 +42,7 @@ class Question:
     Attributes:
         id: id of the row; `qid` in an original file.
         text: what is asked.
-        reference: the right answer, or the reference answer of the evaluation set.
+        reference: the right answer, or the reference answer of the evaluation set; the letter of the right choice.
         answer_type: None if the benchmark does not say (the Hub copies of some do not).
         question_type: such as `conversation` or `MODALITY`; several are separated by commas.
         domain: imaging modality, if stated; the first one flagged, in the evaluation set.
@@ -47,6 +50,7 @@ class Question:
         image: file name of the first image; None if it is not known, or the image is lost.
         image_count: number of images that it asks about: its image parts, or its images if no part stands for them.
         caption, inline_mentions, figure_label: the text that belongs to the figure; empty in the VQA sets.
+        choices: what a `CHOICE` question offers, the first under the letter A; empty for other questions.
     """
 
     id: str
@@ -61,6 +65,7 @@ class Question:
     caption: str = ""
     inline_mentions: tuple[str, ...] = ()
     figure_label: str = ""
+    choices: tuple[str, ...] = ()
 
 
 class QuestionImages:
@@ -184,9 +189,10 @@ def _from_row(row: Mapping[str, Any], number: int, source: str) -> Question:
             f"row {row['id'] or number!r} of {source} is not one question and its answer: "
             f"check the set with python -m llavamed_data validate {source}"
         )
+    choices = tuple(row.get("choices") or ())
     return Question(
         id=row["id"],
-        text=rounds[0][0],
+        text=row["question"] if choices and row.get("question") else rounds[0][0],
         reference=rounds[0][1],
         answer_type=_answer_type(row.get("answer_type")),
         question_type=row.get("question_type"),
@@ -197,6 +203,7 @@ def _from_row(row: Mapping[str, Any], number: int, source: str) -> Question:
         caption=row.get("caption") or "",
         inline_mentions=tuple(row.get("inline_mentions") or ()),
         figure_label=row.get("figure_label") or "",
+        choices=choices,
     )
 
 
