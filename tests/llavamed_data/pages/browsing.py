@@ -21,6 +21,14 @@ def serious_faults(page: Any) -> list[str]:
     ]
 
 
+def expect(element: Any) -> Any:
+    """Playwright's assertions about an element; each is tried for 30 seconds until it holds."""
+    from playwright.sync_api import expect as expect_of_playwright
+
+    expect_of_playwright.set_options(timeout=30_000)
+    return expect_of_playwright(element)
+
+
 def console_errors(page: Any) -> list[str]:
     """A list to which the errors of a page's console are added as they come."""
     errors: list[str] = []

@@ -159,7 +159,7 @@ def test_what_is_answered_does_not_act_on_the_terminal(
 
 
 def test_ctrl_c_stops_an_answer_and_ctrl_d_ends(server: Server, image_file: Path, tmp_path: Path) -> None:
-    server.settings.pause = 0.4
+    server.settings.pause = 1.5
     words = [sys.executable, "-m", "llavamed_trainer", "chat", "--model", "judge", "--base-url", server.url]
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -186,6 +186,8 @@ def test_ctrl_c_stops_an_answer_and_ctrl_d_ends(server: Server, image_file: Path
         wait_for(b"The image")
         process.send_signal(signal.SIGINT)
         wait_for(b"(stopped)")
+        seen = seen.partition(b"(stopped)")[2]
+        wait_for(b"> ")
         os.write(ours, f"/save {tmp_path / 'c.json'}\n".encode())
         wait_for(b"saved: ")
         seen = seen.partition(b"saved: ")[2]
