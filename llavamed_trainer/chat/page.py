@@ -37,8 +37,34 @@ _DOWNLOAD = """(name, text) => {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }"""
 
-_TAKE_QUESTION = "(text) => document.querySelector('.talk[aria-busy=true]') ? ['', text] : [text, '']"
+_ONCE_ANSWERED = """
+  const asking = document.querySelector('#question').dataset;
+  const isWriting = () => Boolean(document.querySelector('.talk[aria-busy=true]'));
+  while ((asking.asked || asking.askedAgain) && !isWriting()) await new Promise((done) => setTimeout(done, 20));
+"""
+"""Waits for the end of an event whose answers are shown whole already.
+
+Until that end, which is moments later, Gradio drops what is asked, and shows the answers once more over what is begun.
+It does not wait while answers are being written: what is asked then is refused, and what is begun then stops them.
+"""
+
+_TAKE_QUESTION = f"""async (text) => {{
+  const box = document.querySelector('#question textarea');
+  const typed = box.value;
+  {_ONCE_ANSWERED}
+  if (isWriting()) return ['', box.value];
+  asking.asked = true;
+  return [text, box.value === typed ? '' : box.value];
+}}"""
 """Takes a question out of its box; one that is typed while an answer is being written stays there."""
+
+_BEGIN_ANEW = f"async (...given) => {{ {_ONCE_ANSWERED} return given; }}"
+
+_ASK_AGAIN = f"async (...given) => {{ {_ONCE_ANSWERED} asking.askedAgain = true; return given; }}"
+
+_ASKED = "() => { delete document.querySelector('#question').dataset.asked; }"
+
+_ASKED_AGAIN = "() => { delete document.querySelector('#question').dataset.askedAgain; }"
 
 _FOCUS_QUESTION = "() => document.querySelector('#question textarea').focus()"
 
@@ -139,16 +165,18 @@ def chat_page(
         at_once = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
         gr.on([send.click, question.submit], None, question, [taken, question], js=_TAKE_QUESTION).then(
             on.ask, [chat, taken, temperature, tokens], outputs, **answering
+        ).then(None, None, None, js=_ASKED)
+        again.click(on.ask_again, [chat, temperature, tokens], outputs, js=_ASK_AGAIN, **answering).then(
+            None, None, None, js=_ASKED_AGAIN
         )
-        again.click(on.ask_again, [chat, temperature, tokens], outputs, **answering)
         halt.click(on.stop, None, None, **at_once)
-        anew.click(on.begin_anew, chat, outputs, **at_once)
-        gallery.select(on.choose, None, with_image, **at_once)
+        anew.click(on.begin_anew, chat, outputs, js=_BEGIN_ANEW, **at_once)
+        gallery.select(on.choose, None, with_image, js=_BEGIN_ANEW, **at_once)
         questions.click(lambda sample: sample[0], questions, question, **at_once).then(
             None, None, None, js=_FOCUS_QUESTION
         )
-        upload.upload(on.take_image, upload, [*with_image, upload], **at_once)
-        load.upload(on.take_chat, load, with_image, **at_once)
+        upload.upload(on.take_image, upload, [*with_image, upload], js=_BEGIN_ANEW, **at_once)
+        load.upload(on.take_chat, load, with_image, js=_BEGIN_ANEW, **at_once)
         for button, write in ((as_json, on.write_json), (as_markdown, on.write_markdown)):
             button.click(write, chat, [name, text], **at_once).then(None, [name, text], None, js=_DOWNLOAD)
         page.unload(on.close)

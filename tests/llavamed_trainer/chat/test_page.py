@@ -322,6 +322,28 @@ def test_a_file_that_is_no_conversation_leaves_the_page_as_it_is(
         assert answers(page).count() == 1
 
 
+_ASK_AT_THE_END = """() => new MutationObserver((_, observer) => {
+  if (!document.querySelector('#answers-0 .copy')) return;
+  observer.disconnect();
+  setTimeout(() => document.querySelector('#ask').click());
+}).observe(document.querySelector('#answers-0'), { childList: true, subtree: true })"""
+"""Asks what was typed as soon as an answer is shown whole."""
+
+
+def test_a_question_that_is_asked_the_moment_an_answer_ends_is_answered(
+    slow: ServerAssistant, image: ChatImage
+) -> None:
+    with chatting([slow], image) as page:
+        page.locator("#question textarea").fill("Is it large?")
+        page.keyboard.press("Enter")
+        page.locator(".talk[aria-busy=true]").wait_for()
+        page.evaluate(_ASK_AT_THE_END)
+        page.keyboard.type("Where is it?")
+        page.locator("#answers-0 .copy").nth(1).wait_for()
+        expect(page.locator("#answers-0 .asked")).to_have_text(["Is it large?", "Where is it?"])
+        expect(page.locator("#question textarea")).to_have_value("")
+
+
 @pytest.fixture
 def slow(server: Server) -> ServerAssistant:
     """A model that takes a second for each of its five words."""
