@@ -83,6 +83,7 @@ def take(name: str, server: PageServer, act: Any) -> None:
         watched.page.goto(server.address)
         watched.page.locator("img").first.wait_for()
         act(watched.page)
+        watched.page.wait_for_function("document.querySelector('.review-row img, #picture img').naturalWidth")
         watched.page.evaluate("window.scrollTo(0, 0)")
         watched.page.wait_for_timeout(500)
         shot = Image.open(io.BytesIO(watched.page.screenshot()))

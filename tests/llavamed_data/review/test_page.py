@@ -1,6 +1,7 @@
 """The review page in a real browser: every action by mouse and by keys alone, on a phone and a desk, light and dark."""
 
 import io
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +22,14 @@ from llavamed_data.review.page import serve_review
 from llavamed_data.review.pictures import Pictures
 from llavamed_data.review.rendering import render_row
 from llavamed_data.review.session import ReviewFilter, ReviewSet
-from tests.llavamed_data.pages.browsing import LOOKS, SIZES, console_errors, scrolls_sideways, serious_faults
+from tests.llavamed_data.pages.browsing import (
+    LOOKS,
+    SIZES,
+    console_errors,
+    expect,
+    scrolls_sideways,
+    serious_faults,
+)
 from tests.llavamed_data.show.hostile import ATTACKS, Elements, WatchedPage, browser, hostile_set
 from tests.llavamed_data.validation.sets import instruct_row, turn, write_set
 
@@ -53,6 +61,28 @@ class Reader:
 
     def type_in(self, text: str) -> None:
         self.page.keyboard.type(text)
+
+    def choose_from(self, field: str, value: str) -> None:
+        """Types a choice into a list of choices that has the focus, and takes it when the list shows no other kind."""
+        self.press("Control+a")
+        self.type_in(value)
+        self.page.wait_for_function(
+            """([field, value]) => {
+              const left = [...document.querySelectorAll(`#${field} ul li`)];
+              return left.length && left.every((each) => each.innerText.includes(value));
+            }""",
+            arg=[field, value],
+        )
+        self.press("Enter")
+        self.page.locator(f"#{field} ul").wait_for(state="detached")
+
+    def text_is_open(self, text: str) -> Any:
+        """Waits until this text of a turn can be edited, and returns its box."""
+        box = self.page.locator("#text textarea")
+        expect(box).to_be_visible()
+        expect(box).to_have_value(text)
+        self.page.wait_for_function("document.activeElement.closest('#text')")
+        return box
 
     def shown_turns(self) -> list[str]:
         found: list[str] = self.page.locator(".turn > .text").all_inner_texts()
@@ -102,8 +132,8 @@ def test_every_action_by_keyboard_alone(folder: Path, tmp_path: Path, size: str,
     decisions = tmp_path / "decisions.jsonl"
     with reviewing(folder, decisions, size, scheme) as reader:
         reader.at(NAMES[0])
-        natural = "[...document.querySelectorAll('.review-row img')].map((each) => each.naturalWidth)"
-        assert reader.page.evaluate(natural) == [64]
+        picture = reader.page.locator(".review-row img")
+        expect(picture).to_have_js_property("naturalWidth", 64)
         assert serious_faults(reader.page) == []
         assert not scrolls_sideways(reader.page)
         reader.press("a")
@@ -114,31 +144,27 @@ def test_every_action_by_keyboard_alone(folder: Path, tmp_path: Path, size: str,
         reader.press("Enter")
         reader.at(NAMES[2])
         reader.press("2")
-        box = reader.page.locator("#text textarea")
-        box.wait_for()
-        reader.page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
+        box = reader.text_is_open("A synthetic phantom.")
         reader.press("Control+a")
         reader.type_in("A phantom, 胸部.")
         assert serious_faults(reader.page) == []
         reader.press("Control+Enter")
         reader.said("turn 2 edited")
-        assert reader.shown_turns()[1] == "A phantom, 胸部."
+        expect(reader.page.locator(".turn > .text").nth(1)).to_have_text("A phantom, 胸部.")
         box.wait_for(state="hidden")
         reader.press("2")
-        box.wait_for()
-        reader.page.wait_for_function("document.activeElement.tagName === 'TEXTAREA'")
+        reader.text_is_open("A phantom, 胸部.")
         reader.press("Control+Enter")
         reader.said("the text is as it was")
         box.wait_for(state="hidden")
         reader.press("d", "3")
         reader.said("round deleted")
-        assert reader.page.locator(".turn.deleted").count() == 2
+        expect(reader.page.locator(".turn.deleted")).to_have_count(2)
         reader.press("u")
         reader.said("undone")
-        assert reader.page.locator(".turn.deleted").count() == 0
+        expect(reader.page.locator(".turn.deleted")).to_have_count(0)
         reader.press("g")
-        reader.type_in("gross")
-        reader.press("Enter")
+        reader.choose_from("domain", "gross")
         reader.said("domain: gross")
         reader.press("Escape", "m")
         reader.type_in("ask the radiologist")
@@ -148,10 +174,12 @@ def test_every_action_by_keyboard_alone(folder: Path, tmp_path: Path, size: str,
         reader.at(NAMES[3])
         reader.press("k")
         reader.at(NAMES[2])
-        assert "anna: ask the radiologist" in reader.page.locator(".review-row").inner_text()
+        expect(reader.page.locator(".review-row")).to_contain_text("anna: ask the radiologist")
+        expect(picture).to_have_js_property("naturalWidth", 64)
         reader.press("z")
         zoomed = reader.page.locator("dialog.review-zoom img")
-        assert zoomed.evaluate("(each) => [each.naturalWidth, each.width, each.height]") == [64, 256, 192]
+        expect(zoomed).to_have_js_property("naturalWidth", 64)
+        assert zoomed.evaluate("(each) => [each.width, each.height]") == [256, 192]
         reader.press("+")
         assert zoomed.evaluate("(each) => [each.width, each.height]") == [384, 288]
         reader.press("-", "-")
@@ -181,12 +209,14 @@ def test_the_same_by_mouse(folder: Path, tmp_path: Path) -> None:
         reader.page.fill("#reason input, #reason textarea", "blurred")
         click("#reject")
         reader.at(NAMES[2])
-        assert reader.page.input_value("#reason input, #reason textarea") == ""
+        expect(reader.page.locator("#reason input, #reason textarea")).to_have_value("")
         click('[data-do="edit"][data-turn="3"]')
-        reader.page.fill("#text textarea", "Noise.")
+        reader.text_is_open("No, it is noise.").fill("Noise.")
         click("#save")
         reader.said("turn 4 edited")
+        reader.page.locator("#text").wait_for(state="hidden")
         click('[data-do="edit"][data-turn="1"]')
+        reader.text_is_open("A synthetic phantom.")
         click("#cancel")
         reader.page.locator("#text").wait_for(state="hidden")
         click('[data-do="delete"][data-turn="0"]')
@@ -197,8 +227,10 @@ def test_the_same_by_mouse(folder: Path, tmp_path: Path) -> None:
         reader.at(NAMES[3])
         click("#previous")
         reader.at(NAMES[2])
+        expect(reader.page.locator(".review-row img")).to_have_js_property("naturalWidth", 64)
         click(".zoom")
         click("dialog.review-zoom")
+        reader.page.locator("dialog.review-zoom").wait_for(state="detached")
     assert [kind for kind, _ in kinds(decisions)] == ["accept", "reject", "edit", "delete", "undo"]
 
 
@@ -235,10 +267,10 @@ def test_what_cannot_be_kept_is_said_and_the_page_goes_on(folder: Path, tmp_path
         reader.said("the reason is empty: write it first")
         reader.at(NAMES[0])
         reader.press("Escape", "2")
-        reader.page.locator("#text textarea").fill("an <image>")
+        reader.text_is_open("A synthetic phantom.").fill("an <image>")
         reader.page.click("#save")
         reader.said("no text may hold <image>")
-        assert reader.page.input_value("#text textarea") == "an <image>"
+        expect(reader.page.locator("#text textarea")).to_have_value("an <image>")
         reader.page.click("#cancel")
         reader.page.locator("#text").wait_for(state="hidden")
         reader.page.click("#undo")
@@ -265,7 +297,7 @@ def test_a_dataset_that_changes_under_the_page_is_read_again(tmp_path: Path) -> 
         reader.said("the dataset has changed meanwhile")
         assert not decisions.exists()
         reader.press("j")
-        reader.page.locator(".review-row").wait_for()
+        reader.said("this is the last row")
     with reviewing(folder, decisions) as reader:
         reader.at(NAMES[3])
 
@@ -288,15 +320,15 @@ def test_rows_are_chosen_by_domain_flag_state_words_and_at_random(folder: Path, 
         reader.said("row 1 of 1 chosen")
         page.fill("#words input, #words textarea", "")
         page.click("#filters button")
-        page.locator("#flag input").fill("cleaning")
-        page.locator("#flag input").press("Enter")
+        page.click("#flag input")
+        reader.choose_from("flag", "cleaning")
         page.click("#apply")
         reader.at(NAMES[3])
         assert "cleaning: opening it began oddly" in page.locator(".turn .flag").inner_text()
-        page.locator("#flag input").fill("any")
-        page.locator("#flag input").press("Enter")
-        page.locator("#in-domain input").fill("gross")
-        page.locator("#in-domain input").press("Enter")
+        page.click("#flag input")
+        reader.choose_from("flag", "any")
+        page.click("#in-domain input")
+        reader.choose_from("in-domain", "gross")
         page.click("#apply")
         reader.said("row 1 of 2 chosen")
         page.fill("#words input, #words textarea", "nothing like this")
@@ -328,12 +360,11 @@ def test_rows_are_chosen_by_keyboard_alone(folder: Path, tmp_path: Path) -> None
             plain = {"in-domain": "any", "state": "all", "flag": "any", "sample": "0", "seed": "0"}
             for name, value in (plain | values).items():
                 reader.page.wait_for_function(f"document.activeElement.closest('#{name}')")
-                reader.press("Control+a")
-                reader.type_in(value)
                 if name in ("in-domain", "state", "flag"):
-                    reader.page.locator(f"#{name} ul li:only-child", has_text=value).wait_for()
-                    reader.press("Enter")
-                    reader.page.wait_for_timeout(300)  # until the list has closed
+                    reader.choose_from(name, value)
+                else:
+                    reader.press("Control+a")
+                    reader.type_in(value)
                 reader.page.wait_for_function(
                     "([name, value]) => document.querySelector(`#${name} input`).value === value",
                     arg=[name, value],
@@ -463,10 +494,11 @@ def test_an_image_that_browsers_do_not_show_is_shown_as_a_jpeg_and_markup_not_at
         {"bytes": b"<svg onload='x'/>", "path": "a.jpg"},
     ]
     with reviewing(write_set(tmp_path / "set", [row], shards=1), tmp_path / "d.jsonl") as reader:
-        (picture,) = reader.page.locator(".review-row img").all()
-        assert picture.evaluate("(each) => [each.naturalWidth, each.naturalHeight]") == [60, 40]
+        picture = reader.page.locator(".review-row img")
+        expect(picture).to_have_js_property("naturalWidth", 60)
+        expect(picture).to_have_js_property("naturalHeight", 40)
         assert reader.page.locator("text=a picture that cannot be shown").count() == 1
-        given = httpx.get(f"{reader.address}{picture.get_attribute('src')}")
+        given = httpx.get(f"{reader.address}{picture.get_attribute('src')}", timeout=30)
         assert given.headers["content-type"] == "image/jpeg"
         assert Image.open(io.BytesIO(given.content)).format == "JPEG"
 
@@ -480,7 +512,7 @@ def test_a_picture_is_given_to_who_was_shown_its_row_and_as_it_was_then(
     monkeypatch.setenv(PASSWORD, "a word")
     server = serve_review(review, "anna")
     try:
-        with httpx.Client(base_url=server.address) as reader:
+        with httpx.Client(base_url=server.address, timeout=30) as reader:
             reader.post("/login", data={"username": "anna", "password": "a word"})
             config = reader.get("/config").json()
             load = next(
@@ -491,7 +523,7 @@ def test_a_picture_is_given_to_who_was_shown_its_row_and_as_it_was_then(
             asked = {"data": ["anna"], "fn_index": load, "session_hash": "anna"}
             shown = Elements(reader.post("/gradio_api/run/predict", json=asked).json()["data"][1])
         (address,) = (each for each in shown.addresses if each.startswith("pictures/"))
-        given = httpx.get(f"{server.address}{address}")
+        given = httpx.get(f"{server.address}{address}", timeout=30)
         assert given.content == rows[0]["images"][0]["bytes"]
         assert given.headers["content-type"] == "image/jpeg"
         assert given.headers["x-content-type-options"] == "nosniff"
@@ -505,8 +537,9 @@ def test_a_picture_is_given_to_who_was_shown_its_row_and_as_it_was_then(
             f"pictures/{secret}/{digest}/{number}/-1",
         ):
             url = httpx.URL(server.address).copy_with(raw_path=b"/" + other.encode())
-            assert httpx.get(url).status_code == 404, other
-        assert httpx.get(f"{server.address}{address}", headers={"Host": "evil.example"}).status_code == 403
+            assert httpx.get(url, timeout=30).status_code == 404, other
+        other_host = {"Host": "evil.example"}
+        assert httpx.get(f"{server.address}{address}", headers=other_host, timeout=30).status_code == 403
     finally:
         server.close()
 
@@ -605,7 +638,7 @@ def test_a_preference_is_about_the_sides_as_they_are_shown_and_the_comparison_re
         reader.at(NAMES[5])
         reader.open()
         reader.at(NAMES[1])  # emil, whose name is remembered, has compared the fourth row alone
-        assert reader.page.input_value("#reviewer input, #reviewer textarea") == "emil"
+        expect(reader.page.locator("#reviewer input, #reviewer textarea")).to_have_value("emil")
         reader.page.click("#left")
         reader.at(NAMES[2])
         reader.open()
@@ -625,13 +658,13 @@ def test_an_edit_is_saved_to_the_row_that_it_was_begun_for_or_not_at_all(
     with reviewing(folder, decisions) as reader:
         page = reader.page
         reader.press("2")
-        page.locator("#text textarea").fill("Meant for the first row.")
+        reader.text_is_open("A synthetic phantom.").fill("Meant for the first row.")
         for button in ("#next", "#accept", "#undo", '[data-do="delete"][data-turn="2"]'):
             page.click(button)
             reader.said("turn 2 is being edited: save or cancel it first")
             page.click('[data-do="edit"][data-turn="1"]')
             page.wait_for_function("!document.querySelector('#status').innerText.includes('first')")
-        assert page.input_value("#text textarea") == "Meant for the first row."
+        expect(page.locator("#text textarea")).to_have_value("Meant for the first row.")
         page.click("#save")
         reader.said("turn 2 edited")
         page.locator("#text").wait_for(state="hidden")
@@ -649,7 +682,7 @@ def test_a_reason_and_a_note_go_with_their_row(folder: Path, tmp_path: Path) -> 
         page.click("#next")
         reader.at(NAMES[1])
         for field in ("reason", "note"):
-            assert page.input_value(f"#{field} input, #{field} textarea") == ""
+            expect(page.locator(f"#{field} input, #{field} textarea")).to_have_value("")
         page.click("#reject")
         reader.said("the reason is empty")
     assert not decisions.exists() or kinds(decisions) == []
@@ -688,7 +721,7 @@ def test_keys_that_are_meant_as_text_decide_nothing(folder: Path, tmp_path: Path
         page.evaluate("document.activeElement.blur()")
         reader.press("4")
         page.keyboard.type("a nodule jam", delay=30)
-        assert page.input_value("#text textarea").endswith("a nodule jam")
+        expect(page.locator("#text textarea")).to_have_value(re.compile("a nodule jam$"))
         page.click("#cancel")
         page.locator("#text").wait_for(state="hidden")
         page.click("#accept")
@@ -727,10 +760,13 @@ def test_the_rows_that_were_chosen_stay_chosen_when_the_dataset_changes(tmp_path
             each.open()
             each.page.click("#filters button")
             for field, value in (("sample", "4"), ("seed", "7")):
-                each.page.wait_for_timeout(300)  # until the fields are there, and take what is typed
-                each.page.locator(f"#{field} input").press("Control+a")
-                each.page.locator(f"#{field} input").press_sequentially(value)
-                each.page.locator(f"#{field} input").press("Tab")
+                box = each.page.locator(f"#{field} input")
+                expect(box).to_have_value("0")
+                each.page.wait_for_timeout(300)  # until the field takes what is typed
+                box.press("Control+a")
+                box.press_sequentially(value)
+                box.press("Tab")
+                expect(box).to_have_value(value)
             each.page.wait_for_timeout(300)
             each.page.click("#apply")
             each.at(drawn[0])
@@ -745,6 +781,7 @@ def test_the_rows_that_were_chosen_stay_chosen_when_the_dataset_changes(tmp_path
         replace_rows(folder, [row for row in rows if row["id"] != drawn[3]])
         for each in readers:
             each.page.click("#accept")
+            each.said("the dataset has changed meanwhile and was read again")
             each.said("row 4 of 4 chosen")
             each.page.click("#previous")
             each.at(drawn[2])
@@ -759,7 +796,7 @@ def test_who_has_logged_in_decides_by_that_name_alone(
     server = serve_review(review, "owner")
     try:
         for login in ("anna", "   "):
-            with httpx.Client(base_url=server.address) as reader:
+            with httpx.Client(base_url=server.address, timeout=30) as reader:
                 reader.post("/login", data={"username": login, "password": "a word"})
                 functions = {
                     each["targets"][0][1]: each["id"]
