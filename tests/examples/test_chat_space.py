@@ -40,10 +40,10 @@ def test_it_shows_the_page_with_the_images_of_the_dataset(tmp_path: Path) -> Non
                 assert started.stdout
                 said = re.match(r"(http://\S+/) talks with judge", started.stdout.readline())
                 assert said
-                shown = httpx.get(f"{said[1]}config").text
+                shown = httpx.get(f"{said[1]}config", timeout=30).text
                 assert "chest xray" in shown
                 assert "For research only" in shown
                 started.send_signal(signal.SIGINT)
-                assert started.wait(20) == 0
+                assert started.wait(30) == 0
             finally:
                 started.kill()

@@ -52,9 +52,9 @@ def test_it_asks_for_the_password_and_shows_the_rows(tmp_path: Path) -> None:
         assert running.stdout
         said = re.match(r"(http://\S+) shows 12 rows of set", running.stdout.readline())
         assert said
-        with httpx.Client(base_url=said[1]) as client:
+        with httpx.Client(base_url=said[1], timeout=30) as client:
             assert client.get("/config").status_code == 401
             client.post("/login", data={"username": "anna", "password": "pass"})
             assert client.get("/config").status_code == 200
         running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 0
+        assert running.wait(30) == 0

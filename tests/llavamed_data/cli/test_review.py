@@ -94,7 +94,7 @@ def test_it_serves_until_it_is_stopped(tmp_path: Path) -> None:
             r"(http://127\.0\.0\.1:\d+/) shows 12 rows of set; decisions: reviews/set.jsonl", line
         )
         assert said, line
-        assert httpx.get(said[1]).status_code == 200
+        assert httpx.get(said[1], timeout=30).status_code == 200
         running.send_signal(signal.SIGINT)
-        assert running.wait(20) == 0
+        assert running.wait(30) == 0
     assert not (tmp_path / "reviews").exists()

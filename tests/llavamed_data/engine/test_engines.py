@@ -301,7 +301,7 @@ def test_what_is_running_ends_with_the_engine(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         next(outcomes)
     pids = [int(path.name.split("-")[-1]) for path in tmp_path.glob("began-*")]
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 5)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 30)
 
 
 def test_a_task_waits_for_the_one_that_it_needs_and_is_not_run_if_that_fails(tmp_path: Path) -> None:

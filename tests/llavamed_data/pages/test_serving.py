@@ -51,9 +51,9 @@ def served() -> Iterator[PageServer]:
 
 def test_a_page_is_served_at_this_machine_alone(served: PageServer) -> None:
     assert served.address.startswith("http://127.0.0.1:")
-    assert httpx.get(served.address).status_code == 200
+    assert httpx.get(served.address, timeout=30).status_code == 200
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example"):
-        assert httpx.get(served.address, headers={"Host": host}).status_code == 403
+        assert httpx.get(served.address, headers={"Host": host}, timeout=30).status_code == 403
     assert served.page.share is False
     assert served.page.analytics_enabled is False
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
@@ -76,7 +76,7 @@ def test_a_page_is_served_at_this_machine_alone(served: PageServer) -> None:
 def test_no_file_and_no_other_address_is_read_through_a_page(served: PageServer, path: str) -> None:
     # `path` is sent as it stands: httpx would shorten "..", so that the server would never see it
     url = httpx.URL(served.address).copy_with(raw_path=b"/" + path.encode())
-    answer = httpx.get(url)
+    answer = httpx.get(url, timeout=30)
     assert answer.status_code in (403, 404)
     assert "root:" not in answer.text
     assert "hatchling" not in answer.text
@@ -109,7 +109,7 @@ def test_a_password_is_asked_of_everyone(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv(PASSWORD, "pässword")
     server = small_page()
     try:
-        with httpx.Client(base_url=server.address) as client:
+        with httpx.Client(base_url=server.address, timeout=30) as client:
             assert client.get("/config").status_code == 401
             wrong = client.post("/login", data={"username": "anna", "password": "pass"})
             assert wrong.status_code == 400

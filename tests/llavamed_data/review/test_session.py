@@ -336,7 +336,7 @@ def test_an_image_that_changes_while_the_page_is_open_is_found(
     review.decide(review.view(1), DecisionKind.ACCEPT, "anna")
     replace_rows(folder, [*rows[:1], rows[1] | {"images": rows[5]["images"]}, *rows[2:]])
     assert review.refresh()
-    for _ in range(100):
+    for _ in range(600):
         if review.find(ReviewFilter(state="to be seen again")):
             break
         time.sleep(0.05)

@@ -55,8 +55,8 @@ def test_the_page_is_served_until_it_is_stopped(server: Server, tmp_path: Path) 
             line = started.stdout.readline()
             said = re.fullmatch(r"(http://127\.0\.0\.1:\d+/) talks with judge; stop with Ctrl-C\n", line)
             assert said
-            assert "chest xray" in httpx.get(f"{said[1]}config").text
+            assert "chest xray" in httpx.get(f"{said[1]}config", timeout=30).text
             started.send_signal(signal.SIGINT)
-            assert started.wait(20) == 0
+            assert started.wait(30) == 0
         finally:
             started.kill()
