@@ -57,7 +57,7 @@ def review(
     """
     from llavamed_data.dataset.reader import Dataset
     from llavamed_data.review.agreement import preference_report, review_report
-    from llavamed_data.review.decisions import DecisionFile
+    from llavamed_data.review.decision_file import DecisionFile
     from llavamed_data.review.flags import read_flags
 
     if as_json and not report:

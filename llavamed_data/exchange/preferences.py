@@ -19,7 +19,8 @@ from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.dataset.writer import tables_of, write_shards
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.io.atomic import atomic_folder
-from llavamed_data.review.decisions import DecisionFile, DecisionKind, decided_rows, row_digest
+from llavamed_data.review.decision_file import DecisionFile, decided_rows
+from llavamed_data.review.decisions import DecisionKind, row_digest
 from llavamed_data.version import __version__
 
 Turns = list[tuple[str, str]]

@@ -14,7 +14,7 @@ from llavamed_data.publish.report import CollectionReport, PublishReport
 from llavamed_data.publish.repository import DEFAULT_BRANCH, PublishTarget
 from llavamed_data.publish.reviewed import following
 from llavamed_data.publish.upload import is_dataset_folder, list_files
-from llavamed_data.review.decisions import DecisionFile
+from llavamed_data.review.decision_file import DecisionFile
 
 TITLE = "LLaVA-Med data"
 """Title of the collection."""

@@ -38,7 +38,7 @@ from llavamed_data.publish.upload import (
     plan_upload,
     upload,
 )
-from llavamed_data.review.decisions import DecisionFile
+from llavamed_data.review.decision_file import DecisionFile
 from llavamed_data.stats.report import REPORT_PAGE, report_pictures
 from llavamed_data.validation import validate
 

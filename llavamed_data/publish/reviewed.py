@@ -19,7 +19,7 @@ from llavamed_data.dataset.writer import GROUP_ROWS, write_shards
 from llavamed_data.errors import LlavaMedError, explain
 from llavamed_data.publish.upload import LocalFile, list_files
 from llavamed_data.review.counting import ReviewCount
-from llavamed_data.review.decisions import DecisionFile, decided_rows
+from llavamed_data.review.decision_file import DecisionFile, decided_rows
 
 _MOST_NAMED = 5
 """Ids of rows that a note names."""

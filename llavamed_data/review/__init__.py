@@ -1,15 +1,10 @@
 """Review of datasets by people: what they decide about rows, flags that others raise, and how far they agree."""
 
 from llavamed_data.review.agreement import ReviewReport, review_report
-from llavamed_data.review.decisions import (
-    Decision,
-    DecisionFile,
-    DecisionKind,
-    RowReview,
-    fold,
-    row_digest,
-)
+from llavamed_data.review.decision_file import DecisionFile
+from llavamed_data.review.decisions import Decision, DecisionKind, row_digest
 from llavamed_data.review.flags import Flag, read_flags, write_flags
+from llavamed_data.review.following import RowReview, fold
 
 __all__ = [
     "Decision",

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from llavamed_data.console.printable import counted, printable_line
 from llavamed_data.dataset.reader import Dataset
-from llavamed_data.review.decisions import CHOICES, DecisionFile, decided_rows, row_digest
+from llavamed_data.review.decision_file import DecisionFile, decided_rows
+from llavamed_data.review.decisions import CHOICES, row_digest
 from llavamed_data.review.flags import Flag
 
 VERDICTS = ("accept", "reject")
@@ -198,11 +199,11 @@ def review_report(
         reviewed = file.review(row)
         if reviewed.applied:
             followed.add(row["id"])
-        elif any(each.kind != "prefer" for each in file.of(row["id"])):
+        elif file.about(row["id"]):
             changed.add(row["id"])
         for reviewer, verdict in reviewed.review.verdicts.items():
             verdicts[reviewer][number] = verdict
-        if verdict := "reject" if reviewed.row is None else reviewed.review.verdict:
+        if verdict := reviewed.verdict:
             for domain in {ALL_DOMAINS, reviewed.review.domain or row.get("domain") or "none stated"}:
                 decided[domain] += 1
                 rejected[domain] += verdict == "reject"

@@ -4,7 +4,9 @@ from collections import Counter
 
 from llavamed_data.console.printable import counted
 from llavamed_data.reasons import Tally
-from llavamed_data.review.decisions import Decision, DecisionFile, Reviewed, fold
+from llavamed_data.review.decision_file import DecisionFile
+from llavamed_data.review.decisions import Decision
+from llavamed_data.review.following import Reviewed, fold, holding
 
 
 class ReviewCount:
@@ -43,8 +45,11 @@ class ReviewCount:
 
     def not_followed(self, file: DecisionFile) -> tuple[list[Decision], int]:
         """The decisions about rows of this dataset that have changed since, and how many are about other rows."""
-        holding = fold(file.decisions).decisions
-        left = [each for each in holding if each.key not in self._applied and each.kind != "prefer"]
+        left = [
+            each
+            for each in holding(file.decisions)
+            if each.key not in self._applied and each.kind != "prefer"
+        ]
         again = [each for each in left if each.id in self._ids and self._is_about(file, each)]
         return again, len(left) - len(again)
 

@@ -20,17 +20,17 @@ from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.dataset.schema import RowCheck, kind_of
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.review.agreement import wilson
+from llavamed_data.review.decision_file import DecisionFile
 from llavamed_data.review.decisions import (
     SEEN_COLUMNS,
     Decision,
-    DecisionFile,
     DecisionKind,
-    Reviewed,
     images_part,
     row_digest,
     texts_part,
 )
 from llavamed_data.review.flags import Flag, flags_of_row
+from llavamed_data.review.following import Reviewed
 from llavamed_data.review.search import rows_with_words
 
 STATES = (

@@ -14,7 +14,9 @@ from llavamed_data.pipeline.steps.assemble import Record, Records, read_image
 from llavamed_data.pipeline.steps.step import Step, StepOutput, StepResult, fingerprint
 from llavamed_data.reasons import Dropped
 from llavamed_data.review.counting import ReviewCount
-from llavamed_data.review.decisions import DecisionFile, Reviewed, images_digest
+from llavamed_data.review.decision_file import DecisionFile
+from llavamed_data.review.decisions import images_digest
+from llavamed_data.review.following import Reviewed
 
 AGAIN = "again.jsonl"
 """The file of decisions about rows that have changed since, in the step's folder."""
