@@ -79,7 +79,7 @@ def review(
         return
     from llavamed_data.pages import check_host
     from llavamed_data.review.page import serve_review
-    from llavamed_data.review.session import ReviewSet
+    from llavamed_data.review.review_set import ReviewSet
 
     check_host(host)
     opened = ReviewSet(dataset, file, flags=raised, compare=compare)

@@ -8,16 +8,16 @@ from llavamed_data.console.printable import counted, printable_line
 from llavamed_data.dataset.messages import turns_of
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.review.decisions import DecisionKind
+from llavamed_data.review.filters import ReviewFilter
 from llavamed_data.review.pictures import Pictures
 from llavamed_data.review.rendering import (
     filled,
-    is_swapped,
     progress_text,
     render_comparison,
     render_row,
-    without_images,
 )
-from llavamed_data.review.session import ReviewFilter, ReviewSet, RowChangedError, RowView
+from llavamed_data.review.review_set import ReviewSet, RowChangedError
+from llavamed_data.review.row_view import RowView
 
 ANY = "any"
 """The choice of every domain, or every flag."""
@@ -318,8 +318,8 @@ class ReviewActions:
             view = self._review.view(place.numbers[place.at])
         except (LlavaMedError, OSError) as error:
             return self._same(place, who, str(error), fault=True)
-        swapped = is_swapped(view, who)
-        place = place._replace(view=without_images(view), swapped=swapped)  # which every session keeps
+        swapped = view.is_swapped(who)
+        place = place._replace(view=view.without_images(), swapped=swapped)  # every session keeps its place
         pictures = self._pictures.addresses(view)
         if self._review.compares:
             chosen = self._review.preference(view, who.strip())

@@ -19,7 +19,8 @@ from llavamed_data.pages import (
 from llavamed_data.recipes import DOMAINS
 from llavamed_data.review.actions import ANY, Place, ReviewActions
 from llavamed_data.review.pictures import Pictures
-from llavamed_data.review.session import STATES, ReviewSet
+from llavamed_data.review.review_set import ReviewSet
+from llavamed_data.review.row_index import STATES
 
 if TYPE_CHECKING:
     import gradio

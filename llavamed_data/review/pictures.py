@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llavamed_data.dataset.reader import Row
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.review.session import ReviewSet, RowView
+from llavamed_data.review.review_set import ReviewSet
+from llavamed_data.review.row_view import RowView
 from llavamed_data.show.image_files import image_type, thumbnail_jpeg
 
 if TYPE_CHECKING:

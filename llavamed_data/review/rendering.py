@@ -1,14 +1,12 @@
 """Rows under review as HTML in which their texts stay text and no script but the page's own may run."""
 
-import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from llavamed_data.console.printable import counted, page_templates, printable, printable_line
 from llavamed_data.dataset.messages import turns_of
-from llavamed_data.review.session import RowView
+from llavamed_data.review.row_view import RowView
 
 _MOST_CHARACTERS = 200_000
 """Of a text that is shown; a longer one is cut, and says so."""
@@ -122,7 +120,7 @@ def _render(
 
 def _turns(view: RowView, *, reviewed: bool) -> list[ShownTurn]:
     review = view.reviewed.review
-    deleted = {number // 2 for number in review.deleted} if reviewed else set()
+    deleted = review.deleted_rounds if reviewed else frozenset[int]()
     return [
         ShownTurn(
             number,
@@ -134,12 +132,6 @@ def _turns(view: RowView, *, reviewed: bool) -> list[ShownTurn]:
         )
         for number, (role, text) in enumerate(turns_of(view.row.get("messages")))
     ]
-
-
-def without_images(view: RowView) -> RowView:
-    """The same without the bytes of its images, which every session would keep."""
-    other = view.other and without_images(view.other)
-    return replace(view, row={**view.row, "images": []}, other=other)
 
 
 def _flag(flag: Any) -> dict[str, str]:
@@ -159,12 +151,6 @@ def _text(value: object) -> str:
         else f"{value[:_MOST_CHARACTERS]} … (cut: {len(value):,} characters)"
     )
     return printable(cut)
-
-
-def is_swapped(view: RowView, reviewer: str) -> bool:
-    """Whether the other dataset's conversation comes first: by chance, and the same each time for a reviewer."""
-    digest = hashlib.sha256(f"{view.digest} {reviewer.strip()}".encode("utf-8", "replace")).digest()
-    return bool(digest[0] & 1)
 
 
 def progress_text(name: str, rows: int, decided: int, rejected: int, low: float, high: float) -> str:

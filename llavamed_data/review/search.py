@@ -1,7 +1,7 @@
 """Finds the rows of a dataset in whose texts given words stand."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -37,6 +37,20 @@ def rows_with_words(dataset: Dataset, words: Sequence[str]) -> list[int]:
     for before, hits in searched:
         found += (hits.result() + before).tolist()
     return found
+
+
+def rows_with_words_in_either(
+    dataset: Dataset, other: Dataset, places: Mapping[int, int], words: tuple[str, ...]
+) -> list[int]:
+    """The numbers of the rows that hold all of the words in one of two datasets.
+
+    Args:
+        dataset, other: the datasets.
+        places: number of a row that both have → its number in the other.
+        words: as `rows_with_words` takes them.
+    """
+    ours, theirs = set(rows_with_words(dataset, words)), set(rows_with_words(other, words))
+    return [number for number, there in places.items() if number in ours or there in theirs]
 
 
 def _matches(batch: pa.RecordBatch, words: Sequence[str]) -> npt.NDArray[np.integer]:

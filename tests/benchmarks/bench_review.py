@@ -47,15 +47,16 @@ _SERVE = """
 import json, resource, sys, time
 from pathlib import Path
 import pyarrow
-from llavamed_data.review import session
+from llavamed_data.review.filters import ReviewFilter
 from llavamed_data.review.page import serve_review
+from llavamed_data.review.review_set import ReviewSet
 folder, decisions, out = sys.argv[1:]
 def timed(call):
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 opened = []
-seconds = {"open": timed(lambda: opened.append(session.ReviewSet(folder, Path(decisions))))}
+seconds = {"open": timed(lambda: opened.append(ReviewSet(folder, Path(decisions))))}
 review = opened[0]
 start = time.perf_counter()
 server = serve_review(review)
@@ -65,9 +66,9 @@ for line in sys.stdin:
     if line.strip() == "search":
         words = (("first search", "word17 word23"), ("second search", "word5 word7 word11"))
         for name, each in words:
-            seconds[name] = timed(lambda: review.find(session.ReviewFilter(words=each)))
-        seconds["by domain"] = timed(lambda: review.find(session.ReviewFilter(domain="mri")))
-        seconds["50 at random"] = timed(lambda: review.find(session.ReviewFilter(sample=50, seed=3)))
+            seconds[name] = timed(lambda: review.find(ReviewFilter(words=each)))
+        seconds["by domain"] = timed(lambda: review.find(ReviewFilter(domain="mri")))
+        seconds["50 at random"] = timed(lambda: review.find(ReviewFilter(sample=50, seed=3)))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps(seconds | {"memory": memory, "processor": time.process_time()}), flush=True)
 """

@@ -14,7 +14,7 @@ import llavamed_data
 from llavamed_data.pages import PageServer
 from llavamed_data.review.flags import Flag
 from llavamed_data.review.page import serve_review
-from llavamed_data.review.session import ReviewSet
+from llavamed_data.review.review_set import ReviewSet
 from llavamed_trainer import assemble_tiny, parse_settings, run_training
 from llavamed_trainer.chat import LocalAssistant
 from llavamed_trainer.chat.examples import examples_of

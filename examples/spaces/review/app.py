@@ -11,7 +11,7 @@ from pathlib import Path
 
 from llavamed_data.pages import PASSWORD
 from llavamed_data.review.page import serve_review
-from llavamed_data.review.session import ReviewSet
+from llavamed_data.review.review_set import ReviewSet
 
 dataset = os.environ.get("LLAVAMED_DATASET", "")
 kept = Path(os.environ.get("LLAVAMED_DATA", "/data"))

@@ -153,7 +153,7 @@ def test_the_review_of_a_repository_has_its_name_and_not_that_of_a_commit(
     ada.publish(new_set(), "--repo-id", repo)
     said = ada.python(f"""
         from pathlib import Path
-        from llavamed_data.review.session import ReviewSet
+        from llavamed_data.review.review_set import ReviewSet
         print(ReviewSet("{repo}", Path("decisions.jsonl")).name)
         from typer.testing import CliRunner
         from llavamed_data.cli.app import app

@@ -17,11 +17,12 @@ from starlette.testclient import TestClient
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.pages import PASSWORD
 from llavamed_data.review import DecisionFile, DecisionKind
+from llavamed_data.review.filters import ReviewFilter
 from llavamed_data.review.flags import Flag
 from llavamed_data.review.page import serve_review
 from llavamed_data.review.pictures import Pictures
 from llavamed_data.review.rendering import render_row
-from llavamed_data.review.session import ReviewFilter, ReviewSet
+from llavamed_data.review.review_set import ReviewSet
 from tests.llavamed_data.pages.browsing import (
     LOOKS,
     SIZES,

@@ -10,8 +10,9 @@ from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import UsageError
 from llavamed_data.review import DecisionFile, DecisionKind
 from llavamed_data.review.agreement import review_report
+from llavamed_data.review.filters import ReviewFilter
 from llavamed_data.review.flags import Flag
-from llavamed_data.review.session import ReviewFilter, ReviewSet, RowChangedError
+from llavamed_data.review.review_set import ReviewSet, RowChangedError
 from tests.llavamed_data.validation.sets import instruct_row, jpeg, write_set
 
 
@@ -208,7 +209,7 @@ def test_what_another_program_decides_just_before_is_taken_in(
 def test_decisions_that_another_program_adds_are_taken_in_few_or_many(
     rows: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llavamed_data.review.session._MOST_ROWS_BY_ROW", 3)
+    monkeypatch.setattr("llavamed_data.review.review_set._MOST_ROWS_BY_ROW", 3)
     path = tmp_path / "d.jsonl"
     review = ReviewSet(str(write_set(tmp_path / "set", rows)), path)
     decide(path, rows[0], "accept")
