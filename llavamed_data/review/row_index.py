@@ -133,7 +133,7 @@ class RowIndex:
     def number_of(self, row_id: str) -> int | None:
         """The number of the first row of an id; None if there is none."""
         if row_id in self.numbers:
-            return self.numbers[row_id][0]
+            return next(iter(self.numbers[row_id]), None)
         found = pc.index(self.ids, pa.scalar(row_id, pa.string())).as_py()
         return None if found < 0 else int(found)
 

@@ -225,6 +225,14 @@ def test_decisions_that_another_program_adds_are_taken_in_few_or_many(
     assert review.problems() == ["decisions about 1 id that this dataset does not have are not shown"]
 
 
+def test_an_id_that_only_the_decisions_know_is_no_row(rows: list[dict[str, Any]], tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    decide(path, rows[0] | {"id": "elsewhere"}, "accept")
+    review = ReviewSet(str(write_set(tmp_path / "set", rows)), path)
+    with pytest.raises(UsageError, match="set has no row elsewhere"):
+        review.number_of("elsewhere")
+
+
 def test_rows_are_not_kept_in_memory(rows: list[dict[str, Any]], tmp_path: Path) -> None:
     import tracemalloc
 
