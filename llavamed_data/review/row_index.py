@@ -1,7 +1,9 @@
 """What is known of all rows of a dataset under review: their ids and domains, and what was decided about them."""
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
@@ -167,14 +169,14 @@ class RowIndex:
         for name in names:
             self.numbers[name] = []
             self.take_preferences_in(name)
-        wanted, start = pa.array(sorted(names), pa.string()), 0
-        for batch in self.dataset.batches(SEEN_COLUMNS):
-            ids = batch.column(batch.schema.get_field_index("id")).cast(pa.string())
-            hits = pc.indices_nonzero(pc.is_in(ids, value_set=wanted))
-            for hit, row in zip(hits.to_pylist(), batch.take(hits).to_pylist(), strict=True):
-                self.numbers.setdefault(row["id"], []).append(start + hit)
-                self.set_state(start + hit, self._state_by_texts(row))
-            start += batch.num_rows
+        wanted, start = pc.is_in(self.ids, value_set=pa.array(sorted(names), pa.string())), 0
+        with _garbage_collection_paused():
+            for batch in self.dataset.batches(SEEN_COLUMNS):
+                hits = pc.indices_nonzero(wanted.slice(start, batch.num_rows))
+                for hit, row in zip(hits.to_pylist(), batch.take(hits).to_pylist(), strict=True):
+                    self.numbers.setdefault(row["id"], []).append(start + hit)
+                    self.set_state(start + hit, self._state_by_texts(row))
+                start += batch.num_rows
         for numbers in (self.numbers[name] for name in names):
             states = [self.states[number] for number in numbers]
             if any(state.again for state in states) and not all(state.again for state in states):
@@ -207,6 +209,21 @@ class RowIndex:
         if images is None:
             return RowState(again=bool(decisions))
         return RowState.of(self.file.review(row, images, texts + images), again=False)
+
+
+@contextmanager
+def _garbage_collection_paused() -> Iterator[None]:
+    """Pauses the collector, which would look through all decisions and rows again and again as new rows are read.
+
+    Rows are freed without it, as they do not refer to themselves.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _column(dataset: Dataset, name: str) -> pa.Array:
