@@ -1,5 +1,6 @@
 """What people can do on the review page; each action returns what the page shows after it."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -64,6 +65,7 @@ class ReviewActions:
 
     def __init__(self, review: ReviewSet, pictures: Pictures, gradio_module: Any) -> None:
         self._review, self._pictures, self._gr = review, pictures, gradio_module
+        self._answers = itertools.count()
 
     def open(self, who: str, *, is_login: bool) -> list[Any]:
         """Begins at the first row that has no verdict, or that the reviewer has not compared."""
@@ -313,7 +315,7 @@ class ReviewActions:
             if not place.numbers:
                 shown = '<p class="none">No row is like this: choose others below.</p>'
                 place = place._replace(at=0, view=None)
-                return [place, shown, self._status(place, who, said, fault=fault)]
+                return self._answer(place, shown, who, said, fault=fault)
             place = place._replace(at=place.at + step)
             view = self._review.view(place.numbers[place.at])
         except (LlavaMedError, OSError) as error:
@@ -326,11 +328,17 @@ class ReviewActions:
             shown = render_comparison(view, pictures, swapped=swapped, chosen=chosen)
         else:
             shown = render_row(view, pictures)
-        return [place, shown, self._status(place, who, said, fault=fault)]
+        return self._answer(place, shown, who, said, fault=fault)
 
     def _same(self, place: Place, who: str, said: str, *, fault: bool = False) -> list[Any]:
         """The place and the row as they are, and what there is to say."""
-        return [place, self._gr.skip(), self._status(place, who, said, fault=fault)]
+        return self._answer(place, None, who, said, fault=fault)
+
+    def _answer(self, place: Place, shown: str | None, who: str, said: str, *, fault: bool) -> list[Any]:
+        """What the page shows: the row, unless it stays as it is, and the line; both have the number of the answer."""
+        number = next(self._answers)
+        row = self._gr.skip() if shown is None else f'<div data-answer="{number}">{shown}</div>'
+        return [place, row, self._status(place, who, said, fault=fault, answer=number)]
 
     def _editing(self, place: Place, who: str, edit: OpenEdit) -> list[Any]:
         return self._same(
@@ -353,7 +361,7 @@ class ReviewActions:
             status += Markup('<span hidden data-field="{}" data-text="{}"></span>').format(field, text)
         return [place, shown, str(status)]
 
-    def _status(self, place: Place, who: str, said: str, *, fault: bool = False) -> str:
+    def _status(self, place: Place, who: str, said: str, *, fault: bool, answer: int) -> str:
         review = self._review
         at = f"row {place.at + 1:,} of {len(place.numbers):,} chosen" if place.numbers else "no row"
         if review.compares:
@@ -373,6 +381,7 @@ class ReviewActions:
             progress=progress,
             said=printable_line(said, 400),
             kind=kind,
+            answer=answer,
             problems=map(printable_line, problems),
         )
 

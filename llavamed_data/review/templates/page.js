@@ -48,12 +48,41 @@
     document.querySelector('.gradio-container').append(dialog);
     dialog.showModal();
   };
+  // One action after the other: a press that comes before the answer to the one before does nothing, and is told.
+  let busyUntil = 0, answers = -1, ignoredBefore = 0, ignored = 0;
+  const begin = () => { busyUntil = Date.now() + 10000; };
+  const answer = (element) => {  // the row and the line of an answer come one after the other, and have its number
+    const number = Number(element?.dataset.answer ?? -1);
+    if (number <= answers) return;
+    answers = number;
+    busyUntil = 0;
+    ignoredBefore = ignored;
+    ignored = 0;
+  };
+  const tellIgnored = () => {
+    const status = document.getElementById('status'), count = ignoredBefore + ignored;
+    const note = status.querySelector('.ignored') ?? status.appendChild(document.createElement('p'));
+    note.className = 'ignored';
+    note.setAttribute('aria-live', 'polite');
+    const said = count === 1 ? 'One press was ignored, as it' : `${count} presses were ignored, as they`;
+    note.textContent = count ? `${said} came before the answer to the one before.` : '';
+  };
   document.addEventListener('click', (event) => {
+    const action = event.target.closest('.actions button');
+    if (action && event.detail) action.blur();  // else Enter would do the same to the next row
+    if (action || event.target.closest('.review-row [data-do]')) {
+      if (Date.now() < busyUntil) {
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        ignored += 1;
+        tellIgnored();
+        return;
+      }
+      begin();
+    }
     if (event.target.closest('.review-row .zoom')) zoom();
     if (event.target.closest('#reject')) sent = shown();
     if (event.target.closest('[data-do="edit"]')) opening = Date.now() + 10000;
-    const action = event.target.closest('.actions button');
-    if (action && event.detail) action.blur();  // else Enter would do the same to the next row
   }, true);
   // A reason and a note are about the row that was shown when they were begun, and go with it.
   const texts = ['reason', 'note'];
@@ -71,7 +100,7 @@
     const target = event.target;
     if (event.key === 'Escape') { if (document.getElementById('cancel') && target.closest('#edit')) press('cancel'); target.blur(); return; }
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && target.closest('#edit')) { event.preventDefault(); press('save'); return; }
-    if (event.key === 'Enter' && target.closest('#reason, #note')) sent = shown();  // what is typed now is for the next row
+    if (event.key === 'Enter' && target.closest('#reason, #note')) { sent = shown(); begin(); }  // what is typed now is for the next row
     if (event.key === 'Enter' && target.closest('#reason, #note, #words, #goto, #domain, #reviewer')) { setTimeout(() => target.blur(), 0); return; }
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || typing(target)) return;
     if (Date.now() < opening) { event.preventDefault(); return; }  // what is typed while the editor opens is no command
@@ -101,6 +130,7 @@
   const onAnswer = () => {
     const row = document.querySelector('.review-row');
     const name = row && row.getAttribute('aria-label');
+    answer(document.querySelector('#row [data-answer]'));
     if (last !== null && name !== last) {
       for (const box of texts.map(field)) {
         if (box && box.dataset.shown) { box.value = ''; box.dataset.shown = ''; box.dispatchEvent(new Event('input', { bubbles: true })); }
@@ -110,13 +140,15 @@
     }
     last = name;
   };
-  new MutationObserver(onAnswer).observe(document.getElementById('row'), { childList: true, subtree: true });
+  new MutationObserver(onAnswer).observe(document.getElementById('row'), { childList: true, subtree: true, attributes: true, attributeFilter: ['data-answer'] });
   new MutationObserver(() => {
     const status = document.getElementById('status');
     const line = status.querySelector('.review-status');
-    if (!line || line === answered) return;
-    answered = line;
+    if (!line || line.dataset.answer === answered) return;
+    answered = line.dataset.answer;
     sent = '';
+    answer(line);
+    tellIgnored();
     if (!status.textContent.includes('being edited')) opening = 0;
     const back = status.querySelector('[data-field]');
     if (!back) return;
@@ -127,5 +159,5 @@
       box.dispatchEvent(new Event('input', { bubbles: true }));
     }
     back.remove();
-  }).observe(document.getElementById('status'), { childList: true, subtree: true });
+  }).observe(document.getElementById('status'), { childList: true, subtree: true, attributes: true, attributeFilter: ['data-answer'] });
 }

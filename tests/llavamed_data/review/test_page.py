@@ -392,6 +392,20 @@ def test_rows_are_chosen_by_keyboard_alone(folder: Path, tmp_path: Path) -> None
         reader.said("this is the last row")
 
 
+def test_presses_before_the_answer_decide_nothing_and_are_told(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    press = "document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'a', bubbles: true }))"
+    with reviewing(folder, decisions) as reader:
+        reader.at(NAMES[0])
+        reader.page.evaluate(f"() => {{ {press}; {press}; {press}; }}")  # no answer comes in between
+        reader.at(NAMES[1])
+        reader.said("2 presses were ignored, as they came before the answer to the one before")
+        reader.press("a")
+        reader.at(NAMES[2])
+        assert "ignored" not in reader.page.locator("#status").inner_text()
+    assert kinds(decisions) == [("accept", NAMES[0]), ("accept", NAMES[1])]
+
+
 def test_all_that_is_known_of_a_row_is_shown(folder: Path, tmp_path: Path) -> None:
     with reviewing(folder, tmp_path / "decisions.jsonl") as reader:
         row = reader.page.locator(".review-row")
