@@ -100,6 +100,7 @@ class ReviewActions:
             (words or "")[:500],
             _whole_number(sample),
             _whole_number(seed),
+            who,
         )
         try:
             self._review.refresh()

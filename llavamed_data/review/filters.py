@@ -23,6 +23,7 @@ class ReviewFilter:
         words: all of them stand in the texts of the row.
         sample: number of rows, drawn at random; 0 for all.
         seed: of the draw: the same seed gives the same rows in the same order, and a larger sample has them first.
+        reviewer: who asks, of which the state `undecided by me` is.
     """
 
     domain: str = ""
@@ -31,6 +32,7 @@ class ReviewFilter:
     words: str = ""
     sample: int = 0
     seed: int = 0
+    reviewer: str = ""
 
     def numbers(self, index: RowIndex, flags: Mapping[str, Sequence[Flag]]) -> Sequence[int]:
         """The numbers of the rows that are gone through, in their order.
@@ -44,7 +46,8 @@ class ReviewFilter:
             of_domain = set(pc.indices_nonzero(pc.equal(index.domains, self.domain)).to_pylist())
             numbers = [each for each in numbers if each in of_domain]
         if self.state != "all":
-            numbers = [each for each in numbers if self.state in index.states.get(each, UNDECIDED).names()]
+            states, reviewer = index.states, self.reviewer.strip()
+            numbers = [each for each in numbers if self.state in states.get(each, UNDECIDED).names(reviewer)]
         if self.flag:
             flagged = _flagged(index, flags, self.flag)
             numbers = [each for each in numbers if each in flagged]

@@ -18,9 +18,13 @@ from llavamed_data.review.decisions import SEEN_COLUMNS, images_part, row_digest
 from llavamed_data.review.following import Reviewed
 from llavamed_data.review.search import rows_with_words, rows_with_words_in_either
 
+UNDECIDED_BY_ME = "undecided by me"
+"""The state of rows on which the reviewer who asks has given no verdict, whatever others decided."""
+
 STATES = (
     "all",
     "undecided",
+    UNDECIDED_BY_ME,
     "accepted",
     "rejected",
     "edited",
@@ -33,28 +37,46 @@ STATES = (
 
 @dataclass(frozen=True, slots=True)
 class RowState:
-    """What has been decided about a row."""
+    """What has been decided about a row.
+
+    Attributes:
+        verdict: `accept`, `reject`, or "" where there is none.
+        edited: whether its texts or domain are changed.
+        noted: whether there is a note.
+        disagree: whether reviewers have come to different verdicts.
+        again: whether it is to be seen again.
+        reviewers: who has given a verdict.
+    """
 
     verdict: str = ""
     edited: bool = False
     noted: bool = False
     disagree: bool = False
     again: bool = False
+    reviewers: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, reviewed: Reviewed, *, again: bool) -> "RowState":
         """The state of a row, and whether it is to be seen again."""
         review = reviewed.review
-        return cls(reviewed.verdict, review.changes, bool(review.notes), review.disagree, again)
+        return cls(
+            reviewed.verdict,
+            review.changes,
+            bool(review.notes),
+            review.disagree,
+            again,
+            tuple(review.verdicts),
+        )
 
-    def names(self) -> set[str]:
-        """The `STATES` that the row is in."""
+    def names(self, reviewer: str = "") -> set[str]:
+        """The `STATES` that the row is in for a reviewer."""
         verdicts = {"accept": "accepted", "reject": "rejected"}
         flags = {
             "edited": self.edited,
             "noted": self.noted,
             "reviewers disagree": self.disagree,
             "to be seen again": self.again,
+            UNDECIDED_BY_ME: reviewer not in self.reviewers,
         }
         return {
             "all",

@@ -392,6 +392,24 @@ def test_rows_are_chosen_by_keyboard_alone(folder: Path, tmp_path: Path) -> None
         reader.said("this is the last row")
 
 
+def test_rows_that_a_reviewer_has_not_decided_are_chosen_by_the_reviewers_name(
+    folder: Path, tmp_path: Path
+) -> None:
+    decisions, rows = tmp_path / "decisions.jsonl", Dataset(str(folder))
+    for number, name in ((0, "bert"), (1, "anna"), (2, "anna"), (2, "bert")):
+        DecisionFile(decisions).decide(rows.row(number), DecisionKind.ACCEPT, reviewer=name, dataset="set")
+    with reviewing(folder, decisions) as reader:
+        reader.at(NAMES[3])  # the first that nobody has decided
+        reader.page.click("#filters button")
+        reader.page.locator("#state input").fill("undecided by me")
+        reader.page.locator("#state input").press("Enter")
+        reader.page.click("#apply")
+        reader.at(NAMES[0])
+        reader.said("row 1 of 10 chosen")
+        reader.page.click("#next")
+        reader.at(NAMES[3])
+
+
 def test_presses_before_the_answer_decide_nothing_and_are_told(folder: Path, tmp_path: Path) -> None:
     decisions = tmp_path / "decisions.jsonl"
     press = "document.body.dispatchEvent(new KeyboardEvent('keydown', { key: 'a', bubbles: true }))"

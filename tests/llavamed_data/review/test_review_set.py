@@ -59,6 +59,11 @@ def test_rows_are_chosen_by_what_was_decided_about_them(rows: list[dict[str, Any
         "to be seen again": [5],
     }
     assert review.find(ReviewFilter(state="undecided"))[:3] == [2, 3, 5]
+    by_anna, by_bert = (
+        review.find(ReviewFilter(state="undecided by me", reviewer=name)) for name in ("anna", "bert ")
+    )
+    assert by_anna[:3] == [2, 3, 5]
+    assert by_bert[:5] == [0, 1, 2, 3, 5]
     assert review.first_undecided(range(20)) == 2
     assert review.progress()[:3] == (20, 3, 2)
     assert review.progress("chest_xray")[:3] == (4, 1, 0)
