@@ -359,8 +359,9 @@ class ReviewActions:
 
         place, shown, status = done
         if before.view and place.view and before.view.digest == place.view.digest:
-            status += Markup('<span hidden data-field="{}" data-text="{}"></span>').format(field, text)
-        return [place, shown, str(status)]
+            kept = Markup('<span hidden data-field="{}" data-text="{}"></span>').format(field, text)
+            status = f"{status}{kept}"  # the status is HTML already: `+` would escape it
+        return [place, shown, status]
 
     def _status(self, place: Place, who: str, said: str, *, fault: bool, answer: int) -> str:
         review = self._review

@@ -266,6 +266,7 @@ def test_what_cannot_be_kept_is_said_and_the_page_goes_on(folder: Path, tmp_path
     with reviewing(folder, decisions) as reader:
         reader.page.click("#reject")
         reader.said("the reason is empty: write it first")
+        assert "<" not in reader.page.locator("#status").inner_text()
         reader.at(NAMES[0])
         reader.press("Escape", "2")
         reader.text_is_open("A synthetic phantom.").fill("an <image>")
