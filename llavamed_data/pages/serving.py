@@ -148,6 +148,8 @@ def serve(
             inbrowser=False,
             prevent_thread_lock=True,
             quiet=True,
+            # Gradio would ask its own page once and give up if a busy machine takes over three seconds to answer
+            _frontend=False,
             show_error=True,
             footer_links=[],
             run_history=False,
