@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from transformers import BaseImageProcessor
 
 from llavamed_trainer.collate.bad_rows import BadRowError, BadRowReason
+from llavamed_trainer.collate.rgb import ORIENTATION, to_rgb, upright
 from llavamed_trainer.models.llava import Pixels, gradient, pixel_shape, process_image
 
 _Box: TypeAlias = tuple[float, float, float, float]
@@ -30,14 +31,8 @@ _log = logging.getLogger(__name__)
 SHORTEST_SIDE = 8
 """The least width and height in pixels; what is smaller is a spacer or a rule, and shows nothing."""
 
-_ORIENTATION = 0x0112
-"""The EXIF tag that says how an image is turned."""
-
 _ON_ITS_SIDE = (5, 6, 7, 8)
 """The values of that tag for images whose width and height are exchanged."""
-
-_DEEP_MODES = ("I", "F")
-"""What the names of Pillow's modes of 16 and 32 bits begin with."""
 
 _REDUCING_GAP = 2.0
 """Pillow first shrinks an image by whole blocks to at least this many times its final size; no difference shows."""
@@ -58,7 +53,7 @@ def read_image(source: Any) -> Image.Image:
     with _as_bad_row():
         image = _open(source)
         _check_size(image)
-        image = _to_rgb(_upright(image))
+        image = to_rgb(upright(image))
         image.load()  # what is damaged shows here
         return image
 
@@ -73,7 +68,7 @@ def image_size(source: Any) -> tuple[int, int]:
         image = _open(source)
         _check_size(image)
         width, height = image.size
-        return (height, width) if image.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE else (width, height)
+        return (height, width) if image.getexif().get(ORIENTATION, 1) in _ON_ITS_SIDE else (width, height)
 
 
 class PixelReader:
@@ -113,7 +108,7 @@ class PixelReader:
             image = _open(source)
             _check_size(image)
             if self._settings is None or not self._settings.fill(image, out):
-                out[:] = process_image(self._processor, _to_rgb(_upright(image)))
+                out[:] = process_image(self._processor, to_rgb(upright(image)))
 
     def _agrees(self, settings: "_ProcessorSettings") -> bool:
         """Whether the fast way gives the processor's values, on test images of three shapes."""
@@ -173,15 +168,15 @@ class _ProcessorSettings:
 
     def fill(self, image: Image.Image, out: Pixels) -> bool:
         """Writes the pixel values into `out`; returns False if the image must be padded, which the processor does."""
-        if image.getexif().get(_ORIENTATION, 1) != 1:
-            image = _upright(image)
+        if image.getexif().get(ORIENTATION, 1) != 1:
+            image = upright(image)
         resized = self._resized(*image.size)
         kept = self.crop or resized
         if kept[0] > resized[0] or kept[1] > resized[1] or (kept[1], kept[0]) != out.shape[1:]:
             return False
         width, height = _draft(image, resized)
         if image.mode != "L" or "transparency" in image.info:  # grey stays one channel
-            image = _to_rgb(image)
+            image = to_rgb(image)
         left, top = (resized[0] - kept[0]) // 2, (resized[1] - kept[1]) // 2
         across, down = width / resized[0], height / resized[1]
         box: _Box = (
@@ -257,21 +252,3 @@ def _draft(image: Image.Image, size: tuple[int, int]) -> tuple[float, float]:
     """Has a JPEG decoded at the least size not under `size`; returns its width and height, in fractions of a pixel."""
     drafted = image.draft(None, size) if image.format in ("JPEG", "MPO") else None
     return drafted[1][2:] if drafted else image.size
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    if image.getexif().get(_ORIENTATION, 1) == 1:  # exif_transpose would copy it
-        return image
-    turned: Image.Image = ImageOps.exif_transpose(image)
-    return turned
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(_DEEP_MODES):
-        values = np.nan_to_num(np.asarray(image).astype(np.float64))
-        values -= min(values.min(), 0)
-        image = Image.fromarray((values * (255 / max(values.max(), 1e-12))).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
