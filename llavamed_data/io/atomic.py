@@ -56,17 +56,20 @@ def remove_temporary_files(folder: Path) -> None:
 
 
 @contextmanager
-def atomic_folder(final: Path) -> Iterator[Path]:
+def atomic_folder(final: Path, *, replace: bool = False) -> Iterator[Path]:
     """Yields an empty temporary folder beside `final`; it is renamed to `final` when the block succeeds.
 
     Args:
         final: the folder to be; missing parents are made.
+        replace: an older folder of this name, which the caller has looked at, is replaced.
 
     Raises:
-        UsageError: `final` is a file, a link, or a folder that holds something.
+        UsageError: `final` is a file, a link, or a folder that holds something and is not to be replaced.
         LlavaMedError: it cannot be written.
     """
-    require_free(final)
+    recover_folder(final)
+    if not replace or not final.is_dir():
+        require_free(final)
     temporary = final.with_name(f".{final.name}.part")
     try:
         shutil.rmtree(temporary, ignore_errors=True)

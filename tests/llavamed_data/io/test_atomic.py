@@ -114,6 +114,21 @@ def test_what_is_there_is_never_written_over(tmp_path: Path, kind: str) -> None:
     assert out.exists()
 
 
+def test_a_folder_is_replaced_whole_only_when_the_block_succeeds(tmp_path: Path) -> None:
+    def write(text: str, *, fail: bool) -> None:
+        with atomic_folder(tmp_path / "set", replace=True) as folder:
+            (folder / text).write_text(text)
+            if fail:
+                raise Interrupted
+
+    write("old", fail=False)
+    with pytest.raises(Interrupted):
+        write("half", fail=True)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["old"]
+    write("new", fail=False)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["new"]
+
+
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LlavaMedError, match="file"), atomic_folder(tmp_path / "file" / "set"):
