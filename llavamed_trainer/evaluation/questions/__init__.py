@@ -19,6 +19,7 @@ from llavamed_trainer.evaluation.questions.question_set import (
     Question,
     QuestionImages,
     QuestionSet,
+    StoredImage,
     load_questions,
 )
 
@@ -32,6 +33,7 @@ __all__ = [
     "Question",
     "QuestionImages",
     "QuestionSet",
+    "StoredImage",
     "Unanswered",
     "file_sha256",
     "load_questions",

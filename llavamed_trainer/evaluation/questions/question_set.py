@@ -68,6 +68,14 @@ class Question:
     choices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image as the dataset holds it: its bytes, and the file name that it has there, if any."""
+
+    data: bytes
+    path: str | None
+
+
 class QuestionImages:
     """The images of a dataset's questions, read from its shards when they are asked for.
 
@@ -83,13 +91,18 @@ class QuestionImages:
 
     def digests(self) -> dict[str, tuple[str, ...]]:
         """Question id → SHA-256 of the bytes of each image, in one pass; lost images are left out."""
+        return {
+            identity: tuple(hashlib.sha256(image.data).hexdigest() for image in images)
+            for identity, images in self.stored()
+        }
+
+    def stored(self) -> Iterator[tuple[str, tuple[StoredImage, ...]]]:
+        """Yields each question's id and its images, in the order of the rows; lost images are left out."""
         ids = {row: identity for identity, row in self._rows.items()}
-        found = dict[str, tuple[str, ...]]()
         rows = self._dataset.rows(["images"], split=self._split, size=_HASHED_AT_ONCE)
         for number, row in enumerate(rows):
             if number in ids:
-                found[ids[number]] = tuple(hashlib.sha256(each).hexdigest() for each in _stored_images(row))
-        return found
+                yield ids[number], tuple(_stored_images(row))
 
     def read(self, question_id: str, number: int = 0) -> bytes:
         """The bytes of an image of a question as the dataset holds them.
@@ -104,7 +117,7 @@ class QuestionImages:
         row = self._dataset.row(self._first + self._rows[question_id], ["images"])
         for at, image in enumerate(_stored_images(row)):
             if at == number:
-                return image
+                return image.data
         raise KeyError(question_id)
 
 
@@ -255,15 +268,15 @@ def _first_row(dataset: Dataset, split: str) -> int:
     return number
 
 
-def _stored_images(row: Mapping[str, Any]) -> Iterator[bytes]:
-    """The bytes of a row's images, which may be files that the row names; lost ones are left out."""
+def _stored_images(row: Mapping[str, Any]) -> Iterator[StoredImage]:
+    """A row's images, which may be files that the row names; lost ones are left out."""
     for image in _images(row):
         data: bytes | None = image.get("bytes")
         path = Path(image.get("path") or "")
         if data is None and path.is_absolute() and path.is_file():
             data = path.read_bytes()
         if data:
-            yield data
+            yield StoredImage(data, image.get("path"))
 
 
 def _images(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
