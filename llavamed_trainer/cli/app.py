@@ -10,6 +10,7 @@ from llavamed_data.version import __version__
 from llavamed_trainer.cli.assemble import assemble
 from llavamed_trainer.cli.chat import chat
 from llavamed_trainer.cli.check import check
+from llavamed_trainer.cli.export_task import export_task
 from llavamed_trainer.cli.judge import judge
 from llavamed_trainer.cli.merge import merge
 from llavamed_trainer.cli.plan import plan
@@ -38,6 +39,7 @@ app.command(cls=Command)(score)
 app.command(cls=Command)(judge)
 app.command(cls=Command)(tables)
 app.command(cls=Command)(sweep)
+app.command(cls=Command)(export_task)
 
 
 def _show_version(asked: bool) -> None:
