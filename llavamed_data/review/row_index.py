@@ -10,9 +10,9 @@ from functools import lru_cache, partial
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from llavamed_data.agreement import wilson
 from llavamed_data.dataset.reader import Dataset, Row
 from llavamed_data.errors import LlavaMedError
-from llavamed_data.review.agreement import wilson
 from llavamed_data.review.decision_file import DecisionFile
 from llavamed_data.review.decisions import SEEN_COLUMNS, images_part, row_digest, texts_part
 from llavamed_data.review.following import Reviewed
