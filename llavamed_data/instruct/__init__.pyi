@@ -15,7 +15,7 @@ from .prompts import (
     pick,
 )
 from .quality import QualityChecks
-from .references import ReferenceAnswer, ReferenceWriter
+from .references import ReferenceAnswer, ReferenceWriter, reference_request
 
 __all__ = [
     "GENERATORS",
@@ -47,4 +47,5 @@ __all__ = [
     "pair_text",
     "pick",
     "prompt_for",
+    "reference_request",
 ]

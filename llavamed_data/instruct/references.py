@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from llavamed_data.instruct.cleaning import CleaningRules, clean
 from llavamed_data.instruct.conversation import Pair
 from llavamed_data.instruct.prompts import pair_text, prompt_text
-from llavamed_data.llm import LlmClient, Request
+from llavamed_data.llm import ChatModel, LlmClient, Request
 from llavamed_data.reasons import Drop, Reason
 
 
@@ -39,20 +39,16 @@ class ReferenceWriter:
     client: LlmClient
     rules: CleaningRules | None = None
 
-    def request(self, pair: Pair, question: str) -> Request:
-        """The request for the answer to `question`."""
-        text = f"{pair_text(pair, mentions=True)}\n\nQuestion:\n{question}"
-        return self.client.model.request(
-            [{"role": "system", "content": prompt_text("reference")}, {"role": "user", "content": text}]
-        )
-
     def answers(self, questions: Iterable[tuple[Pair, str]]) -> Iterator[ReferenceAnswer | tuple[str, Drop]]:
         """Yields, in order, the answer to each question, or the figure's id and why there is none.
 
         Raises:
             LlavaMedError: the run cannot go on.
         """
-        requests = (((pair.pair_id, question), self.request(pair, question)) for pair, question in questions)
+        requests = (
+            ((pair.pair_id, question), reference_request(self.client.model, pair, question))
+            for pair, question in questions
+        )
         for (pair_id, question), outcome in self.client.complete(requests):
             if isinstance(outcome, Drop):
                 yield pair_id, outcome
@@ -63,3 +59,11 @@ class ReferenceWriter:
                 yield ReferenceAnswer(pair_id, question, rounds[0][1], outcome.model)
             else:
                 yield pair_id, Drop(Reason.NO_CONVERSATION, outcome.text)
+
+
+def reference_request(model: ChatModel, pair: Pair, question: str) -> Request:
+    """The request for the answer to a question about a figure, from its caption and mentions."""
+    text = f"{pair_text(pair, mentions=True)}\n\nQuestion:\n{question}"
+    return model.request(
+        [{"role": "system", "content": prompt_text("reference")}, {"role": "user", "content": text}]
+    )

@@ -68,6 +68,9 @@ def judge(
     max_cost: MaxCost = None,
     prices: PricesFile = None,
     timeout: RequestTimeout = 600.0,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Print requests, tokens and dollars, and ask nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the files and print nothing.")] = False,
 ) -> None:
@@ -77,9 +80,12 @@ def judge(
 
     Example: python -m llavamed_trainer judge answers.jsonl --model gpt-4o --max-cost 5
     """
+    from rich.console import Console
+
     from llavamed_data.llm import RunLimits
-    from llavamed_trainer.evaluation.judge import JudgeOptions
+    from llavamed_trainer.evaluation.judge import JudgeOptions, estimate_judgement
     from llavamed_trainer.evaluation.judge import judge as run
+    from llavamed_trainer.evaluation.judge.report import show_estimates
     from llavamed_trainer.evaluation.tables import parse_variant
 
     options = JudgeOptions(
@@ -97,6 +103,13 @@ def judge(
         timeout=timeout,
         prices=prices,
     )
+    if estimate:
+        estimated = estimate_judgement(answers, options)
+        if as_json:
+            print_json(estimated.to_dict())
+        else:
+            show_estimates([estimated], Console())
+        return
     result = run(answers, out or answers.with_suffix(".judged.jsonl"), options)
     if as_json:
         print_json(result.to_dict())

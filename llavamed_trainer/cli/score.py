@@ -1,11 +1,24 @@
 """`score`: the scores of a file of answers."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from llavamed_data.console.command_line import print_json
+from llavamed_data.console.options import (
+    MaxCost,
+    PricesFile,
+    RequestsPerMinute,
+    RequestTimeout,
+    TokensPerMinute,
+)
+from llavamed_data.errors import UsageError
+
+if TYPE_CHECKING:
+    from llavamed_trainer.evaluation.judge import ShortAnswerOptions
+
+_JUDGE_PANEL = "Judge of open answers"
 
 
 def score(
@@ -46,6 +59,54 @@ def score(
             help="What was trained, for tables: instruct=60k-im,stage1=1,stage2=3,ft=9", show_default=False
         ),
     ] = None,
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            help="A model that says of each open answer whether it means the same as the reference.",
+            show_default=False,
+            rich_help_panel=_JUDGE_PANEL,
+        ),
+    ] = None,
+    second_judge: Annotated[
+        str | None,
+        typer.Option(
+            help="A second judge on the same server, to see how far the two agree.",
+            show_default=False,
+            rich_help_panel=_JUDGE_PANEL,
+        ),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of an OpenAI-compatible server.",
+            show_default="OpenAI's own",
+            rich_help_panel=_JUDGE_PANEL,
+        ),
+    ] = None,
+    one_order: Annotated[
+        bool,
+        typer.Option(
+            "--one-order",
+            help="Judge with the reference first only: half the requests, and no disputed verdicts.",
+            rich_help_panel=_JUDGE_PANEL,
+        ),
+    ] = False,
+    estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate",
+            help="Print requests, tokens and dollars of the judge, and ask and score nothing.",
+            rich_help_panel=_JUDGE_PANEL,
+        ),
+    ] = False,
+    work: Annotated[Path, typer.Option(help="Folder of the journal.", rich_help_panel=_JUDGE_PANEL)] = Path(
+        ".llavamed"
+    ),
+    rpm: RequestsPerMinute = None,
+    tpm: TokensPerMinute = None,
+    max_cost: MaxCost = None,
+    prices: PricesFile = None,
+    timeout: RequestTimeout = 600.0,
     output: Annotated[
         Path | None,
         typer.Option(help="Results file, for tables.", show_default="PREDICTIONS with .scores.json"),
@@ -55,10 +116,18 @@ def score(
 ) -> None:
     """Score answers: the authors' metrics to the last digit, strict ones beside them, intervals for all.
 
+    With --judge, an LLM says of each open answer whether it means the same as the reference. Verdicts are kept: rerun
+    the same command after a failure.
+
     Example: python -m llavamed_trainer score answers.jsonl --benchmark vqa-rad
     """
+    from dataclasses import replace
+
     from rich.console import Console
 
+    from llavamed_data.llm import RunLimits
+    from llavamed_trainer.evaluation.judge import ShortAnswerOptions, judge_short_answers
+    from llavamed_trainer.evaluation.judge.report import show_counts, show_short_answers
     from llavamed_trainer.evaluation.scoring import (
         Resampling,
         compare_predictions,
@@ -72,6 +141,40 @@ def score(
 
     trained = parse_variant(variant).to_dict() if variant else None
     resampling = Resampling(draws=draws, seed=seed, by_image=by_image)
+    results = output or predictions.with_suffix(".scores.json")
+    if not judge and (second_judge or estimate):
+        raise UsageError(
+            "--second-judge and --estimate go with --judge: name the model that judges with --judge"
+        )
+    options = judge and ShortAnswerOptions(
+        model=judge,
+        second_model=second_judge,
+        base_url=base_url,
+        both_orders=not one_order,
+        partial=partial,
+        work=work,
+        limits=RunLimits(rpm=rpm, tpm=tpm, max_cost=max_cost),
+        timeout=timeout,
+        prices=prices,
+    )
+    if options and estimate:
+        _show_estimate(predictions, benchmark, options, split, language, as_json=as_json)
+        return
+    judged = (
+        judge_short_answers(
+            predictions,
+            benchmark,
+            options,
+            results.with_name(
+                f"{results.name.removesuffix('.json').removesuffix('.scores')}.short_answers.jsonl"
+            ),
+            split=split,
+            language=language,
+            resampling=resampling,
+        )
+        if options
+        else None
+    )
     scored = score_predictions(
         predictions, benchmark, split=split, language=language, partial=partial, resampling=resampling
     )
@@ -88,7 +191,11 @@ def score(
         if against
         else []
     )
-    write_scores(output or predictions.with_suffix(".scores.json"), scored, trained)
+    if judged:
+        scored = [
+            replace(each, short_answers=of_form) for each, of_form in zip(scored, judged.scores, strict=True)
+        ]
+    write_scores(results, scored, trained)
     if as_json:
         stated = {
             "scores": [scores_to_dict(each) for each in scored],
@@ -99,5 +206,31 @@ def score(
         console = Console()
         for each in scored:
             show_scores(each, console)
+            if each.short_answers:
+                show_short_answers(each.short_answers, console)
         for comparison in compared:
             show_comparison(comparison, console)
+        if judged:
+            show_counts(judged.counts, console)
+
+
+def _show_estimate(
+    predictions: Path,
+    benchmark: str,
+    options: "ShortAnswerOptions",
+    split: str,
+    language: str,
+    *,
+    as_json: bool,
+) -> None:
+    """Prints what judging the open answers will take."""
+    from rich.console import Console
+
+    from llavamed_trainer.evaluation.judge import estimate_short_answers
+    from llavamed_trainer.evaluation.judge.report import show_estimates
+
+    estimates = estimate_short_answers(predictions, benchmark, options, split=split, language=language)
+    if as_json:
+        print_json([each.to_dict() for each in estimates])
+    else:
+        show_estimates(estimates, Console())

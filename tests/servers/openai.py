@@ -591,7 +591,7 @@ def completion(body: dict[str, Any], models: tuple[str, ...]) -> dict[str, Any] 
     """The answer to a request, which depends only on its content."""
     if body["model"] not in models:
         return error(404, f"The model `{body['model']}` does not exist", "model_not_found")
-    text = answer_text(body["messages"])
+    text = answer_text(body["messages"], body["model"])
     used = prompt_tokens(body), len(text) // 4
     return {
         "id": "chatcmpl-0",
@@ -610,13 +610,15 @@ STYLES: tuple[Callable[[str, str], str], ...] = (
 )
 
 
-def answer_text(messages: list[dict[str, Any]]) -> str:
+def answer_text(messages: list[dict[str, Any]], model: str = "") -> str:
     system, query = text_of(messages[0]["content"]), text_of(messages[-1]["content"])
     chance = random.Random(hashlib.sha256(query.encode()).digest())
     if system.startswith("You check training data"):
         return f"{chance.randint(1, 10)}\nThe size is a guess."
     if system.startswith("You compare two answers"):
         return f"{chance.randint(1, 10)} {chance.randint(1, 10)}\nBoth are guesses."
+    if system.startswith("You decide whether two short answers"):
+        return short_verdict(text_of(messages[1]["content"]), strict=model == "judge")
     if not system.startswith("You are an AI assistant") or "Answer the question" in system:
         return f"The image shows finding {chance.randint(100, 999)}."
     reminded = "again as plain text in rounds" in query
@@ -633,6 +635,22 @@ def answer_text(messages: list[dict[str, Any]]) -> str:
         )
         rounds.append(style(f"What about {word} in place {number}?", answer))
     return "".join(rounds)
+
+
+def short_verdict(quoted: str, *, strict: bool) -> str:
+    """Whether two answers are the same: if one holds the other, or only if they are equal for the strict judge.
+
+    A candidate that says "perhaps" is the same only where it stands first.
+    """
+    data = json.loads(quoted)
+    reference, candidate = (
+        data[f"{whose} answer"].lower().rstrip(".") for whose in ("reference", "candidate")
+    )
+    if "perhaps" in candidate:
+        same = list(data)[1] == "candidate answer"
+    else:
+        same = reference == candidate or (not strict and (reference in candidate or candidate in reference))
+    return json.dumps({"verdict": "same" if same else "different", "reason": "The words say so."})
 
 
 # The sockets ----------------------------------------------------------------------------------

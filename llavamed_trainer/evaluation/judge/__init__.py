@@ -1,4 +1,4 @@
-"""The chat evaluation of section 5.1: an LLM scores a model's answers beside reference answers."""
+"""An LLM as the judge of answers: the chat evaluation of section 5.1, and whether short answers mean the same."""
 
 from llavamed_trainer.evaluation.judge.chat_judge import (
     AnswerPair,
@@ -13,19 +13,38 @@ from llavamed_trainer.evaluation.judge.relative_scores import (
     position_bias,
     relative_scores,
 )
-from llavamed_trainer.evaluation.judge.run import Judgement, JudgeOptions, judge
+from llavamed_trainer.evaluation.judge.run import Judgement, JudgeOptions, estimate_judgement, judge
+from llavamed_trainer.evaluation.judge.short_answer_scores import (
+    JudgedShortAnswers,
+    JudgeScore,
+    ShortAnswerOptions,
+    ShortAnswerScores,
+    estimate_short_answers,
+    judge_short_answers,
+)
+from llavamed_trainer.evaluation.judge.short_answers import ShortAnswerJudge, ShortVerdict, parse_verdict
 
 __all__ = [
     "AnswerPair",
     "ChatJudge",
     "ChatVerdict",
     "JudgeOptions",
+    "JudgeScore",
     "JudgedQuestion",
+    "JudgedShortAnswers",
     "Judgement",
     "PositionBias",
     "RelativeScore",
+    "ShortAnswerJudge",
+    "ShortAnswerOptions",
+    "ShortAnswerScores",
+    "ShortVerdict",
+    "estimate_judgement",
+    "estimate_short_answers",
     "judge",
+    "judge_short_answers",
     "parse_scores",
+    "parse_verdict",
     "position_bias",
     "relative_scores",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from llavamed_data.instruct import Pair, pair_text
-from llavamed_data.llm import Answer, LlmClient, Request
+from llavamed_data.llm import Answer, ChatModel, LlmClient, Request
 from llavamed_data.reasons import Drop, Reason
 
 _LABEL = re.compile(r"assistant\s*\d\s*[:=\-]?|[*_`#]", re.IGNORECASE)
@@ -64,19 +64,6 @@ class ChatJudge:
 
     client: LlmClient
 
-    def request(self, pair: AnswerPair, *, swapped: bool) -> Request:
-        """The request for a verdict on a pair of answers."""
-        first, second = pair.reference, pair.candidate
-        if swapped:
-            first, second = second, first
-        text = (
-            f"{pair_text(pair.figure, mentions=True)}\n\nQuestion:\n{pair.question}\n\n"
-            f"[Assistant 1]\n{first}\n[End of Assistant 1]\n\n[Assistant 2]\n{second}\n[End of Assistant 2]"
-        )
-        return self.client.model.request(
-            [{"role": "system", "content": instruction("system")}, {"role": "user", "content": text}]
-        )
-
     def verdicts(
         self, pairs: Iterable[AnswerPair], *, both_orders: bool = True
     ) -> Iterator[ChatVerdict | tuple[str, Drop]]:
@@ -89,7 +76,7 @@ class ChatJudge:
             LlavaMedError: the run cannot go on; what was answered is in the journal.
         """
         jobs = (
-            ((pair.figure.pair_id, swapped), self.request(pair, swapped=swapped))
+            ((pair.figure.pair_id, swapped), chat_request(self.client.model, pair, swapped=swapped))
             for pair in pairs
             for swapped in ((False, True) if both_orders else (False,))
         )
@@ -101,6 +88,20 @@ class ChatJudge:
                 yield ChatVerdict(identity, swapped, reference, candidate, outcome.text)
             else:
                 yield identity, Drop(Reason.UNREADABLE_ANSWER, outcome.text)
+
+
+def chat_request(model: ChatModel, pair: AnswerPair, *, swapped: bool) -> Request:
+    """The request for a verdict on a pair of answers; `swapped` puts the candidate's answer first."""
+    first, second = pair.reference, pair.candidate
+    if swapped:
+        first, second = second, first
+    text = (
+        f"{pair_text(pair.figure, mentions=True)}\n\nQuestion:\n{pair.question}\n\n"
+        f"[Assistant 1]\n{first}\n[End of Assistant 1]\n\n[Assistant 2]\n{second}\n[End of Assistant 2]"
+    )
+    return model.request(
+        [{"role": "system", "content": instruction("system")}, {"role": "user", "content": text}]
+    )
 
 
 def parse_scores(reply: str) -> tuple[float, float] | None:

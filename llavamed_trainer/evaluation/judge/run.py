@@ -7,11 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError, UsageError
-from llavamed_data.instruct import Pair, ReferenceWriter
+from llavamed_data.instruct import Pair, ReferenceWriter, reference_request
 from llavamed_data.io.atomic import write_text
-from llavamed_data.llm import AnswerCounts, Endpoint, Journal, RunLimits, chat_model, open_client
+from llavamed_data.llm import (
+    AnswerCounts,
+    Endpoint,
+    Journal,
+    Request,
+    RunLimits,
+    chat_model,
+    open_client,
+)
+from llavamed_data.llm.estimate import RequestEstimate, estimate_requests
 from llavamed_data.reasons import Drop
-from llavamed_trainer.evaluation.judge.chat_judge import AnswerPair, ChatJudge, ChatVerdict
+from llavamed_trainer.evaluation.judge.chat_judge import AnswerPair, ChatJudge, ChatVerdict, chat_request
 from llavamed_trainer.evaluation.judge.relative_scores import (
     JudgedQuestion,
     PositionBias,
@@ -30,6 +39,9 @@ from llavamed_trainer.evaluation.questions import (
     write_unanswered,
 )
 from llavamed_trainer.evaluation.results import write_result
+
+_VERDICT_TOKENS = 200
+"""Tokens that a verdict, or a written reference answer, is expected to have: two scores and their explanation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +132,7 @@ def judge(answers: Path, out: Path, options: JudgeOptions) -> Judgement:
             does not choose one, there is no key, or a cost limit without a price.
         LlavaMedError: an answer is missing, the run cannot go on, or some questions have no verdict.
     """
-    questions = load_questions(options.benchmark, options.split)
-    if not any(question.caption for question in questions.questions):
-        raise UsageError(
-            f"{options.benchmark} has no captions, from which the judge knows the images: name the eval set"
-        )
-    candidates = _chosen_form(answers, questions, options)
+    questions, candidates = _questions_and_answers(answers, options)
     unjudged = [Unanswered(question.id, "no answer", "") for question in candidates.missing]
     model = chat_model(options.model, options.prices)
     with Journal(options.work / "journal.jsonl") as journal:
@@ -168,9 +175,49 @@ def judge(answers: Path, out: Path, options: JudgeOptions) -> Judgement:
     return result
 
 
+def estimate_judgement(answers: Path, options: JudgeOptions) -> RequestEstimate:
+    """What judging a file of answers will take; nothing is sent.
+
+    Answers that an earlier run left in the journal are counted, although they are not paid again. With
+    `options.reference`, the set's answers stand in for the references that the judge is still to write.
+
+    Raises:
+        UsageError: as `judge`; the price table does not list the judge.
+        LlavaMedError: an answer is missing.
+    """
+    _, candidates = _questions_and_answers(answers, options)
+    model = chat_model(options.model, options.prices)
+    references, verdicts = list[Request](), list[Request]()
+    for prediction in candidates.predictions:
+        question = prediction.question
+        figure = _figure(question)
+        if options.reference:
+            references.append(reference_request(model, figure, question.text))
+        pair = AnswerPair(figure, question.text, question.reference, prediction.answer)
+        orders = (False, True) if options.both_orders else (False,)
+        verdicts += [chat_request(model, pair, swapped=swapped) for swapped in orders]
+    return estimate_requests(
+        [*references, *verdicts],
+        options.model,
+        _VERDICT_TOKENS,
+        rpm=options.limits.rpm,
+        tpm=options.limits.tpm,
+        prices=options.prices,
+    )
+
+
 def unjudged_path(out: Path) -> Path:
     """The file that lists the questions without a verdict."""
     return out.with_suffix(".unjudged.jsonl")
+
+
+def _questions_and_answers(answers: Path, options: JudgeOptions) -> tuple[QuestionSet, AnswerSet]:
+    questions = load_questions(options.benchmark, options.split)
+    if not any(question.caption for question in questions.questions):
+        raise UsageError(
+            f"{options.benchmark} has no captions, from which the judge knows the images: name the eval set"
+        )
+    return questions, _chosen_form(answers, questions, options)
 
 
 def _chosen_form(answers: Path, questions: QuestionSet, options: JudgeOptions) -> AnswerSet:

@@ -9,10 +9,12 @@ from llavamed_trainer.evaluation.scoring.comparison import (
 from llavamed_trainer.evaluation.scoring.metrics import (
     ClosedScore,
     OpenScore,
+    is_exact_match,
     is_refusal,
     score_closed,
     score_open,
     sentence_bleu,
+    yes_or_no_of,
 )
 from llavamed_trainer.evaluation.scoring.normalise import normalise
 from llavamed_trainer.evaluation.scoring.resample import Resampling, mcnemar_p
@@ -38,6 +40,7 @@ __all__ = [
     "Scores",
     "compare_predictions",
     "comparison_to_dict",
+    "is_exact_match",
     "is_refusal",
     "mcnemar_p",
     "normalise",
@@ -47,4 +50,5 @@ __all__ = [
     "scores_to_dict",
     "sentence_bleu",
     "write_scores",
+    "yes_or_no_of",
 ]

@@ -129,6 +129,21 @@ def score_closed(answer: str, reference: str) -> ClosedScore:
     )
 
 
+def is_exact_match(answer: str, reference: str) -> bool:
+    """Whether an answer has the words of the reference in its order and no other, by the strict normalisation."""
+    wanted = strict_words(reference)
+    return bool(wanted) and strict_words(answer) == wanted
+
+
+def yes_or_no_of(reference: str) -> str | None:
+    """`yes` or `no`, if that, in English or Chinese, is all that a reference says; else None."""
+    wanted = strict_words(reference)
+    if len(wanted) == 1 and wanted[0] in _YES_NO:
+        return wanted[0]
+    says = _CHINESE_YES_NO.fullmatch("".join(wanted))
+    return _yes_or_no(says) if says and any(says.groups()) else None
+
+
 def _multiset_recall(words: Sequence[str], reference: Sequence[str]) -> float:
     found = Counter(words) & Counter(reference)
     return found.total() / len(reference) if reference else 0.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from llavamed_trainer.evaluation.questions import (
 from llavamed_trainer.evaluation.results import write_result
 from llavamed_trainer.evaluation.scoring.metrics import is_refusal, score_closed, score_open
 from llavamed_trainer.evaluation.scoring.resample import Floats, Resampling, intervals
+
+if TYPE_CHECKING:
+    from llavamed_trainer.evaluation.judge import ShortAnswerScores
 
 Family: TypeAlias = Literal["OPEN", "CLOSED", "ALL"]
 
@@ -95,6 +98,7 @@ class Scores:
         languages: languages of the questions.
         examples: the first Chinese questions with answer and right answer, for Table 12.
         resampling: how the intervals were made.
+        short_answers: what a judge makes of the open answers; None if none was asked.
     """
 
     benchmark: str
@@ -110,6 +114,7 @@ class Scores:
     languages: tuple[str, ...]
     examples: tuple[Mapping[str, str], ...]
     resampling: Resampling
+    short_answers: "ShortAnswerScores | None" = None
 
 
 def score_predictions(
@@ -247,6 +252,7 @@ def scores_to_dict(scores: Scores) -> dict[str, Any]:
             "level": scores.resampling.level,
             "unit": "image" if scores.resampling.by_image else "question",
         },
+        **({"short_answers": scores.short_answers.to_dict()} if scores.short_answers else {}),
     }
 
 

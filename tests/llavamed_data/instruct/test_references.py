@@ -1,6 +1,6 @@
 """Reference answers come from a figure's caption and mentions."""
 
-from llavamed_data.instruct import ReferenceAnswer, ReferenceWriter
+from llavamed_data.instruct import ReferenceAnswer, ReferenceWriter, reference_request
 from llavamed_data.reasons import Reason
 from tests.llavamed_data.instruct.conftest import make_pairs
 from tests.llavamed_data.llm.conftest import MakeClient
@@ -12,7 +12,7 @@ def test_reference_answers_come_from_caption_and_mentions(make_client: MakeClien
     client = make_client()
     (pair,) = make_pairs(1)
     references = ReferenceWriter(client)
-    assert "Figure Context" in references.request(pair, "What?").body["messages"][1]["content"]
+    assert "Figure Context" in reference_request(client.model, pair, "What?").body["messages"][1]["content"]
     found = list(references.answers([(pair, "What is it?"), (pair, "Where is it?")]))
     assert isinstance(found[0], ReferenceAnswer)
     assert (found[0].question, found[0].model) == ("What is it?", "gpt-4o-2026-01-01")

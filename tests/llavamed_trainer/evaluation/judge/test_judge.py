@@ -5,12 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.llm import RunLimits
 from llavamed_data.pipeline.builds.build import build
 from llavamed_data.pipeline.builds.options import BuildOptions
-from llavamed_trainer.evaluation.judge import JudgeOptions, judge
+from llavamed_trainer.cli.app import app
+from llavamed_trainer.evaluation.judge import JudgeOptions, estimate_judgement, judge
 from tests.llavamed_trainer.evaluation.benchmarks import make_row, make_set, write_lines
 from tests.servers.openai import Server
 
@@ -145,6 +147,21 @@ def test_the_cost_limit_stops_the_run_and_a_rerun_goes_on(
     assert 0 < done < 40
     judge(answers, tmp_path / "out.jsonl", replace(dear, limits=QUICK))
     assert server.answers == 40
+
+
+def test_the_estimate_counts_the_requests_that_judging_asks(
+    answers: Path, options: JudgeOptions, server: Server
+) -> None:
+    priced = replace(options, model="gpt-4", reference=True)
+    found = estimate_judgement(answers, priced)
+    assert (found.requests, found.usage.completion_tokens) == (60, 60 * 200)
+    # 30 and 60 dollars a million tokens
+    assert found.dollars == pytest.approx(found.usage.prompt_tokens * 30e-6 + 12_000 * 60e-6)
+    assert estimate_judgement(answers, replace(priced, both_orders=False, reference=False)).requests == 20
+    command = ["judge", str(answers), "--benchmark", options.benchmark, "--model", "gpt-4", "--estimate"]
+    assert "40 requests to gpt-4: " in CliRunner().invoke(app, command).stdout
+    assert server.asked == []
+    assert not answers.with_suffix(".judged.jsonl").exists()
 
 
 def test_a_set_without_captions_cannot_be_judged(
