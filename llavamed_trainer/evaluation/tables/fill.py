@@ -2,13 +2,14 @@
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from string import ascii_lowercase
 from typing import TypeAlias
 
 from llavamed_data.recipes import BENCHMARKS
 from llavamed_trainer.evaluation.scoring.report import CHINESE_NOTE
-from llavamed_trainer.evaluation.tables.collect import JudgedAnswers, Results, ScoredAnswers
+from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
+from llavamed_trainer.evaluation.tables.notes import Notes, capped, run_name
 from llavamed_trainer.evaluation.tables.paper_tables import NUMBERS, PaperRow, PaperTable, paper_table
+from llavamed_trainer.evaluation.tables.short_answers import short_answers_table
 from llavamed_trainer.evaluation.tables.table import Cell, Marks, Row, Table
 from llavamed_trainer.evaluation.tables.variant import Variant
 
@@ -20,16 +21,16 @@ OurValue: TypeAlias = tuple[str, tuple[float, Marks]]
 
 
 def fill(results: Results) -> list[Table]:
-    """Every table, with our values where there are some; the last holds results that the paper has no row for."""
+    """Every table, with our values where there are some; behind the paper's those of results that it has no row for."""
     tables = [_fill(paper_table(number), results) for number in NUMBERS]
-    others = _others(results)
-    return [*tables, others] if others else tables
+    further = (_others(results), short_answers_table(results))
+    return [*tables, *(table for table in further if table)]
 
 
 def _fill(paper: PaperTable, results: Results) -> Table:
     if paper.kind == "chinese":
         return _chinese(paper, results)
-    notes = _Notes()
+    notes = Notes()
     labelled = all(row.labelled for _, rows in paper.groups for row in rows)
     recipes = {row.variant.stage1_variant for _, rows in paper.groups for row in rows if row.variant}
     head = ("",) if labelled else ("Instruct", "Stage 1", "Stage 2", "FT")
@@ -59,9 +60,7 @@ def _head(row: PaperRow, head: Sequence[str]) -> tuple[str, ...]:
     return (*settings, variant.stage1_variant if variant.stage1 else "")[: len(head)]
 
 
-def _cells(
-    paper: PaperTable, group: str, row: PaperRow, results: Results, notes: "_Notes"
-) -> tuple[Cell, ...]:
+def _cells(paper: PaperTable, group: str, row: PaperRow, results: Results, notes: Notes) -> tuple[Cell, ...]:
     marks = {
         column: tuple(
             notes.letter(f"Paper: {each.note}")
@@ -78,7 +77,7 @@ def _cells(
     return tuple(cells)
 
 
-def _ours(paper: PaperTable, row: PaperRow, results: Results, notes: "_Notes") -> Iterator[OurValue]:
+def _ours(paper: PaperTable, row: PaperRow, results: Results, notes: Notes) -> Iterator[OurValue]:
     """Our values for a row of the paper."""
     if paper.kind == "chat" and row.variant:
         yield from _judged(row.variant, results, paper.columns, notes)
@@ -92,9 +91,7 @@ def _ours(paper: PaperTable, row: PaperRow, results: Results, notes: "_Notes") -
         yield "hours", (statistics.fmean(hours), ())
 
 
-def _judged(
-    variant: Variant, results: Results, columns: Iterable[str], notes: "_Notes"
-) -> Iterator[OurValue]:
+def _judged(variant: Variant, results: Results, columns: Iterable[str], notes: Notes) -> Iterator[OurValue]:
     """Relative scores of Table 1, as means over the seeds."""
     runs = [
         each
@@ -111,7 +108,7 @@ def _judged(
             yield column, (statistics.fmean(values), marks)
 
 
-def _benchmarks(variant: Variant, results: Results, notes: "_Notes", seed: int | None) -> Iterator[OurValue]:
+def _benchmarks(variant: Variant, results: Results, notes: Notes, seed: int | None) -> Iterator[OurValue]:
     """Scores as means over the seeds, or of one seed; and the average if all six are there."""
     found = dict[str, tuple[float, Marks]]()
     for benchmark in BENCHMARKS:
@@ -132,7 +129,7 @@ def _benchmarks(variant: Variant, results: Results, notes: "_Notes", seed: int |
         yield "average", (statistics.fmean(value for value, _ in found.values()), marks)
 
 
-def _marks(runs: Sequence[ScoredAnswers], kind: str, values: Sequence[float], notes: "_Notes") -> Marks:
+def _marks(runs: Sequence[ScoredAnswers], kind: str, values: Sequence[float], notes: Notes) -> Marks:
     """The letters of notes that say how a value of ours came about."""
     texts = list[str]()
     if len(values) > 1:
@@ -159,12 +156,12 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
         and run.scores["split"] == "test"
         and run.is_whole
     ]
-    notes = _Notes()
+    notes = Notes()
     for erratum in paper.errata:
         notes.letter(f"Paper: {erratum.note}")
     rows = tuple(
         Row(
-            (_name(run), run.scores["prompt_form"]),
+            (run_name(run), run.scores["prompt_form"]),
             tuple(
                 Cell(
                     None,
@@ -177,7 +174,7 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
         for run in found
     )
     examples = [(f"{each['model']} (paper)", each) for each in paper.examples]
-    examples += [(_name(run), each) for run in found for each in run.scores["examples"]]
+    examples += [(run_name(run), each) for run in found for each in run.scores["examples"]]
     return Table(
         number=paper.number,
         title=paper.title,
@@ -193,7 +190,7 @@ def _chinese(paper: PaperTable, results: Results) -> Table:
 
 def _others(results: Results) -> Table | None:
     """Results without a row in the paper's tables: of models without a variant or trained in part, of other sets."""
-    notes = _Notes()
+    notes = Notes()
     rows = [*_other_scores(results, notes), *_other_judgements(results, notes)]
     if not rows:
         return None
@@ -211,7 +208,7 @@ def _others(results: Results) -> Table | None:
     )
 
 
-def _other_scores(results: Results, notes: "_Notes") -> Iterator[Row]:
+def _other_scores(results: Results, notes: Notes) -> Iterator[Row]:
     known = _known_variants(chat=False)
     for run in results.scored:
         if run.is_comparable and run.variant and run.variant.unseeded() in known:
@@ -222,24 +219,24 @@ def _other_scores(results: Results, notes: "_Notes") -> Iterator[Row]:
             ]
         else:
             texts = ["PARTIAL: not every question has an answer."] if run.scores["partial"] else []
-        texts += [_capped(run.caps)] if run.caps else []
+        texts += [capped(run.caps)] if run.caps else []
         texts += ["CUT OFF: some answers reached the longest answer allowed."] if run.cut_off else []
         marks = tuple(map(notes.letter, texts))
         values = [run.scores["metrics"].get(metric, {}).get("value") for metric in METRIC.values()]
-        head = (_name(run), run.scores["benchmark"], run.scores["split"], run.scores["prompt_form"])
+        head = (run_name(run), run.scores["benchmark"], run.scores["split"], run.scores["prompt_form"])
         yield Row(head, tuple(Cell(None, value, our_marks=marks) for value in (*values, None)))
 
 
-def _other_judgements(results: Results, notes: "_Notes") -> Iterator[Row]:
+def _other_judgements(results: Results, notes: Notes) -> Iterator[Row]:
     known = _known_variants(chat=True)
     for run in results.judged:
         if run.variant and not run.caps and run.variant.unseeded() in known:
             continue
         texts = ["PARTIAL: not every question has a verdict."] if run.judged < run.asked else []
-        texts += [_capped(run.caps)] if run.caps else []
+        texts += [capped(run.caps)] if run.caps else []
         overall = Cell(None, run.relative.get("overall"), our_marks=tuple(map(notes.letter, texts)))
         yield Row(
-            (_name(run), f"judged by {run.judge}", "", ""), (Cell(None, None), Cell(None, None), overall)
+            (run_name(run), f"judged by {run.judge}", "", ""), (Cell(None, None), Cell(None, None), overall)
         )
 
 
@@ -253,40 +250,3 @@ def _known_variants(*, chat: bool) -> set[Variant]:
         for row in rows
         if row.variant
     }
-
-
-def _capped(caps: str) -> str:
-    return f"CAPPED: not trained in full on the training split ({caps}), so this is no result."
-
-
-def _name(run: ScoredAnswers | JudgedAnswers) -> str:
-    model = run.model if isinstance(run, JudgedAnswers) else str(run.scores["model"])
-    return run.variant.label if run.variant else model.rstrip("/").rpartition("/")[2]
-
-
-class _Notes:
-    """Gives each note below a table a letter; the same text has one letter."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def letter(self, text: str) -> str:
-        """The letter of a note, which is added if it is new."""
-        if text not in self.texts:
-            self.texts.append(text)
-        return _label(self.texts.index(text))
-
-    def limits(self, letter: str) -> bool:
-        """Whether a note says that a value is of a part of the questions or of the answers."""
-        return any(word in dict(self.marked)[letter] for word in ("PARTIAL", "cut off"))
-
-    @property
-    def marked(self) -> tuple[tuple[str, str], ...]:
-        """Letter and text of each note."""
-        return tuple((self.letter(text), text) for text in self.texts)
-
-
-def _label(index: int) -> str:
-    """a, b, … z, aa, ab, …"""
-    rest, last = divmod(index, len(ascii_lowercase))
-    return (_label(rest - 1) if rest else "") + ascii_lowercase[last]
