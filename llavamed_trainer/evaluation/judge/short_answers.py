@@ -14,7 +14,7 @@ from llavamed_data.llm import Answer, ChatModel, LlmClient, Request
 from llavamed_data.llm.reasoning import split_reasoning
 from llavamed_data.reasons import Drop, Reason
 from llavamed_trainer.evaluation.questions import Prediction, Question
-from llavamed_trainer.evaluation.scoring.metrics import yes_or_no_of
+from llavamed_trainer.evaluation.scoring.closed_answers import yes_or_no_of
 
 _VERDICTS = {"same": True, "different": False}
 _ANY_VERDICT = re.compile(rf"\b(?:{'|'.join(_VERDICTS)})\b", re.IGNORECASE)

@@ -1,11 +1,13 @@
 """Scores of answers: the authors' definitions under their own names, strict ones beside them."""
 
+from llavamed_trainer.evaluation.scoring.closed_answers import says_reference, yes_or_no_of
 from llavamed_trainer.evaluation.scoring.comparison import (
     Comparison,
     Difference,
     compare_predictions,
     comparison_to_dict,
 )
+from llavamed_trainer.evaluation.scoring.final_answer import final_answer
 from llavamed_trainer.evaluation.scoring.metrics import (
     ClosedScore,
     OpenScore,
@@ -14,7 +16,6 @@ from llavamed_trainer.evaluation.scoring.metrics import (
     score_closed,
     score_open,
     sentence_bleu,
-    yes_or_no_of,
 )
 from llavamed_trainer.evaluation.scoring.normalise import normalise
 from llavamed_trainer.evaluation.scoring.resample import Resampling, mcnemar_p
@@ -40,10 +41,12 @@ __all__ = [
     "Scores",
     "compare_predictions",
     "comparison_to_dict",
+    "final_answer",
     "is_exact_match",
     "is_refusal",
     "mcnemar_p",
     "normalise",
+    "says_reference",
     "score_closed",
     "score_open",
     "score_predictions",

@@ -29,6 +29,7 @@ _SAME_MARKS: dict[int, int | str] = {
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _SEPARATORS = frozenset(_RULES["marks"]) | frozenset("*`~#:|")
 """ASCII marks that stand between words, those of Markdown among them."""
+_TO_BLANKS = dict.fromkeys(map(ord, _SEPARATORS), " ")
 _OUTER_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
 _MISSING_BLANK = re.compile(r"\.{2,}|(?:(?<=[^\W\d_]{2})|(?<=\d))\.(?=[^\W\d_])")
 """Full stops that end a sentence or number an item: those within abbreviations stand between single letters."""
@@ -64,15 +65,15 @@ def strict_words(text: str) -> list[str]:
     >>> strict_words("**Yes**—it is."), strict_words("- T1-weighted"), strict_words("是的。")
     (['yes', 'it', 'is'], ['t1', 'weighted'], ['是', '的'])
     """
-    text = plain_marks(text)
-    text = "".join(map(_plain_character, _THOUSANDS.sub("", text)))
+    text = _THOUSANDS.sub("", plain_marks(text))
+    text = text.translate(_TO_BLANKS) if text.isascii() else "".join(map(_plain_character, text))
     text = _MISSING_BLANK.sub(" ", _OUTER_QUOTE.sub(" ", text))
     return normalise(_IDEOGRAPH.sub(r" \1 ", text)).split()
 
 
 def plain_marks(text: str) -> str:
     """The text with full-width forms, apostrophes and hyphens as ASCII has them."""
-    return text.translate(_SAME_MARKS)
+    return text if text.isascii() else text.translate(_SAME_MARKS)
 
 
 def _plain_character(character: str) -> str:
