@@ -34,6 +34,7 @@ from llavamed_trainer.evaluation.judge.short_answers import (
     short_request,
 )
 from llavamed_trainer.evaluation.questions import Prediction, Question
+from llavamed_trainer.evaluation.scoring import Resampling
 from tests.conftest import CHECKOUT
 from tests.servers.openai import Server
 
@@ -363,6 +364,36 @@ def test_the_results_file_of_score_holds_the_judged_scores(
     CliRunner().invoke(app, command)
     (entry,) = json.loads((tmp_path / "answers.scores.json").read_text())["scores"]
     assert "short_answers" not in entry
+
+
+def test_a_file_with_two_prompt_forms_is_judged_by_form(
+    predictions: Path, benchmark: str, tmp_path: Path, options: ShortAnswerOptions, server: Server
+) -> None:
+    """The open answers are the same in both, so they are asked about once."""
+    with predictions.open("a") as file:
+        file.write(json.dumps({"id": "10", "answer": "yes", "prompt_form": "options", "model": "m"}) + "\n")
+    judged = judge_short_answers(predictions, benchmark, options, tmp_path / "out.jsonl")
+    plain, with_options = judged.scores
+    assert (plain.prompt_form, with_options.prompt_form) == ("plain", "options")
+    assert plain.judges == with_options.judges
+    assert server.answers == 36
+
+
+def test_whole_images_can_be_drawn_for_the_intervals(
+    predictions: Path, benchmark: str, tmp_path: Path, options: ShortAnswerOptions
+) -> None:
+    by_image = Resampling(draws=500, by_image=True)
+    (scores,) = judge_short_answers(
+        predictions, benchmark, options, tmp_path / "out.jsonl", resampling=by_image
+    ).scores
+    (wilson,) = judge_short_answers(predictions, benchmark, options, tmp_path / "out.jsonl").scores
+    drawn, by_wilson = scores.judges[0].accuracy, wilson.judges[0].accuracy
+    assert drawn is not None
+    assert by_wilson is not None
+    assert drawn.value == by_wilson.value == 60
+    # of two questions an image, the right ones are 2, 1, 1, 1 and 1: no sample of five images has less than half right
+    assert drawn.low == 50
+    assert drawn.high < 100
 
 
 def test_a_killed_run_is_resumed_without_paying_again(tmp_path: Path, server: Server) -> None:

@@ -54,6 +54,8 @@ YES_OR_NO = [
     ("Correct.", "yes", True),
     ("False", "no", True),
     ("absent", "no", True),
+    ("The fracture is absent.", "no", True),
+    ("Nothing abnormal", "no", True),
     ("The finding is abnormal", "no", False),
     ("Isn’t it abnormal?", "no", False),
     ("Ｎｏ．", "no", True),
@@ -123,9 +125,16 @@ NAMED = [
     ("2 or 3", "3", False),
     ("1,024 rows", "1024", True),
     ("axial plane, no doubt", "axial", True),
-    ("This is the axial plane, coronal images are missing.", "axial", False),  # names both: left open
+    ("This is the axial plane, coronal images are missing.", "axial", True),
+    ("This is the axial plane, coronal images would help.", "axial", False),  # names both: left open
     ("It excludes pneumonia", "pneumonia", False),
     ("Without contrast", "contrast", False),
+    ("Nothing abnormal is seen", "abnormal", False),
+    ("Contrast is not visible.", "contrast", False),
+    ("A midline shift isn't seen", "midline shift", False),
+    ("Contrast agent is absent", "contrast", False),
+    ("The MRI does not show a mass.", "MRI", True),
+    ("The left side is not involved, the right is", "left", False),
     ("", "left", False),
 ]
 
@@ -153,6 +162,7 @@ CHINESE = [
     ("不正常", "正常", False),
     ("肝脏。", "肝脏", True),
     ("没有看到肿瘤", "肿瘤", False),
+    ("肿瘤不存在", "肿瘤", False),
 ]
 
 
