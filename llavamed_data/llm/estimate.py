@@ -22,6 +22,7 @@ class RequestEstimate:
             unreadable answers, the reasoning of models that reason, and the discount for cached prompts are left out.
         dollars: US dollars for all requests.
         minutes: the least that the rate limits allow; None without one.
+        reasons: whether the model reasons, which is paid beyond what is expected here.
         as_of: date of the price table.
         source: where the table's prices come from.
     """
@@ -31,6 +32,7 @@ class RequestEstimate:
     usage: Usage
     dollars: float
     minutes: float | None
+    reasons: bool
     as_of: str
     source: str
 
@@ -79,6 +81,7 @@ def estimate_requests(
         usage=usage,
         dollars=known.price.of(usage),
         minutes=max(minutes) if minutes else None,
+        reasons=known.reasons,
         as_of=known.as_of,
         source=known.source,
     )

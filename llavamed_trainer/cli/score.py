@@ -18,8 +18,6 @@ from llavamed_data.errors import UsageError
 if TYPE_CHECKING:
     from llavamed_trainer.evaluation.judge import ShortAnswerOptions
 
-_JUDGE_PANEL = "Judge of open answers"
-
 
 def score(
     predictions: Annotated[
@@ -42,7 +40,9 @@ def score(
     ] = None,
     partial: Annotated[
         bool,
-        typer.Option("--partial", help="Score the rest if some answers are missing; the result says so."),
+        typer.Option(
+            "--partial", help="Score the rest if answers or verdicts are missing; the result says so."
+        ),
     ] = False,
     draws: Annotated[int, typer.Option(min=100, help="Bootstrap samples of the intervals.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap samples.")] = 0,
@@ -64,42 +64,35 @@ def score(
         typer.Option(
             help="A model that says of each open answer whether it means the same as the reference.",
             show_default=False,
-            rich_help_panel=_JUDGE_PANEL,
         ),
     ] = None,
     second_judge: Annotated[
         str | None,
         typer.Option(
-            help="A second judge on the same server, to see how far the two agree.",
+            help="With --judge: a second judge on the same server, to see how far the two agree.",
             show_default=False,
-            rich_help_panel=_JUDGE_PANEL,
         ),
     ] = None,
     base_url: Annotated[
         str | None,
         typer.Option(
-            help="Address of an OpenAI-compatible server.",
-            show_default="OpenAI's own",
-            rich_help_panel=_JUDGE_PANEL,
+            help="Address of the judge's server, which speaks OpenAI's API.", show_default="OpenAI's own"
         ),
     ] = None,
     one_order: Annotated[
         bool,
         typer.Option(
             "--one-order",
-            help="Judge with the reference first only: half the requests, and no disputed verdicts.",
-            rich_help_panel=_JUDGE_PANEL,
+            help="With --judge: the reference first only, which is half the requests and disputes nothing.",
         ),
     ] = False,
     estimate: Annotated[
         bool,
         typer.Option(
-            "--estimate",
-            help="Print requests, tokens and dollars of the judge, and ask and score nothing.",
-            rich_help_panel=_JUDGE_PANEL,
+            "--estimate", help="With --judge: print requests, tokens and dollars, and neither ask nor score."
         ),
     ] = False,
-    work: Annotated[Path, typer.Option(help="Folder of the journal.", rich_help_panel=_JUDGE_PANEL)] = Path(
+    work: Annotated[Path, typer.Option(help="Folder of the journal, which keeps verdicts.")] = Path(
         ".llavamed"
     ),
     rpm: RequestsPerMinute = None,
@@ -116,8 +109,8 @@ def score(
 ) -> None:
     """Score answers: the authors' metrics to the last digit, strict ones beside them, intervals for all.
 
-    With --judge, an LLM says of each open answer whether it means the same as the reference. Verdicts are kept: rerun
-    the same command after a failure.
+    With --judge, an LLM says of each open answer whether it means the same as the reference.
+    Rerun the same command after a failure: verdicts are kept.
 
     Example: python -m llavamed_trainer score answers.jsonl --benchmark vqa-rad
     """

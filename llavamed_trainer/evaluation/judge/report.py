@@ -61,6 +61,8 @@ def show_estimates(estimates: Sequence[RequestEstimate], console: Console) -> No
             f"{counted(each.requests, 'request')} to {each.model}: {each.usage.prompt_tokens:,} prompt tokens, about "
             f"{each.usage.completion_tokens:,} completion tokens, {each.dollars:,.2f} US dollars{time}",
         )
+        if each.reasons:
+            _say(console, f"{each.model} reasons, which is paid as completion tokens and not foreseen here")
     if len(estimates) > 1:
         _say(console, f"together {sum(each.dollars for each in estimates):,.2f} US dollars")
     _say(console, f"Prices of {estimates[0].as_of}: {estimates[0].source}")

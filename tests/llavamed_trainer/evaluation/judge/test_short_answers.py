@@ -333,6 +333,20 @@ def test_the_estimate_counts_requests_and_asks_nothing(
     assert server.asked == []
 
 
+def test_the_estimate_says_that_reasoning_is_not_foreseen(
+    predictions: Path, benchmark: str, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.yaml"
+    models = {"thinker": {"encoding": "cl100k_base", "prompt": 1, "completion": 2, "reasons": True}}
+    batch = {"share": 0.5, "requests": 1, "bytes": 1, "hours": 24}
+    prices.write_text(json.dumps({"as_of": "today", "source": "a guess", "batch": batch, "models": models}))
+    command = ["score", str(predictions), "--benchmark", benchmark, "--judge", "thinker", "--estimate"]
+    shown = CliRunner().invoke(app, [*command, "--prices", str(prices)]).stdout
+    assert "thinker reasons, which is paid as completion tokens and not foreseen here" in shown
+    stated = json.loads(CliRunner().invoke(app, [*command, "--prices", str(prices), "--json"]).stdout)
+    assert (stated[0]["requests"], stated[0]["completion_tokens"], stated[0]["reasons"]) == (18, 720, True)
+
+
 def test_wrong_calls_are_refused(
     predictions: Path, benchmark: str, tmp_path: Path, options: ShortAnswerOptions
 ) -> None:
