@@ -13,14 +13,23 @@ _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _TEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{([^{}]*)\}")
 _TAGGED = re.compile(r"<answer>(.*?)(?:</answer>|\Z)", re.IGNORECASE | re.DOTALL)
 _MARKS = r"[ \t*_#>`]*"
-_LABEL = re.compile(
-    rf"""
-    (?:^|\n){_MARKS}(?:(?:the|my|final|correct|short)\s+){{0,3}}(?:answer|conclusion){_MARKS}(?::{_MARKS}|\n)
-    | \b(?:answer|conclusion)(?:\s+to\s+(?:the|this|your)\s+question)?["']?\s*(?::|\bis\b){_MARKS}:?{_MARKS}
-    | (?:答案|回答|结论|結論)(?:(?:应该|应|應該|應)?[是为為]\s*:?|{_MARKS}(?::|\n)){_MARKS}
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
+
+
+def _label(english: str, chinese: str) -> re.Pattern[str]:
+    """A line, a heading or the words of a sentence that announce what is called by these names."""
+    return re.compile(
+        rf"""
+        (?:^|\n){_MARKS}(?:(?:the|my|final|correct|short)\s+){{0,3}}(?:{english}){_MARKS}(?::{_MARKS}|\n)
+        | \b(?:{english})(?:\s+to\s+(?:the|this|your)\s+question)?["']?\s*(?::|\bis\b){_MARKS}:?{_MARKS}
+        | (?:{chinese})(?:(?:应该|应|應該|應)?[是为為]\s*:?|{_MARKS}(?::|\n)){_MARKS}
+        """,
+        re.IGNORECASE | re.VERBOSE,
+    )
+
+
+_LABELS = (_label("answer", "答案|回答"), _label("conclusion", "结论|結論"))
+"""What announces an answer; a conclusion counts only where nothing is called the answer."""
+
 _REASONS_FOLLOW = re.compile(
     r"\b(?:explanation|reasoning|rationale|justification|reason)\W{0,4}:|(?:解释|解釋|理由|原因)\s*:",
     re.IGNORECASE,
@@ -45,7 +54,8 @@ def final_answer(text: str) -> str:
     for pattern in (_BOXED, _TAGGED):
         if found := [inner for inner in pattern.findall(text) if inner.strip()]:
             return _TEX_TEXT.sub(r"\1", found[-1]).strip()
-    for label in reversed(list(_LABEL.finditer(text))):
+    labels = (label for pattern in _LABELS for label in reversed(list(pattern.finditer(text))))
+    for label in labels:
         rest = text[label.end() :].strip()
         if re.search(r"\w", rest):
             block = re.split(r"\n\s*\n|\n(?=[ \t]*#)", rest, maxsplit=1)[0]

@@ -186,6 +186,8 @@ def test_strict_accuracy_is_a_readers_verdict(answer: str, reference: str, right
         ("The answer is\nleft", "left"),
         ("Her answers differ: left", "Her answers differ: left"),
         ("结论：左肺", "左肺"),
+        ("The answer is no.\n\nConclusion: see a doctor", "no."),
+        ("Conclusion: no", "no"),
     ],
 )
 def test_the_final_answer_is_what_is_marked_as_the_answer(text: str, answer: str) -> None:
