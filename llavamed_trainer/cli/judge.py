@@ -28,8 +28,11 @@ def judge(
     benchmark: Annotated[str, typer.Option(help="The eval set: its name or folder.")] = "eval",
     split: Annotated[str, typer.Option(help="Dataset split.")] = "test",
     prompt: Annotated[
-        Literal["plain", "options"] | None,
-        typer.Option(help="Answers to judge, if the file has two prompt forms.", show_default=False),
+        Literal["authors", "options", "medevalkit", "lmms-eval", "plain"] | None,
+        typer.Option(
+            help="Answers to judge, if the file has several prompt forms; authors is another name of options.",
+            show_default=False,
+        ),
     ] = None,
     base_url: Annotated[
         str | None,
@@ -86,13 +89,14 @@ def judge(
     from llavamed_trainer.evaluation.judge import JudgeOptions, estimate_judgement
     from llavamed_trainer.evaluation.judge import judge as run
     from llavamed_trainer.evaluation.judge.report import show_estimates
+    from llavamed_trainer.evaluation.questions import form_named
     from llavamed_trainer.evaluation.tables import parse_variant
 
     options = JudgeOptions(
         model=model,
         benchmark=benchmark,
         split=split,
-        prompt=prompt,
+        prompt=form_named(prompt) if prompt else None,
         base_url=base_url,
         reference=reference,
         both_orders=not one_order,

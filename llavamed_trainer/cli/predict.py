@@ -36,7 +36,7 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File of answers.", show_default="predictions/BENCHMARK-SPLIT-PROMPT[-firstLIMIT].jsonl"
+            help="File of answers.", show_default="predictions/BENCHMARK-SPLIT-FORM[-firstLIMIT].jsonl"
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Dataset split.")] = "test",
@@ -50,8 +50,11 @@ def predict(
         ),
     ] = None,
     prompt: Annotated[
-        Literal["plain", "options"],
-        typer.Option(help="options: list the choices behind closed questions, as the authors did."),
+        Literal["authors", "options", "medevalkit", "lmms-eval", "plain"],
+        typer.Option(
+            help="authors, or options: yes and no behind closed questions, as the authors did. medevalkit, lmms-eval: "
+            "the prompts of these kits. plain: the question alone."
+        ),
     ] = "plain",
     base_url: Annotated[
         str | None,
@@ -105,6 +108,7 @@ def predict(
     from llavamed_data.llm import RunLimits
     from llavamed_trainer.evaluation.predict import PredictOptions, convert
     from llavamed_trainer.evaluation.predict import predict as run
+    from llavamed_trainer.evaluation.questions import form_named
 
     if bool(model) == (answers is not None):
         raise UsageError(
@@ -122,7 +126,7 @@ def predict(
         split=split,
         language=language,
         limit=limit,
-        prompt=prompt,
+        prompt=form_named(prompt),
         base_url=base_url,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,
@@ -138,7 +142,7 @@ def predict(
     )
     name = benchmark.rstrip("/").rpartition("/")[2]
     first = f"-first{limit}" if limit else ""
-    path = out or Path("predictions") / f"{name}-{split}-{prompt}{first}.jsonl"
+    path = out or Path("predictions") / f"{name}-{split}-{options.prompt}{first}.jsonl"
     with progress_bars(quiet=quiet) as on_progress:
         report = convert(answers, path, options) if answers else run(path, options, on_progress)
     if report and not quiet:

@@ -51,7 +51,7 @@ class JudgeOptions:
     Attributes:
         model: the judge, as its server names it.
         benchmark, split: the set that holds questions, captions and mentions.
-        prompt: the answers to judge, if the file has two prompt forms.
+        prompt: the answers to judge, if the file has several prompt forms.
         base_url: address of an OpenAI-compatible server; by default OpenAI's own, or `OPENAI_BASE_URL`.
         reference: let the judge write the reference answers from caption and mentions, instead of taking the set's.
         both_orders: judge every question a second time with the answers swapped.
@@ -128,8 +128,8 @@ def judge(answers: Path, out: Path, options: JudgeOptions) -> Judgement:
         options: which model judges which answers.
 
     Raises:
-        UsageError: there is no such file or set, the set has no captions, the file has two prompt forms and `options`
-            does not choose one, there is no key, or a cost limit without a price.
+        UsageError: there is no such file or set, the set has no captions, the file has several prompt forms and
+            `options` does not choose one, there is no key, or a cost limit without a price.
         LlavaMedError: an answer is missing, the run cannot go on, or some questions have no verdict.
     """
     questions, candidates = _questions_and_answers(answers, options)

@@ -21,7 +21,7 @@ class PredictOptions:
             server's name for it.
         benchmark, split, language: the questions, as `load_questions` takes them.
         limit: ask the first so many questions alone; the answers are then marked as those of a part.
-        prompt: form of the prompts; `options` lists the choices behind closed questions, as the authors did.
+        prompt: form of the prompts, as `prompt_of` takes it.
         base_url: address of an OpenAI-compatible server; None runs the model on this machine.
         batch_size: questions answered together.
         max_new_tokens: longest answer, in tokens.

@@ -91,8 +91,8 @@ def convert(answers: Path, out: Path, options: PredictOptions) -> PredictReport:
     """Checks a file of answers against its benchmark and writes it again in `options.file_format`.
 
     Raises:
-        UsageError, LlavaMedError: as `load_questions` and `read_answers`; the answers are in two prompt forms, which
-            the released format has no place for.
+        UsageError, LlavaMedError: as `load_questions` and `read_answers`; the answers are in several prompt forms,
+            which the released format has no place for.
     """
     questions = load_questions(options.benchmark, options.split, options.language)
     sets = read_answers(answers, questions, partial=options.partial)
@@ -139,7 +139,9 @@ def _prompts(
             detail = f"{question.image_count} image parts, {len(images)} images"
             skipped[question.id] = Unanswered(question.id, "image count", detail)
         elif question.id not in skipped:
-            prompts.append(QuestionPrompt(question, *prompt_of(question, options.prompt), images))
+            prompts.append(
+                QuestionPrompt(question, *prompt_of(question, options.prompt, questions.name), images)
+            )
     return prompts, skipped
 
 

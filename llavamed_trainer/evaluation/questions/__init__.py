@@ -4,8 +4,10 @@
 """
 
 from llavamed_trainer.evaluation.questions.answers import (
+    IMAGE_MODES,
     AnswerFormat,
     AnswerSet,
+    ImageMode,
     Prediction,
     Unanswered,
     file_sha256,
@@ -14,7 +16,15 @@ from llavamed_trainer.evaluation.questions.answers import (
     write_answers,
     write_unanswered,
 )
-from llavamed_trainer.evaluation.questions.prompts import OPTIONS, PROMPT_FORMS, PromptForm, prompt_of
+from llavamed_trainer.evaluation.questions.prompts import (
+    OPTIONS,
+    PROMPT_FORMS,
+    PromptForm,
+    PromptName,
+    form_named,
+    lettered,
+    prompt_of,
+)
 from llavamed_trainer.evaluation.questions.question_set import (
     Question,
     QuestionImages,
@@ -24,18 +34,23 @@ from llavamed_trainer.evaluation.questions.question_set import (
 )
 
 __all__ = [
+    "IMAGE_MODES",
     "OPTIONS",
     "PROMPT_FORMS",
     "AnswerFormat",
     "AnswerSet",
+    "ImageMode",
     "Prediction",
     "PromptForm",
+    "PromptName",
     "Question",
     "QuestionImages",
     "QuestionSet",
     "StoredImage",
     "Unanswered",
     "file_sha256",
+    "form_named",
+    "lettered",
     "load_questions",
     "prompt_of",
     "read_answers",

@@ -1,29 +1,46 @@
 """Files of answers: ours and the released code's, joined to the questions that they answer, read and written.
 
-Ours are JSON Lines of `{id, question, answer, prompt_form, model}` and are joined by id. The released code's are JSON
-Lines, or one JSON list, of `{question_id, prompt, text, answer_id, model_id, metadata}`; their numbers say nothing
-about the benchmark, so they are joined by order, and each prompt is checked against its question.
+Ours are JSON Lines of `{id, question, answer, prompt_form, model}`, with `images` where the model was not shown the
+questions' own, and are joined by id. The released code's are JSON Lines, or one JSON list, of `{question_id, prompt,
+text, answer_id, model_id, metadata}`; their numbers say nothing about the benchmark, so they are joined by order. Each
+prompt is checked against its question and against the form that the file states.
 """
 
 import base64
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.io.atomic import write_text
-from llavamed_trainer.evaluation.questions.prompts import PROMPT_FORMS, PromptForm, form_of, without_image
+from llavamed_trainer.evaluation.questions.prompts import (
+    PROMPT_FORMS,
+    PromptForm,
+    forms_of,
+    prompt_of,
+    without_image,
+)
 from llavamed_trainer.evaluation.questions.question_set import Question, QuestionSet
 
 AnswerFormat: TypeAlias = Literal["ours", "released"]
 
+ImageMode: TypeAlias = Literal["real", "blank", "noise", "shuffled"]
+"""What a model was shown: the questions' own images, grey ones, noise, or the images of other questions."""
+
+IMAGE_MODES: tuple[ImageMode, ...] = ("real", "blank", "noise", "shuffled")
+
+_Name = TypeVar("_Name", bound=str)
+
 _OURS = ("id", "answer")
 _RELEASED = ("prompt", "text")
+
+_AUTHORS: tuple[PromptForm, ...] = ("plain", "options")
+"""Forms that have the same prompt for a question that is not closed; the forms of other kits share none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +53,7 @@ class Prediction:
         form: the form of the prompt.
         answer: the model's words.
         model: name of the model; empty if the file does not say.
+        images: what the model was shown.
     """
 
     question: Question
@@ -43,6 +61,7 @@ class Prediction:
     form: PromptForm
     answer: str
     model: str
+    images: ImageMode = "real"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +69,12 @@ class AnswerSet:
     """The predictions of one model for one benchmark, at most one a question, in the order of the benchmark.
 
     Attributes:
-        form: how the closed questions were asked; open questions are in the form `plain`, whichever it is.
+        form: how the questions were asked; in the form `options` those alone that are closed, and others are `plain`.
         model: name of the model; empty if the file does not say.
         predictions: the answers.
         missing: questions without an answer; not empty only if that was allowed.
         limit: how many of the first questions alone were asked (`predict --limit`); None if all were.
+        images: what the model was shown.
     """
 
     form: PromptForm
@@ -62,6 +82,7 @@ class AnswerSet:
     predictions: tuple[Prediction, ...]
     missing: tuple[Question, ...]
     limit: int | None = None
+    images: ImageMode = "real"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +95,10 @@ class Unanswered:
 
 
 def read_answers(path: Path, questions: QuestionSet, *, partial: bool = False) -> list[AnswerSet]:
-    """Reads a file of answers: one set for each prompt form in which its closed questions were asked.
+    """Reads a file of answers: one set for each prompt form in which its questions were asked.
 
-    A question that was asked once and is not closed (an open one has no options) counts in every set.
+    A question that is not closed has the same prompt in the forms `plain` and `options`, so an answer to it counts in
+    the sets of both, if it was asked once. The forms of other kits are sets by themselves.
 
     Args:
         path: file of answers, ours or the released code's.
@@ -86,33 +108,26 @@ def read_answers(path: Path, questions: QuestionSet, *, partial: bool = False) -
     Raises:
         UsageError: there is no such file.
         LlavaMedError: a line is no answer; it answers an unknown question, another question than its id or place
-            says, or one that has an answer in that prompt form; an answer is missing; or the answers are of several
-            models. The message names the line or the question.
+            says, or one that has an answer in that prompt form; its prompt is not of the form that it states; an
+            answer is missing; or the answers are of several models, or were given with several kinds of images. The
+            message names the line or the question.
     """
     lines = _read_lines(path)
     if lines[0].id is not None:
-        joined = _join_by_id(lines, questions, path)
+        joined = list(_join_by_id(lines, questions, path))
     else:
-        joined = _join_by_order(lines, questions, path, partial=partial)
+        joined = list(_join_by_order(lines, questions, path, partial=partial))
+    _refuse_mixed_images(lines, path)
     answers: dict[str, dict[PromptForm, Prediction]] = defaultdict(dict)
     first_lines = dict[tuple[str, PromptForm], int]()
-    for question, line in joined:
-        prediction = _prediction(line, question, path)
-        key = question.id, prediction.form
+    for prediction, line in _predictions(joined, questions, path):
+        key = prediction.question.id, prediction.form
         if (first := first_lines.setdefault(key, line.number)) != line.number:
             raise LlavaMedError(
-                f"{path}:{line.number} answers {question.id!r} a second time (first in line {first}): keep one"
+                f"{path}:{line.number} answers {key[0]!r} a second time (first in line {first}): keep one"
             )
-        answers[question.id][prediction.form] = prediction
-    forms: set[PromptForm] = {
-        form
-        for question in questions.questions
-        if question.answer_type == "CLOSED" or len(answers.get(question.id, ())) > 1
-        for form in answers.get(question.id, ())
-    }
-    if not forms:
-        all_forms = {form for by_form in answers.values() for form in by_form}
-        forms = {"options"} if "options" in all_forms else {"plain"}
+        answers[key[0]][prediction.form] = prediction
+    forms = _forms_of_sets(answers, questions)
     return [
         _answer_set(form, answers, questions, path, partial=partial) for form in PROMPT_FORMS if form in forms
     ]
@@ -163,6 +178,7 @@ class _Line:
     answer: str
     form: PromptForm | None
     model: str
+    images: ImageMode
 
 
 def _read_lines(path: Path) -> list[_Line]:
@@ -206,30 +222,38 @@ def _read_rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]
 
 
 def _our_line(row: Mapping[str, Any], number: int, path: Path) -> _Line:
-    form = row.get("prompt_form")
-    if form is not None and form not in PROMPT_FORMS:
-        raise LlavaMedError(
-            f"{path}:{number} has the prompt_form {form!r}: choose from {', '.join(PROMPT_FORMS)}"
-        )
     return _Line(
         number,
         id=_text(row, "id", number, path),
         prompt=_text(row, "question", number, path) if row.get("question") is not None else None,
         answer=_text(row, "answer", number, path),
-        form=form,
+        form=_stated(row, "prompt_form", PROMPT_FORMS, number, path),
         model=str(row.get("model") or ""),
+        images=_stated(row, "images", IMAGE_MODES, number, path) or "real",
     )
 
 
 def _released_line(row: Mapping[str, Any], number: int, path: Path) -> _Line:
+    metadata = row.get("metadata")
+    stated: Mapping[str, Any] = metadata if isinstance(metadata, dict) else {}
     return _Line(
         number,
         id=None,
         prompt=_text(row, "prompt", number, path),
         answer=_text(row, "text", number, path),
-        form=None,
+        form=_stated(stated, "prompt_form", PROMPT_FORMS, number, path),
         model=str(row.get("model_id") or ""),
+        images=_stated(stated, "images", IMAGE_MODES, number, path) or "real",
     )
+
+
+def _stated(
+    row: Mapping[str, Any], key: str, allowed: Sequence[_Name], number: int, path: Path
+) -> _Name | None:
+    value = row.get(key)
+    if value is not None and value not in allowed:
+        raise LlavaMedError(f"{path}:{number} has the {key} {value!r}: choose from {', '.join(allowed)}")
+    return value
 
 
 def _text(row: Mapping[str, Any], key: str, number: int, path: Path) -> str:
@@ -269,16 +293,71 @@ def _join_by_order(
         yield question, line
 
 
-def _prediction(line: _Line, question: Question, path: Path) -> Prediction:
-    prompt = without_image(line.prompt or question.text)
-    seen = form_of(prompt, question)
-    if seen is None:
+def _refuse_mixed_images(lines: Sequence[_Line], path: Path) -> None:
+    first = lines[0]
+    for line in lines:
+        if line.images != first.images:
+            raise LlavaMedError(
+                f"{path}:{line.number} was answered with {line.images} images, and line {first.number} with "
+                f"{first.images} ones: put the answers of each into a file of its own"
+            )
+
+
+def _predictions(
+    joined: Sequence[tuple[Question, _Line]], questions: QuestionSet, path: Path
+) -> Iterator[tuple[Prediction, _Line]]:
+    """The predictions with their lines, once every prompt is found to ask its question in the form that is stated.
+
+    Where no form is stated and several have the prompt, it is the one that most prompts of the file have.
+    """
+    possible = [_possible_forms(question, line, questions, path) for question, line in joined]
+    frequent = Counter(form for forms in possible for form in forms)
+    for (question, line), forms in zip(joined, possible, strict=True):
+        form = max(forms, key=lambda each: frequent[each])
+        yield Prediction(question, forms[form], form, line.answer, line.model, line.images), line
+
+
+def _possible_forms(
+    question: Question, line: _Line, questions: QuestionSet, path: Path
+) -> dict[PromptForm, str]:
+    """The form that the line states, or those that its prompt may have → the prompt in that form."""
+    if line.prompt is None:
+        form = line.form or "plain"
+        return {form: prompt_of(question, form, questions.name)[0]}
+    found = forms_of(line.prompt, question)
+    if not found:
+        more = " without its choices" if question.choices else ""
         raise LlavaMedError(
-            f"{path}:{line.number} was asked {prompt[:60]!r}, but its question is {question.id!r}: "
-            f"{question.text[:60]!r}"
+            f"{path}:{line.number} was asked {without_image(line.prompt)[:60]!r}, but its question is "
+            f"{question.id!r}: {question.text[:60]!r}, which no prompt form asks so{more}"
         )
-    form = line.form or seen
-    return Prediction(question, question.text if form == "plain" else prompt, form, line.answer, line.model)
+    if line.form is None:
+        return found
+    if line.form == "options" and question.answer_type != "CLOSED" and "plain" in found:
+        return {"options": found["plain"]}
+    if line.form not in found:
+        raise LlavaMedError(
+            f"{path}:{line.number} has the prompt_form {line.form!r}, but its prompt asks {question.id!r} in the form "
+            f"{' or '.join(map(repr, found))}: correct one of them"
+        )
+    return {line.form: found[line.form]}
+
+
+def _forms_of_sets(
+    answers: Mapping[str, Mapping[PromptForm, Prediction]], questions: QuestionSet
+) -> set[PromptForm]:
+    """The forms that have a set of answers: `plain` or `options` by how closed questions were asked."""
+    every = {form for by_form in answers.values() for form in by_form}
+    authors = {
+        form
+        for question in questions.questions
+        if (asked := answers.get(question.id, {}).keys() & set(_AUTHORS))
+        and (question.answer_type == "CLOSED" or len(asked) > 1)
+        for form in asked
+    }
+    if not authors and every & set(_AUTHORS):
+        authors = {"options"} if "options" in every else {"plain"}
+    return authors | (every - set(_AUTHORS))
 
 
 def _answer_set(
@@ -292,10 +371,11 @@ def _answer_set(
     chosen, missing = list[Prediction](), list[Question]()
     for question in questions.questions:
         by_form = answers.get(question.id, {})
+        other = next((each for each in _AUTHORS if each in by_form), None) if form in _AUTHORS else None
         if form in by_form:
             chosen.append(by_form[form])
-        elif len(by_form) == 1 and question.answer_type != "CLOSED":
-            chosen.extend(by_form.values())
+        elif other and question.answer_type != "CLOSED":
+            chosen.append(by_form[other])
         else:
             missing.append(question)
     if missing and not partial:
@@ -306,7 +386,7 @@ def _answer_set(
             f"{path} holds answers of {len(models)} models ({', '.join(models[:3])}): "
             "put those of each model into a file of its own"
         )
-    return AnswerSet(form, models[0], tuple(chosen), tuple(missing), _stated_limit(path))
+    return AnswerSet(form, models[0], tuple(chosen), tuple(missing), _stated_limit(path), chosen[0].images)
 
 
 def _stated_limit(path: Path) -> int | None:
@@ -338,7 +418,12 @@ def _our_row(prediction: Prediction) -> dict[str, str]:
         "answer": prediction.answer,
         "prompt_form": prediction.form,
         "model": prediction.model,
+        **_stated_images(prediction),
     }
+
+
+def _stated_images(prediction: Prediction) -> dict[str, str]:
+    return {} if prediction.images == "real" else {"images": prediction.images}
 
 
 def _released_row(place: int, prediction: Prediction) -> dict[str, Any]:
@@ -349,5 +434,9 @@ def _released_row(place: int, prediction: Prediction) -> dict[str, Any]:
         "text": prediction.answer,
         "answer_id": base64.b32encode(digest).decode()[:22].lower(),
         "model_id": prediction.model,
-        "metadata": {"id": prediction.question.id, "prompt_form": prediction.form},
+        "metadata": {
+            "id": prediction.question.id,
+            "prompt_form": prediction.form,
+            **_stated_images(prediction),
+        },
     }

@@ -105,10 +105,10 @@ def test_a_question_of_two_types_counts_under_both(tmp_path: Path, benchmark: st
 
 
 def test_a_file_with_both_prompt_forms_gives_two_results(tmp_path: Path, benchmark: str) -> None:
-    closed = dict.fromkeys(("7", "9"), "yes")
-    (plain, options) = score_predictions(
-        predicted(tmp_path, ours() + ours(closed, prompt_form="options")), benchmark
-    )
+    closed = ours(dict.fromkeys(("7", "9"), "yes"), prompt_form="options")
+    for row in closed:
+        row["question"] += " Please choose from the following two options: [yes, no]"
+    (plain, options) = score_predictions(predicted(tmp_path, ours() + closed), benchmark)
     assert (plain.prompt_form, options.prompt_form) == ("plain", "options")
     assert options.overall["open_recall"] == plain.overall["open_recall"]
     assert scores_to_dict(options)["missing"] == 0
