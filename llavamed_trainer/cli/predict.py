@@ -36,7 +36,8 @@ def predict(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="File of answers.", show_default="predictions/BENCHMARK-SPLIT-FORM[-firstLIMIT].jsonl"
+            help="File of answers.",
+            show_default="predictions/BENCHMARK-SPLIT-FORM[-IMAGES][-firstLIMIT].jsonl",
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Dataset split.")] = "test",
@@ -56,6 +57,14 @@ def predict(
             "the prompts of these kits. plain: the question alone."
         ),
     ] = "plain",
+    images: Annotated[
+        Literal["real", "blank", "noise", "shuffled"],
+        typer.Option(
+            help="What the model is shown, to see whether it looks: the questions' own images, grey ones, noise, or "
+            "the images of other questions."
+        ),
+    ] = "real",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of noise and shuffled images.")] = 0,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -106,7 +115,7 @@ def predict(
     from llavamed_data.console.progress import progress_bars
     from llavamed_data.errors import UsageError
     from llavamed_data.llm import RunLimits
-    from llavamed_trainer.evaluation.predict import PredictOptions, convert
+    from llavamed_trainer.evaluation.predict import PredictOptions, convert, default_path
     from llavamed_trainer.evaluation.predict import predict as run
     from llavamed_trainer.evaluation.questions import form_named
 
@@ -116,6 +125,8 @@ def predict(
         )
     if limit and answers:
         raise UsageError("--limit chooses what a --model is asked: leave it out with --answers")
+    if images != "real" and answers:
+        raise UsageError("--images chooses what a --model is shown: leave it out with --answers")
     if base_url is None and answers is None:
         _launch_processes(processes)
         if not quiet and Path(model).is_dir():
@@ -127,6 +138,8 @@ def predict(
         language=language,
         limit=limit,
         prompt=form_named(prompt),
+        images=images,
+        seed=seed,
         base_url=base_url,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,
@@ -140,13 +153,11 @@ def predict(
         timeout=timeout,
         prices=prices,
     )
-    name = benchmark.rstrip("/").rpartition("/")[2]
-    first = f"-first{limit}" if limit else ""
-    path = out or Path("predictions") / f"{name}-{split}-{options.prompt}{first}.jsonl"
+    path = out or default_path(options, answers)
     with progress_bars(quiet=quiet) as on_progress:
         report = convert(answers, path, options) if answers else run(path, options, on_progress)
     if report and not quiet:
-        _show(report, path)
+        _show(report, path, options.images)
 
 
 def _warn_of_stage(model: Path) -> None:
@@ -178,7 +189,7 @@ def _launch_processes(processes: int | None) -> None:
     os.execv(command[0], command)  # noqa: S606  (our own interpreter and arguments)
 
 
-def _show(report: "PredictReport", out: Path) -> None:
+def _show(report: "PredictReport", out: Path, images: str) -> None:
     from rich.console import Console
 
     console = Console()
@@ -191,6 +202,8 @@ def _show(report: "PredictReport", out: Path) -> None:
         console.print(f"  without an answer: {reasons}")
     if report.without_image:
         console.print(f"  asked without their lost image: {report.without_image}")
+    if images != "real":
+        console.print(f"  shown {images} images instead of the questions' own")
     if report.truncated:
         console.print(f"  cut off at the longest answer allowed: {report.truncated}")
     if report.reused:

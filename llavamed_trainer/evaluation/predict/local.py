@@ -14,7 +14,8 @@ from llavamed_data.errors import UsageError
 from llavamed_trainer.evaluation.predict.generation import Answerer
 from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, QuestionPrompt
 from llavamed_trainer.evaluation.predict.parts import AnswerParts
-from llavamed_trainer.evaluation.questions import QuestionImages, Unanswered
+from llavamed_trainer.evaluation.predict.substitutes import ImageSource
+from llavamed_trainer.evaluation.questions import Unanswered
 from llavamed_trainer.models import load_model
 
 _SAMPLE_BYTES = 1 << 20
@@ -25,7 +26,7 @@ def answer_locally(
     out: Path,
     options: PredictOptions,
     prompts: Sequence[QuestionPrompt],
-    images: QuestionImages,
+    images: ImageSource,
     run_key: str,
     on_progress: ProgressCallback | None,
 ) -> PredictedAnswers | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from llavamed_data.llm import AnswerCounts, RunLimits
-from llavamed_trainer.evaluation.questions import AnswerFormat, PromptForm, Question, Unanswered
+from llavamed_trainer.evaluation.questions import AnswerFormat, ImageMode, PromptForm, Question, Unanswered
 
 LostImages: TypeAlias = Literal["error", "skip", "ask"]
 """What becomes of a question whose image is lost: the run stops, the question is left out, or it is asked without."""
@@ -22,6 +22,8 @@ class PredictOptions:
         benchmark, split, language: the questions, as `load_questions` takes them.
         limit: ask the first so many questions alone; the answers are then marked as those of a part.
         prompt: form of the prompts, as `prompt_of` takes it.
+        images: what the model is shown: the questions' own images, or others in their place, to see whether it looks.
+        seed: seed of the noise, and of the order in which images are exchanged between questions.
         base_url: address of an OpenAI-compatible server; None runs the model on this machine.
         batch_size: questions answered together.
         max_new_tokens: longest answer, in tokens.
@@ -40,6 +42,8 @@ class PredictOptions:
     language: str = "en"
     limit: int | None = None
     prompt: PromptForm = "plain"
+    images: ImageMode = "real"
+    seed: int = 0
     base_url: str | None = None
     batch_size: int = 16
     max_new_tokens: int = 1024
@@ -62,7 +66,7 @@ class QuestionPrompt:
         question: the question.
         text: text of the user turn.
         form: form of the text.
-        images: SHA-256 of the bytes of each image; they stand before the text.
+        images: SHA-256 of each image, which tells apart those that differ; they stand before the text.
     """
 
     question: Question

@@ -16,6 +16,7 @@ from llavamed_trainer.evaluation.predict.options import (
     QuestionPrompt,
 )
 from llavamed_trainer.evaluation.predict.parts import AnswerParts
+from llavamed_trainer.evaluation.predict.substitutes import ImageSource, SubstituteImages
 from llavamed_trainer.evaluation.questions import (
     Prediction,
     QuestionSet,
@@ -58,8 +59,8 @@ def predict(
         The counts; None in processes other than the first.
 
     Raises:
-        UsageError: there is no such model or benchmark, a file of another run is in the way, or images are lost and
-            `options` does not say what to do about it.
+        UsageError: there is no such model or benchmark, a file of another run is in the way, images are lost and
+            `options` does not say what to do about it, or there are too few different ones to exchange them.
         LlavaMedError: the run cannot go on, or some questions have no answer.
     """
     questions = load_questions(options.benchmark, options.split, options.language)
@@ -68,7 +69,13 @@ def predict(
             f"{options.benchmark} is an original test file, which holds no images: build the set with "
             f"python -m llavamed_data build {questions.name}, and name that"
         )
-    prompts, skipped = _prompts(questions, options)
+    source: ImageSource = questions.images
+    if options.images == "real":
+        digests = questions.images.digests()
+    else:
+        source = substitutes = SubstituteImages(questions.images, options.images, options.seed)
+        digests = substitutes.digests()
+    prompts, skipped = _prompts(questions, options, digests)
     run_key = _run_key(options, prompts)
     if report := _finished_report(out, run_key, options):
         return report
@@ -76,11 +83,11 @@ def predict(
     if options.base_url:
         from llavamed_trainer.evaluation.predict.served import answer_served
 
-        found: PredictedAnswers | None = answer_served(options, prompts, questions.images, on_progress)
+        found: PredictedAnswers | None = answer_served(options, prompts, source, on_progress)
     else:
         from llavamed_trainer.evaluation.predict.local import answer_locally
 
-        found = answer_locally(out, options, prompts, questions.images, run_key, on_progress)
+        found = answer_locally(out, options, prompts, source, run_key, on_progress)
     if found is None:
         return None
     found.unanswered.update(skipped)
@@ -110,16 +117,38 @@ def convert(answers: Path, out: Path, options: PredictOptions) -> PredictReport:
     )
 
 
+def default_path(options: PredictOptions, answers: Path | None = None) -> Path:
+    """The file of answers where none is named: its name says what was asked, in which form, and what was shown.
+
+    Args:
+        options: which model answers which questions, and how.
+        answers: a file that is to be written again; then the form and the images are those that it has.
+
+    Raises:
+        UsageError, LlavaMedError: as `load_questions` and `read_answers`.
+    """
+    forms, images = [options.prompt], options.images
+    if answers:
+        questions = load_questions(options.benchmark, options.split, options.language)
+        sets = read_answers(answers, questions, partial=options.partial)
+        forms, images = [each.form for each in sets], sets[0].images
+    shown = "" if images == "real" else f"-{images}"
+    if options.seed and images in ("noise", "shuffled"):
+        shown += f"-seed{options.seed}"
+    first = f"-first{options.limit}" if options.limit else ""
+    name = options.benchmark.rstrip("/").rpartition("/")[2]
+    return Path("predictions") / f"{name}-{options.split}-{'-'.join(forms)}{shown}{first}.jsonl"
+
+
 def unanswered_path(out: Path) -> Path:
     """The file that lists the questions without an answer."""
     return out.with_suffix(".unanswered.jsonl")
 
 
 def _prompts(
-    questions: QuestionSet, options: PredictOptions
+    questions: QuestionSet, options: PredictOptions, digests: Mapping[str, tuple[str, ...]]
 ) -> tuple[list[QuestionPrompt], Mapping[str, Unanswered]]:
     """The prompts of the run, and the questions that are not asked: beyond the limit, or because of their images."""
-    digests = questions.images.digests() if questions.images else {}
     asked = questions.questions[: options.limit]
     lost = [question for question in asked if len(digests[question.id]) < question.image_count]
     if lost and options.lost_images == "error":
@@ -154,6 +183,8 @@ def _run_key(options: PredictOptions, prompts: Sequence[QuestionPrompt]) -> str:
 
         identity = checkpoint_identity(options.model)
     settings = [options.model, identity, options.max_new_tokens, options.dtype, options.file_format]
+    if options.images != "real":
+        settings += [options.images, options.seed]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for prompt in prompts:
         asked = [prompt.question.id, prompt.text, prompt.form, *(prompt.images or [None])]
@@ -203,7 +234,12 @@ def _write(
         )
     predictions = [
         Prediction(
-            prompt.question, prompt.text, prompt.form, found.answers[prompt.question.id], options.model
+            prompt.question,
+            prompt.text,
+            prompt.form,
+            found.answers[prompt.question.id],
+            options.model,
+            options.images,
         )
         for prompt in prompts
         if prompt.question.id in found.answers
@@ -225,6 +261,8 @@ def _write(
         "language": options.language,
         "limit": options.limit if _NOT_ASKED in report.unanswered else None,
         "prompt": options.prompt,
+        "images": options.images,
+        "seed": options.seed if options.images in ("noise", "shuffled") else None,
         "max_new_tokens": options.max_new_tokens,
         "report": {name: getattr(report, name) for name in _STATED_COUNTS},
         "unanswered": len(failed),

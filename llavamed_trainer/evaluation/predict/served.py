@@ -13,7 +13,8 @@ from llavamed_data.errors import LlavaMedError, one_line
 from llavamed_data.llm import Endpoint, Journal, Request, chat_model, open_client
 from llavamed_data.reasons import Drop, Reason
 from llavamed_trainer.evaluation.predict.options import PredictedAnswers, PredictOptions, QuestionPrompt
-from llavamed_trainer.evaluation.questions import QuestionImages, Unanswered
+from llavamed_trainer.evaluation.predict.substitutes import ImageSource
+from llavamed_trainer.evaluation.questions import Unanswered
 
 _SENT_AS_THEY_ARE = {"JPEG": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp"}
 _REFUSALS_THAT_TELL = 8
@@ -23,7 +24,7 @@ _REFUSALS_THAT_TELL = 8
 def answer_served(
     options: PredictOptions,
     prompts: Sequence[QuestionPrompt],
-    images: QuestionImages,
+    images: ImageSource,
     on_progress: ProgressCallback | None,
 ) -> PredictedAnswers:
     """Answers the prompts through a server; what is in the journal of `options.work` is not requested again.
