@@ -26,6 +26,7 @@ from llavamed_trainer.evaluation.questions.prompts import (
     prompt_of,
 )
 from llavamed_trainer.evaluation.questions.question_set import (
+    AnswerType,
     Question,
     QuestionImages,
     QuestionSet,
@@ -39,6 +40,7 @@ __all__ = [
     "PROMPT_FORMS",
     "AnswerFormat",
     "AnswerSet",
+    "AnswerType",
     "ImageMode",
     "Prediction",
     "PromptForm",

@@ -1,13 +1,20 @@
 """Scores of answers: the authors' definitions under their own names, strict ones beside them."""
 
+from llavamed_trainer.evaluation.scoring.baselines import majority_answer
 from llavamed_trainer.evaluation.scoring.closed_answers import says_reference, yes_or_no_of
 from llavamed_trainer.evaluation.scoring.comparison import (
     Comparison,
-    Difference,
     compare_predictions,
     comparison_to_dict,
 )
+from llavamed_trainer.evaluation.scoring.differences import Difference
 from llavamed_trainer.evaluation.scoring.final_answer import final_answer
+from llavamed_trainer.evaluation.scoring.looking import (
+    MEASURES,
+    ImageGain,
+    Looking,
+    looking_to_dict,
+)
 from llavamed_trainer.evaluation.scoring.metrics import (
     ClosedScore,
     OpenScore,
@@ -30,10 +37,13 @@ from llavamed_trainer.evaluation.scoring.scores import (
 )
 
 __all__ = [
+    "MEASURES",
     "METRICS",
     "ClosedScore",
     "Comparison",
     "Difference",
+    "ImageGain",
+    "Looking",
     "Metric",
     "MetricEstimate",
     "OpenScore",
@@ -44,6 +54,8 @@ __all__ = [
     "final_answer",
     "is_exact_match",
     "is_refusal",
+    "looking_to_dict",
+    "majority_answer",
     "mcnemar_p",
     "normalise",
     "says_reference",

@@ -1,22 +1,24 @@
 """Two files of answers to the same questions, compared question by question."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from llavamed_data.errors import LlavaMedError
-from llavamed_trainer.evaluation.questions import AnswerSet, PromptForm, QuestionSet, read_answers
-from llavamed_trainer.evaluation.scoring.resample import (
-    Floats,
-    Resampling,
-    intervals,
-    mcnemar_p,
-    permutation_p,
+from llavamed_trainer.evaluation.questions import (
+    AnswerSet,
+    ImageMode,
+    Prediction,
+    PromptForm,
+    QuestionSet,
+    read_answers,
 )
+from llavamed_trainer.evaluation.scoring.differences import Difference, paired_differences
+from llavamed_trainer.evaluation.scoring.looking import Looking, image_gains, looking_to_dict, shows_looking
+from llavamed_trainer.evaluation.scoring.resample import Resampling
 from llavamed_trainer.evaluation.scoring.scores import (
     METRICS,
-    MetricEstimate,
     families_with_values,
     load_questions_to_score,
     metric_matrix,
@@ -27,43 +29,31 @@ _BINARY = frozenset({"CLOSED", "ALL"})
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """One metric's difference, first less second, in percentage points.
-
-    Attributes:
-        estimate: the difference with its interval by the paired bootstrap.
-        p: p value of no difference: exact McNemar for right-or-wrong metrics (a permutation test if whole images are
-            drawn), a permutation test of signs for the others.
-        test: `mcnemar` or `permutation`.
-    """
-
-    estimate: MetricEstimate
-    p: float
-    test: str
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models' answers to the same questions.
+    """Two files of answers to the same questions.
 
     Attributes:
         benchmark, split: which questions both answered.
         forms: prompt form of the first and of the second.
         models: name of the first and of the second.
+        images: what the first was shown, and the second.
         questions: number of questions in the split.
         missing: number of questions that one or both did not answer; above 0 only if that was allowed.
         differences: metric → difference.
         resampling: how the intervals were made.
+        looking: what the image adds, where one of both was given with the images and the other without.
     """
 
     benchmark: str
     split: str
     forms: tuple[PromptForm, PromptForm]
     models: tuple[str, str]
+    images: tuple[ImageMode, ImageMode]
     questions: int
     missing: int
     differences: Mapping[str, Difference]
     resampling: Resampling
+    looking: Looking | None = None
 
 
 def compare_predictions(
@@ -78,11 +68,13 @@ def compare_predictions(
 ) -> list[Comparison]:
     """Compares two files of answers: once for each prompt form that both have.
 
-    Files that have one form each are compared whatever the forms are: that is how plain and options compare.
+    Files that have one form each are compared whatever the forms are: that is how plain and options compare. Where one
+    file was given with the images and the other without, the comparison says what the image adds, too.
 
     Raises:
         UsageError, LlavaMedError: as `load_questions_to_score` and `read_answers`; the files have no prompt form, or
-            no answered question, in common.
+            no answered question, in common; one was given with the images and the other without, and they differ in
+            their model or prompt form, too.
     """
     questions = load_questions_to_score(benchmark, split, language)
     ours, theirs = (read_answers(path, questions, partial=partial) for path in (first, second))
@@ -112,6 +104,8 @@ def comparison_to_dict(comparison: Comparison) -> dict[str, Any]:
             name: {**asdict(each.estimate), "p": each.p, "test": each.test}
             for name, each in comparison.differences.items()
         },
+        **({"images": list(comparison.images)} if set(comparison.images) != {"real"} else {}),
+        **({"looking": looking_to_dict(comparison.looking)} if comparison.looking else {}),
     }
 
 
@@ -125,12 +119,13 @@ def _compare(
         raise LlavaMedError(
             "the two files answer no question in common: compare answers to the same questions"
         )
+    looks = shows_looking(first, second)
     kept = [[each for each in answers.predictions if each.question.id in both] for answers in (first, second)]
     values = metric_matrix(kept[0]) - metric_matrix(kept[1])
     images = [each.question.image for each in kept[0]]
     differences = dict[str, Difference]()
     for family, columns, rows in families_with_values(values):
-        found = _differences(
+        found = paired_differences(
             values[rows][:, columns], [images[row] for row in rows], resampling, binary=family in _BINARY
         )
         differences |= {METRICS[column].name: each for column, each in zip(columns, found, strict=True)}
@@ -139,30 +134,35 @@ def _compare(
         split=questions.split,
         forms=(first.form, second.form),
         models=(first.model, second.model),
+        images=(first.images, second.images),
         questions=len(questions.questions),
         missing=len(questions.questions) - len(both),
         differences={
             metric.name: differences[metric.name] for metric in METRICS if metric.name in differences
         },
         resampling=resampling,
+        looking=_looking(first, second, kept, questions, resampling) if looks else None,
     )
 
 
-def _differences(
-    values: Floats, images: list[str | None], resampling: Resampling, *, binary: bool
-) -> list[Difference]:
-    exact = binary and not resampling.by_image
-    low, high = 100 * intervals(values, images, resampling)
-    p_values = (
-        [mcnemar_p(int((column > 0).sum()), int((column < 0).sum())) for column in values.T]
-        if exact
-        else permutation_p(values, images, resampling).tolist()
+def _looking(
+    first: AnswerSet,
+    second: AnswerSet,
+    kept: Sequence[Sequence[Prediction]],
+    questions: QuestionSet,
+    resampling: Resampling,
+) -> Looking:
+    seen, blind = kept if first.images == "real" else kept[::-1]
+    overall, question_types = image_gains(seen, blind, resampling)
+    return Looking(
+        benchmark=questions.name,
+        split=questions.split,
+        model=first.model or second.model,
+        prompt_form=first.form,
+        images=second.images if first.images == "real" else first.images,
+        questions=len(questions.questions),
+        missing=len(questions.questions) - len(seen),
+        overall=overall,
+        question_types=question_types,
+        resampling=resampling,
     )
-    return [
-        Difference(
-            MetricEstimate(100 * float(column.mean()), float(start), float(end), len(values)),
-            p,
-            "mcnemar" if exact else "permutation",
-        )
-        for column, start, end, p in zip(values.T, low, high, p_values, strict=True)
-    ]

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from llavamed_trainer.evaluation.scoring.comparison import Comparison
+from llavamed_trainer.evaluation.scoring.looking import Gains, Looking
 from llavamed_trainer.evaluation.scoring.scores import METRICS, Estimates, MetricEstimate, Scores
 
 CHINESE_NOTE = (
@@ -14,6 +15,13 @@ CHINESE_NOTE = (
     "say, and their open scores take all that stands between two blanks for one word. The strict ones know Chinese."
 )
 """What to know before the authors' scores of Chinese answers are read."""
+
+LOOKING_NOTE = (
+    "With the image and without: word accuracy of closed questions, accuracy of multiple choice, recall of open ones, "
+    "in percent. Stays: the share of what is right with the image that is right without it too. Majority, yes, no: one "
+    "answer to all, the first being the most frequent right answer."
+)
+"""What the columns say of whether a model looks at the image."""
 
 _GROUP_COLUMNS = ("open", "recall", "strict", "closed", "accuracy", "strict")
 
@@ -24,6 +32,12 @@ def show_scores(scores: Scores, console: Console) -> None:
     whose = _short(scores.model) or "answers"
     title = f"{whose} on {scores.benchmark} ({scores.split}, {scores.prompt_form} prompt)"
     notes = [_partial(scores.missing, scores.questions)]
+    if scores.images != "real":
+        title = f"BLIND, {scores.images} images: {title}"
+        notes.append(
+            f"the model was shown {scores.images} images instead of the questions' own: this is no result of the "
+            "benchmark"
+        )
     if scores.limit is not None:
         notes.append(f"the first {scores.limit:,} questions alone were asked (--limit): this is no result")
     if scores.untyped:
@@ -63,7 +77,12 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     """Prints every metric's difference with its interval and p value."""
     first, second = comparison.models
     forms = " against ".join(dict.fromkeys(comparison.forms))
-    who = f"{_short(first) or 'first'} minus {_short(second) or 'second'}"
+    names = [_short(first) or "first", _short(second) or "second"]
+    if comparison.images[0] != comparison.images[1]:
+        names = [f"{name} ({images} images)" for name, images in zip(names, comparison.images, strict=True)]
+    elif comparison.images[0] != "real":
+        forms = f"{forms}, BLIND: {comparison.images[0]} images"
+    who = " minus ".join(names)
     table = Table(
         title=Text(f"{who}, {comparison.benchmark} ({comparison.split}, {forms})"),
         title_justify="left",
@@ -78,10 +97,52 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
             name,
             f"{found.value:+.2f}",
             f"{found.low:+.2f} – {found.high:+.2f}",
-            f"{each.p:.4f}" if each.p >= 1e-4 else "<0.0001",
+            _p_value(each.p),
             f"{found.count:,}",
         )
     console.print(table)
+
+
+def show_looking(looking: Looking, console: Console) -> None:
+    """Prints what the image adds to the answers, over all questions and by question type."""
+    table = Table(
+        title=Text(
+            f"Does {_short(looking.model) or 'it'} look at the image? {looking.benchmark} ({looking.split}, "
+            f"{looking.prompt_form} prompt, {looking.images} images)"
+        ),
+        title_justify="left",
+        caption="\n".join(filter(None, (_partial(looking.missing, looking.questions), LOOKING_NOTE))),
+        caption_justify="left",
+    )
+    interval = f"{looking.resampling.level:g} % interval"
+    for column in ("", "n", "with", "without", "stays", "gain", interval, "p", "majority", "yes", "no"):
+        table.add_column(column, justify="right" if column else "left")
+    for place, (name, gains) in enumerate([("", looking.overall), *looking.question_types.items()]):
+        _add_gains(table, name, gains)
+        if not place:
+            table.add_section()
+    console.print(table)
+
+
+def _add_gains(table: Table, name: str, gains: Gains) -> None:
+    for kind, each in gains.items():
+        found = each.gain.estimate
+        shares = (each.majority, each.always_yes, each.always_no)
+        table.add_row(
+            Text(f"{name} ({kind})" if name else kind),
+            f"{found.count:,}",
+            f"{each.with_image:.1f}",
+            f"{each.without_image:.1f}",
+            "" if each.kept is None else f"{each.kept:.1f}",
+            f"{found.value:+.1f}",
+            f"{found.low:+.1f} – {found.high:+.1f}",
+            _p_value(each.gain.p),
+            *("" if share is None else f"{share:.1f}" for share in shares),
+        )
+
+
+def _p_value(p: float) -> str:
+    return f"{p:.4f}" if p >= 1e-4 else "<0.0001"
 
 
 def _partial(missing: int, questions: int) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from llavamed_data.errors import UsageError
 from llavamed_trainer.evaluation.questions import (
     AnswerSet,
+    ImageMode,
     Prediction,
     PromptForm,
     Question,
@@ -99,6 +100,7 @@ class Scores:
         examples: the first Chinese questions with answer and right answer, for Table 12.
         resampling: how the intervals were made.
         short_answers: what a judge makes of the open answers; None if none was asked.
+        images: what the model was shown; other than `real`, the scores are those of a blind model.
     """
 
     benchmark: str
@@ -115,6 +117,7 @@ class Scores:
     examples: tuple[Mapping[str, str], ...]
     resampling: Resampling
     short_answers: "ShortAnswerScores | None" = None
+    images: ImageMode = "real"
 
 
 def score_predictions(
@@ -183,6 +186,7 @@ def score_answers(answers: AnswerSet, questions: QuestionSet, resampling: Resamp
         languages=tuple(sorted({question.language for question in asked})),
         examples=_examples(answers.predictions),
         resampling=resampling,
+        images=answers.images,
     )
 
 
@@ -223,8 +227,13 @@ def families_with_values(values: Floats) -> Iterator[tuple[Family, list[int], li
             yield family, columns, rows
 
 
-def scores_to_dict(scores: Scores) -> dict[str, Any]:
-    """The scores as results files have them: every estimate as value, low, high, count."""
+def scores_to_dict(scores: Scores, looking: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The scores as results files have them: every estimate as value, low, high, count.
+
+    Args:
+        scores: the scores of the answers in one prompt form.
+        looking: what the image adds, as `looking_to_dict` gives it, where that is known.
+    """
     return {
         "benchmark": scores.benchmark,
         "split": scores.split,
@@ -253,11 +262,16 @@ def scores_to_dict(scores: Scores) -> dict[str, Any]:
             "unit": "image" if scores.resampling.by_image else "question",
         },
         **({"short_answers": scores.short_answers.to_dict()} if scores.short_answers else {}),
+        **({"images": scores.images} if scores.images != "real" else {}),
+        **({"looking": dict(looking)} if looking else {}),
     }
 
 
 def write_scores(
-    path: Path, scores: Sequence[Scores], variant: Mapping[str, str | int] | None = None
+    path: Path,
+    scores: Sequence[Scores],
+    variant: Mapping[str, str | int] | None = None,
+    looking: Mapping[PromptForm, Mapping[str, Any]] | None = None,
 ) -> None:
     """Writes the results file that `tables` reads; it appears whole or not at all.
 
@@ -265,8 +279,13 @@ def write_scores(
         path: the file; missing folders are made.
         scores: scores of one file of answers.
         variant: what was trained, in the words of the paper's tables (see `llavamed_trainer.evaluation.tables`).
+        looking: prompt form → what the image adds, as `looking_to_dict` gives it.
     """
-    stated = {"variant": dict(variant or {}), "scores": [scores_to_dict(each) for each in scores]}
+    looking = looking or {}
+    stated = {
+        "variant": dict(variant or {}),
+        "scores": [scores_to_dict(each, looking.get(each.prompt_form)) for each in scores],
+    }
     write_result(path, "llavamed-scores", stated)
 
 
@@ -286,10 +305,13 @@ def _estimates(
     return estimates
 
 
-def _by_group(
-    values: Floats, questions: Sequence[Question], group: str, resampling: Resampling
-) -> dict[str, dict[str, MetricEstimate]]:
-    """Value of the group → estimates; empty if no question states the group, or all are in one language."""
+def values_of_group(questions: Sequence[Question], group: str) -> dict[str, list[int]]:
+    """Value of a group → the places of its questions, in alphabetical order; empty if no question states one.
+
+    Args:
+        questions: the questions; one that states several values is in each.
+        group: `question_type`, `domain` or `language`, which counts only if there are several.
+    """
     rows = dict[str, list[int]]()
     for row, question in enumerate(questions):
         stated: str = getattr(question, group) or ""
@@ -298,9 +320,15 @@ def _by_group(
             rows.setdefault(value, []).append(row)
     if rows.keys() <= {_UNSTATED} or (group == "language" and len(rows) == 1):
         return {}
+    return dict(sorted(rows.items()))
+
+
+def _by_group(
+    values: Floats, questions: Sequence[Question], group: str, resampling: Resampling
+) -> dict[str, dict[str, MetricEstimate]]:
     return {
-        value: _estimates(values[rows[value]], [questions[row] for row in rows[value]], resampling)
-        for value in sorted(rows)
+        value: _estimates(values[rows], [questions[row] for row in rows], resampling)
+        for value, rows in values_of_group(questions, group).items()
     }
 
 
