@@ -129,7 +129,8 @@ def _show(result: "Judgement") -> None:
     from llavamed_trainer.evaluation.judge.relative_scores import GROUPS
 
     console = Console()
-    console.print(f"{result.candidate or 'the candidate'}, judged by {result.judge}", highlight=False)
+    blind = f"BLIND, {result.images} images: " if result.images != "real" else ""
+    console.print(f"{blind}{result.candidate or 'the candidate'}, judged by {result.judge}", highlight=False)
     table = Table(caption=f"percent of the score of the reference answers ({result.reference})")
     for title in ("group", "questions", "reference first (Table 1)", "candidate first", "both"):
         table.add_column(title, justify="left" if title == "group" else "right")

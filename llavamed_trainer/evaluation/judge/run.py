@@ -30,6 +30,7 @@ from llavamed_trainer.evaluation.judge.relative_scores import (
 )
 from llavamed_trainer.evaluation.questions import (
     AnswerSet,
+    ImageMode,
     PromptForm,
     Question,
     QuestionSet,
@@ -91,6 +92,7 @@ class Judgement:
         bias: how the order changes the scores; None if only one was asked for.
         unjudged: questions that count in no score, each with its reason.
         tally: counts and cost of the requests.
+        images: what the candidate was shown; other than `real`, it was blind.
     """
 
     judge: str
@@ -101,6 +103,7 @@ class Judgement:
     bias: PositionBias | None
     unjudged: Sequence[Unanswered]
     tally: AnswerCounts
+    images: ImageMode = "real"
 
     def to_dict(self) -> dict[str, Any]:
         """The judgement as results files have it: the same answers and verdicts give the same bytes."""
@@ -113,6 +116,7 @@ class Judgement:
             "judged": self.groups["overall"].questions,
             "relative": {name: asdict(group) for name, group in self.groups.items()},
             "position_bias": asdict(self.bias) if self.bias else None,
+            **({"images": self.images} if self.images != "real" else {}),
         }
 
 
@@ -163,6 +167,7 @@ def judge(answers: Path, out: Path, options: JudgeOptions) -> Judgement:
         bias=position_bias(judged),
         unjudged=unjudged,
         tally=client.counts,
+        images=candidates.images,
     )
     write_unanswered(unjudged_path(out), unjudged)
     if unjudged and not options.partial:

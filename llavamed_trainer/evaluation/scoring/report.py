@@ -1,13 +1,13 @@
 """Scores and comparisons as tables on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from llavamed_trainer.evaluation.scoring.comparison import Comparison
-from llavamed_trainer.evaluation.scoring.looking import Gains, Looking
+from llavamed_trainer.evaluation.scoring.looking import ImageGain, Looking
 from llavamed_trainer.evaluation.scoring.scores import METRICS, Estimates, MetricEstimate, Scores
 
 CHINESE_NOTE = (
@@ -18,8 +18,8 @@ CHINESE_NOTE = (
 
 LOOKING_NOTE = (
     "With the image and without: word accuracy of closed questions, accuracy of multiple choice, recall of open ones, "
-    "in percent. Stays: the share of what is right with the image that is right without it too. Majority, yes, no: one "
-    "answer to all, the first being the most frequent right answer."
+    "in percent. Stays: the share of what is right with the image that is right without it too. Most, yes, no: one "
+    "answer to all, the most frequent right answer, yes, or no."
 )
 """What the columns say of whether a model looks at the image."""
 
@@ -114,31 +114,30 @@ def show_looking(looking: Looking, console: Console) -> None:
         caption="\n".join(filter(None, (_partial(looking.missing, looking.questions), LOOKING_NOTE))),
         caption_justify="left",
     )
-    interval = f"{looking.resampling.level:g} % interval"
-    for column in ("", "n", "with", "without", "stays", "gain", interval, "p", "majority", "yes", "no"):
-        table.add_column(column, justify="right" if column else "left")
-    for place, (name, gains) in enumerate([("", looking.overall), *looking.question_types.items()]):
-        _add_gains(table, name, gains)
-        if not place:
-            table.add_section()
+    interval = f"{looking.resampling.level:g} %"
+    for column in ("", "n", "with", "without", "stays", "gain", interval, "p", "most", "yes", "no"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=bool(column))
+    for kind, overall in looking.overall.items():
+        table.add_row(kind, *_gain_cells(overall))
+        for name, gains in looking.question_types.items():
+            if kind in gains:
+                table.add_row(Text(f"  {name}"), *_gain_cells(gains[kind]))
+        table.add_section()
     console.print(table)
 
 
-def _add_gains(table: Table, name: str, gains: Gains) -> None:
-    for kind, each in gains.items():
-        found = each.gain.estimate
-        shares = (each.majority, each.always_yes, each.always_no)
-        table.add_row(
-            Text(f"{name} ({kind})" if name else kind),
-            f"{found.count:,}",
-            f"{each.with_image:.1f}",
-            f"{each.without_image:.1f}",
-            "" if each.kept is None else f"{each.kept:.1f}",
-            f"{found.value:+.1f}",
-            f"{found.low:+.1f} – {found.high:+.1f}",
-            _p_value(each.gain.p),
-            *("" if share is None else f"{share:.1f}" for share in shares),
-        )
+def _gain_cells(gain: ImageGain) -> Iterator[str]:
+    found = gain.gain.estimate
+    yield f"{found.count:,}"
+    for share in (gain.with_image, gain.without_image, gain.kept):
+        yield _share(share)
+    yield from (f"{found.value:+.1f}", f"{found.low:.1f} – {found.high:.1f}", _p_value(gain.gain.p))
+    for share in (gain.majority, gain.always_yes, gain.always_no):
+        yield _share(share)
+
+
+def _share(percent: float | None) -> str:
+    return "" if percent is None else f"{percent:.1f}"
 
 
 def _p_value(p: float) -> str:

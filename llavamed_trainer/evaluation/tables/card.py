@@ -16,7 +16,7 @@ CARD_METRICS = ("open_recall", "open_f1", "closed_accuracy", "open_multiset_reca
 
 
 def card_results(results: Results, model: str | None = None) -> "list[Result]":
-    """The scores of one model in the form that cards take; partial scores are left out.
+    """The scores of one model in the form that cards take; partial scores and those of blind answers are left out.
 
     Args:
         results: the results in a folder.
@@ -27,7 +27,7 @@ def card_results(results: Results, model: str | None = None) -> "list[Result]":
     """
     from hub_cards import Result
 
-    complete = [each for each in results.scored if not each.scores["partial"]]
+    complete = [each for each in results.scored if not each.scores["partial"] and each.images == "real"]
     models = sorted({each.scores["model"] for each in complete})
     if model is None and len(models) > 1:
         raise UsageError(

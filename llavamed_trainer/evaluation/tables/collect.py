@@ -18,6 +18,9 @@ from llavamed_trainer.evaluation.tables.variant import Variant, make_variant
 SPEC, RECORD = "sweep.json", "run.json"
 """Where a sweep and a training run state what was run."""
 
+_PAPERS_FORMS = ("plain", "options")
+"""Prompt forms that the paper's tables have a place for; `plain` is marked there."""
+
 _CAPS = ("max_steps", "max_rows")
 _WHOLE_SPLIT = re.compile(r"train(_\w+)?")
 _STAGES = 3
@@ -44,18 +47,27 @@ class ScoredAnswers:
 
     @property
     def is_comparable(self) -> bool:
-        """Whether the paper's tables have a place for it: trained in full, and asked all questions of a test set."""
+        """Whether the paper's tables have a place for it: trained in full, and asked all questions of a test set.
+
+        The prompts of other kits are not the paper's; the scores of a blind model are no result of a benchmark.
+        """
         return (
             self.variant is not None
             and self.is_whole
             and self.scores["benchmark"] in BENCHMARKS
             and self.scores["split"] == "test"
+            and self.scores["prompt_form"] in _PAPERS_FORMS
         )
 
     @property
     def is_whole(self) -> bool:
-        """Whether training was not ended early, and not only the first questions were asked."""
-        return not self.caps and self.scores.get("limit") is None
+        """Whether training was not ended early, all questions were asked, and with their images."""
+        return not self.caps and self.scores.get("limit") is None and self.images == "real"
+
+    @property
+    def images(self) -> str:
+        """What the model was shown: `real`, or what took the place of the questions' images."""
+        return str(self.scores.get("images", "real"))
 
     def metrics(self, language: str = "en") -> Mapping[str, Any]:
         """Metric → estimate over the questions in one language; empty if there are none."""
@@ -75,6 +87,7 @@ class JudgedAnswers:
         judged, asked: number of questions that have a verdict, and of all.
         model, judge: names of the models that answered and that judged.
         caps: as of `ScoredAnswers`.
+        images: what the candidate was shown.
     """
 
     path: Path
@@ -85,6 +98,7 @@ class JudgedAnswers:
     model: str = ""
     judge: str = ""
     caps: str = ""
+    images: str = "real"
 
 
 @dataclass(slots=True)
@@ -154,6 +168,7 @@ def _add_scores(results: Results, path: Path, stated: Mapping[str, Any]) -> Iter
             *(scores[name] for name in names),
             tuple(scores["languages"]),
             scores.get("limit"),
+            scores.get("images", "real"),
         )
 
 
@@ -166,8 +181,11 @@ def _add_judgement(results: Results, path: Path, stated: Mapping[str, Any]) -> I
     }
     model, judge = str(stated["candidate"]), str(stated["judge"])
     counts = stated["judged"], stated["asked"]
-    results.judged.append(JudgedAnswers(path, variant, relative, *counts, model, judge, _caps(path, model)))
-    yield ("judgement", variant or model, judge)
+    images = str(stated.get("images", "real"))
+    results.judged.append(
+        JudgedAnswers(path, variant, relative, *counts, model, judge, _caps(path, model), images)
+    )
+    yield ("judgement", variant or model, judge, images)
 
 
 def _add_run(results: Results, path: Path, stated: Mapping[str, Any]) -> Iterator[object]:

@@ -7,7 +7,8 @@ from typing import TypeAlias
 from llavamed_data.recipes import BENCHMARKS
 from llavamed_trainer.evaluation.scoring.report import CHINESE_NOTE
 from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
-from llavamed_trainer.evaluation.tables.notes import Notes, capped, run_name
+from llavamed_trainer.evaluation.tables.looking import headline_gain, looking_table
+from llavamed_trainer.evaluation.tables.notes import Notes, blind, capped, run_name
 from llavamed_trainer.evaluation.tables.paper_tables import NUMBERS, PaperRow, PaperTable, paper_table
 from llavamed_trainer.evaluation.tables.short_answers import short_answers_table
 from llavamed_trainer.evaluation.tables.table import Cell, Marks, Row, Table
@@ -23,7 +24,7 @@ OurValue: TypeAlias = tuple[str, tuple[float, Marks]]
 def fill(results: Results) -> list[Table]:
     """Every table, with our values where there are some; behind the paper's those of results that it has no row for."""
     tables = [_fill(paper_table(number), results) for number in NUMBERS]
-    further = (_others(results), short_answers_table(results))
+    further = (_others(results), short_answers_table(results), looking_table(results))
     return [*tables, *(table for table in further if table)]
 
 
@@ -96,7 +97,10 @@ def _judged(variant: Variant, results: Results, columns: Iterable[str], notes: N
     runs = [
         each
         for each in results.judged
-        if each.variant and not each.caps and each.variant.unseeded() == variant.unseeded()
+        if each.variant
+        and not each.caps
+        and each.images == "real"
+        and each.variant.unseeded() == variant.unseeded()
     ]
     marks = tuple(
         notes.letter(f"Ours: PARTIAL, {run.judged} of {run.asked} questions have a verdict.")
@@ -194,9 +198,14 @@ def _others(results: Results) -> Table | None:
     rows = [*_other_scores(results, notes), *_other_judgements(results, notes)]
     if not rows:
         return None
-    columns: tuple[str, ...] = ("Open", "Closed", "Relative score")
-    if all(row.cells[-1].ours is None for row in rows):
-        columns, rows = columns[:-1], [Row(row.head, row.cells[:-1]) for row in rows]
+    columns: tuple[str, ...] = ("Open", "Closed", "Relative score", "Gain from the image")
+    kept = [
+        place
+        for place in range(len(columns))
+        if place < len(METRIC) or any(row.cells[place].ours is not None for row in rows)
+    ]
+    columns = tuple(columns[place] for place in kept)
+    rows = [Row(row.head, tuple(row.cells[place] for place in kept)) for row in rows]
     return Table(
         number="",
         title="Results that the paper has no row for",
@@ -219,25 +228,27 @@ def _other_scores(results: Results, notes: Notes) -> Iterator[Row]:
             ]
         else:
             texts = ["PARTIAL: not every question has an answer."] if run.scores["partial"] else []
+        texts += blind(run.images)
         texts += [capped(run.caps)] if run.caps else []
         texts += ["CUT OFF: some answers reached the longest answer allowed."] if run.cut_off else []
         marks = tuple(map(notes.letter, texts))
         values = [run.scores["metrics"].get(metric, {}).get("value") for metric in METRIC.values()]
         head = (run_name(run), run.scores["benchmark"], run.scores["split"], run.scores["prompt_form"])
-        yield Row(head, tuple(Cell(None, value, our_marks=marks) for value in (*values, None)))
+        cells = [Cell(None, value, our_marks=marks) for value in (*values, None)]
+        yield Row(head, (*cells, headline_gain(run, notes)))
 
 
 def _other_judgements(results: Results, notes: Notes) -> Iterator[Row]:
     known = _known_variants(chat=True)
     for run in results.judged:
-        if run.variant and not run.caps and run.variant.unseeded() in known:
+        if run.variant and not run.caps and run.images == "real" and run.variant.unseeded() in known:
             continue
         texts = ["PARTIAL: not every question has a verdict."] if run.judged < run.asked else []
+        texts += blind(run.images)
         texts += [capped(run.caps)] if run.caps else []
         overall = Cell(None, run.relative.get("overall"), our_marks=tuple(map(notes.letter, texts)))
-        yield Row(
-            (run_name(run), f"judged by {run.judge}", "", ""), (Cell(None, None), Cell(None, None), overall)
-        )
+        none = Cell(None, None)
+        yield Row((run_name(run), f"judged by {run.judge}", "", ""), (none, none, overall, none))
 
 
 def _known_variants(*, chat: bool) -> set[Variant]:

@@ -10,6 +10,15 @@ def capped(caps: str) -> str:
     return f"CAPPED: not trained in full on the training split ({caps}), so this is no result."
 
 
+def blind(images: str) -> list[str]:
+    """The note on a result of a model that was not shown the questions' own images; empty for other results."""
+    if images == "real":
+        return []
+    return [
+        f"BLIND: the model was shown {images} images instead of the questions' own, so this is no result."
+    ]
+
+
 def run_name(run: ScoredAnswers | JudgedAnswers) -> str:
     """What was trained, in the words of the paper's tables; else the last part of the model's name."""
     model = run.model if isinstance(run, JudgedAnswers) else str(run.scores["model"])

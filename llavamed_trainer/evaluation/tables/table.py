@@ -14,12 +14,19 @@ Line: TypeAlias = tuple[str, list[tuple[str, Marks]]]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value of the paper and ours, each with the letters of its notes below the table."""
+    """One value of the paper and ours, each with the letters of its notes below the table.
+
+    Attributes:
+        paper, ours: the values.
+        marks, our_marks: the letters.
+        behind: what is to stand behind our value, such as its interval.
+    """
 
     paper: float | None
     ours: float | None
     marks: Marks = ()
     our_marks: Marks = ()
+    behind: str = ""
 
     @property
     def difference(self) -> float | None:
@@ -53,6 +60,8 @@ class Row:
                 text = _text(cell.ours, decimals)
                 if cell.difference is not None:
                     text += f" ({cell.difference:+.{decimals}f})"
+                if cell.ours is not None and cell.behind:
+                    text += f" {cell.behind}"
                 ours.append((text, cell.our_marks))
             lines.append((OURS, ours))
         return lines

@@ -194,3 +194,11 @@ def test_the_released_answers_are_in_the_groups_of_table_1(
         "conversation": 143, "detailed_description": 50, "chest_xray": 37, "mri": 38, "histology": 44,
         "gross": 34, "ct_scan": 40, "overall": 193,
     }  # fmt: skip
+
+
+def test_a_judgement_of_blind_answers_says_so(answers: Path, tmp_path: Path, options: JudgeOptions) -> None:
+    rows = [json.loads(line) for line in answers.read_text().splitlines()]
+    assert "images" not in judge(answers, tmp_path / "seen.jsonl", options).to_dict()
+    write_lines(answers, [{**row, "images": "noise"} for row in rows])
+    assert judge(answers, tmp_path / "blind.jsonl", options).images == "noise"
+    assert json.loads((tmp_path / "blind.scores.json").read_text())["images"] == "noise"
