@@ -324,17 +324,25 @@ def _possible_forms(
     if line.prompt is None:
         form = line.form or "plain"
         return {form: prompt_of(question, form, questions.name)[0]}
+    words = without_image(line.prompt)
+    usual = dict[PromptForm, str]()
+    for form in (line.form,) if line.form else PROMPT_FORMS:
+        text, made = prompt_of(question, form, questions.name)
+        if (line.form or made == form) and (text == line.prompt or without_image(text) == words):
+            usual[form] = text
+            if form in _AUTHORS:  # no kit has the same prompt
+                break
+    if usual:
+        return usual
     found = forms_of(line.prompt, question)
     if not found:
         more = " without its choices" if question.choices else ""
         raise LlavaMedError(
-            f"{path}:{line.number} was asked {without_image(line.prompt)[:60]!r}, but its question is "
+            f"{path}:{line.number} was asked {words[:60]!r}, but its question is "
             f"{question.id!r}: {question.text[:60]!r}, which no prompt form asks so{more}"
         )
     if line.form is None:
         return found
-    if line.form == "options" and question.answer_type != "CLOSED" and "plain" in found:
-        return {"options": found["plain"]}
     if line.form not in found:
         raise LlavaMedError(
             f"{path}:{line.number} has the prompt_form {line.form!r}, but its prompt asks {question.id!r} in the form "

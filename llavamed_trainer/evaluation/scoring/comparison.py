@@ -9,14 +9,14 @@ from llavamed_data.errors import LlavaMedError
 from llavamed_trainer.evaluation.questions import (
     AnswerSet,
     ImageMode,
-    Prediction,
     PromptForm,
+    Question,
     QuestionSet,
     read_answers,
 )
 from llavamed_trainer.evaluation.scoring.differences import Difference, paired_differences
 from llavamed_trainer.evaluation.scoring.looking import Looking, image_gains, looking_to_dict, shows_looking
-from llavamed_trainer.evaluation.scoring.resample import Resampling
+from llavamed_trainer.evaluation.scoring.resample import Floats, Resampling
 from llavamed_trainer.evaluation.scoring.scores import (
     METRICS,
     families_with_values,
@@ -121,8 +121,10 @@ def _compare(
         )
     looks = shows_looking(first, second)
     kept = [[each for each in answers.predictions if each.question.id in both] for answers in (first, second)]
-    values = metric_matrix(kept[0]) - metric_matrix(kept[1])
-    images = [each.question.image for each in kept[0]]
+    matrices = [metric_matrix(predictions) for predictions in kept]
+    values = matrices[0] - matrices[1]
+    asked = [each.question for each in kept[0]]
+    images = [question.image for question in asked]
     differences = dict[str, Difference]()
     for family, columns, rows in families_with_values(values):
         found = paired_differences(
@@ -141,19 +143,20 @@ def _compare(
             metric.name: differences[metric.name] for metric in METRICS if metric.name in differences
         },
         resampling=resampling,
-        looking=_looking(first, second, kept, questions, resampling) if looks else None,
+        looking=_looking(first, second, matrices, asked, questions, resampling) if looks else None,
     )
 
 
 def _looking(
     first: AnswerSet,
     second: AnswerSet,
-    kept: Sequence[Sequence[Prediction]],
+    matrices: Sequence[Floats],
+    asked: Sequence[Question],
     questions: QuestionSet,
     resampling: Resampling,
 ) -> Looking:
-    seen, blind = kept if first.images == "real" else kept[::-1]
-    overall, question_types = image_gains(seen, blind, resampling)
+    seen, blind = matrices if first.images == "real" else matrices[::-1]
+    overall, question_types = image_gains(asked, seen, blind, resampling)
     return Looking(
         benchmark=questions.name,
         split=questions.split,
@@ -161,7 +164,7 @@ def _looking(
         prompt_form=first.form,
         images=second.images if first.images == "real" else first.images,
         questions=len(questions.questions),
-        missing=len(questions.questions) - len(seen),
+        missing=len(questions.questions) - len(asked),
         overall=overall,
         question_types=question_types,
         resampling=resampling,

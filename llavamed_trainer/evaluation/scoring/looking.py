@@ -1,6 +1,6 @@
 """Whether a model looks at the image: answers given with the image against answers given without it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -17,7 +17,7 @@ from llavamed_trainer.evaluation.questions import (
 )
 from llavamed_trainer.evaluation.scoring.baselines import majority_answer
 from llavamed_trainer.evaluation.scoring.differences import Difference, paired_differences
-from llavamed_trainer.evaluation.scoring.resample import Resampling
+from llavamed_trainer.evaluation.scoring.resample import Floats, Resampling
 from llavamed_trainer.evaluation.scoring.scores import METRICS, metric_values, values_of_group
 
 QuestionKind: TypeAlias = Literal["closed", "choice", "open"]
@@ -118,19 +118,21 @@ def shows_looking(first: AnswerSet, second: AnswerSet) -> bool:
 
 
 def image_gains(
-    seen: Sequence[Prediction], blind: Sequence[Prediction], resampling: Resampling
+    questions: Sequence[Question], seen: Floats, blind: Floats, resampling: Resampling
 ) -> tuple[Gains, Mapping[str, Gains]]:
     """What the image adds, over all questions and by question type.
 
     Args:
-        seen: answers given with the image.
-        blind: answers to the same questions in the same order, given without it.
+        questions: the questions.
+        seen: the `metric_matrix` of the answers to them that were given with the image.
+        blind: that of the answers given without it.
         resampling: how the intervals are made.
     """
-    asked = [prediction.question for prediction in seen]
-    by_type = values_of_group(asked, "question_type")
-    return _gains(range(len(asked)), seen, blind, resampling), {
-        name: gains for name, rows in by_type.items() if (gains := _gains(rows, seen, blind, resampling))
+    gains = _ImageGains(questions, seen, blind, resampling)
+    return gains.over(range(len(questions))), {
+        name: found
+        for name, rows in values_of_group(questions, "question_type").items()
+        if (found := gains.over(rows))
     }
 
 
@@ -149,57 +151,61 @@ def looking_to_dict(looking: Looking) -> dict[str, Any]:
     }
 
 
-def _gains(
-    rows: Sequence[int], seen: Sequence[Prediction], blind: Sequence[Prediction], resampling: Resampling
-) -> dict[QuestionKind, ImageGain]:
-    found = dict[QuestionKind, ImageGain]()
-    for kind, measure in MEASURES.items():
-        of_kind = [row for row in rows if seen[row].question.answer_type == measure.answer_type]
-        if of_kind and measure.metric in {metric.name for metric in METRICS}:
-            found[kind] = _gain(
-                measure, [seen[row] for row in of_kind], [blind[row] for row in of_kind], resampling
-            )
-    return found
+class _ImageGains:
+    """What the image adds over any of the questions; what one answer to all would score is computed once."""
 
+    def __init__(
+        self, questions: Sequence[Question], seen: Floats, blind: Floats, resampling: Resampling
+    ) -> None:
+        self._questions, self._seen, self._blind = questions, seen, blind
+        self._resampling = resampling
+        self._columns = {metric.name: column for column, metric in enumerate(METRICS)}
+        self._scores = dict[tuple[str, str, str], float]()
 
-def _gain(
-    measure: _Measure, seen: Sequence[Prediction], blind: Sequence[Prediction], resampling: Resampling
-) -> ImageGain:
-    with_image, without = (
-        np.array([metric_values(each)[measure.metric] for each in answers], dtype=np.float64)
-        for answers in (seen, blind)
-    )
-    questions = [each.question for each in seen]
-    majority = majority_answer(questions)
-    (gain,) = paired_differences(
-        (with_image - without)[:, None],
-        [question.image for question in questions],
-        resampling,
-        binary=measure.binary,
-    )
-    right = float(with_image.sum())
-    is_closed = measure.answer_type == "CLOSED"
-    return ImageGain(
-        metric=measure.metric,
-        with_image=100 * float(with_image.mean()),
-        without_image=100 * float(without.mean()),
-        kept=100 * float(np.minimum(with_image, without).sum()) / right if right else None,
-        gain=gain,
-        majority_answer=majority,
-        majority=_score_of(majority, questions, measure.metric),
-        always_yes=_score_of("yes", questions, measure.metric) if is_closed else None,
-        always_no=_score_of("no", questions, measure.metric) if is_closed else None,
-    )
+    def over(self, rows: Sequence[int]) -> Gains:
+        """What the image adds to the questions in these rows."""
+        found = dict[QuestionKind, ImageGain]()
+        for kind, measure in MEASURES.items():
+            of_kind = [row for row in rows if self._questions[row].answer_type == measure.answer_type]
+            if of_kind and measure.metric in self._columns:
+                found[kind] = self._gain(measure, of_kind)
+        return found
 
+    def _gain(self, measure: _Measure, rows: Sequence[int]) -> ImageGain:
+        column = self._columns[measure.metric]
+        with_image, without = self._seen[rows, column], self._blind[rows, column]
+        questions = [self._questions[row] for row in rows]
+        majority = majority_answer(questions)
+        (gain,) = paired_differences(
+            (with_image - without)[:, None],
+            [question.image for question in questions],
+            self._resampling,
+            binary=measure.binary,
+        )
+        right = float(with_image.sum())
+        is_closed = measure.answer_type == "CLOSED"
+        return ImageGain(
+            metric=measure.metric,
+            with_image=100 * float(with_image.mean()),
+            without_image=100 * float(without.mean()),
+            kept=100 * float(np.minimum(with_image, without).sum()) / right if right else None,
+            gain=gain,
+            majority_answer=majority,
+            majority=self._score_of(majority, questions, measure.metric),
+            always_yes=self._score_of("yes", questions, measure.metric) if is_closed else None,
+            always_no=self._score_of("no", questions, measure.metric) if is_closed else None,
+        )
 
-def _score_of(answer: str, questions: Sequence[Question], metric: str) -> float:
-    """The mean of a metric in percent if all questions had one answer."""
-
-    def values() -> Iterator[float]:
+    def _score_of(self, answer: str, questions: Sequence[Question], metric: str) -> float:
+        """The mean of a metric in percent if all questions had one answer."""
+        total = 0.0
         for question in questions:
-            yield metric_values(Prediction(question, question.text, "plain", answer, ""))[metric]
-
-    return 100 * sum(values()) / len(questions)
+            key = metric, answer, question.reference
+            if question.choices or key not in self._scores:  # which letter is right depends on the choices
+                asked = Prediction(question, question.text, "plain", answer, "")
+                self._scores[key] = metric_values(asked)[metric]
+            total += self._scores[key]
+        return 100 * total / len(questions)
 
 
 def _gain_to_dict(gain: ImageGain) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The expected texts are what the kits' own functions return (MedEvalKit 9b12e3b, 
 
 import json
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,13 @@ def test_a_file_of_any_form_is_read_as_it_was_written(
 
 def test_where_no_form_is_stated_the_prompts_of_the_whole_file_show_it(tmp_path: Path) -> None:
     """English closed questions of SLAKE have one text in both kits; the others tell which kit it was."""
-    for form in ("medevalkit", "lmms-eval"):
+    for form, benchmark in product(("medevalkit", "lmms-eval"), ("slake", "vqa-rad", "mmmu")):
         rows = [
             {"id": each.question.id, "question": each.prompt, "answer": "yes"}
-            for each in answered(form, "slake")
+            for each in answered(form, benchmark)
         ]
         (read,) = read_answers(
-            write_lines(tmp_path / "answers.jsonl", rows), QuestionSet("slake", "test", QUESTIONS)
+            write_lines(tmp_path / "answers.jsonl", rows), QuestionSet(benchmark, "test", QUESTIONS)
         )
         assert read.form == form
         assert {each.form for each in read.predictions} == {form}
