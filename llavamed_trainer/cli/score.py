@@ -129,12 +129,12 @@ def score(
         Resampling,
         compare_predictions,
         comparison_to_dict,
-        looking_to_dict,
         score_predictions,
         scores_to_dict,
+        with_looking,
         write_scores,
     )
-    from llavamed_trainer.evaluation.scoring.report import show_comparison, show_looking, show_scores
+    from llavamed_trainer.evaluation.scoring.report import show_comparison, show_scores
     from llavamed_trainer.evaluation.tables import parse_variant
 
     trained = parse_variant(variant).to_dict() if variant else None
@@ -193,11 +193,11 @@ def score(
         scored = [
             replace(each, short_answers=of_form) for each, of_form in zip(scored, judged.scores, strict=True)
         ]
-    looking = {each.looking.prompt_form: looking_to_dict(each.looking) for each in compared if each.looking}
-    write_scores(results, scored, trained, looking)
+    scored = with_looking(scored, compared)
+    write_scores(results, scored, trained)
     if as_json:
         stated = {
-            "scores": [scores_to_dict(each, looking.get(each.prompt_form)) for each in scored],
+            "scores": [scores_to_dict(each) for each in scored],
             "comparisons": [comparison_to_dict(each) for each in compared],
         }
         print_json(stated)
@@ -209,8 +209,6 @@ def score(
                 show_short_answers(each.short_answers, console)
         for comparison in compared:
             show_comparison(comparison, console)
-            if comparison.looking:
-                show_looking(comparison.looking, console)
         if judged:
             show_counts(judged.counts, console)
 

@@ -336,10 +336,10 @@ def _possible_forms(
         return usual
     found = forms_of(line.prompt, question)
     if not found:
-        more = " without its choices" if question.choices else ""
+        order = ", or its choices in another order than the line states" if question.choices else ""
         raise LlavaMedError(
             f"{path}:{line.number} was asked {words[:60]!r}, but its question is "
-            f"{question.id!r}: {question.text[:60]!r}, which no prompt form asks so{more}"
+            f"{question.id!r}: {question.text[:60]!r}{order}"
         )
     if line.form is None:
         return found

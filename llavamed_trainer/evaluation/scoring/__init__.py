@@ -6,6 +6,7 @@ from llavamed_trainer.evaluation.scoring.comparison import (
     Comparison,
     compare_predictions,
     comparison_to_dict,
+    with_looking,
 )
 from llavamed_trainer.evaluation.scoring.differences import Difference
 from llavamed_trainer.evaluation.scoring.final_answer import final_answer
@@ -64,6 +65,7 @@ __all__ = [
     "score_predictions",
     "scores_to_dict",
     "sentence_bleu",
+    "with_looking",
     "write_scores",
     "yes_or_no_of",
 ]

@@ -1,7 +1,7 @@
 """Two files of answers to the same questions, compared question by question."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from llavamed_trainer.evaluation.scoring.looking import Looking, image_gains, lo
 from llavamed_trainer.evaluation.scoring.resample import Floats, Resampling
 from llavamed_trainer.evaluation.scoring.scores import (
     METRICS,
+    Scores,
     families_with_values,
     load_questions_to_score,
     metric_matrix,
@@ -107,6 +108,17 @@ def comparison_to_dict(comparison: Comparison) -> dict[str, Any]:
         **({"images": list(comparison.images)} if set(comparison.images) != {"real"} else {}),
         **({"looking": looking_to_dict(comparison.looking)} if comparison.looking else {}),
     }
+
+
+def with_looking(scores: Sequence[Scores], comparisons: Sequence[Comparison]) -> list[Scores]:
+    """The scores with what the image adds, which results files have under `looking`, where a comparison says it."""
+    found = {each.looking.prompt_form: looking_to_dict(each.looking) for each in comparisons if each.looking}
+    return [
+        replace(each, further={**each.further, "looking": found[each.prompt_form]})
+        if each.prompt_form in found
+        else each
+        for each in scores
+    ]
 
 
 def _compare(

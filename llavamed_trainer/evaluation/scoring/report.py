@@ -74,7 +74,7 @@ def show_scores(scores: Scores, console: Console) -> None:
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
-    """Prints every metric's difference with its interval and p value."""
+    """Prints every metric's difference with its interval and p value, and what the image adds, if that is known."""
     first, second = comparison.models
     forms = " against ".join(dict.fromkeys(comparison.forms))
     names = [_short(first) or "first", _short(second) or "second"]
@@ -101,6 +101,8 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
             f"{found.count:,}",
         )
     console.print(table)
+    if comparison.looking:
+        show_looking(comparison.looking, console)
 
 
 def show_looking(looking: Looking, console: Console) -> None:

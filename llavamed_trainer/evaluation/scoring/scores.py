@@ -1,7 +1,7 @@
 """A benchmark's scores: every metric with its interval, over all questions and by group."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -101,6 +101,7 @@ class Scores:
         resampling: how the intervals were made.
         short_answers: what a judge makes of the open answers; None if none was asked.
         images: what the model was shown; other than `real`, the scores are those of a blind model.
+        further: further keys of results files and their values, such as what the image adds.
     """
 
     benchmark: str
@@ -118,6 +119,7 @@ class Scores:
     resampling: Resampling
     short_answers: "ShortAnswerScores | None" = None
     images: ImageMode = "real"
+    further: Mapping[str, Any] = field(default_factory=dict)
 
 
 def score_predictions(
@@ -227,13 +229,8 @@ def families_with_values(values: Floats) -> Iterator[tuple[Family, list[int], li
             yield family, columns, rows
 
 
-def scores_to_dict(scores: Scores, looking: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The scores as results files have them: every estimate as value, low, high, count.
-
-    Args:
-        scores: the scores of the answers in one prompt form.
-        looking: what the image adds, as `looking_to_dict` gives it, where that is known.
-    """
+def scores_to_dict(scores: Scores) -> dict[str, Any]:
+    """The scores as results files have them: every estimate as value, low, high, count."""
     return {
         "benchmark": scores.benchmark,
         "split": scores.split,
@@ -263,15 +260,12 @@ def scores_to_dict(scores: Scores, looking: Mapping[str, Any] | None = None) -> 
         },
         **({"short_answers": scores.short_answers.to_dict()} if scores.short_answers else {}),
         **({"images": scores.images} if scores.images != "real" else {}),
-        **({"looking": dict(looking)} if looking else {}),
+        **scores.further,
     }
 
 
 def write_scores(
-    path: Path,
-    scores: Sequence[Scores],
-    variant: Mapping[str, str | int] | None = None,
-    looking: Mapping[PromptForm, Mapping[str, Any]] | None = None,
+    path: Path, scores: Sequence[Scores], variant: Mapping[str, str | int] | None = None
 ) -> None:
     """Writes the results file that `tables` reads; it appears whole or not at all.
 
@@ -279,13 +273,8 @@ def write_scores(
         path: the file; missing folders are made.
         scores: scores of one file of answers.
         variant: what was trained, in the words of the paper's tables (see `llavamed_trainer.evaluation.tables`).
-        looking: prompt form → what the image adds, as `looking_to_dict` gives it.
     """
-    looking = looking or {}
-    stated = {
-        "variant": dict(variant or {}),
-        "scores": [scores_to_dict(each, looking.get(each.prompt_form)) for each in scores],
-    }
+    stated = {"variant": dict(variant or {}), "scores": [scores_to_dict(each) for each in scores]}
     write_result(path, "llavamed-scores", stated)
 
 
