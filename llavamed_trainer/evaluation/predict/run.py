@@ -133,8 +133,8 @@ def default_path(options: PredictOptions, answers: Path | None = None) -> Path:
         sets = read_answers(answers, questions, partial=options.partial)
         forms, images = [each.form for each in sets], sets[0].images
     shown = "" if images == "real" else f"-{images}"
-    if options.seed and images in ("noise", "shuffled"):
-        shown += f"-seed{options.seed}"
+    if seed := _seed(options):
+        shown += f"-seed{seed}"
     first = f"-first{options.limit}" if options.limit else ""
     name = options.benchmark.rstrip("/").rpartition("/")[2]
     return Path("predictions") / f"{name}-{options.split}-{'-'.join(forms)}{shown}{first}.jsonl"
@@ -184,12 +184,17 @@ def _run_key(options: PredictOptions, prompts: Sequence[QuestionPrompt]) -> str:
         identity = checkpoint_identity(options.model)
     settings = [options.model, identity, options.max_new_tokens, options.dtype, options.file_format]
     if options.images != "real":
-        settings += [options.images, options.seed]
+        settings += [options.images, _seed(options)]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for prompt in prompts:
         asked = [prompt.question.id, prompt.text, prompt.form, *(prompt.images or [None])]
         digest.update(json.dumps(asked).encode())
     return digest.hexdigest()
+
+
+def _seed(options: PredictOptions) -> int | None:
+    """The seed, if what is shown depends on it."""
+    return options.seed if options.images in ("noise", "shuffled") else None
 
 
 def _finished_report(out: Path, run_key: str, options: PredictOptions) -> PredictReport | None:
@@ -262,7 +267,7 @@ def _write(
         "limit": options.limit if _NOT_ASKED in report.unanswered else None,
         "prompt": options.prompt,
         "images": options.images,
-        "seed": options.seed if options.images in ("noise", "shuffled") else None,
+        "seed": _seed(options),
         "max_new_tokens": options.max_new_tokens,
         "report": {name: getattr(report, name) for name in _STATED_COUNTS},
         "unanswered": len(failed),

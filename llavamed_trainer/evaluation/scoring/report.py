@@ -107,6 +107,11 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
 
 def show_looking(looking: Looking, console: Console) -> None:
     """Prints what the image adds to the answers, over all questions and by question type."""
+    if not looking.overall:
+        console.print(
+            "Does it look at the image? No question says whether it is open, closed or multiple choice."
+        )
+        return
     table = Table(
         title=Text(
             f"Does {_short(looking.model) or 'it'} look at the image? {looking.benchmark} ({looking.split}, "

@@ -170,6 +170,10 @@ def test_a_run_with_other_images_is_another_run(tmp_path: Path, served: PredictO
     for other in (replace(served), replace(served, images="blank"), replace(served, images="noise", seed=1)):
         with pytest.raises(UsageError, match="belongs to another run"):
             predict(tmp_path / "out.jsonl", other)
+    predict(tmp_path / "blank.jsonl", replace(served, images="blank"))
+    report = predict(tmp_path / "blank.jsonl", replace(served, images="blank", seed=1))  # grey has no seed
+    assert report is not None
+    assert report.reused == 28
 
 
 def test_the_first_questions_are_shown_what_the_whole_run_shows_them(
