@@ -72,7 +72,7 @@ class SubstituteImages:
             chance = np.random.default_rng(int.from_bytes(key[:16], "big"))
             shown = Image.fromarray(chance.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
         stored = io.BytesIO()
-        shown.save(stored, "PNG", compress_level=1)
+        shown.save(stored, "PNG", compress_level=1 if self._mode == "blank" else 0)  # noise does not compress
         return stored.getvalue()
 
     def _digest(self, identity: str, number: int, own: str) -> str:
