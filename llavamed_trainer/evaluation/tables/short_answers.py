@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
-from llavamed_trainer.evaluation.tables.notes import Notes, capped, run_name
+from llavamed_trainer.evaluation.tables.notes import Notes, blind, capped, run_name
 from llavamed_trainer.evaluation.tables.table import Cell, Row, Table
 
 _COLUMNS = (
@@ -51,6 +51,7 @@ def _rows(run: ScoredAnswers, notes: Notes) -> Iterator[Row]:
             texts.append("Judged with the reference first only.")
         if (limit := run.scores.get("limit")) is not None:
             texts.append(f"PARTIAL: the first {limit:,} questions alone were asked (--limit).")
+        texts += blind(run.images)
         texts += [capped(run.caps)] if run.caps else []
         texts += ["CUT OFF: some answers reached the longest answer allowed."] if run.cut_off else []
         marks = tuple(map(notes.letter, texts))
