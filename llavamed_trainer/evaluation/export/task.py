@@ -144,7 +144,7 @@ class TaskQuestions:
         for question, images in self._with_images():
             if question.id not in self.left_out:
                 usable = tuple(each for each in images if _digest(each) not in self._undecodable)
-                prompt, form = prompt_of(question, self.options.prompt)
+                prompt, form = prompt_of(question, self.options.prompt, self.set.name)
                 if question.choices and prompt == question.text:
                     prompt = f"{prompt}\n{_lettered(question.choices)}"
                 yield AskedQuestion(question, prompt, form, usable)
