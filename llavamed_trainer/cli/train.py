@@ -49,6 +49,12 @@ def train(
     --exact_images        decode images to the bit as the stock processor does
     --max_bad_rows        end the run if more rows cannot be trained on
     --allow_test_split    train on data for evaluation without a warning
+    --evaluate            score while training: slake:validation, vqa-rad:train[10%]
+    --every               training steps between two scores
+    --early_stopping_patience   end after so many scores no better than the best
+    --evaluate_limit      ask so many questions of each benchmark alone
+    --evaluate_language   en | zh | all (SLAKE has both)
+    --evaluate_max_new_tokens   longest answer in tokens (128)
     --output_dir          folder of the model (runs/RECIPE)
     --use_peft            train LoRA on the language model, and the projector
     --load_in_4bit        with --use_peft: the language model's frozen weights in 4 bit

@@ -65,11 +65,29 @@ class TrainArguments:
         128,
         "Rows in a training step, over all processes and accumulated batches (Table 5); with --packing, packs.",
     )
+    evaluate: str | None = _setting(
+        None,
+        "Score the model while it trains: BENCHMARK:SPLIT, or BENCHMARK:train[10%%] to hold out a part; several "
+        "separated by commas.",
+    )
+    every: int | None = _setting(None, "Training steps between two scores of --evaluate.")
+    early_stopping_patience: int | None = _setting(
+        None, "End the run when so many scores of --evaluate in a row are no better than the best."
+    )
+    evaluate_limit: int | None = _setting(
+        None, "Ask so many questions of each benchmark alone, chosen by the seed."
+    )
+    evaluate_language: Literal["en", "zh", "all"] = _setting(
+        "en", "Language of the questions of --evaluate (SLAKE has both)."
+    )
+    evaluate_max_new_tokens: int = _setting(128, "Longest answer for --evaluate, in tokens.")
     exact_images: bool = _setting(
         False, "Decode images to the bit as the stock processor does, at half the speed."
     )
     allow_test_split: bool = _setting(
-        False, "Train on data for evaluation without a warning; the model card states it all the same."
+        False,
+        "Train on data for evaluation without a warning, and let --evaluate name a test split; the model card states "
+        "it all the same.",
     )
     max_bad_rows: int | None = _setting(
         None, "End the run if more rows than this cannot be trained on; no limit by default."
@@ -223,6 +241,8 @@ def _given_by_flags(parser: _Parser, words: Sequence[str]) -> set[str]:
         action = parser._option_string_actions.get(flag)
         if action is None:
             raise UsageError(f"train does not take {flag}{_suggestion(flag, parser._option_string_actions)}")
+        if action.dest == "evaluate" and "evaluate" in names:
+            raise UsageError("give --evaluate once: several benchmarks are separated by commas")
         if action.dest == "hub_token":
             raise UsageError(
                 "a token must not be a flag, which others can read: set HF_TOKEN, or run `hf auth login`"

@@ -8,7 +8,9 @@ from hub_cards import ModelCard, TrainingData, render_model_card
 from llavamed_data.charts import as_spec, chart_of, integer_axis, to_png
 from llavamed_data.version import __version__
 from llavamed_trainer.running.arguments import TrainingSettings
+from llavamed_trainer.running.benchmark_parts import TEST_SPLIT, parse_parts
 from llavamed_trainer.running.record import settings_that_matter
+from llavamed_trainer.running.scores import BestScore
 
 CARD = "README.md"
 PICTURE = "loss.png"
@@ -23,6 +25,7 @@ def write_card(
     data: Sequence[TrainingData],
     for_evaluation: str | None,
     losses: Sequence[tuple[int, float]],
+    best: BestScore | None = None,
 ) -> None:
     """Writes `README.md` and the picture of the loss curve into the folder of a model.
 
@@ -31,6 +34,7 @@ def write_card(
         data: the datasets that it was trained on.
         for_evaluation: says which data for evaluation it was trained on; None if there is none.
         losses: pairs of training step and loss, as logged.
+        best: the score by which the checkpoint was chosen, if it was.
     """
     folder = Path(str(settings.training.output_dir))
     folder.mkdir(parents=True, exist_ok=True)
@@ -48,8 +52,15 @@ def write_card(
         stated["starts from"] = Path(base).name
     if settings.training.packing:
         stated["global_batch_size"] = f"{settings.arguments.global_batch_size} packs of rows"
-    if for_evaluation:
-        stated["WARNING"] = f"trained on {for_evaluation}, so its scores there do not count"
+    if best:
+        stated["chosen by"] = f"score {best.score:.2f} of {best.parts} at training step {best.step:,}"
+    warnings = [f"trained on {for_evaluation}, so its scores there do not count"] if for_evaluation else []
+    if settings.arguments.evaluate and settings.arguments.allow_test_split:
+        tests = [str(part) for part in parse_parts(settings.arguments.evaluate) if part.split == TEST_SPLIT]
+        if tests:
+            warnings.append(f"chosen by its score on {', '.join(tests)}, so its scores there do not count")
+    if warnings:
+        stated["WARNING"] = "; ".join(warnings)
     card = ModelCard(
         name=(settings.training.hub_model_id or folder.resolve().name).split("/")[-1],
         base_model=base if on_hub else None,

@@ -23,10 +23,10 @@ from transformers import ProcessorMixin
 from hub_cards import TrainingData
 from llavamed_data.engine.engine import cores
 from llavamed_data.errors import LlavaMedError, UsageError, one_line
-from llavamed_data.recipes import BENCHMARKS
 from llavamed_trainer.collate import BadRows, ConversationCollator, LengthCounter
 from llavamed_trainer.collate.batches import LENGTH, read_lengths
 from llavamed_trainer.running.arguments import TrainArguments, TrainingSettings
+from llavamed_trainer.running.benchmark_parts import TEST_IDS, BenchmarkPart, SharedImages, leave_out
 
 Rows: TypeAlias = Dataset | IterableDataset
 
@@ -34,9 +34,6 @@ _REQUIRED = ("messages", "images")
 _KEPT = ("id", *_REQUIRED)
 _EVALUATION_SETS = ("eval", "LLaVA-Med Eval")
 """Datasets of this project that are for evaluation alone: names of folders and repositories, and of cards."""
-
-_TEST_IDS = f"^({'|'.join(BENCHMARKS)})-test-"
-"""The ids that builds give to the rows of the test splits of benchmarks."""
 
 _ROWS_OF_AN_EXAMPLE = 200
 """The rows at the beginning by which it is told how much room rows need, and what a stream holds."""
@@ -84,6 +81,8 @@ class TrainingRows:
         lengths: of the rows to train on; None for a stream.
         max_steps: the number of training steps if it is not left to the number of epochs, else -1.
         for_evaluation: says which of the rows to train on are for evaluation; None if none are known to be.
+        shared: what each benchmark part by which the run is scored shares with the rows of the dataset; rows that show
+            an image of a held-out part are not in `train`. Empty for a stream, of which it is not known.
     """
 
     train: Rows
@@ -91,10 +90,18 @@ class TrainingRows:
     lengths: LengthSummary | None
     max_steps: int
     for_evaluation: str | None
+    shared: Sequence[SharedImages] = ()
 
 
-def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) -> TrainingRows:
+def load_training_rows(
+    settings: TrainingSettings, processor: ProcessorMixin, parts: Sequence[BenchmarkPart] = ()
+) -> TrainingRows:
     """Loads the rows that a run trains on and evaluates on.
+
+    Args:
+        settings: of the run.
+        processor: of the model.
+        parts: the benchmark parts by which the run is scored.
 
     Raises:
         UsageError: no dataset is given, there is no such dataset or split, or its columns are others.
@@ -117,12 +124,13 @@ def load_training_rows(settings: TrainingSettings, processor: ProcessorMixin) ->
     if not arguments.streaming:
         if not len(rows):
             raise UsageError(f"{name} has no rows in {arguments.split!r}: name another --dataset or --split")
+        rows, shared = leave_out(rows, parts)
         rows = _count_lengths(settings, rows, processor)
         lengths = rows.with_format("numpy")[LENGTH][:]
         if not lengths.any():
             raise _no_usable_row(settings, rows, processor)
         summary = summarise_lengths(lengths, training.max_length)
-        return TrainingRows(rows, evaluation, summary, training.max_steps, for_evaluation)
+        return TrainingRows(rows, evaluation, summary, training.max_steps, for_evaluation, shared)
     max_steps = training.max_steps
     if max_steps <= 0:
         count = _stated_rows(name, arguments.split, revision)
@@ -156,7 +164,7 @@ def evaluation_data(arguments: TrainArguments, rows: Rows | None = None) -> str 
         ids = pa.array(
             [row["id"] for row in rows.select_columns("id").take(_ROWS_OF_AN_EXAMPLE)], pa.string()
         )
-    if found := pc.sum(pc.match_substring_regex(ids, _TEST_IDS)).as_py():
+    if found := pc.sum(pc.match_substring_regex(ids, TEST_IDS)).as_py():
         among = "" if isinstance(rows, Dataset) else f" among the first {len(ids):,}"
         return f"{found:,} rows of test splits of benchmarks{among} in {arguments.dataset}"
     return None

@@ -5,19 +5,33 @@
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from transformers import ProgressCallback, TrainerCallback, TrainerState
+from transformers import IntervalStrategy, ProgressCallback, TrainerCallback, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
-from llavamed_data.errors import LlavaMedError
+from llavamed_data.console.printable import counted
+from llavamed_data.errors import LlavaMedError, one_line
 from llavamed_trainer.collate import IGNORED, BadRows
 from llavamed_trainer.models.registry import family_of_processor
+from llavamed_trainer.running.scores import (
+    SCORE,
+    BestScore,
+    KeepBest,
+    Sample,
+    ScoredAnswers,
+    TrainingScorer,
+    describe_scores,
+    undisturbed,
+)
 from llavamed_trainer.training import LlavaMedTrainer
 
 Losses: TypeAlias = list[tuple[int, float]]
@@ -27,6 +41,21 @@ _ROWS_WITHOUT_ANSWER = 1000
 """A run ends when none of so many rows, the first that it meets, can be trained on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How a model is scored while it trains.
+
+    Attributes:
+        scorer: makes the scorer of the model, once it is on its device.
+        every: training steps between two scores; the model is scored at the end of the run, too.
+        patience: how many scores in a row may be no better than the best before the run ends; None for any number.
+    """
+
+    scorer: Callable[[Any], TrainingScorer]
+    every: int
+    patience: int | None
+
+
 class MonitoredTrainer(LlavaMedTrainer):
     """A `LlavaMedTrainer` whose logs hold speed and padding, which `report_to` passes on, and which shows them.
 
@@ -34,7 +63,8 @@ class MonitoredTrainer(LlavaMedTrainer):
         args: of `LlavaMedTrainer`.
         run_log: shows the logs.
         bad_rows: the rows that were left out, for the error of a run that has no others.
-        write_card: writes the model card from the losses, in place of TRL's card.
+        write_card: writes the model card from the losses and the best score, in place of TRL's card.
+        scoring: how the model is scored while it trains, if it is.
         kwargs: of `LlavaMedTrainer`.
     """
 
@@ -43,7 +73,8 @@ class MonitoredTrainer(LlavaMedTrainer):
         *args: Any,
         run_log: "RunLog",
         bad_rows: BadRows,
-        write_card: Callable[[Losses], None],
+        write_card: Callable[[Losses, BestScore | None], None],
+        scoring: "Scoring | None" = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -56,6 +87,17 @@ class MonitoredTrainer(LlavaMedTrainer):
             self.remove_callback(shown)
         self.add_callback(run_log)
         self.add_callback(self._answers)
+        self._run_log, self._scorer = run_log, None
+        if scoring:
+            self._scorer = scoring.scorer(self.model)
+            # not before: the stock trainer would ask for rows to evaluate, and for as many training steps between
+            # checkpoints as between scores
+            self.args.eval_strategy, self.args.eval_steps = IntervalStrategy.STEPS, scoring.every
+            self.args.load_best_model_at_end, self.args.greater_is_better = True, True
+            self.args.metric_for_best_model = SCORE
+            self.add_callback(KeepBest(scoring.patience))
+            for note in self._scorer.notes:
+                run_log.say(note)
 
     @property
     def losses(self) -> Losses:
@@ -63,6 +105,14 @@ class MonitoredTrainer(LlavaMedTrainer):
         return [
             (int(entry["step"]), float(entry["loss"])) for entry in self.state.log_history if "loss" in entry
         ]
+
+    @property
+    def best(self) -> BestScore | None:
+        """The best score so far, if its checkpoint is there."""
+        state = self.state
+        if self._scorer is None or state.best_model_checkpoint is None or state.best_metric is None:
+            return None
+        return BestScore(self._scorer.names, int(state.best_global_step or 0), float(state.best_metric))
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Trains, and measures the speed from here on."""
@@ -112,6 +162,25 @@ class MonitoredTrainer(LlavaMedTrainer):
             made.metrics[name] = losses / rows
         return made
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Scores the model by its answers to benchmarks if it is to be scored, else evaluates as TRL does."""
+        if self._scorer is None:
+            evaluated: dict[str, float] = super().evaluate(*args, **kwargs)
+            return evaluated
+        began, step = time.monotonic(), self.state.global_step
+        best, best_step = self.state.best_metric, self.state.best_global_step
+        with undisturbed(self.model):
+            scored = self._scorer.score(self.accelerator, step, self._run_log.show_answering)
+            self.log(
+                dict(scored.metrics)
+            )  # in evaluation mode: else the means of training would be logged and cleared
+        self._speed.leave_out(time.monotonic() - began)
+        if self.is_world_process_zero():
+            self._run_log.show_scores(step, scored, self._scorer.names, best, best_step)
+            report_samples(self.args.report_to, step, scored.samples)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, scored.metrics)
+        return scored.metrics
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Logs, with the speed since the last log."""
         if "loss" in logs:
@@ -121,7 +190,7 @@ class MonitoredTrainer(LlavaMedTrainer):
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Writes the card of this package where the trainer would write TRL's."""
         if self.is_world_process_zero():
-            self._write_card(self.losses)
+            self._write_card(self.losses, self.best)
 
 
 class SpeedMeter:
@@ -140,6 +209,10 @@ class SpeedMeter:
         self._images: torch.Tensor | int = 0
         self._positions = 0
         self._since = time.monotonic()
+
+    def leave_out(self, seconds: float) -> None:
+        """Does not count seconds in which the model was not trained."""
+        self._since += seconds
 
     def count(self, batch: Mapping[str, torch.Tensor]) -> None:
         """Counts a batch of the collator."""
@@ -295,6 +368,39 @@ class RunLog(TrainerCallback):
         """Removes the bar."""
         self.close()
 
+    def show_answering(self, done: int, total: int) -> None:
+        """Shows how many questions of a benchmark are answered, beside the bar if there is one."""
+        if self._progress:
+            self._progress.update(self._task, values=f"answered {done:,} of {total:,} questions")
+
+    def show_scores(
+        self, step: int, scored: ScoredAnswers, names: str, best: float | None, best_step: int | None
+    ) -> None:
+        """Shows what the model in training scores, and some of its answers.
+
+        Args:
+            step: the training step.
+            scored: the scores and the answers.
+            names: of the benchmark parts.
+            best: the best score before this one, if there is any.
+            best_step: the training step that had it.
+        """
+        score, values = scored.metrics[SCORE], describe_scores(scored.metrics)
+        questions = counted(int(scored.metrics["eval_questions"]), "question")
+        if not step:
+            rank = "before training"
+        elif best is None or score > best:
+            rank = "the best so far"
+        else:
+            rank = f"the best is {best:.2f} at training step {best_step:,}"
+        self.say(
+            f"training step {step:,} · score {score:.2f} of {names} ({values}; {questions} in "
+            f"{duration(scored.metrics['eval_runtime'])}) · {rank}"
+        )
+        for each in scored.samples:
+            asked, right, said = (one_line(text, 80) for text in (each.question, each.reference, each.answer))
+            self.say(f"    {asked} · right: {right} · answered: {said}")
+
     def say(self, line: str) -> None:
         """Prints one line, above the bar if there is one."""
         self.console.print(line, soft_wrap=True, highlight=False, markup=False)
@@ -312,6 +418,20 @@ class RunLog(TrainerCallback):
         left = (state.max_steps - state.global_step) * (time.monotonic() - self._started) / done
         ends = datetime.now().astimezone() + timedelta(seconds=left)
         return f"{duration(left)} left, ends {ends:%a %H:%M}"
+
+
+def report_samples(report_to: Any, step: int, samples: Sequence[Sample]) -> None:
+    """Sends answers to wandb and trackio as a table, where they are on; a failure of theirs is no error."""
+    columns = ["training step", "question", "right answer", "answer"]
+    rows = [[step, each.question, each.reference, each.answer] for each in samples]
+    with suppress(Exception):  # the run is worth more than its samples
+        if "wandb" in (report_to or ()):
+            wandb = import_module("wandb")
+            wandb.log({"answers": wandb.Table(columns=columns, data=rows)})
+    with suppress(Exception):
+        if "trackio" in (report_to or ()):
+            trackio, pandas = import_module("trackio"), import_module("pandas")
+            trackio.log({"answers": trackio.Table(dataframe=pandas.DataFrame(rows, columns=columns))})
 
 
 def duration(seconds: float) -> str:

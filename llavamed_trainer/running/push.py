@@ -21,6 +21,7 @@ WAITS = (1.0, 4.0, 16.0)
 _NOT_PUSHED = (
     "checkpoint-*",
     "checkpoint-*/**",
+    "answers/*",
     "bad_rows.jsonl",
     "run.json",
     "trainer_state.json",

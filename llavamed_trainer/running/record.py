@@ -14,6 +14,7 @@ from llavamed_data.errors import UsageError
 from llavamed_data.io.atomic import write_text
 from llavamed_trainer.models import Stage
 from llavamed_trainer.running.arguments import TrainingSettings
+from llavamed_trainer.running.scores import BestScore
 from llavamed_trainer.training import newest_checkpoint
 
 RECORD = "run.json"
@@ -99,15 +100,22 @@ def check_data(
 
 
 def write_record(
-    folder: Path, settings: TrainingSettings, data: Sequence[TrainingData] = (), *, done: bool
+    folder: Path,
+    settings: TrainingSettings,
+    data: Sequence[TrainingData] = (),
+    *,
+    done: bool,
+    best: BestScore | None = None,
 ) -> None:
-    """Records which run the folder belongs to, on which versions of which data, and whether it is done."""
+    """Records which run the folder belongs to, on which versions of which data, whether it is done, and its score."""
     record = {
         "recipe": settings.recipe.name,
         "state": "done" if done else "running",
         "settings": settings_that_matter(settings),
         "data": {each.name: each.revision for each in data},
     }
+    if best:
+        record["best"] = {"score": best.score, "training_step": best.step, "benchmark": best.parts}
     write_text(folder / RECORD, json.dumps(record, indent=1, default=str) + "\n")
 
 

@@ -4,6 +4,7 @@ import copy
 import json
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ from llavamed_trainer.models import Stage
 from llavamed_trainer.models.loading import adapter_base
 from llavamed_trainer.models.stopping import add_stop_ids
 from llavamed_trainer.running.arguments import TrainingSettings
+from llavamed_trainer.running.benchmark_parts import BenchmarkPart, load_parts
 from llavamed_trainer.running.card import write_card
 from llavamed_trainer.running.data import TrainingRows, describe_dataset, load_training_rows
 from llavamed_trainer.running.model import load_stated_model, prepare_model, replace_endless_template
-from llavamed_trainer.running.monitoring import MonitoredTrainer, RunLog
+from llavamed_trainer.running.monitoring import MonitoredTrainer, RunLog, Scoring
 from llavamed_trainer.running.push import HubPush
 from llavamed_trainer.running.record import check_data, find_starting_point, write_record
+from llavamed_trainer.running.scores import TrainingScorer, check_scoring
 from llavamed_trainer.running.summary import BAD_ROWS, TrainingReport, show_end, show_start
 from llavamed_trainer.running.workers import BatchMaking, plan_batch_making
 
@@ -53,6 +56,7 @@ def run_training(settings: TrainingSettings, *, console: Console | None = None) 
         LlavaMedError: too many rows cannot be trained on, or the model could not be pushed (it is complete in its
             folder then).
     """
+    check_scoring(settings)
     state = settings.training.distributed_state
     if console is None or not state.is_main_process:
         console = Console(file=sys.stdout, quiet=not state.is_main_process)
@@ -86,6 +90,7 @@ def _train(
     arguments, state = settings.arguments, settings.training.distributed_state
     folder = Path(str(settings.training.output_dir))
     started = time.monotonic()
+    parts = load_parts(arguments, settings.training.seed)
     model, processor = load_stated_model(
         settings.model, arguments.template, computed_in=_autocast(settings.training)
     )
@@ -95,7 +100,7 @@ def _train(
         log.say(note)
     model_class = type(model).__name__
     base_is_adapter = adapter_base(str(settings.model.model_name_or_path)) is not None
-    rows = load_training_rows(settings, processor)
+    rows = load_training_rows(settings, processor, parts)
     data = [describe_dataset(arguments.dataset or "", arguments.dataset_revision)]
     bad_rows = BadRows(arguments.max_bad_rows, folder / BAD_ROWS)
     check_data(folder, settings, checkpoint, data)
@@ -104,10 +109,10 @@ def _train(
         write_record(folder, settings, data, done=False)
     if push:
         push.open()
-    trainer, making = _make_trainer(settings, model, processor, rows, bad_rows, data, log)
+    trainer, making = _make_trainer(settings, model, processor, rows, bad_rows, data, parts, log)
     if push:
         trainer.add_callback(push)
-    show_start(settings, trainer, making, data, rows, checkpoint, log)
+    show_start(settings, trainer, making, data, rows, parts, checkpoint, log)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model(str(folder))
@@ -128,9 +133,11 @@ def _train(
         last_loss=losses[-1] if losses else None,
         seconds=time.monotonic() - started,
         bad_rows={str(reason): count for reason, count in bad_rows.counts.items()},
+        best=trainer.best,
+        planned_steps=trainer.state.max_steps,
     )
     if state.is_main_process:
-        write_record(folder, settings, data, done=True)
+        write_record(folder, settings, data, done=True, best=report.best)
         show_end(
             report,
             log,
@@ -138,6 +145,7 @@ def _train(
             adapter=settings.model.use_peft,
             base_is_adapter=base_is_adapter,
             stage=Stage(arguments.stage),
+            scored=bool(parts),
         )
     return report
 
@@ -175,6 +183,7 @@ def _make_trainer(
     rows: TrainingRows,
     bad_rows: BadRows,
     data: list[TrainingData],
+    parts: Sequence[BenchmarkPart],
     log: RunLog,
 ) -> tuple[MonitoredTrainer, BatchMaking]:
     arguments, training = settings.arguments, settings.training
@@ -207,6 +216,17 @@ def _make_trainer(
         total=_rows_of_process(settings, rows),
         stated=workers if workers or "dataloader_num_workers" in settings.given else None,
     )
+    scoring = None
+    if parts and arguments.every:
+        scorer = partial(
+            TrainingScorer,
+            parts,
+            processor=processor,
+            max_new_tokens=arguments.evaluate_max_new_tokens,
+            batch_size=training.per_device_eval_batch_size,
+            folder=Path(str(training.output_dir)),
+        )
+        scoring = Scoring(scorer, arguments.every, arguments.early_stopping_patience)
     trainer = MonitoredTrainer(
         model=model,
         args=_trainer_settings(training, rows.max_steps, making.workers),
@@ -218,6 +238,7 @@ def _make_trainer(
         run_log=log,
         bad_rows=bad_rows,
         write_card=partial(write_card, settings, data, rows.for_evaluation),
+        scoring=scoring,
     )
     return trainer, making
 

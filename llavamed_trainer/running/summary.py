@@ -13,8 +13,10 @@ from hub_cards import TrainingData
 from llavamed_data.console.printable import counted
 from llavamed_trainer.models import Stage, family_of, part_sizes
 from llavamed_trainer.running.arguments import TrainingSettings
+from llavamed_trainer.running.benchmark_parts import BenchmarkPart
 from llavamed_trainer.running.data import LengthSummary, TrainingRows
 from llavamed_trainer.running.monitoring import RunLog, duration
+from llavamed_trainer.running.scores import BestScore
 from llavamed_trainer.running.workers import BatchMaking
 
 BAD_ROWS = "bad_rows.jsonl"
@@ -32,6 +34,8 @@ class TrainingReport:
         last_loss: the last logged loss; None if there was no log.
         seconds: duration of this part of the run; 0 if it was done before.
         bad_rows: the number of rows that could not be trained on, by reason.
+        best: the best score, and the training step whose model is in the folder; None if the run was not scored.
+        planned_steps: the training steps that the run would have without early stopping; 0 if it was done before.
     """
 
     folder: Path
@@ -40,6 +44,8 @@ class TrainingReport:
     last_loss: float | None
     seconds: float
     bad_rows: dict[str, int]
+    best: BestScore | None = None
+    planned_steps: int = 0
 
 
 def show_start(
@@ -48,6 +54,7 @@ def show_start(
     making: BatchMaking,
     data: Sequence[TrainingData],
     rows: TrainingRows,
+    parts: Sequence[BenchmarkPart],
     checkpoint: Path | None,
     log: RunLog,
 ) -> None:
@@ -59,6 +66,7 @@ def show_start(
         making: how its batches are made.
         data: the datasets as the card states them.
         rows: that are trained on.
+        parts: the benchmark parts by which the model is scored.
         checkpoint: the one that the run resumes from, if any.
         log: where it is shown.
     """
@@ -69,6 +77,7 @@ def show_start(
         *_data_lines(settings, data, rows.lengths),
         ("batches", str(making)),
         *_training_lines(settings, trainer),
+        *_score_lines(settings, parts, rows),
     ):
         table.add_row(name, value)
     log.console.print(table)
@@ -79,6 +88,8 @@ def show_start(
             f"WARNING: this trains on data for evaluation ({rows.for_evaluation}): scores of this model there do not "
             "count, and its card says so (--allow-test-split leaves this warning out)"
         )
+    for line in _shared_images(parts, rows):
+        log.say(line)
     if settings.training.packing:
         log.say(packed_rows(settings, trainer.train_dataset).warning)
     if checkpoint:
@@ -129,6 +140,7 @@ def show_end(
     adapter: bool,
     base_is_adapter: bool,
     stage: Stage,
+    scored: bool = False,
 ) -> None:
     """Shows what a run made, a whole model or an adapter, and how to use it.
 
@@ -139,9 +151,24 @@ def show_end(
         adapter: whether an adapter was trained.
         base_is_adapter: whether it was trained on another adapter, which PEFT does not merge when it loads this one.
         stage: of training; after that of the projector alone comes another.
+        scored: whether the checkpoint with the best score was to be kept.
     """
     loss = f", loss {report.first_loss:.4f} → {report.last_loss:.4f}" if report.first_loss is not None else ""
     log.say(f"done: {counted(report.steps, 'training step')} in {duration(report.seconds)}{loss}")
+    if report.steps < report.planned_steps:
+        log.say(
+            f"ended before training step {report.planned_steps:,}: the last "
+            "scores were no better than the best (--early_stopping_patience)"
+        )
+    if report.best:
+        log.say(
+            f"the best:    score {report.best.score:.2f} of {report.best.parts} at training step {report.best.step:,}, "
+            f"whose model is in {report.folder}"
+        )
+    elif scored:
+        log.say(
+            "WARNING: no checkpoint with a best score is there: the model is that of the last training step"
+        )
     if report.bad_rows:
         parts = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report.bad_rows.items()))
         count = sum(report.bad_rows.values())
@@ -217,6 +244,47 @@ def _data_lines(
             "tokens per row",
             f"median {lengths.median:,}, 95 % up to {lengths.high:,}, longest {lengths.longest:,}{cut}",
         ),
+    ]
+
+
+def _score_lines(
+    settings: TrainingSettings, parts: Sequence[BenchmarkPart], rows: TrainingRows
+) -> list[tuple[str, str]]:
+    lines = list[tuple[str, str]]()
+    for part in parts:
+        left_out = "".join(f", {count:,} left out: {reason}" for reason, count in part.left_out.items())
+        lines.append(
+            (
+                "scored by",
+                f"{part.name}: {counted(len(part.prompts), 'question')} about {counted(part.asked_images, 'image')}"
+                f"{left_out}",
+            )
+        )
+        for shared in rows.shared:
+            if part.is_held_out and shared.name == part.name:
+                lines.append(
+                    (
+                        "held out",
+                        f"{counted(shared.rows, 'training row')} with {counted(shared.images, 'image')} of {part.name}",
+                    )
+                )
+    if parts:
+        patience = settings.arguments.early_stopping_patience
+        ends = f", ends after {counted(patience, 'score')} no better than the best" if patience else ""
+        lines.append(("scored", f"every {counted(settings.arguments.every or 0, 'training step')}{ends}"))
+    return lines
+
+
+def _shared_images(parts: Sequence[BenchmarkPart], rows: TrainingRows) -> list[str]:
+    """Warnings of questions about images that are trained on."""
+    if parts and rows.lengths is None:
+        return ["It is not known whether the stream holds images of the benchmark that scores the model."]
+    held_out = {part.name for part in parts if part.is_held_out}
+    return [
+        f"WARNING: {counted(shared.rows, 'training row')} show {counted(shared.images, 'image')} of {shared.name}, by "
+        "which the model is scored: scores there say less about other images"
+        for shared in rows.shared
+        if shared.rows and shared.name not in held_out
     ]
 
 

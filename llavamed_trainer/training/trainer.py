@@ -184,6 +184,7 @@ class LlavaMedTrainer(SFTTrainer):
     def _run_epoch(self, model: Any, epoch: int, *args: Any, **kwargs: Any) -> None:
         if self.state.global_step >= self.state.max_steps:  # the run was killed after its last checkpoint
             self.control.should_training_stop = True
+        if self.control.should_training_stop:  # also if a callback says so before training begins
             return
         if self._grouped is not None:  # accelerate does not reach the sampler when it skips batches to resume
             self._grouped.set_epoch(epoch)

@@ -189,9 +189,7 @@ def _open(source: str, split: str) -> Dataset:
             f"{source} has no column {missing[0]!r}: build the set with python -m llavamed_data build"
         )
     if split not in dataset.splits:
-        raise UsageError(
-            f"{source} has no split {split!r}: choose from {', '.join(dataset.splits)} with --split"
-        )
+        raise UsageError(f"{source} has no split {split!r}: choose from {', '.join(dataset.splits)}")
     return dataset
 
 
