@@ -21,8 +21,9 @@ VARYING: tuple[tuple[str, str], ...] = (
     (r"ends \w{3} \d\d:\d\d", "ends WHEN"),
     (r"[\d,]+(?:\.\d+)? (\w+)/s\b", r"N \1/s"),
     (r"\b[\d.]+ GB\b", "N GB"),
-    # what another machine's floating-point arithmetic may change: losses, and the cost of judging what a model says
-    (r"(loss|→) \d+\.\d+", r"\1 N"),
+    # what another machine's floating-point arithmetic may change: losses, scores while training, and the cost of
+    # judging what a model says
+    (r"(loss|→|score|the best is|closed|open) \d+\.\d+", r"\1 N"),
     (r"\b\d+\.\d{4} dollars", "N dollars"),
     # digests and sizes of files, which follow from the versions of the libraries that write them
     (r"\b(?=[0-9a-f]*\d)[0-9a-f]{8,64}\b", "DIGEST"),
