@@ -1,6 +1,12 @@
 """Cards of datasets and models, and the functions that render them."""
 
-from hub_cards.benchmark_card import BenchmarkCard, SplitSizes, render_benchmark_card
+from hub_cards.benchmark_card import (
+    COUNTED,
+    COUNTED_CHOICES,
+    BenchmarkCard,
+    SplitSizes,
+    render_benchmark_card,
+)
 from hub_cards.columns import ExampleRow, column_table, without_example, without_picture
 from hub_cards.croissant import CROISSANT_FILE, render_croissant, with_shards
 from hub_cards.dataset_card import (
@@ -16,6 +22,8 @@ from hub_cards.model_card import ModelCard, Result, TrainingData, render_model_c
 
 __all__ = [
     "BUILT_BY",
+    "COUNTED",
+    "COUNTED_CHOICES",
     "CROISSANT_FILE",
     "BenchmarkCard",
     "CardPicture",

@@ -1,12 +1,23 @@
 """The card of a benchmark for visual question answering: the work of its authors in the form of this project's sets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hub_cards.columns import ExampleRow, column_table
 from hub_cards.dataset_card import BUILT_BY, StepCounts, size_category
 from hub_cards.markdown import render
+
+COUNTED: Mapping[str, str] = {"images": "images", "rows": "rows", "open": "open", "closed": "closed"}
+"""What is counted of each split → heading of its column."""
+
+COUNTED_CHOICES: Mapping[str, str] = {
+    "images": "images",
+    "rows": "rows",
+    "choices": "multiple choice",
+    "open": "open",
+}
+"""The same for benchmarks of multiple-choice questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +26,10 @@ class SplitSizes:
 
     Attributes:
         name: `train`, `validation` or `test`.
-        built: `images`, `rows`, `open`, `closed` → number; None where the source does not state answer types.
-        paper: the same as Table 8 of the paper states it; None for a split or a number that it does not state.
+        built: `images`, `rows`, `open`, `closed`, `choices` → number; None where the source does not state answer
+            types.
+        paper: the same as Table 8 of the paper, or the benchmark's authors, state it; None for a split or a number that
+            is not stated.
         num_bytes, download_bytes: size of the Arrow tables and of the Parquet files.
     """
 
@@ -49,6 +62,8 @@ class BenchmarkCard:
         version: of the toolkit.
         bibtex: the benchmark's own entry for a list of references.
         example: a row to show.
+        counted: what is counted of each split → heading of its column.
+        counts_source: whose counts stand in brackets, and "states" or "state".
     """
 
     name: str
@@ -69,6 +84,15 @@ class BenchmarkCard:
     version: str
     bibtex: str = ""
     example: ExampleRow | None = None
+    counted: Mapping[str, str] = field(default_factory=lambda: COUNTED)
+    counts_source: str = "Table 8 of the LLaVA-Med paper states"
+
+    @property
+    def evaluation_splits(self) -> str:
+        """The splits that no model may be trained on, in words."""
+        if "choices" not in self.counted:
+            return "`test`"
+        return ", ".join(f"`{split.name}`" for split in self.splits if split.name != "train") or "`test`"
 
 
 def render_benchmark_card(card: BenchmarkCard) -> str:
@@ -82,7 +106,10 @@ def render_benchmark_card(card: BenchmarkCard) -> str:
         "pretty_name": card.title,
         "license": card.license,
         "language": list(card.languages),
-        "task_categories": ["visual-question-answering"],
+        "task_categories": [
+            "visual-question-answering",
+            *(["multiple-choice"] if "choices" in card.counted else []),
+        ],
         "size_categories": [size_category(sum(rows.values()))],
         "tags": ["medical", "llava-med"],
         "configs": [

@@ -49,6 +49,15 @@ _MEANINGS_OF_BENCHMARKS = {
     "language": "`en` or `zh`",
 }
 
+_MEANINGS_OF_CHOICES = _MEANINGS_OF_BENCHMARKS | {
+    "images": "the images' files, byte for byte as the source has them, in the order in which the question counts them",
+    "messages": "the image parts, the question with its lettered choices, and the letter of the right one",
+    "question": "the question without its choices",
+    "choices": "the choices, the first under the letter A; empty for an open question",
+    "answer_type": "`CHOICE`, or `OPEN` for a question without choices",
+    "question_type": "the source's own, several separated by commas",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ExampleRow:
@@ -73,7 +82,9 @@ def column_table(
         example: a row whose values are shown, if there is one.
         benchmark: whether the columns are those of a benchmark.
     """
-    meanings = _MEANINGS | _MEANINGS_OF_BENCHMARKS if benchmark else _MEANINGS
+    of_choices = any(feature["name"] == "choices" for feature in features)
+    of_benchmark = _MEANINGS_OF_CHOICES if of_choices else _MEANINGS_OF_BENCHMARKS
+    meanings = _MEANINGS | of_benchmark if benchmark else _MEANINGS
     heading = ["column", "type", "holds", *(["in one row"] if example else [])]
     lines = [f"| {' | '.join(heading)} |", f"| {' | '.join('---' for _ in heading)} |"]
     for feature in features:
@@ -121,7 +132,10 @@ def _struct(fields: Sequence[Mapping[str, Any]]) -> str:
 def _value(name: str, example: ExampleRow) -> str:
     value = example.row.get(name)
     if name == "images":
-        return _ABOVE if example.picture else _ONE_IMAGE
+        picture = _ABOVE if example.picture else _ONE_IMAGE
+        parts = [part for turn in example.row.get("messages") or () for part in turn["content"]]
+        images = sum(part.get("type") == "image" for part in parts)
+        return f"{picture}, the first of {images}" if images > 1 else picture
     if name == "messages":
         turns = [(turn["role"], _text_of(turn)) for turn in value or ()]
         shown = [f"**{inert(role)}** {_short(text)}" for role, text in turns[:2]]

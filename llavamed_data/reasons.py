@@ -53,6 +53,13 @@ class Reason(StrEnum):
     IMAGE_MARKER = "image marker in text"
     LANGUAGE_EXCLUDED = "language excluded"
     PHRASE_EXCLUDED = "phrase type excluded"
+    SUBJECT_EXCLUDED = "subject excluded"
+    TOO_FEW_CHOICES = "fewer than two choices"
+    EMPTY_CHOICE = "empty choice"
+    EQUAL_CHOICES = "equal choices"
+    ANSWER_NO_CHOICE = "answer is no choice"
+    ANSWER_WITHHELD = "answer withheld"
+    MARK_WITHOUT_IMAGE = "image mark without image"
     DUPLICATE_ID = "duplicate id"
     NO_CONVERSATION = "no conversation"
     NO_ANSWER = "no answer"
@@ -106,6 +113,13 @@ _IN_WORDS: Mapping[str, str] = {
     Reason.IMAGE_MARKER: "{things} with an image marker",
     Reason.LANGUAGE_EXCLUDED: "row{s} in other languages",
     Reason.PHRASE_EXCLUDED: "row{s} of other phrase types",
+    Reason.SUBJECT_EXCLUDED: "row{s} of other subjects",
+    Reason.TOO_FEW_CHOICES: "{things} with fewer than two choices",
+    Reason.EMPTY_CHOICE: "{things} with an empty choice",
+    Reason.EQUAL_CHOICES: "{things} with equal choices",
+    Reason.ANSWER_NO_CHOICE: "{things} whose answer is no choice",
+    Reason.ANSWER_WITHHELD: "{things} whose answer is withheld",
+    Reason.MARK_WITHOUT_IMAGE: "{things} with a mark of no image",
     Reason.DUPLICATE_ID: "row{s} with an id that is taken",
     Reason.NO_CONVERSATION: "{things} without conversation",
     Reason.NO_ANSWER: "{things} without answer",

@@ -9,10 +9,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from hub_cards import COUNTED, COUNTED_CHOICES
 from llavamed_data.console.printable import counted
 from llavamed_data.pipeline.builds.summary import BuildSummary, Built, SplitCounts
 
-_RIGHT_ALIGNED = {"in", "kept", "time", "rows", "images", "open", "closed"}
+_RIGHT_ALIGNED = {"in", "kept", "time", "rows", "images", "open", "closed", "multiple choice"}
 
 
 def show_build(summary: BuildSummary, console: Console) -> None:
@@ -54,12 +55,12 @@ def _show_datasets(datasets: Sequence[Built], console: Console) -> None:
 
 
 def _show_benchmark(built: Built, console: Console) -> None:
-    """Prints a benchmark's counts, each beside what Table 8 of the paper states."""
-    table = _table("split (Table 8)", "images", "rows", "open", "closed")
+    """Prints a benchmark's counts, each beside what Table 8 of the paper, or the benchmark's authors, state."""
+    of_choices = any(split.built.choices is not None for split in built.counts)
+    columns = COUNTED_CHOICES if of_choices else COUNTED
+    table = _table("split (published)" if of_choices else "split (Table 8)", *columns.values())
     for split in built.counts:
-        table.add_row(
-            split.split, *(_built_and_paper(split, name) for name in ("images", "rows", "open", "closed"))
-        )
+        table.add_row(split.split, *(_built_and_paper(split, name) for name in columns))
     console.print()
     console.print(table)
 

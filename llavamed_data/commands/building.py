@@ -62,7 +62,8 @@ def build(
 
     Args:
         recipes: alignment-600k | 10k | 60k | 60k-im | eval, or a YAML file of your own; or a benchmark: vqa-rad |
-            slake | path-vqa
+            slake | path-vqa, or of multiple choice: pmc-vqa | pmc-vqa-2 | mmmu-medical | medxpertqa-mm | omni-medvqa |
+            medframeqa | pathmmu
         options: the same options as one object, in place of the keywords from `source` to `flags`.
         engine: What runs the work: local | ray | slurm; the output is the same.
         source: sample | pmc-cloud | a folder, s3:// or https:// address in PMC's bucket layout | jats:PATH |

@@ -28,7 +28,7 @@ REPORT_FOLDER = "stats"
 REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 """The name of a repository on the Hub: `OWNER/NAME`."""
 
-SHARD_NAME = re.compile(r"(?P<split>[a-z]+)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
+SHARD_NAME = re.compile(r"(?P<split>[a-z]+(?:_[a-z]+)*)-(?P<index>\d{5})-of-(?P<count>\d{5})\.parquet")
 _BUFFER_BYTES = 1 << 20
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError, OverflowError)

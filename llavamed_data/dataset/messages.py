@@ -5,21 +5,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def messages(rounds: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Chat messages of question–answer rounds; the image part opens the first user turn.
+def messages(rounds: Iterable[tuple[str, str]], *, images: int = 1) -> list[dict[str, Any]]:
+    """Chat messages of question–answer rounds; the image parts open the first user turn.
 
     >>> messages([("What is shown?", "A chest X-ray.")])[0]["content"]
     [{'type': 'image', 'text': None}, {'type': 'text', 'text': 'What is shown?'}]
     """
-    return turns(
-        (role, text) for pair in rounds for role, text in zip(("user", "assistant"), pair, strict=True)
-    )
+    said = ((role, text) for pair in rounds for role, text in zip(("user", "assistant"), pair, strict=True))
+    return turns(said, images=images)
 
 
-def turns(said: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Chat messages of (role, text) turns; the image part opens the first one."""
+def turns(said: Iterable[tuple[str, str]], *, images: int = 1) -> list[dict[str, Any]]:
+    """Chat messages of (role, text) turns; the image parts open the first one."""
     made = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in said]
-    made[0]["content"].insert(0, {"type": "image", "text": None})  # type: ignore[attr-defined]
+    made[0]["content"][:0] = [{"type": "image", "text": None} for _ in range(images)]  # type: ignore[index]
     return made
 
 

@@ -23,7 +23,7 @@ from llavamed_data.recipes import RECIPES, load_recipe
 if TYPE_CHECKING:
     from datasets import Features
 
-KINDS = ("alignment", "instruct", "eval", "vqa")
+KINDS = ("alignment", "instruct", "eval", "vqa", "choice")
 """The kinds of published sets, each with its schema."""
 
 Schema = dict[str, Any]
@@ -71,6 +71,8 @@ def kind_of(names: Collection[str], recipe: str | None = None) -> str:
     Columns that only one kind has decide; the recipe tells the alignment set from the instruct sets, and a
     recipe that is not one of the toolkit's own counts as an instruct set.
     """
+    if "choices" in names:
+        return "choice"
     if "answer_type" in names or "language" in names:
         return "vqa"
     if "question_id" in names or "question_type" in names:

@@ -32,7 +32,7 @@ ReadImage = Callable[[str], bytes]
 """Gives the bytes of an image by its name in a record; raises Drop if it cannot."""
 
 _SPLITS = ("train", "validation", "test")
-_SPLIT_NAME = re.compile(r"[a-z]+")
+_SPLIT_NAME = re.compile(r"[a-z]+(?:_[a-z]+)*")
 """Allowed names of splits, which become names of shards."""
 
 _TAR_NAME = re.compile(r"(?P<split>.+?)-?\d*\.tar")

@@ -1,8 +1,17 @@
 """One YAML file a dataset: everything that tells one dataset from another."""
 
-from llavamed_data.recipes.benchmark import SPLITS, Benchmark, Counts, HubCopy, load_benchmark
+from llavamed_data.recipes.benchmark import (
+    SPLITS,
+    Benchmark,
+    ChoiceFormat,
+    Counts,
+    HubCopy,
+    load_benchmark,
+)
 from llavamed_data.recipes.recipe import (
+    ALL_BENCHMARKS,
     BENCHMARKS,
+    CHOICE_BENCHMARKS,
     DOMAINS,
     EVAL,
     RECIPES,
@@ -15,12 +24,15 @@ from llavamed_data.recipes.recipe import (
 )
 
 __all__ = [
+    "ALL_BENCHMARKS",
     "BENCHMARKS",
+    "CHOICE_BENCHMARKS",
     "DOMAINS",
     "EVAL",
     "RECIPES",
     "SPLITS",
     "Benchmark",
+    "ChoiceFormat",
     "Converse",
     "Counts",
     "HubCopy",

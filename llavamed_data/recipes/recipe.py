@@ -21,6 +21,19 @@ RECIPES = ("alignment-600k", "10k", "60k", "60k-im", "eval")
 BENCHMARKS = ("vqa-rad", "slake", "path-vqa")
 """The benchmarks of the paper's Table 3, in its order."""
 
+CHOICE_BENCHMARKS = (
+    "pmc-vqa",
+    "pmc-vqa-2",
+    "mmmu-medical",
+    "medxpertqa-mm",
+    "omni-medvqa",
+    "medframeqa",
+    "pathmmu",
+)
+"""The benchmarks of multiple-choice questions, which the paper does not have."""
+
+ALL_BENCHMARKS = (*BENCHMARKS, *CHOICE_BENCHMARKS)
+
 EVAL = "eval"
 
 DOMAINS = ("chest_xray", "mri", "histology", "gross", "ct_scan")
@@ -179,7 +192,7 @@ def read_stated(name: str, known: Sequence[str], *, kind: str) -> dict[str, Any]
     Raises:
         UsageError: `name` is not one of them.
     """
-    if kind == "recipe" and name in BENCHMARKS:
+    if kind == "recipe" and name in ALL_BENCHMARKS:
         raise UsageError(f"{name} is a benchmark, which no LLM writes: choose from {', '.join(known)}")
     if name not in known:
         raise UsageError(f"no {kind} is called {name!r}: {_suggestion(name, known)}")
@@ -189,7 +202,7 @@ def read_stated(name: str, known: Sequence[str], *, kind: str) -> dict[str, Any]
 
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
-    alike = {each.replace("-", ""): each for each in (*known, *BENCHMARKS)}
+    alike = {each.replace("-", ""): each for each in (*known, *ALL_BENCHMARKS)}
     plain = "".join(filter(str.isalnum, name.lower()))
     close = difflib.get_close_matches(plain, alike, n=1, cutoff=0.75)
     choice = f"choose from {', '.join(known)}"

@@ -27,6 +27,7 @@ from llavamed_data.validation.report import (
 from llavamed_data.validation.rows import (
     VIOLATIONS_A_ROW,
     RowSchema,
+    choice_faults,
     first_image_fault,
     leak_faults,
     role_faults,
@@ -121,6 +122,7 @@ class _RowPass:
         on_progress: ProgressCallback | None,
     ) -> None:
         self._report = report
+        self._kind = kind
         self._columns = arrow_schema(kind)
         self._schema = RowSchema(kind)
         self._recipe = recipe
@@ -164,7 +166,9 @@ class _RowPass:
             if self._on_progress:
                 self._on_progress("validate (rows)", self._report.rows, self._total)
 
-    def _row_faults(self, row: Row | UnreadableRow, image_fault: str | None) -> Iterator[DatasetFault]:
+    def _row_faults(
+        self, row: Row | UnreadableRow, image_fault: tuple[int, str] | None
+    ) -> Iterator[DatasetFault]:
         if isinstance(row, UnreadableRow):
             yield DatasetFault(Check.ENCODING, row.reason, field=row.field)
             return
@@ -174,8 +178,11 @@ class _RowPass:
         if all_known and not any((fault.field or "").startswith("messages") for fault in violations):
             yield from role_faults(row)
             yield from leak_faults(row)
+        if self._kind == "choice" and not violations:
+            yield from choice_faults(row)
         if image_fault:
-            yield DatasetFault(Check.IMAGE_DECODES, image_fault, field="images[0]")
+            number, fault = image_fault
+            yield DatasetFault(Check.IMAGE_DECODES, fault, field=f"images[{number}]")
         yield from self._faults_across_rows(row)
         yield from article_faults(row, self._forbidden)
 
@@ -204,7 +211,7 @@ def _stated_rows(shards: Iterable[Shard]) -> int:
 
 def _decode_ahead(
     batches: Iterable[list[Row | UnreadableRow]], pool: ThreadPoolExecutor
-) -> Iterator[tuple[list[Row | UnreadableRow], Iterator[str | None]]]:
+) -> Iterator[tuple[list[Row | UnreadableRow], Iterator[tuple[int, str] | None]]]:
     """Each batch with the faults of its images to come; the next batch is read while its images decode."""
     previous = None
     for batch in batches:

@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema_rs
 from jsonschema import ValidationError
 
+from llavamed_data.dataset.choices import choice_fault
 from llavamed_data.dataset.reader import Row
 from llavamed_data.dataset.schema import load_schema, validator
 from llavamed_data.instruct import find_leaks
@@ -89,11 +90,27 @@ def leak_faults(row: Row) -> Iterator[DatasetFault]:
                 yield DatasetFault(Check.LEAKS, message, field=f"messages[{index}]")
 
 
-def first_image_fault(row: object) -> str | None:
-    """What keeps the row's first image from being decoded; that there is more than one is a fault by itself."""
+def choice_faults(row: Row) -> Iterator[DatasetFault]:
+    """Of a row that follows the schema of choices: images without a part, and choices that cannot be scored."""
+    kinds = [part["type"] for part in row["messages"][0]["content"]]
+    if (
+        kinds[: len(row["images"])] != ["image"] * len(row["images"])
+        or "image" in kinds[len(row["images"]) :]
+    ):
+        message = f"has {kinds.count('image')} image parts for {len(row['images'])} images, or not all of them first"
+        yield DatasetFault(Check.IMAGE_PART, message, field="messages[0].content")
+    elif fault := choice_fault(row):
+        yield DatasetFault(Check.CHOICES, fault, field="choices")
+
+
+def first_image_fault(row: object) -> tuple[int, str] | None:
+    """The first image of the row that cannot be decoded: its number, from 0, and why; None if all can."""
     images = row.get("images") if isinstance(row, dict) else None
-    first = images[0] if isinstance(images, list) and images else None
-    return image_fault(first.get("bytes")) if isinstance(first, dict) else None
+    for number, image in enumerate(images if isinstance(images, list) else ()):
+        fault = image_fault(image.get("bytes")) if isinstance(image, dict) else None
+        if fault:
+            return number, fault
+    return None
 
 
 def shorten(value: object) -> str:

@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 from datasets import Dataset, concatenate_datasets
 
 from llavamed_data.errors import UsageError
-from llavamed_data.recipes import BENCHMARKS
+from llavamed_data.recipes import ALL_BENCHMARKS
 from llavamed_trainer.evaluation.predict import QuestionPrompt
 from llavamed_trainer.evaluation.questions import Prediction, Question, QuestionSet, prompt_of
 from llavamed_trainer.evaluation.scoring.scores import load_questions_to_score, metric_values
 from llavamed_trainer.running.arguments import TrainArguments
 
-TEST_IDS = f"^({'|'.join(BENCHMARKS)})-test-"
+TEST_IDS = f"^({'|'.join(ALL_BENCHMARKS)})-test(_clean|_tiny)?-"
 """The ids that builds give to the rows of the test splits of benchmarks."""
 
 STRICT = ("closed_word_accuracy", "open_multiset_recall", "choice_accuracy")

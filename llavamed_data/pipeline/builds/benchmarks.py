@@ -11,8 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hub_cards import CROISSANT_FILE, BenchmarkCard, SplitSizes, render_benchmark_card, render_croissant
+from hub_cards import (
+    COUNTED,
+    COUNTED_CHOICES,
+    CROISSANT_FILE,
+    BenchmarkCard,
+    SplitSizes,
+    render_benchmark_card,
+    render_croissant,
+)
 from llavamed_data.console.printable import counted
+from llavamed_data.dataset.choices import MULTIPLE_CHOICE, with_choices
 from llavamed_data.dataset.messages import messages, provenance
 from llavamed_data.dataset.schema import RowCheck, features
 from llavamed_data.errors import UsageError
@@ -21,7 +30,7 @@ from llavamed_data.io.parquet import read_rows, row_writer
 from llavamed_data.pipeline.builds.ending import Build, counts_of, finish
 from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.summary import BuildSummary, SplitCounts
-from llavamed_data.pipeline.steps.assemble import Record, Written
+from llavamed_data.pipeline.steps.assemble import ImageFile, Record, Written
 from llavamed_data.pipeline.steps.illustrate import (
     LOST,
     Illustrated,
@@ -38,6 +47,8 @@ from llavamed_data.sources.benchmarks import (
     BenchmarkFiles,
     BenchmarkImages,
     BenchmarkQuestion,
+    ChoiceQuestion,
+    ChoiceReader,
     OriginalTypes,
     QuestionFilter,
     QuestionReader,
@@ -55,6 +66,18 @@ QUESTIONS = pa.schema(
     ]
 )
 """A question as it was read."""
+
+CHOICE_QUESTIONS = pa.schema(
+    [
+        pa.field(
+            name,
+            pa.list_(pa.string()) if name in ("images", "choices") else pa.string(),
+            nullable=name in ("question_type", "domain"),
+        )
+        for name in ChoiceQuestion.__slots__
+    ]
+)
+"""A multiple-choice question as it was read."""
 
 _EMBEDDED = "images"
 """Folder of the images that came inside rows."""
@@ -129,6 +152,10 @@ def _wanted(benchmark: Benchmark, options: BuildOptions) -> QuestionFilter:
             f"{benchmark.name} has no questions in {language!r}: choose --language from "
             f"{', '.join((*benchmark.languages, ALL_LANGUAGES))}"
         )
+    if options.original and benchmark.choices:
+        raise UsageError(
+            f"--original does nothing for {benchmark.name}, whose files state every answer: leave it out"
+        )
     if options.all_phrases and not benchmark.phrases:
         raise UsageError(f"--all-phrases is for vqa-rad alone: rows of {benchmark.name} have no phrase types")
     return QuestionFilter(language, options.all_phrases)
@@ -154,26 +181,32 @@ def _read(
     def work(unfinished: Path) -> StepResult:
         tally, completed = Tally(), 0
         types = OriginalTypes(benchmark, original.records(lambda *_: "image")) if original else None
-        reader = QuestionReader(benchmark, wanted)
+        reader: QuestionReader | ChoiceReader = (
+            ChoiceReader(benchmark) if benchmark.choices else QuestionReader(benchmark, wanted)
+        )
         check = RowCheck(benchmark.schema, ("id", "messages"))
         kept = _EmbeddedImages(unfinished / _EMBEDDED)
         with (
-            row_writer(unfinished / "rows.parquet", QUESTIONS) as add_row,
+            row_writer(
+                unfinished / "rows.parquet", CHOICE_QUESTIONS if benchmark.choices else QUESTIONS
+            ) as add_row,
             row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,
         ):
             for split, position, record in files.records(kept.keep):
                 try:
                     question = reader.read(record, split, position)
-                    said = messages([(question.question, question.answer)])
-                    check.check({"id": question.id, "messages": said})
+                    text = question.text if isinstance(question, ChoiceQuestion) else question.question
+                    check.check({"id": question.id, "messages": messages([(text, question.answer)])})
                 except Drop as drop:
                     tally.drop(drop.reason)
                     add_dropped(asdict(Dropped.of(reader.label(record, split, position), drop)))
                 else:
                     tally.keep()
-                    whole = types.complete(question) if types else question
-                    completed += whole != question
-                    add_row(asdict(whole))
+                    if types and isinstance(question, BenchmarkQuestion):
+                        whole = types.complete(question)
+                        completed += whole != question
+                        question = whole
+                    add_row(asdict(question))
         return StepResult({"rows": tally}, {"completed": completed})
 
     return ReadRows(folder, Step(folder, fingerprint(*parts)).run(work))
@@ -215,22 +248,35 @@ def _images(files: BenchmarkFiles, read: ReadRows, options: BuildOptions, folder
 def _records(
     benchmark: Benchmark, files: BenchmarkFiles, illustrated: Illustrated, split: str
 ) -> Iterator[Record]:
-    """The rows of one split, each with the file of its image."""
-    assert illustrated.store is not None
+    """The rows of one split, each with the file of its image, or the files of its images."""
+    store = illustrated.store
+    assert store is not None
     for row in read_rows([illustrated.file]):
-        if row["split"] == split:
+        if row["split"] != split:
+            continue
+        if not benchmark.choices:
             yield Record(
                 _columns(benchmark, files, row),
-                image=illustrated.store.path(row["locator"]),
+                image=store.path(row["locator"]),
                 image_name=row["image"],
                 image_bytes=row["image_bytes"],
                 image_digest=row["image_digest"],
             )
+            continue
+        first, *more = (
+            ImageFile(store.path(locator), name, size, digest)
+            for locator, name, size, digest in zip(
+                row["locators"], row["images"], row["image_sizes"], row["image_digests"], strict=True
+            )
+        )
+        columns = _columns(benchmark, files, row) | {"question": row["question"], "choices": row["choices"]}
+        yield Record(columns, first.path, first.name, first.bytes, first.digest, tuple(more))
 
 
 def _columns(benchmark: Benchmark, files: BenchmarkFiles, row: Mapping[str, Any]) -> dict[str, Any]:
+    text = with_choices(row["question"], row.get("choices") or ())
     return {
-        "messages": messages([(row["question"], row["answer"])]),
+        "messages": messages([(text, row["answer"])], images=len(row.get("images") or ("image",))),
         "id": row["id"],
         "domain": row["domain"],
         "caption": "",
@@ -249,19 +295,22 @@ def _columns(benchmark: Benchmark, files: BenchmarkFiles, row: Mapping[str, Any]
 def _counts(
     benchmark: Benchmark, wanted: QuestionFilter, illustrated: Illustrated, splits: Sequence[str]
 ) -> list[SplitCounts]:
-    """The counts of each split beside those of Table 8, if it counts the same rows."""
-    table = pq.read_table(illustrated.file, columns=["split", "image", "answer_type"])
+    """The counts of each split beside those of Table 8 or of the authors, if these count the same rows."""
+    image = "images" if benchmark.choices else "image"
+    table = pq.read_table(illustrated.file, columns=["split", image, "answer_type"])
     comparable = wanted.language == benchmark.languages[0] and not wanted.all_phrases
-    paper = benchmark.table_8 if comparable else {}
+    paper = benchmark.counts if comparable else {}
     counts = []
     for split in splits:
         rows = table.filter(pc.equal(table["split"], split))
         types = Counter(rows["answer_type"].to_pylist())
+        names = pc.list_flatten(rows[image]) if benchmark.choices else rows[image]
         built = Counts(
-            images=pc.count_distinct(rows["image"]).as_py(),
+            images=pc.count_distinct(names).as_py(),
             rows=rows.num_rows,
             open=None if None in types else types["OPEN"],
-            closed=None if None in types else types["CLOSED"],
+            closed=None if None in types or benchmark.choices else types["CLOSED"],
+            choices=types[MULTIPLE_CHOICE] if benchmark.choices else None,
         )
         counts.append(SplitCounts(split, built, paper.get(split), types[None]))
     return counts
@@ -275,7 +324,7 @@ def _notes(
     unanswered: int,
 ) -> list[str]:
     """Sentences for the card and the summary; `unanswered` rows have an empty answer."""
-    notes = list(benchmark.errata)
+    notes = [*benchmark.errata, *benchmark.notes]
     if files.embedded and benchmark.hub.note:
         notes.append(benchmark.hub.note)
     if missing := [split for split in files.missing if split not in {each.split for each in counts}]:
@@ -286,7 +335,7 @@ def _notes(
             f"{unanswered:,} {have} an empty answer in the source. Table 8 counts such rows, so they are here; "
             "training leaves them out."
         )
-    rows = sum(each.built.rows for each in counts)
+    rows = sum(each.built.rows or 0 for each in counts)
     if unknown := sum(each.unknown for each in counts):
         known = "It was joined from the original files by question and answer where these tell it"
         ask = "--original PATH joins it from the original files"
@@ -336,6 +385,8 @@ def _card(
         notes=notes,
         version=__version__,
         example=next(iter(written.values())).example,
+        counted=COUNTED_CHOICES if benchmark.choices else COUNTED,
+        counts_source="its authors state" if benchmark.choices else "Table 8 of the LLaVA-Med paper states",
     )
     shards = {name: digest for each in written.values() for name, digest in each.shards.items()}
     return {"README.md": render_benchmark_card(card), CROISSANT_FILE: render_croissant(card, shards)}

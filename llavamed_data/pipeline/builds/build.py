@@ -15,7 +15,7 @@ from llavamed_data.pipeline.builds.options import BuildOptions
 from llavamed_data.pipeline.builds.released import build_from_released
 from llavamed_data.pipeline.builds.shared_articles import shared_article_notes
 from llavamed_data.pipeline.builds.summary import BuildSummary
-from llavamed_data.recipes import BENCHMARKS, RECIPES, Benchmark, find_recipe, load_benchmark
+from llavamed_data.recipes import ALL_BENCHMARKS, RECIPES, Benchmark, find_recipe, load_benchmark
 from llavamed_data.sources.benchmarks import HUB
 
 
@@ -73,7 +73,7 @@ def build(
 
 def _benchmarks(names: Sequence[str], options: BuildOptions) -> list[Benchmark]:
     """The benchmarks that `names` are; none where they are recipes."""
-    found = [name for name in names if name in BENCHMARKS]
+    found = [name for name in names if name in ALL_BENCHMARKS]
     if not found:
         return []
     if len(found) < len(names):

@@ -9,7 +9,7 @@ from llavamed_data.errors import UsageError
 from llavamed_data.instruct import GenerationOptions
 from llavamed_data.instruct.conversation import OFFLINE
 from llavamed_data.pipeline.builds.options import BuildOptions
-from llavamed_data.recipes import BENCHMARKS, EVAL, Task, find_recipe
+from llavamed_data.recipes import ALL_BENCHMARKS, BENCHMARKS, EVAL, Task, find_recipe
 
 RELEASED = "released:"
 
@@ -57,14 +57,18 @@ def given_options(options: BuildOptions) -> dict[str, object]:
 def _unused(options: BuildOptions, names: Sequence[str]) -> Iterator[tuple[Collection[str], str, str]]:
     """Yields options that would have no effect, why, and what to do about it if not to leave them out."""
     writing, generator = _LLM | {"generator"}, options.writing.generator
-    if any(name in BENCHMARKS for name in names):
+    if any(name in ALL_BENCHMARKS for name in names):
         unused = (
             _OF_ARTICLES | _OF_BUCKETS | writing | {"keep_without_image", "image_urls", "flags", "decisions"}
         )
         yield unused, f"for {_and(names)}, whose questions are taken as they are", ""
         return
     of_benchmarks = {"language", "all_phrases", "original"}
-    yield of_benchmarks, f"for {_and(names)}", f"such options are for {', '.join(BENCHMARKS)} alone"
+    yield (
+        of_benchmarks,
+        f"for {_and(names)}",
+        f"such options are for benchmarks such as {', '.join(BENCHMARKS)} alone",
+    )
     if options.source.startswith(RELEASED):
         yield _OF_ARTICLES | writing | {"flags"}, "with released files, whose rows are taken as they are", ""
         if options.images is None:

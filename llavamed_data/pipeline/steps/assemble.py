@@ -34,6 +34,23 @@ class ImageChangedError(LlavaMedError):
 
 
 @dataclass(frozen=True, slots=True)
+class ImageFile:
+    """The file of an image.
+
+    Attributes:
+        path: where it is.
+        name: its name in the source.
+        bytes: its size.
+        digest: by `digest_of`, verified when the file is read.
+    """
+
+    path: Path
+    name: str | None
+    bytes: int
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A row to be written: every column but `images`, and the file of its image.
 
@@ -43,6 +60,7 @@ class Record:
         image_name: its name in the source.
         image_bytes: its size.
         image_digest: its digest by `digest_of`, verified when the file is read.
+        more: the images that follow, where a row has several.
     """
 
     row: Mapping[str, Any]
@@ -50,6 +68,19 @@ class Record:
     image_name: str | None = None
     image_bytes: int = 0
     image_digest: str | None = None
+    more: tuple[ImageFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[ImageFile, ...]:
+        """The files of all its images; none where its image is lost."""
+        if self.image is None:
+            return ()
+        return (ImageFile(self.image, self.image_name, self.image_bytes, self.image_digest), *self.more)
+
+    @property
+    def total_bytes(self) -> int:
+        """The size of all its images."""
+        return self.image_bytes + sum(each.bytes for each in self.more)
 
 
 Records = Callable[[], Iterable[Record]]
@@ -148,7 +179,7 @@ def write_split(
     records: Records, data: Path, *, schema: str, split: str, shard_bytes: int = SHARD_BYTES
 ) -> Written:
     """Writes the shards of one split into the folder `data`; see `assemble`."""
-    sizes = [record.image_bytes for record in records()]
+    sizes = [record.total_bytes for record in records()]
     shard_rows = _shard_rows(sizes, shard_bytes)
     arrow, count = arrow_schema(schema), _Count()
     write_shards(
@@ -218,42 +249,42 @@ def _table(group: Sequence[Record], schema: pa.Schema) -> pa.Table:
 
 def _images(group: Sequence[Record], of: pa.DataType) -> pa.Array:
     """The column of images: each file is read straight into the one buffer that Parquet takes its bytes from."""
-    held = [record for record in group if record.image is not None]
-    ends = np.cumsum([0, *(record.image_bytes for record in held)], dtype=np.int32)
+    held = [(record, file) for record in group for file in record.files]
+    ends = np.cumsum([0, *(file.bytes for _, file in held)], dtype=np.int32)
     buffer = pa.allocate_buffer(int(ends[-1]))
     memory = memoryview(buffer)
-    for record, start, stop in zip(held, ends, ends[1:], strict=False):
-        _read_into(record, memory[start:stop])
+    for (record, file), start, stop in zip(held, ends, ends[1:], strict=False):
+        _read_into(file, record.row["id"], memory[start:stop])
     contents = pa.Array.from_buffers(pa.binary(), len(held), [None, pa.py_buffer(ends), buffer])
-    names = pa.array([record.image_name for record in held], pa.string())
+    names = pa.array([file.name for _, file in held], pa.string())
     images = pa.StructArray.from_arrays([contents, names], names=["bytes", "path"])
-    counts = np.cumsum([0, *(record.image is not None for record in group)], dtype=np.int32)
+    counts = np.cumsum([0, *(len(record.files) for record in group)], dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(counts), images).cast(of)
 
 
 def read_image(record: Record) -> bytes:
-    """The bytes of a record's image, checked; none where it is lost.
+    """The bytes of a record's first image, checked; none where it is lost.
 
     Raises:
         ImageChangedError: the image is not what it was when it was fetched.
     """
-    data = bytearray(record.image_bytes if record.image is not None else 0)
-    _read_into(record, memoryview(data))
+    if not record.files:
+        return b""
+    data = bytearray(record.image_bytes)
+    _read_into(record.files[0], record.row["id"], memoryview(data))
     return bytes(data)
 
 
-def _read_into(record: Record, memory: memoryview) -> None:
-    if record.image is None:
-        return
+def _read_into(image: ImageFile, row_id: str, memory: memoryview) -> None:
     try:
-        with record.image.open("rb", buffering=0) as file:
+        with image.path.open("rb", buffering=0) as file:
             whole = file.readinto(memory) == len(memory) and not file.read(1)
     except FileNotFoundError:
         whole = False
-    if not whole or digest_of(memory) != record.image_digest:
-        record.image.unlink(missing_ok=True)
+    if not whole or digest_of(memory) != image.digest:
+        image.path.unlink(missing_ok=True)
         raise ImageChangedError(
-            f"the image {record.image} of {record.row['id']} has changed since it was fetched and was removed: "
+            f"the image {image.path} of {row_id} has changed since it was fetched and was removed: "
             "rerun the same command, it is fetched anew"
         )
 
@@ -270,7 +301,7 @@ class _Count:
 
     def add(self, group: Sequence[Record]) -> None:
         self.rows += len(group)
-        self.images.update(record.image_digest for record in group if record.image_digest)
+        self.images.update(file.digest for record in group for file in record.files if file.digest)
         self.domains.update(record.row["domain"] for record in group if record.row["domain"])
         self.licenses.update(record.row["license"] for record in group)
 

@@ -41,6 +41,13 @@ IMAGE_FIELDS = (
 )
 """What is added to a row: its image in the store, and what the image's article states; null if the image is lost."""
 
+IMAGES_FIELDS = (
+    pa.field("locators", pa.list_(pa.string())),
+    pa.field("image_digests", pa.list_(pa.string())),
+    pa.field("image_sizes", pa.list_(pa.int64())),
+)
+"""What is added to a row that names several images in `images`: each image in the store, its digest and its size."""
+
 
 @dataclass(frozen=True, slots=True)
 class FoundImage:
@@ -52,6 +59,7 @@ class FoundImage:
         bytes: its size.
         reason, detail: why it is lost.
         pmid, license: of its article, if the source states them.
+        all: of a row with several images, what was found for each; then `locator` names the one that is lost, if any.
     """
 
     locator: str | None = None
@@ -61,6 +69,7 @@ class FoundImage:
     detail: str = ""
     pmid: str | None = None
     license: str | None = None
+    all: tuple["FoundImage", ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class ReadRows(StepOutput):
 
     @property
     def file(self) -> Path:
-        """The Parquet file of rows; the column `image` names the image of each."""
+        """The Parquet file of rows; the column `image` names the image of each, or `images` its images."""
         return self.folder / "rows.parquet"
 
 
@@ -85,7 +94,7 @@ class Illustrated(StepOutput):
 
     @property
     def file(self) -> Path:
-        """The Parquet file of rows, with `IMAGE_FIELDS`."""
+        """The Parquet file of rows, with `IMAGE_FIELDS` or `IMAGES_FIELDS`."""
         return self.folder / "rows.parquet"
 
 
@@ -133,7 +142,9 @@ def illustrate(
             else itertools.repeat(FoundImage(reason=Reason.IMAGE_MISSING.value))
         )
         tally, splits = Tally(), set[str]()
-        schema = pa.schema([*pq.read_schema(read.file), *IMAGE_FIELDS])
+        stated = pq.read_schema(read.file)
+        several = "images" in stated.names
+        schema = pa.schema([*stated, *(IMAGES_FIELDS if several else IMAGE_FIELDS)])
         with (
             _lost_report(unfinished / LOST) as report_lost,
             row_writer(unfinished / "dropped.parquet", DROPPED) as add_dropped,
@@ -146,7 +157,7 @@ def illustrate(
                 if image.reason is None or keep_without_image:
                     tally.keep()
                     splits.add(row.get("split", ""))
-                    add_row(row | _image_columns(image))
+                    add_row(row | (_images_columns(image) if several else _image_columns(image)))
                 else:
                     tally.drop(Reason(image.reason))
                     add_dropped(asdict(Dropped(row["id"], image.reason, image.detail)))
@@ -164,6 +175,14 @@ def _image_columns(image: FoundImage) -> dict[str, Any]:
         "image_license": image.license,
         "image_digest": image.digest,
         "image_bytes": image.bytes if image.digest else None,
+    }
+
+
+def _images_columns(image: FoundImage) -> dict[str, Any]:
+    return {
+        "locators": [each.locator for each in image.all],
+        "image_digests": [each.digest for each in image.all],
+        "image_sizes": [each.bytes for each in image.all],
     }
 
 
@@ -198,14 +217,26 @@ class ImagesByName:
             yield locator, self.place.read(locator)
 
     def find(self, read: ReadRows, engine: Engine) -> Iterator[FoundImage]:
-        """What there is for each row."""
-        names = dict.fromkeys(row["image"] for row in read_rows([read.file], ["image"]))
+        """What there is for each row; where rows name several images, one that is lost loses the row."""
+        several = "images" in pq.read_schema(read.file).names
+        column = "images" if several else "image"
+        rows = (row[column] for row in read_rows([read.file], [column]))
+        names = dict.fromkeys(itertools.chain.from_iterable(rows) if several else rows)
         indexed = self.place.indexed(self.store.folder / "names.index")  # made once, and read by every task
         checks = replace(self.store, source=replace(self, place=indexed)).check(names, engine)
-        for row in read_rows([read.file], ["image"]):
-            check = checks[row["image"]]
+
+        def found(name: str) -> FoundImage:
+            check = checks[name]
             digest = check.digest if check.reason is None else None
-            yield FoundImage(row["image"], digest, check.bytes, check.reason, check.detail)
+            return FoundImage(name, digest, check.bytes, check.reason, check.detail)
+
+        for row in read_rows([read.file], [column]):
+            if not several:
+                yield found(row["image"])
+                continue
+            images = tuple(map(found, row["images"]))
+            lost = next((image for image in images if image.reason is not None), FoundImage())
+            yield replace(lost, all=images)
 
 
 @dataclass(frozen=True)
@@ -282,10 +313,11 @@ def _lost_report(path: Path) -> Iterator[Callable[[Mapping[str, Any], FoundImage
         lines.writerow(_LOST_COLUMNS)
 
         def add(row: Mapping[str, Any], image: FoundImage) -> int:
-            pair = row.get("pair_id") or row["image"]
+            pair = row.get("pair_id") or row.get("image") or image.locator or ""
             if pair not in seen:
                 seen.add(pair)
-                cells = (pair, row.get("pmcid"), row.get("file") or row["image"], image.reason, image.detail)
+                file = row.get("file") or row.get("image") or image.locator
+                cells = (pair, row.get("pmcid"), file, image.reason, image.detail)
                 lines.writerow([without_formula(cell or "") for cell in cells])
             return len(seen)
 

@@ -1,9 +1,10 @@
 """Which files of a folder, or of a dataset repository of the Hub, hold which split of a benchmark."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-def
 
 from llavamed_data.dataset.layout import REPO_ID
 from llavamed_data.errors import LlavaMedError, UsageError
+from llavamed_data.reasons import Drop
 from llavamed_data.recipes import SPLITS, Benchmark
+from llavamed_data.sources.benchmarks.choices import nested_records
 from llavamed_data.sources.benchmarks.questions import split_of_phrase
-from llavamed_data.sources.benchmarks.records import KeepImage, file_records
+from llavamed_data.sources.benchmarks.records import KeepImage, file_records, read_object
 from llavamed_data.sources.folders import files_below, is_built, is_not_hidden
 from llavamed_data.sources.locations import first_line
 
@@ -23,7 +26,7 @@ HUB = "hub"
 
 _WANTED_FROM_HUB = ["*.parquet", "*.json", "*.json.gz", "*.jsonl", "*.pkl", "imgs.zip", "images.zip"]
 _SHARD = re.compile(
-    r"(?:.*/)?(?P<split>train|validation|val|test)(?:-\d+-of-\d+[\w.-]*|/\d+)?\.parquet", re.ASCII
+    r"(?:.*/)?(?P<split>train|dev|validation|val|test)(?:-\d+-of-\d+[\w.-]*|/\d+)?\.parquet", re.ASCII
 )
 _ANY_SPLIT = ""
 """Takes the place of a split for a file that holds several."""
@@ -88,12 +91,22 @@ class BenchmarkFiles:
             LlavaMedError: a file cannot be read or is not what its name says.
         """
         positions = dict.fromkeys(SPLITS, 0)
+        for split, record in self._split_records(keep_image):
+            positions[split] += 1
+            yield split, positions[split], record
+
+    def _split_records(self, keep_image: KeepImage) -> Iterator[tuple[str, Any]]:
+        nested = self.benchmark.choices.nested if self.benchmark.choices else {}
         for stated, paths in self.files.items():
             for path in paths:
-                for record in file_records(path, keep_image):
-                    split = stated or split_of_phrase(record)
-                    positions[split] += 1
-                    yield split, positions[split], record
+                if nested:
+                    try:
+                        yield from nested_records(read_object(path), nested)
+                    except Drop as drop:
+                        raise LlavaMedError(f"{path}: {drop.detail}; fetch it again") from drop
+                else:
+                    for record in file_records(path, keep_image):
+                        yield stated or split_of_phrase(record), record
 
 
 def open_benchmark(benchmark: Benchmark, location: str, *, progress: bool = False) -> BenchmarkFiles:
@@ -120,13 +133,18 @@ def open_benchmark(benchmark: Benchmark, location: str, *, progress: bool = Fals
             f"there is no file or folder {location}: give the files of {benchmark.title}, or {HUB} for its copy "
             f"{benchmark.hub.repository}"
         )
-    folder = _fetch_copy(repository, progress=progress)
+    if benchmark.hub.packed and repository == benchmark.hub.repository:
+        raise UsageError(
+            f"{repository} holds {benchmark.title} as one archive, {benchmark.hub.packed}: fetch and unpack it, "
+            "and name its folder with --source"
+        )
+    folder = _fetch_copy(repository, benchmark.hub.files or _WANTED_FROM_HUB, progress=progress)
     found = _files_of_folder(benchmark, folder, repository)
     within = folder.parents[2]  # the client's cache: files of a snapshot are links to its stores of blobs
     return BenchmarkFiles(benchmark, folder, found, f"{repository}@{folder.name}", within)
 
 
-def _fetch_copy(repository: str, *, progress: bool) -> Path:
+def _fetch_copy(repository: str, wanted: Sequence[str], *, progress: bool) -> Path:
     """The folder of a repository's newest revision in the client's cache; its name is the commit.
 
     Raises:
@@ -134,7 +152,7 @@ def _fetch_copy(repository: str, *, progress: bool) -> Path:
     """
     try:
         with nullcontext() if progress else disable_progress_bars():
-            return Path(snapshot_download(repository, repo_type="dataset", allow_patterns=_WANTED_FROM_HUB))
+            return Path(snapshot_download(repository, repo_type="dataset", allow_patterns=list(wanted)))
     except Exception as error:  # the client's own errors, its HTTP library's, and those of its Rust half
         raise LlavaMedError(
             f"{repository!r} is not a folder here, and the Hub does not give it: {first_line(error)} "
@@ -145,7 +163,7 @@ def _fetch_copy(repository: str, *, progress: bool) -> Path:
 def _split_of_file(benchmark: Benchmark, path: Path) -> str:
     name = path.name.removesuffix(".gz")
     for split, names in benchmark.files.items():
-        if name in names:
+        if any(fnmatchcase(name, each.rpartition("/")[2]) for each in names):
             return split
     if shard := _SHARD.fullmatch(path.name):
         return _split_of_shard(shard)
@@ -160,15 +178,17 @@ def _files_of_folder(benchmark: Benchmark, folder: Path, location: str) -> Mappi
         folder, enter=lambda path: is_not_hidden(path) and not is_built(folder / path), skip_unreadable=True
     )
     inside = sorted((name for name, _ in files), key=lambda name: (name.count("/"), name))
-    by_split = {split: _first(inside, names) for split, names in benchmark.files.items()}
-    if found := {split: (folder / name,) for split, name in by_split.items() if name}:
+    by_split = {split: _matching(inside, names) for split, names in benchmark.files.items()}
+    if found := {split: tuple(folder / name for name in names) for split, names in by_split.items() if names}:
         return found
-    if name := _first(inside, benchmark.one_file):
-        return {_ANY_SPLIT: (folder / name,)}
+    if names := _matching(inside, benchmark.one_file):
+        return {_ANY_SPLIT: (folder / names[0],)}
     shards: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for name in inside:
+    for name in _of_subjects(benchmark, inside):
         if shard := _SHARD.fullmatch(name):
             shards[_split_of_shard(shard)].append(folder / name)
+    if benchmark.choices:  # rows of a split that is not listed have no answers
+        shards = {split: shards[split] for split in benchmark.files}
     if not any(shards.values()):
         looked_for = [names[0] for names in benchmark.files.values()] + list(benchmark.one_file[:1])
         raise UsageError(
@@ -178,10 +198,28 @@ def _files_of_folder(benchmark: Benchmark, folder: Path, location: str) -> Mappi
     return {split: tuple(paths) for split, paths in shards.items() if paths}
 
 
-def _first(inside: list[str], names: tuple[str, ...]) -> str | None:
-    """The path of the first of `names`, gzipped or not, that is in the folder; the least deep one."""
-    candidates = (f"{name}{suffix}" for name in names for suffix in ("", ".gz"))
-    return next((path for name in candidates for path in inside if path.rpartition("/")[2] == name), None)
+def _matching(inside: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The path of the first of `names`, gzipped or not, that is in the folder; the least deep one.
+
+    A name with `*` stands for all files of that pattern.
+    """
+    for name in names:
+        for suffix in ("", ".gz"):
+            found = [path for path in inside if fnmatchcase(f"/{path}", f"*/{_literal(name)}{suffix}")]
+            if found:
+                return sorted(found) if "*" in name else found[:1]
+    return []
+
+
+def _literal(name: str) -> str:
+    """A pattern in which `*` alone has a meaning."""
+    return name.replace("[", "[[]").replace("?", "[?]")
+
+
+def _of_subjects(benchmark: Benchmark, inside: Sequence[str]) -> Sequence[str]:
+    """The paths in folders of the subjects that are taken; all if no folder is named after one."""
+    subjects = frozenset(benchmark.choices.subjects if benchmark.choices else ())
+    return [path for path in inside if subjects & set(path.split("/")[:-1])] or inside
 
 
 def _split_of_shard(shard: re.Match[str]) -> str:

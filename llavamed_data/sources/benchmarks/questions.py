@@ -1,4 +1,4 @@
-"""The rows of any of the three benchmarks as questions in the project's own terms, and the types that a copy lost."""
+"""The rows of the paper's three benchmarks as questions in the project's own terms, and the types that a copy lost."""
 
 import math
 import re
@@ -90,12 +90,12 @@ class QuestionReader:
         self._refuse_phrase(fields, split)
         stated = fields.get("answer")
         unanswered = self._benchmark.empty_answers and isinstance(stated, str) and not stated.strip()
-        answer = "" if unanswered else _text(stated, "answer")
+        answer = "" if unanswered else row_text(stated, "answer")
         return BenchmarkQuestion(
             id=name if times == 1 else f"{name}~{times}",
             split=split,
             image=image_name(_first(fields, "image_name", "img_name", "image")),
-            question=_text(fields.get("question"), "question"),
+            question=row_text(fields.get("question"), "question"),
             answer=answer,
             answer_type=self._answer_type(fields, answer),
             question_type=self._question_type(fields),
@@ -105,8 +105,8 @@ class QuestionReader:
 
     def label(self, record: Any, split: str, position: int) -> str:
         """The name of a dropped record: the id that its question would have."""
-        stated = _qid(record.get("qid")) if isinstance(record, dict) else None
-        return f"{self._benchmark.name}-{split}-{stated or f'{position:05d}'}"
+        number = record.get("qid") if isinstance(record, dict) else None
+        return row_label(self._benchmark, split, position, number)
 
     def _refuse_phrase(self, fields: Mapping[str, Any], split: str) -> None:
         phrase = fields.get("phrase_type")
@@ -187,6 +187,11 @@ def _only(place: int, found: set[_Types]) -> str | None:
     return values.pop() if len(values) == 1 else None
 
 
+def row_label(benchmark: Benchmark, split: str, position: int, number: Any) -> str:
+    """The id of a row: by its own number if it has one, otherwise by its position in its split."""
+    return f"{benchmark.name}-{split}-{_qid(number) or f'{position:05d}'}"
+
+
 def split_of_phrase(record: Any) -> str:
     """The split of a row of VQA-RAD's one file: `test` if its phrase type begins so, otherwise `train`."""
     phrase = record.get("phrase_type") if isinstance(record, dict) else None
@@ -216,7 +221,12 @@ def _language(fields: Mapping[str, Any], benchmark: Benchmark) -> str:
     return language
 
 
-def _text(value: Any, field: str) -> str:
+def row_text(value: Any, field: str) -> str:
+    """A text without blanks at its ends; a number is written as text.
+
+    Raises:
+        Drop: it is no text, or is empty, too long, or holds a marker of images.
+    """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if not math.isfinite(value):
             raise malformed(f"{field} is {value}")

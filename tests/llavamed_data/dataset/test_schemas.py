@@ -46,6 +46,7 @@ SHARED = [
         ("instruct", []),
         ("eval", ["question_id", "question_type"]),
         ("vqa", ["answer_type", "question_type", "language"]),
+        ("choice", ["question", "choices", "answer_type", "question_type", "language"]),
     ],
 )
 def test_columns_come_in_the_published_order(kind: str, extra: list[str]) -> None:
@@ -84,7 +85,7 @@ def test_types_are_those_of_datasets() -> None:
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(UsageError, match="choose from alignment, instruct, eval, vqa"):
+    with pytest.raises(UsageError, match="choose from alignment, instruct, eval, vqa, choice"):
         load_schema("train")
 
 
@@ -98,6 +99,8 @@ def test_an_unknown_kind_is_refused() -> None:
         ("instruct", None, "instruct"),
         ("eval", "eval", "eval"),
         ("vqa", "slake", "vqa"),
+        ("choice", "pmc-vqa", "choice"),
+        ("choice", None, "choice"),
     ],
 )
 def test_the_kind_is_told_from_columns_and_recipe(kind: str, recipe: str | None, wanted: str) -> None:
@@ -163,6 +166,6 @@ def test_load_dataset_reads_a_folder_of_that_schema(
     assert loaded.features == features(kind)
     assert len(rows) == 12
     wanted = MAKERS[kind](11)
-    picture = Image.open(io.BytesIO(wanted["images"][0]["bytes"]))
-    assert [image.size for image in rows[11]["images"]] == [picture.size]
+    pictures = [Image.open(io.BytesIO(image["bytes"])) for image in wanted["images"]]
+    assert [image.size for image in rows[11]["images"]] == [picture.size for picture in pictures]
     assert rows[11] | {"images": None} == wanted | {"images": None}

@@ -91,11 +91,28 @@ def vqa_row(number: int) -> Row:
     }
 
 
+def choice_row(number: int) -> Row:
+    row = vqa_row(number)
+    choices = ["A phantom, made of noise", "A person"]
+    asked = turn("user", f"What is shown?\nA. {choices[0]}\nB. {choices[1]}", image=True)
+    asked["content"].insert(0, {"type": "image", "text": None})
+    added = {"question": "What is shown?", "choices": choices, "answer_type": "CHOICE"}
+    types = {name: row.pop(name) for name in ("answer_type", "question_type", "language")}
+    return row | {
+        "images": [*row["images"], {"bytes": jpeg(number + 50), "path": None}],
+        "messages": [asked, turn("assistant", "AB"[number % 2])],
+        "provenance": row["provenance"] | {"recipe": "medframeqa"},
+        **added,
+        **{name: value for name, value in types.items() if name != "answer_type"},
+    }
+
+
 MAKERS: dict[str, Callable[[int], Row]] = {
     "alignment": alignment_row,
     "instruct": instruct_row,
     "eval": eval_row,
     "vqa": vqa_row,
+    "choice": choice_row,
 }
 
 
