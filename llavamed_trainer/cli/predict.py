@@ -23,7 +23,9 @@ def predict(
     benchmark: Annotated[
         str,
         typer.Option(
-            help="vqa-rad | slake | path-vqa | eval | a dataset's folder or name", show_default=False
+            help="vqa-rad | slake | path-vqa | eval | pmc-vqa or another benchmark of multiple choice | a dataset's "
+            "folder or name",
+            show_default=False,
         ),
     ],
     model: Annotated[
@@ -37,7 +39,7 @@ def predict(
         Path | None,
         typer.Option(
             help="File of answers.",
-            show_default="predictions/BENCHMARK-SPLIT-FORM[-IMAGES][-firstLIMIT].jsonl",
+            show_default="predictions/BENCHMARK-SPLIT-FORM[-IMAGES][-choicesSEED][-firstLIMIT].jsonl",
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Dataset split.")] = "test",
@@ -65,6 +67,15 @@ def predict(
         ),
     ] = "real",
     seed: Annotated[int, typer.Option(min=0, help="Seed of noise and shuffled images.")] = 0,
+    shuffle_options: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Show the choices of multiple-choice questions in an order drawn with this seed; models prefer some "
+            "positions.",
+            show_default="as the benchmark has them",
+        ),
+    ] = None,
     base_url: Annotated[
         str | None,
         typer.Option(
@@ -127,6 +138,8 @@ def predict(
         raise UsageError("--limit chooses what a --model is asked: leave it out with --answers")
     if images != "real" and answers:
         raise UsageError("--images chooses what a --model is shown: leave it out with --answers")
+    if shuffle_options is not None and answers:
+        raise UsageError("--shuffle-options chooses what a --model is shown: leave it out with --answers")
     if base_url is None and answers is None:
         _launch_processes(processes)
         if not quiet and Path(model).is_dir():
@@ -140,6 +153,7 @@ def predict(
         prompt=form_named(prompt),
         images=images,
         seed=seed,
+        shuffle_choices=shuffle_options,
         base_url=base_url,
         batch_size=batch_size,
         max_new_tokens=max_new_tokens,

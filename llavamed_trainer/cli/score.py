@@ -26,7 +26,8 @@ def score(
     benchmark: Annotated[
         str,
         typer.Option(
-            help="vqa-rad | slake | path-vqa | a dataset's folder or name | an original test.json",
+            help="vqa-rad | slake | path-vqa | pmc-vqa or another benchmark of multiple choice | a dataset's folder or "
+            "name | an original test.json",
             show_default=False,
         ),
     ],

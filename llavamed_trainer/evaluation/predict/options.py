@@ -24,6 +24,7 @@ class PredictOptions:
         prompt: form of the prompts, as `prompt_of` takes it.
         images: what the model is shown: the questions' own images, or others in their place, to see whether it looks.
         seed: seed of the noise, and of the order in which images are exchanged between questions.
+        shuffle_choices: seed of the order in which the choices of each question are shown; None keeps theirs.
         base_url: address of an OpenAI-compatible server; None runs the model on this machine.
         batch_size: questions answered together.
         max_new_tokens: longest answer, in tokens.
@@ -44,6 +45,7 @@ class PredictOptions:
     prompt: PromptForm = "plain"
     images: ImageMode = "real"
     seed: int = 0
+    shuffle_choices: int | None = None
     base_url: str | None = None
     batch_size: int = 16
     max_new_tokens: int = 1024

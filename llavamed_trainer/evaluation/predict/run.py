@@ -19,6 +19,7 @@ from llavamed_trainer.evaluation.predict.parts import AnswerParts
 from llavamed_trainer.evaluation.predict.substitutes import ImageSource, SubstituteImages
 from llavamed_trainer.evaluation.questions import (
     Prediction,
+    Question,
     QuestionSet,
     Unanswered,
     file_sha256,
@@ -26,6 +27,7 @@ from llavamed_trainer.evaluation.questions import (
     prompt_of,
     read_answers,
     run_report_path,
+    shuffle_choices,
     write_answers,
     write_unanswered,
 )
@@ -108,6 +110,12 @@ def convert(answers: Path, out: Path, options: PredictOptions) -> PredictReport:
             f"{answers} holds answers in the prompt forms {' and '.join(each.form for each in sets)}, and the released "
             "format has one line a question: write it with --format ours, or remove one form"
         )
+    if options.file_format == "released" and any(
+        p.question.shuffled for each in sets for p in each.predictions
+    ):
+        raise UsageError(
+            "the released format cannot state the order of shuffled choices: write it with --format ours"
+        )
     predictions = list(dict.fromkeys(prediction for each in sets for prediction in each.predictions))
     write_answers(out, predictions, options.file_format)
     answered = len({prediction.question.id for prediction in predictions})
@@ -135,6 +143,8 @@ def default_path(options: PredictOptions, answers: Path | None = None) -> Path:
     shown = "" if images == "real" else f"-{images}"
     if seed := _seed(options):
         shown += f"-seed{seed}"
+    if options.shuffle_choices is not None:
+        shown += f"-choices{options.shuffle_choices}"
     first = f"-first{options.limit}" if options.limit else ""
     name = options.benchmark.rstrip("/").rpartition("/")[2]
     return Path("predictions") / f"{name}-{options.split}-{'-'.join(forms)}{shown}{first}.jsonl"
@@ -149,7 +159,7 @@ def _prompts(
     questions: QuestionSet, options: PredictOptions, digests: Mapping[str, tuple[str, ...]]
 ) -> tuple[list[QuestionPrompt], Mapping[str, Unanswered]]:
     """The prompts of the run, and the questions that are not asked: beyond the limit, or because of their images."""
-    asked = questions.questions[: options.limit]
+    asked = _as_shown(questions.questions[: options.limit], options)
     lost = [question for question in asked if len(digests[question.id]) < question.image_count]
     if lost and options.lost_images == "error":
         raise UsageError(
@@ -172,6 +182,26 @@ def _prompts(
                 QuestionPrompt(question, *prompt_of(question, options.prompt, questions.name), images)
             )
     return prompts, skipped
+
+
+def _as_shown(questions: Sequence[Question], options: PredictOptions) -> Sequence[Question]:
+    """The questions with their choices in the order in which they are shown.
+
+    Raises:
+        UsageError: choices are to be shuffled and there are none, or the format of the file has no place for it.
+    """
+    seed = options.shuffle_choices
+    if seed is None:
+        return questions
+    if not any(question.choices for question in questions):
+        raise UsageError(
+            f"--shuffle-options does nothing for {options.benchmark}, which has no choices: leave it out"
+        )
+    if options.file_format == "released":
+        raise UsageError(
+            "the released format cannot state the order of shuffled choices: write it with --format ours"
+        )
+    return [shuffle_choices(question, seed) for question in questions]
 
 
 def _run_key(options: PredictOptions, prompts: Sequence[QuestionPrompt]) -> str:
@@ -268,6 +298,7 @@ def _write(
         "prompt": options.prompt,
         "images": options.images,
         "seed": _seed(options),
+        **({} if options.shuffle_choices is None else {"shuffle_choices": options.shuffle_choices}),
         "max_new_tokens": options.max_new_tokens,
         "report": {name: getattr(report, name) for name in _STATED_COUNTS},
         "unanswered": len(failed),

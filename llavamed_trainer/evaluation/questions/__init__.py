@@ -16,6 +16,7 @@ from llavamed_trainer.evaluation.questions.answers import (
     write_answers,
     write_unanswered,
 )
+from llavamed_trainer.evaluation.questions.choices import in_order, shuffle_choices
 from llavamed_trainer.evaluation.questions.prompts import (
     OPTIONS,
     PROMPT_FORMS,
@@ -52,11 +53,13 @@ __all__ = [
     "Unanswered",
     "file_sha256",
     "form_named",
+    "in_order",
     "lettered",
     "load_questions",
     "prompt_of",
     "read_answers",
     "run_report_path",
+    "shuffle_choices",
     "write_answers",
     "write_unanswered",
 ]

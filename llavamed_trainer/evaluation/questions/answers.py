@@ -1,9 +1,10 @@
 """Files of answers: ours and the released code's, joined to the questions that they answer, read and written.
 
 Ours are JSON Lines of `{id, question, answer, prompt_form, model}`, with `images` where the model was not shown the
-questions' own, and are joined by id. The released code's are JSON Lines, or one JSON list, of `{question_id, prompt,
-text, answer_id, model_id, metadata}`; their numbers say nothing about the benchmark, so they are joined by order. Each
-prompt is checked against its question and against the form that the file states.
+questions' own and `choices` where these were shown in an order that was drawn, and are joined by id. The released
+code's are JSON Lines, or one JSON list, of `{question_id, prompt, text, answer_id, model_id, metadata}`; their numbers
+say nothing about the benchmark, so they are joined by order. Each prompt is checked against its question and against
+the form that the file states.
 """
 
 import base64
@@ -18,6 +19,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from llavamed_data.errors import LlavaMedError, UsageError
 from llavamed_data.io.atomic import write_text
+from llavamed_trainer.evaluation.questions.choices import in_order
 from llavamed_trainer.evaluation.questions.prompts import (
     PROMPT_FORMS,
     PromptForm,
@@ -48,7 +50,7 @@ class Prediction:
     """A model's answer to one question.
 
     Attributes:
-        question: the question of the benchmark.
+        question: the question of the benchmark; its choices in the order in which they were shown.
         prompt: the question as it was asked, choices included.
         form: the form of the prompt.
         answer: the model's words.
@@ -170,7 +172,10 @@ def file_sha256(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One line of a file of answers; `id` is None in the released form, `form` where it is not stated."""
+    """One line of a file of answers; `id` is None in the released form, `form` where it is not stated.
+
+    `choices` is the order in which they were shown, if the line states one.
+    """
 
     number: int
     id: str | None
@@ -179,6 +184,7 @@ class _Line:
     form: PromptForm | None
     model: str
     images: ImageMode
+    choices: tuple[str, ...] | None = None
 
 
 def _read_lines(path: Path) -> list[_Line]:
@@ -230,7 +236,19 @@ def _our_line(row: Mapping[str, Any], number: int, path: Path) -> _Line:
         form=_stated(row, "prompt_form", PROMPT_FORMS, number, path),
         model=str(row.get("model") or ""),
         images=_stated(row, "images", IMAGE_MODES, number, path) or "real",
+        choices=_shown_choices(row, number, path),
     )
+
+
+def _shown_choices(row: Mapping[str, Any], number: int, path: Path) -> tuple[str, ...] | None:
+    shown = row.get("choices")
+    if shown is None:
+        return None
+    if not isinstance(shown, list) or not all(isinstance(choice, str) for choice in shown):
+        raise LlavaMedError(
+            f"{path}:{number} has the choices {str(shown)[:60]!r}: a list of texts was expected"
+        )
+    return tuple(shown)
 
 
 def _released_line(row: Mapping[str, Any], number: int, path: Path) -> _Line:
@@ -273,7 +291,17 @@ def _join_by_id(
             raise LlavaMedError(
                 f"{path}:{line.number} answers {line.id!r}, which is no question of {_described(questions)}"
             )
-        yield question, line
+        yield _as_shown(question, line, path), line
+
+
+def _as_shown(question: Question, line: _Line, path: Path) -> Question:
+    """The question with its choices in the order that the line states, by which its letter is read."""
+    if line.choices is None:
+        return question
+    try:
+        return in_order(question, line.choices)
+    except LlavaMedError as error:
+        raise LlavaMedError(f"{path}:{line.number}: {error}, which are those of the benchmark") from error
 
 
 def _join_by_order(
@@ -419,7 +447,7 @@ def _described(questions: QuestionSet) -> str:
     return f"{questions.name}, split {questions.split}"
 
 
-def _our_row(prediction: Prediction) -> dict[str, str]:
+def _our_row(prediction: Prediction) -> dict[str, Any]:
     return {
         "id": prediction.question.id,
         "question": prediction.prompt,
@@ -427,6 +455,7 @@ def _our_row(prediction: Prediction) -> dict[str, str]:
         "prompt_form": prediction.form,
         "model": prediction.model,
         **_stated_images(prediction),
+        **({"choices": list(prediction.question.choices)} if prediction.question.shuffled else {}),
     }
 
 

@@ -2,16 +2,17 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from llavamed_data.dataset.choices import LETTERS
 from llavamed_data.dataset.layout import open_shard
 from llavamed_data.dataset.messages import rounds_of
 from llavamed_data.dataset.reader import Dataset
 from llavamed_data.errors import UsageError
-from llavamed_data.recipes import BENCHMARKS, EVAL
+from llavamed_data.recipes import ALL_BENCHMARKS, EVAL
 
 AnswerType: TypeAlias = Literal["OPEN", "CLOSED", "CHOICE"]
 """`CHOICE` is a question of which one of several choices is the right answer."""
@@ -51,6 +52,7 @@ class Question:
         image_count: number of images that it asks about: its image parts, or its images if no part stands for them.
         caption, inline_mentions, figure_label: the text that belongs to the figure; empty in the VQA sets.
         choices: what a `CHOICE` question offers, the first under the letter A; empty for other questions.
+        shuffled: whether the choices are in an order that was drawn, and `reference` is the letter in that order.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Question:
     inline_mentions: tuple[str, ...] = ()
     figure_label: str = ""
     choices: tuple[str, ...] = ()
+    shuffled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +147,9 @@ def load_questions(benchmark: str, split: str = "test", language: str = "en") ->
     """Reads the questions of a benchmark; the bytes of the images stay on disk.
 
     Args:
-        benchmark: `vqa-rad`, `slake`, `path-vqa` or `eval` (the dataset `llava-med/NAME`, which `build NAME` makes),
-            a dataset's folder or its name on the Hub, or the original `testset.json` of VQA-RAD or `test.json` of
-            SLAKE.
+        benchmark: `vqa-rad`, `slake`, `path-vqa`, `eval` or a benchmark of multiple choice such as `pmc-vqa` (the
+            dataset `llava-med/NAME`, which `build NAME` makes), a dataset's folder or its name on the Hub, or the
+            original `testset.json` of VQA-RAD or `test.json` of SLAKE.
         split: split of the dataset; an original file is one split, whatever it is called.
         language: `en`, `zh` or `all`. Questions of sets that state no language are English.
 
@@ -160,7 +163,7 @@ def load_questions(benchmark: str, split: str = "test", language: str = "en") ->
         name = Path(benchmark).resolve().parent.name.replace("_", "-")
         questions = _from_original(Path(benchmark))
     else:
-        known = benchmark in (*BENCHMARKS, EVAL) and not Path(benchmark).is_dir()
+        known = benchmark in (*ALL_BENCHMARKS, EVAL) and not Path(benchmark).is_dir()
         source = f"llava-med/{benchmark}" if known else benchmark
         name = benchmark.rstrip("/").rpartition("/")[2]
         dataset = _open(source, split)
@@ -200,12 +203,15 @@ def _from_row(row: Mapping[str, Any], number: int, source: str) -> Question:
             f"row {row['id'] or number!r} of {source} is not one question and its answer: "
             f"check the set with python -m llavamed_data validate {source}"
         )
-    choices = tuple(row.get("choices") or ())
+    choices, answer_type = tuple(row.get("choices") or ()), _answer_type(row.get("answer_type"))
+    reference = rounds[0][1]
+    if answer_type == "CHOICE":
+        reference = _letter(row, choices, reference, source)
     return Question(
         id=row["id"],
         text=row["question"] if choices and row.get("question") else rounds[0][0],
-        reference=rounds[0][1],
-        answer_type=_answer_type(row.get("answer_type")),
+        reference=reference,
+        answer_type=answer_type,
         question_type=row.get("question_type"),
         domain=row.get("domain"),
         language=row.get("language") or "en",
@@ -215,6 +221,29 @@ def _from_row(row: Mapping[str, Any], number: int, source: str) -> Question:
         inline_mentions=tuple(row.get("inline_mentions") or ()),
         figure_label=row.get("figure_label") or "",
         choices=choices,
+    )
+
+
+def _letter(row: Mapping[str, Any], choices: Sequence[str], stated: str, source: str) -> str:
+    """The letter of the right choice, in upper case.
+
+    Raises:
+        UsageError: the row has no bare question or fewer than two different choices, or its answer is no letter of one.
+    """
+    letters = LETTERS[: len(choices)]
+    letter = stated.strip().upper()
+    if not row.get("question"):
+        fault = "has no text in the column 'question', the question without its choices"
+    elif len(set(choices)) < max(len(choices), 2):
+        fault = (
+            f"has {len(choices)} choices in the column 'choices', which must be two or more different ones"
+        )
+    elif len(letter) != 1 or letter not in letters:
+        fault = f"has the answer {stated[:40]!r}, which is no letter of A to {letters[-1]}"
+    else:
+        return letter
+    raise UsageError(
+        f"row {row['id']!r} of {source} is a multiple-choice question (CHOICE) and {fault}: correct it"
     )
 
 

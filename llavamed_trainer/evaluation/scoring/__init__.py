@@ -1,6 +1,7 @@
 """Scores of answers: the authors' definitions under their own names, strict ones beside them."""
 
 from llavamed_trainer.evaluation.scoring.baselines import majority_answer
+from llavamed_trainer.evaluation.scoring.choices import read_choice
 from llavamed_trainer.evaluation.scoring.closed_answers import says_reference, yes_or_no_of
 from llavamed_trainer.evaluation.scoring.comparison import (
     Comparison,
@@ -26,6 +27,7 @@ from llavamed_trainer.evaluation.scoring.metrics import (
     sentence_bleu,
 )
 from llavamed_trainer.evaluation.scoring.normalise import normalise
+from llavamed_trainer.evaluation.scoring.positions import PositionCounts, count_positions
 from llavamed_trainer.evaluation.scoring.resample import Resampling, mcnemar_p
 from llavamed_trainer.evaluation.scoring.scores import (
     METRICS,
@@ -48,10 +50,12 @@ __all__ = [
     "Metric",
     "MetricEstimate",
     "OpenScore",
+    "PositionCounts",
     "Resampling",
     "Scores",
     "compare_predictions",
     "comparison_to_dict",
+    "count_positions",
     "final_answer",
     "is_exact_match",
     "is_refusal",
@@ -59,6 +63,7 @@ __all__ = [
     "majority_answer",
     "mcnemar_p",
     "normalise",
+    "read_choice",
     "says_reference",
     "score_closed",
     "score_open",

@@ -25,7 +25,7 @@ from llavamed_trainer.evaluation.scoring.scores import (
     metric_matrix,
 )
 
-_BINARY = frozenset({"CLOSED", "ALL"})
+_BINARY = frozenset({"CLOSED", "CHOICE", "ALL"})
 """Families whose metrics are right or wrong for each question."""
 
 

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from llavamed_trainer.evaluation.scoring.comparison import Comparison
 from llavamed_trainer.evaluation.scoring.looking import ImageGain, Looking
+from llavamed_trainer.evaluation.scoring.positions import PositionCounts
 from llavamed_trainer.evaluation.scoring.scores import METRICS, Estimates, MetricEstimate, Scores
 
 CHINESE_NOTE = (
@@ -24,6 +25,7 @@ LOOKING_NOTE = (
 """What the columns say of whether a model looks at the image."""
 
 _GROUP_COLUMNS = ("open", "recall", "strict", "closed", "accuracy", "strict")
+_CHOICE_COLUMNS = ("choice", "accuracy", "unreadable")
 
 
 def show_scores(scores: Scores, console: Console) -> None:
@@ -58,19 +60,42 @@ def show_scores(scores: Scores, console: Console) -> None:
     before = ""
     for metric in METRICS:
         if (found := scores.overall.get(metric.name)) is not None:
-            kind = {"OPEN": "open", "CLOSED": "closed", "ALL": "all"}[metric.family]
+            kind = metric.family.lower()
+            strict = (
+                not metric.released and metric.family != "CHOICE"
+            )  # of choices there are no other metrics
             table.add_row(
                 kind if kind != before else "",
-                metric.label + ("" if metric.released else " (strict)"),
+                metric.label + (" (strict)" if strict else ""),
                 f"{found.value:.2f}",
                 f"{found.low:.2f} – {found.high:.2f}",
                 f"{found.count:,}",
-                style=None if metric.released else "dim",
+                style="dim" if strict else None,
             )
             before = kind
     console.print(table)
+    if scores.positions:
+        console.print(_positions(scores.positions))
     for name, values in scores.groups.items():
         console.print(_groups(name.replace("_", " "), values))
+
+
+def _positions(counts: PositionCounts) -> Table:
+    """How often each letter was chosen, beside how often it is right."""
+    order = (
+        f"{counts.shuffled:,} questions with shuffled choices" if counts.shuffled else "choices not shuffled"
+    )
+    table = Table(
+        title=f"letters chosen ({order})",
+        title_justify="left",
+        caption=f"guessing scores {counts.chance:.2f}, always the most frequent letter {counts.best_letter:.2f}",
+        caption_justify="left",
+    )
+    for column in ("", *counts.chosen, "unreadable"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    table.add_row("chosen", *(f"{count:,}" for count in counts.chosen.values()), f"{counts.unreadable:,}")
+    table.add_row("right", *(f"{count:,}" for count in counts.right.values()), "")
+    return table
 
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
@@ -156,14 +181,18 @@ def _partial(missing: int, questions: int) -> str:
 
 
 def _groups(name: str, values: Mapping[str, Estimates]) -> Table:
+    of_choices = any("choice_accuracy" in estimates for estimates in values.values())
+    others = not of_choices or any(
+        name in estimates for estimates in values.values() for name in ("open_recall", "closed_accuracy")
+    )
     table = Table(title=f"by {name}", title_justify="left")
     table.add_column("", no_wrap=True)
-    for column in _GROUP_COLUMNS:
+    for column in (*(_GROUP_COLUMNS if others else ()), *(_CHOICE_COLUMNS if of_choices else ())):
         table.add_column(column, justify="right", no_wrap=True)
     for value, estimates in values.items():
         opened, closed = estimates.get("open_recall"), estimates.get("closed_accuracy")
-        table.add_row(
-            Text(value),
+        chosen = estimates.get("choice_accuracy")
+        cells = (
             str(opened.count) if opened else "",
             _cell(opened),
             _plain(estimates.get("open_multiset_recall")),
@@ -171,6 +200,12 @@ def _groups(name: str, values: Mapping[str, Estimates]) -> Table:
             _cell(closed),
             _plain(estimates.get("closed_word_accuracy")),
         )
+        of_choice = (
+            str(chosen.count) if chosen else "",
+            _cell(chosen),
+            _plain(estimates.get("choice_unreadable")),
+        )
+        table.add_row(Text(value), *(cells if others else ()), *(of_choice if of_choices else ()))
     return table
 
 

@@ -19,13 +19,15 @@ from llavamed_trainer.evaluation.questions import (
     read_answers,
 )
 from llavamed_trainer.evaluation.results import write_result
+from llavamed_trainer.evaluation.scoring.choices import read_choice
 from llavamed_trainer.evaluation.scoring.metrics import is_refusal, score_closed, score_open
+from llavamed_trainer.evaluation.scoring.positions import PositionCounts, count_positions
 from llavamed_trainer.evaluation.scoring.resample import Floats, Resampling, intervals
 
 if TYPE_CHECKING:
     from llavamed_trainer.evaluation.judge import ShortAnswerScores
 
-Family: TypeAlias = Literal["OPEN", "CLOSED", "ALL"]
+Family: TypeAlias = Literal["OPEN", "CLOSED", "CHOICE", "ALL"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,14 @@ METRICS = (
     Metric("open_multiset_recall", "multiset recall", "OPEN", False),
     Metric("closed_accuracy", "accuracy", "CLOSED", True),
     Metric("closed_word_accuracy", "word accuracy", "CLOSED", False),
+    Metric("choice_accuracy", "accuracy", "CHOICE", False),
+    Metric("choice_unreadable", "unreadable answers", "CHOICE", False),
     Metric("refusal_share", "refusals", "ALL", False),
 )
 """Every metric, in percent. The paper's "Open" is `open_recall`, its "Closed" `closed_accuracy`. A further metric is a
 line here and a value in `metric_values`."""
 
-_FAMILIES: tuple[Family, ...] = ("OPEN", "CLOSED", "ALL")
+_FAMILIES: tuple[Family, ...] = ("OPEN", "CLOSED", "CHOICE", "ALL")
 
 _COLUMN = {metric.name: column for column, metric in enumerate(METRICS)}
 _GROUPS = ("question_type", "domain", "language")
@@ -97,6 +101,7 @@ class Scores:
         groups: question type, domain or language → its values → estimates. A question of several types counts in
             each.
         languages: languages of the questions.
+        positions: of multiple-choice questions, how often each letter was chosen and how often it is right; else None.
         examples: the first Chinese questions with answer and right answer, for Table 12.
         resampling: how the intervals were made.
         short_answers: what a judge makes of the open answers; None if none was asked.
@@ -120,6 +125,7 @@ class Scores:
     short_answers: "ShortAnswerScores | None" = None
     images: ImageMode = "real"
     further: Mapping[str, Any] = field(default_factory=dict)
+    positions: PositionCounts | None = None
 
 
 def score_predictions(
@@ -137,7 +143,7 @@ def score_predictions(
 
     Args:
         predictions: file of answers, ours or the released code's.
-        benchmark: `vqa-rad`, `slake`, `path-vqa`, a dataset's folder or name, or an original test file.
+        benchmark: a name of a built one, a dataset's folder or name, or an original test file.
         split: split of the dataset.
         language: which questions count: `en`, `zh` or `all`.
         partial: score the answers that there are if some are missing; `Scores.missing` says how many.
@@ -189,6 +195,7 @@ def score_answers(answers: AnswerSet, questions: QuestionSet, resampling: Resamp
         examples=_examples(answers.predictions),
         resampling=resampling,
         images=answers.images,
+        positions=count_positions(answers.predictions),
     )
 
 
@@ -209,6 +216,9 @@ def metric_values(prediction: Prediction) -> Mapping[str, float]:
     elif question.answer_type == "CLOSED":
         closed = score_closed(answer, question.reference)
         values |= {"closed_accuracy": closed.accuracy, "closed_word_accuracy": closed.word_accuracy}
+    elif question.answer_type == "CHOICE":
+        letter = read_choice(answer, question.choices)
+        values |= {"choice_accuracy": letter == question.reference, "choice_unreadable": letter is None}
     return values
 
 
@@ -261,6 +271,7 @@ def scores_to_dict(scores: Scores) -> dict[str, Any]:
         **({"short_answers": scores.short_answers.to_dict()} if scores.short_answers else {}),
         **({"images": scores.images} if scores.images != "real" else {}),
         **scores.further,
+        **({"choices": asdict(scores.positions)} if scores.positions else {}),
     }
 
 

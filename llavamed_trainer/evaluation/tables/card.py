@@ -11,7 +11,15 @@ from llavamed_trainer.evaluation.tables.collect import Results
 if TYPE_CHECKING:
     from hub_cards import Result
 
-CARD_METRICS = ("open_recall", "open_f1", "closed_accuracy", "open_multiset_recall", "closed_word_accuracy")
+CARD_METRICS = (
+    "open_recall",
+    "open_f1",
+    "closed_accuracy",
+    "open_multiset_recall",
+    "closed_word_accuracy",
+    "choice_accuracy",
+    "choice_unreadable",
+)
 """The metrics that a card states of each benchmark."""
 
 

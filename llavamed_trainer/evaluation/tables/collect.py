@@ -169,6 +169,7 @@ def _add_scores(results: Results, path: Path, stated: Mapping[str, Any]) -> Iter
             tuple(scores["languages"]),
             scores.get("limit"),
             scores.get("images", "real"),
+            bool(scores.get("choices", {}).get("shuffled")),
         )
 
 

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from llavamed_data.recipes import BENCHMARKS
 from llavamed_trainer.evaluation.scoring.report import CHINESE_NOTE
+from llavamed_trainer.evaluation.tables.choices import choices_table, has_choices_alone
 from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
 from llavamed_trainer.evaluation.tables.looking import headline_gain, looking_table
 from llavamed_trainer.evaluation.tables.notes import Notes, blind, capped, run_name
@@ -24,7 +25,12 @@ OurValue: TypeAlias = tuple[str, tuple[float, Marks]]
 def fill(results: Results) -> list[Table]:
     """Every table, with our values where there are some; behind the paper's those of results that it has no row for."""
     tables = [_fill(paper_table(number), results) for number in NUMBERS]
-    further = (_others(results), short_answers_table(results), looking_table(results))
+    further = (
+        choices_table(results),
+        _others(results),
+        short_answers_table(results),
+        looking_table(results),
+    )
     return [*tables, *(table for table in further if table)]
 
 
@@ -221,6 +227,8 @@ def _other_scores(results: Results, notes: Notes) -> Iterator[Row]:
     known = _known_variants(chat=False)
     for run in results.scored:
         if run.is_comparable and run.variant and run.variant.unseeded() in known:
+            continue
+        if has_choices_alone(run):
             continue
         if (limit := run.scores.get("limit")) is not None:
             texts = [
