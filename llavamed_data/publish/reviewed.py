@@ -79,7 +79,7 @@ def following(folder: Path, files: Sequence[LocalFile], file: DecisionFile | Non
     if not changes.rows:
         yield ReviewedFiles(folder, _with_card(folder, files, sentence), notes)
         return
-    if kind_of(dataset.schema.names) == "vqa":
+    if kind_of(dataset.schema.names) in ("vqa", "choice"):
         raise LlavaMedError(f"{folder} is a benchmark, which is published as it is: leave --decisions out")
     if any(each.name.startswith(f"{REPORT_FOLDER}/") for each in files):
         notes.append("the statistics report is about the rows before the review and is not sent")

@@ -26,16 +26,21 @@ TABLES = MarkdownIt("gfm-like", {"linkify": False})
 def test_every_column_has_a_type_a_meaning_and_a_value(kind: str) -> None:
     row = {name: value for name, value in MAKERS[kind](1).items() if name != "images"}
     example = ExampleRow(row, "example.jpg")
-    text = column_table(features(kind)._to_yaml_list(), example, benchmark=kind == "vqa")
+    text = column_table(features(kind)._to_yaml_list(), example, benchmark=kind in ("vqa", "choice"))
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines]
     assert [name.strip(" `") for name, *_ in cells] == list(columns(kind))
     assert all(len(each) == 4 and all(cell.strip() for cell in each) for each in cells)
     assert text.startswith("![The image of one row](example.jpg)\n\n| column | type | holds | in one row |")
-    assert "**user** What does the image show?<br>**assistant** A synthetic phantom." in text
+    said = ("What does the image show?", "A synthetic phantom.")
+    if kind == "choice":
+        said = ("What is shown? A. A phantom, made of noise B. A person", "B")
+    assert f"**user** {said[0]}<br>**assistant** {said[1]}" in text
     assert "| list of image |" in text
     where = (
-        "null where it is" if kind == "vqa" else "null, in alignment and evaluation sets alone, where it is"
+        "null where it is"
+        if kind in ("vqa", "choice")
+        else "null, in alignment and evaluation sets alone, where it is"
     )
     assert f"or `ct_scan`; {where} none of them or not stated" in text
 

@@ -81,14 +81,12 @@ def show_scores(scores: Scores, console: Console) -> None:
 
 
 def _positions(counts: PositionCounts) -> Table:
-    """How often each letter was chosen, beside how often it is right."""
-    order = (
-        f"{counts.shuffled:,} questions with shuffled choices" if counts.shuffled else "choices not shuffled"
-    )
+    """How often each letter was chosen, beside how often it is right, and what guessing scores."""
     table = Table(
-        title=f"letters chosen ({order})",
+        title="letters chosen",
         title_justify="left",
-        caption=f"guessing scores {counts.chance:.2f}, always the most frequent letter {counts.best_letter:.2f}",
+        caption=f"shuffled choices: {counts.shuffled:,}\nguessing: {counts.chance:.2f}\n"
+        f"one letter: {counts.best_letter:.2f}",
         caption_justify="left",
     )
     for column in ("", *counts.chosen, "unreadable"):
