@@ -67,7 +67,7 @@ def _unused(options: BuildOptions, names: Sequence[str]) -> Iterator[tuple[Colle
     yield (
         of_benchmarks,
         f"for {_and(names)}",
-        f"such options are for benchmarks such as {', '.join(BENCHMARKS)} alone",
+        f"such options are for {', '.join(BENCHMARKS)} alone",
     )
     if options.source.startswith(RELEASED):
         yield _OF_ARTICLES | writing | {"flags"}, "with released files, whose rows are taken as they are", ""

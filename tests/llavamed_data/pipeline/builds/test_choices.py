@@ -6,6 +6,7 @@ from typing import Any
 import mlcroissant
 import pytest
 from datasets import load_dataset
+from huggingface_hub import HfApi
 from rich.console import Console
 
 from llavamed_data.cli.tables import show_build
@@ -14,9 +15,10 @@ from llavamed_data.pipeline.builds.summary import BuildSummary
 from llavamed_data.recipes import CHOICE_BENCHMARKS, Counts, load_benchmark
 from llavamed_data.validation import validate
 from tests.llavamed_data.pipeline.builds.test_benchmarks import counts, dropped, here, rows_of, run
-from tests.llavamed_data.pipeline.builds.test_build import digests
+from tests.llavamed_data.pipeline.builds.test_build import digests, llavamed
 from tests.llavamed_data.sources.benchmarks import drawn_choices as drawn
 from tests.llavamed_data.sources.benchmarks.drawn import picture, write
+from tests.servers.hub import running_hub
 
 __all__ = ["here"]
 
@@ -215,6 +217,29 @@ def test_the_summary_and_the_card_show_published_counts_and_licence(here: Path) 
     assert "- multiple-choice" in card
     assert "Rows of `test`, `test_clean` are for evaluation" in card
     assert not mlcroissant.Dataset("llava-med/pmc-vqa/croissant.json").metadata.issues.errors
+
+
+def test_copies_on_the_hub_come_with_the_files_that_are_needed_alone(here: Path) -> None:
+    """PMC-VQA's second version without the images of the first, and MMMU's five folders without the others."""
+    drawn.write_pmc_2(here / "pmc")
+    image = here / "pmc" / "figures" / "PMC2_F1_2.jpg"
+    drawn.write_zip(here / "pmc" / "images_2.zip", {"figures/PMC2_F1_2.jpg": image.read_bytes()})
+    image.unlink()
+    write(here / "pmc" / "images.zip", b"not needed")
+    drawn.write_mmmu_folder(here / "mmmu")
+    with running_hub(here / "hub") as hub:
+        api = HfApi(endpoint=hub.address, token=hub.token("ada"))
+        environment = hub.environment(None, here / "home") | {"HF_HUB_OFFLINE": "0"}
+        for name, folder in (("pmc-vqa-2", "pmc"), ("mmmu-medical", "mmmu")):
+            api.create_repo(f"ada/{folder}", repo_type="dataset")
+            api.upload_folder(repo_id=f"ada/{folder}", repo_type="dataset", folder_path=here / folder)
+            done = llavamed("build", name, "--source", f"ada/{folder}", cwd=here, env=environment)
+            assert done.returncode == 0, done.stderr
+    assert [row["id"] for row in rows_of("pmc-vqa-2", "train")] == ["pmc-vqa-2-train-7"]
+    assert len(rows_of("mmmu-medical", "validation")) == 4
+    fetched = {path.name for path in (here / "home").rglob("snapshots/*/*")}
+    assert "images_2.zip" in fetched
+    assert not {"images.zip", "Art"} & fetched
 
 
 def test_two_builds_give_the_same_bytes(here: Path) -> None:
