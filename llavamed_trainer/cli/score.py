@@ -1,5 +1,6 @@
 """`score`: the scores of a file of answers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,6 +41,24 @@ def score(
         typer.Option(
             help="Other answers to the same questions, to compare with; such as those of predict --images blank, which "
             "show whether the model looks.",
+            show_default=False,
+        ),
+    ] = None,
+    scorers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--as",
+            help="Score as these kits do, in one table: authors | strict | medevalkit | lmms-eval | vlmevalkit, or a "
+            "rule of one for any set, such as lmms-eval-slake-rule. Several: by commas, or the option again.",
+            show_default="authors,strict",
+        ),
+    ] = None,
+    explain: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Show what each scorer makes of the answer to this question, and why; no results file is written. "
+            "Several: the option again.",
             show_default=False,
         ),
     ] = None,
@@ -114,10 +133,12 @@ def score(
 ) -> None:
     """Score answers: the authors' metrics to the last digit, strict ones beside them, intervals for all.
 
+    With --as, also as other kits score them, their errors included.
+
     With --judge, an LLM says of each open answer whether it means the same as the reference.
     Rerun the same command after a failure: verdicts are kept.
 
-    Example: python -m llavamed_trainer score answers.jsonl --benchmark vqa-rad
+    Example: python -m llavamed_trainer score answers.jsonl --benchmark vqa-rad --as authors,medevalkit
     """
     from dataclasses import replace
 
@@ -126,6 +147,8 @@ def score(
     from llavamed_data.llm import RunLimits
     from llavamed_trainer.evaluation.judge import ShortAnswerOptions, judge_short_answers
     from llavamed_trainer.evaluation.judge.report import show_counts, show_short_answers
+    from llavamed_trainer.evaluation.scorers import comparable_to_dict, score_as, scorer_names
+    from llavamed_trainer.evaluation.scorers.report import show_baselines, show_comparable
     from llavamed_trainer.evaluation.scoring import (
         Resampling,
         compare_predictions,
@@ -138,6 +161,10 @@ def score(
     from llavamed_trainer.evaluation.scoring.report import show_comparison, show_scores
     from llavamed_trainer.evaluation.tables import parse_variant
 
+    names = scorer_names(scorers or ())
+    if explain:
+        _explain(predictions, benchmark, explain, names, split, language, partial=partial, as_json=as_json)
+        return
     trained = parse_variant(variant).to_dict() if variant else None
     resampling = Resampling(draws=draws, seed=seed, by_image=by_image)
     results = output or predictions.with_suffix(".scores.json")
@@ -177,6 +204,24 @@ def score(
     scored = score_predictions(
         predictions, benchmark, split=split, language=language, partial=partial, resampling=resampling
     )
+    comparable = (
+        score_as(
+            predictions,
+            benchmark,
+            names,
+            split=split,
+            language=language,
+            partial=partial,
+            resampling=resampling,
+        )
+        if scorers or not (quiet or as_json)
+        else []
+    )
+    if scorers:
+        scored = [
+            replace(each, further={**each.further, "scorers": comparable_to_dict(by_scorers)})
+            for each, by_scorers in zip(scored, comparable, strict=True)
+        ]
     compared = (
         compare_predictions(
             predictions,
@@ -204,8 +249,12 @@ def score(
         print_json(stated)
     elif not quiet:
         console = Console()
-        for each in scored:
-            show_scores(each, console)
+        for place, each in enumerate(scored):
+            if scorers:
+                show_comparable(comparable[place], console)
+            else:
+                show_scores(each, console)
+                show_baselines(comparable[place], console)
             if each.short_answers:
                 show_short_answers(each.short_answers, console)
         for comparison in compared:
@@ -234,3 +283,30 @@ def _show_estimate(
         print_json([each.to_dict() for each in estimates])
     else:
         show_estimates(estimates, Console())
+
+
+def _explain(
+    predictions: Path,
+    benchmark: str,
+    ids: Sequence[str],
+    names: Sequence[str],
+    split: str,
+    language: str,
+    *,
+    partial: bool,
+    as_json: bool,
+) -> None:
+    from rich.console import Console
+
+    from llavamed_trainer.evaluation.scorers import explain_answers, explanation_to_dict
+    from llavamed_trainer.evaluation.scorers.report import show_explanation
+
+    explained = explain_answers(
+        predictions, benchmark, ids, names, split=split, language=language, partial=partial
+    )
+    if as_json:
+        print_json({"explanations": [explanation_to_dict(each) for each in explained]})
+        return
+    console = Console()
+    for each in explained:
+        show_explanation(each, console)

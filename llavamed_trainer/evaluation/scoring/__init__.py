@@ -25,6 +25,7 @@ from llavamed_trainer.evaluation.scoring.metrics import (
     score_closed,
     score_open,
     sentence_bleu,
+    sentence_bleus,
 )
 from llavamed_trainer.evaluation.scoring.normalise import normalise
 from llavamed_trainer.evaluation.scoring.positions import PositionCounts, count_positions
@@ -71,6 +72,7 @@ __all__ = [
     "scores_to_dict",
     "sentence_bleu",
     "with_looking",
+    "sentence_bleus",
     "write_scores",
     "yes_or_no_of",
 ]

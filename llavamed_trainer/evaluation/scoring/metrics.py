@@ -15,9 +15,7 @@ from llavamed_trainer.evaluation.scoring.final_answer import final_answer
 from llavamed_trainer.evaluation.scoring.normalise import normalise, strict_words
 
 _BLEU_ORDERS = (1, 2, 3, 4)
-_BLEU_WEIGHT = 0.25
-_NO_MATCH = _BLEU_WEIGHT * math.log(sys.float_info.min)
-"""What an order of n-grams without a match adds: nltk takes the smallest float for its precision, not zero."""
+"""Lengths of n-grams. nltk takes the smallest float for the precision of one without a match, not zero."""
 
 _REFUSALS: list[str] = yaml.safe_load(
     files(__package__).joinpath("refusals.yaml").read_text(encoding="utf-8")
@@ -127,15 +125,21 @@ def sentence_bleu(words: Sequence[str], reference: Sequence[str]) -> float:
         0 to 1. As in nltk, an answer that shares a word but no longer n-gram with the reference scores not exactly
         zero but less than 1e-76.
     """
+    return sentence_bleus(words, reference)[-1]
+
+
+def sentence_bleus(words: Sequence[str], reference: Sequence[str]) -> tuple[float, ...]:
+    """BLEU-1 to BLEU-4 of one sentence, each as `sentence_bleu` has it with as many uniform weights."""
     precision = _ngram_precision(words, reference, 1)
     if precision == 0:
-        return 0.0
-    terms = [_BLEU_WEIGHT * math.log(precision)]
-    for order in _BLEU_ORDERS[1:]:
-        precision = _ngram_precision(words, reference, order)
-        terms.append(_BLEU_WEIGHT * math.log(precision) if precision else _NO_MATCH)
+        return (0.0,) * len(_BLEU_ORDERS)
+    precisions = [precision, *(_ngram_precision(words, reference, order) for order in _BLEU_ORDERS[1:])]
+    logarithms = [math.log(each or sys.float_info.min) for each in precisions]
     brevity_penalty = 1.0 if len(words) > len(reference) else math.exp(1 - len(reference) / len(words))
-    return brevity_penalty * math.exp(math.fsum(terms))
+    return tuple(
+        brevity_penalty * math.exp(math.fsum(1 / order * each for each in logarithms[:order]))
+        for order in _BLEU_ORDERS
+    )
 
 
 def _ngram_precision(words: Sequence[str], reference: Sequence[str], order: int) -> float:

@@ -1,0 +1,335 @@
+"""One file of answers by several scorers: every metric with its interval, beside what answers without looking score."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from llavamed_trainer.evaluation.questions import (
+    AnswerSet,
+    Prediction,
+    PromptForm,
+    Question,
+    QuestionSet,
+    read_answers,
+)
+from llavamed_trainer.evaluation.scorers.choose import ChosenRule, choose_rules, scorer_names
+from llavamed_trainer.evaluation.scorers.scorer import (
+    KINDS,
+    AnswerScore,
+    QuestionKind,
+    RuleMetric,
+    ScoringRule,
+)
+from llavamed_trainer.evaluation.scoring import MetricEstimate, Resampling
+from llavamed_trainer.evaluation.scoring.resample import Floats, intervals
+from llavamed_trainer.evaluation.scoring.scores import load_questions_to_score
+
+Baseline: TypeAlias = Literal["majority", "yes", "no"]
+"""An answer without a look at the image or the question. `majority`: of each kind of question by the scorer's rule, the
+reference that most questions of the split have, in lower case; `yes` and `no`: that word to every closed question."""
+
+BASELINES: tuple[Baseline, ...] = ("majority", "yes", "no")
+
+_YES_NO: Mapping[tuple[str, str], str] = {
+    ("yes", "en"): "yes",
+    ("no", "en"): "no",
+    ("yes", "zh"): "是",
+    ("no", "zh"): "否",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ScorerResult:
+    """The scores of one file of answers by one scorer.
+
+    Attributes:
+        name: the scorer, as it was asked for.
+        rule: the rule that it applies to the set; None if it has none.
+        unscored: why there are no scores; empty if there are.
+        estimates: metric → estimate.
+        counts: kind of question → how many there are by this rule.
+        left_out: number of answered questions of which the rule says nothing.
+        stops: why the kit stops with an error → at how many answers; here these count 0.
+        baselines: answer without looking → metric → percent.
+        majority: kind of question → the most common reference.
+    """
+
+    name: str
+    rule: ScoringRule | None
+    unscored: str
+    estimates: Mapping[str, MetricEstimate]
+    counts: Mapping[QuestionKind, int]
+    left_out: int
+    stops: Mapping[str, int]
+    baselines: Mapping[Baseline, Mapping[str, float]]
+    majority: Mapping[QuestionKind, str]
+
+    def metrics(self) -> list[RuleMetric]:
+        """The metrics that have an estimate, in the order of the rule; one for a language only if there are several."""
+        return [metric for metric in self.rule.metrics if metric.name in self.estimates] if self.rule else []
+
+
+@dataclass(frozen=True, slots=True)
+class ComparableScores:
+    """One file of answers in one prompt form by several scorers.
+
+    Attributes:
+        benchmark, split, model, prompt_form: whose answers to which questions.
+        questions: number of questions in the split.
+        missing: number of questions without an answer; above 0 only if that was allowed.
+        limit: how many of the first questions alone were asked; None if all were.
+        languages: languages of the questions.
+        results: one of each scorer, in the order asked for.
+        resampling: how the intervals were made.
+    """
+
+    benchmark: str
+    split: str
+    model: str
+    prompt_form: PromptForm
+    questions: int
+    missing: int
+    limit: int | None
+    languages: tuple[str, ...]
+    results: tuple[ScorerResult, ...]
+    resampling: Resampling
+
+
+def score_as(
+    predictions: Path,
+    benchmark: str,
+    scorers: Iterable[str] = (),
+    *,
+    split: str = "test",
+    language: str = "en",
+    partial: bool = False,
+    resampling: Resampling | None = None,
+) -> list[ComparableScores]:
+    """Scores a file of answers by several scorers: one result for each prompt form in it.
+
+        score_as(Path("answers.jsonl"), "vqa-rad", ["medevalkit"])[0].results[0].estimates["closed_accuracy"].value
+
+    Args:
+        predictions: file of answers, ours or the released code's.
+        benchmark: as `score_predictions` takes it; kits know a set by its name, such as `vqa-rad`.
+        scorers: names of scorers, as `scorer_names` takes them; `authors` and `strict` if there are none.
+        split, language, partial, resampling: as of `score_predictions`.
+
+    Raises:
+        UsageError, LlavaMedError: there is no such scorer; as `load_questions_to_score` and `read_answers`.
+    """
+    names = scorer_names(scorers)
+    questions = load_questions_to_score(benchmark, split, language)
+    return [
+        compare_scorers(answers, questions, names, resampling or Resampling())
+        for answers in read_answers(predictions, questions, partial=partial)
+    ]
+
+
+def compare_scorers(
+    answers: AnswerSet, questions: QuestionSet, names: Sequence[str], resampling: Resampling
+) -> ComparableScores:
+    """Scores the answers in one prompt form by each scorer."""
+    chosen = choose_rules(names, questions.name)
+    # answer by answer, so that rules that share work do it once
+    scored = [
+        [each.rule.score(prediction) if each.rule else None for each in chosen]
+        for prediction in answers.predictions
+    ]
+    languages = tuple(sorted({prediction.question.language for prediction in answers.predictions}))
+    metrics = {
+        (place, metric.name): metric
+        for place, each in enumerate(chosen)
+        for metric in (each.rule.metrics if each.rule else ())
+        if metric.language is None or len(languages) > 1
+    }
+    by_scorer = list(zip(*scored, strict=True))
+    columns = {
+        (place, name): np.array(
+            [np.nan if score is None else score.values.get(name, np.nan) for score in by_scorer[place]]
+        )
+        for place, name in metrics
+    }
+    images = [prediction.question.image for prediction in answers.predictions]
+    estimates = {
+        key: _of_kit(metrics[key], found) for key, found in _estimates(columns, images, resampling).items()
+    }
+    return ComparableScores(
+        benchmark=questions.name,
+        split=questions.split,
+        model=answers.model,
+        prompt_form=answers.form,
+        questions=len(questions.questions),
+        missing=len(answers.missing),
+        limit=answers.limit,
+        languages=languages,
+        results=tuple(
+            _result(
+                each,
+                by_scorer[place],
+                answers.predictions,
+                {name: found for (other, name), found in estimates.items() if other == place},
+            )
+            for place, each in enumerate(chosen)
+        ),
+        resampling=resampling,
+    )
+
+
+def comparable_to_dict(scores: ComparableScores) -> dict[str, Any]:
+    """Scorer → what results files say of it, under the key `scorers`."""
+    return {result.name: _result_to_dict(result) for result in scores.results}
+
+
+def _result_to_dict(result: ScorerResult) -> dict[str, Any]:
+    if result.rule is None:
+        return {"unscored": result.unscored}
+    rule = result.rule
+    return {
+        "rule": {
+            name: getattr(rule, name)
+            for name in (
+                "name",
+                "kit",
+                "version",
+                "source",
+                "closed",
+                "matched",
+                "prompt",
+                "prompt_form",
+                "languages",
+            )
+        }
+        | {"slips": list(rule.slips)},
+        "counts": dict(result.counts),
+        "left_out": result.left_out,
+        "stops": dict(result.stops),
+        "metrics": {
+            metric.name: {
+                "label": metric.label,
+                "main": metric.is_main,
+                **asdict(result.estimates[metric.name]),
+                "baselines": {
+                    baseline: values[metric.name]
+                    for baseline, values in result.baselines.items()
+                    if metric.name in values
+                },
+            }
+            for metric in result.metrics()
+        },
+        "majority": dict(result.majority),
+    }
+
+
+def _result(
+    chosen: ChosenRule,
+    scored: Sequence[AnswerScore | None],
+    predictions: Sequence[Prediction],
+    estimates: Mapping[str, MetricEstimate],
+) -> ScorerResult:
+    kinds = Counter(score.kind for score in scored if score)
+    majority: dict[QuestionKind, str] = {}
+    baselines: dict[Baseline, Mapping[str, float]] = {}
+    if chosen.rule:
+        majority = {kind: _most_common(kind, scored, predictions) for kind in KINDS if kind in kinds}
+        baselines = {
+            each: _baseline(each, chosen.rule, scored, predictions, majority, estimates) for each in BASELINES
+        }
+    return ScorerResult(
+        name=chosen.name,
+        rule=chosen.rule,
+        unscored=chosen.unscored,
+        estimates=estimates,
+        counts={kind: kinds[kind] for kind in KINDS if kind in kinds},
+        left_out=sum(score is None for score in scored) if chosen.rule else 0,
+        stops=Counter(score.kit_stops for score in scored if score and score.kit_stops),
+        baselines=baselines,
+        majority=majority,
+    )
+
+
+def _most_common(
+    kind: QuestionKind, scored: Sequence[AnswerScore | None], predictions: Sequence[Prediction]
+) -> str:
+    """The reference that most questions of a kind have; of several, the first by the alphabet."""
+    references = Counter(
+        prediction.question.reference.strip() if prediction.question.choices else _plain(prediction.question)
+        for score, prediction in zip(scored, predictions, strict=True)
+        if score and score.kind == kind
+    )
+    return min(references, key=lambda reference: (-references[reference], reference))
+
+
+def _plain(question: Question) -> str:
+    return question.reference.strip().lower()
+
+
+def _baseline(
+    baseline: Baseline,
+    rule: ScoringRule,
+    scored: Sequence[AnswerScore | None],
+    predictions: Sequence[Prediction],
+    majority: Mapping[QuestionKind, str],
+    estimates: Mapping[str, MetricEstimate],
+) -> dict[str, float]:
+    """Metric → what one answer to all questions scores by a rule, in percent."""
+    values: dict[str, list[float]] = {}
+    known = dict[tuple[object, ...], Mapping[str, float]]()
+    for score, prediction in zip(scored, predictions, strict=True):
+        if score is None or (baseline != "majority" and score.kind != "closed"):
+            continue
+        question = prediction.question
+        if baseline == "majority":
+            answer = majority[score.kind]
+        else:
+            answer = _YES_NO.get((baseline, question.language), baseline)
+        key = (answer, question.reference, question.answer_type, question.language, question.choices)
+        if (found := known.get(key)) is None:
+            scored_answer = rule.score(replace(prediction, answer=answer))
+            found = known[key] = scored_answer.values if scored_answer else {}
+        for name, value in found.items():
+            values.setdefault(name, []).append(value)
+    # yes and no answer closed questions alone, so a metric over all kinds has no such value
+    return {
+        metric.name: 100 * metric.of_kit(sum(given) / len(given), len(given))
+        for metric in rule.metrics
+        if (given := values.get(metric.name))
+        and metric.name in estimates
+        and (baseline == "majority" or metric.kinds == ("closed",))
+    }
+
+
+def _of_kit(metric: RuleMetric, found: MetricEstimate) -> MetricEstimate:
+    value, low, high = (metric.of_kit(each, found.count) for each in (found.value, found.low, found.high))
+    return MetricEstimate(value, low, high, found.count)
+
+
+def _estimates(
+    columns: Mapping[tuple[int, str], Floats], images: Sequence[str | None], resampling: Resampling
+) -> dict[tuple[int, str], MetricEstimate]:
+    """The mean of each column with its interval; columns over the same questions are drawn together.
+
+    Args:
+        columns: values from 0 to 1, one for each question; NaN where a metric does not apply.
+        images: the image of each question.
+        resampling: how to make the intervals.
+    """
+    by_rows = dict[bytes, list[tuple[int, str]]]()
+    for key, column in columns.items():
+        applies = ~np.isnan(column)
+        if applies.any():
+            by_rows.setdefault(applies.tobytes(), []).append(key)
+    found = dict[tuple[int, str], MetricEstimate]()
+    for keys in by_rows.values():
+        rows = np.flatnonzero(~np.isnan(columns[keys[0]])).tolist()
+        part = np.stack([columns[key][rows] for key in keys], axis=1)
+        low, high = 100 * intervals(part, [images[row] for row in rows], resampling)
+        for place, key in enumerate(keys):
+            # added up from left to right, as the authors' code does: equal to the last digit
+            mean = float(np.add.accumulate(part[:, place])[-1]) * 100 / len(rows)
+            found[key] = MetricEstimate(mean, float(low[place]), float(high[place]), len(rows))
+    return {key: found[key] for key in columns if key in found}
