@@ -304,7 +304,10 @@ def _choice_rule(name: str, source: str, shown: str, *, takes_tag: bool, more: s
         prompt='"Answer with the option\'s letter from the given choices directly."',
         metrics=_CHOICE_METRICS,
         score=_ChoiceRule(shown, takes_tag=takes_tag),
-        slips=("An answer that names no choice counts as the most similar one, an empty answer as A.",),
+        slips=(
+            "An answer that names no choice counts as the most similar one, an empty answer as A.",
+            "'(B)' is not read as a letter.",
+        ),
     )
 
 
@@ -333,6 +336,7 @@ SLAKE_RULE = _rule(
     score=_score_slake,
     slips=(
         "The rule for yes and no asks for references in lower case, which SLAKE's are not ('Yes'), so it is not used.",
+        "'The answer is MRI' is wrong, because the blank before MRI stays.",
         *_OPEN_SLIPS,
     ),
     divides_by=("open", "closed"),

@@ -8,6 +8,7 @@ from llavamed_data.recipes import BENCHMARKS
 from llavamed_trainer.evaluation.scoring.report import CHINESE_NOTE
 from llavamed_trainer.evaluation.tables.choices import choices_table, has_choices_alone
 from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
+from llavamed_trainer.evaluation.tables.comparable import comparable_scores
 from llavamed_trainer.evaluation.tables.looking import headline_gain, looking_table
 from llavamed_trainer.evaluation.tables.notes import Notes, blind, capped, run_name
 from llavamed_trainer.evaluation.tables.paper_tables import NUMBERS, PaperRow, PaperTable, paper_table
@@ -29,6 +30,7 @@ def fill(results: Results) -> list[Table]:
         choices_table(results),
         _others(results),
         short_answers_table(results),
+        comparable_scores(results),
         looking_table(results),
     )
     return [*tables, *(table for table in further if table)]
