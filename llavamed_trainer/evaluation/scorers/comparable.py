@@ -1,10 +1,10 @@
 """One file of answers by several scorers: every metric with its interval, beside what answers without looking score."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from llavamed_trainer.evaluation.questions import (
     QuestionSet,
     read_answers,
 )
+from llavamed_trainer.evaluation.questions.question_set import AnswerType
 from llavamed_trainer.evaluation.scorers.choose import ChosenRule, choose_rules, scorer_names
 from llavamed_trainer.evaluation.scorers.scorer import (
     KINDS,
@@ -40,6 +41,24 @@ _YES_NO: Mapping[tuple[str, str], str] = {
     ("yes", "zh"): "是",
     ("no", "zh"): "否",
 }
+
+
+class _Asked(NamedTuple):
+    """What of a question decides how an answer to it is scored."""
+
+    reference: str
+    answer_type: AnswerType | None
+    language: str
+    choices: tuple[str, ...]
+
+    @classmethod
+    def of(cls, question: Question) -> "_Asked":
+        return cls(question.reference, question.answer_type, question.language, question.choices)
+
+    @property
+    def plain_reference(self) -> str:
+        """The reference as the most common one is looked for: a letter as it is, other text in lower case."""
+        return self.reference.strip() if self.choices else self.reference.strip().lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +173,7 @@ def compare_scorers(
         )
         for place, name in metrics
     }
+    asked = [_Asked.of(prediction.question) for prediction in answers.predictions]
     images = [prediction.question.image for prediction in answers.predictions]
     estimates = {
         key: _of_kit(metrics[key], found) for key, found in _estimates(columns, images, resampling).items()
@@ -171,7 +191,7 @@ def compare_scorers(
             _result(
                 each,
                 by_scorer[place],
-                answers.predictions,
+                asked,
                 {name: found for (other, name), found in estimates.items() if other == place},
             )
             for place, each in enumerate(chosen)
@@ -228,23 +248,28 @@ def _result_to_dict(result: ScorerResult) -> dict[str, Any]:
 def _result(
     chosen: ChosenRule,
     scored: Sequence[AnswerScore | None],
-    predictions: Sequence[Prediction],
+    asked: Sequence[_Asked],
     estimates: Mapping[str, MetricEstimate],
 ) -> ScorerResult:
-    kinds = Counter(score.kind for score in scored if score)
-    majority: dict[QuestionKind, str] = {}
+    # questions that no rule can tell apart are scored once
+    questions = Counter((score.kind, each) for score, each in zip(scored, asked, strict=True) if score)
+    references = dict[QuestionKind, Counter[str]]()
+    for (kind, each), count in questions.items():
+        references.setdefault(kind, Counter())[each.plain_reference] += count
+    majority: dict[QuestionKind, str] = {
+        kind: min(found, key=lambda reference: (-found[reference], reference))
+        for kind in KINDS
+        if (found := references.get(kind))
+    }
     baselines: dict[Baseline, Mapping[str, float]] = {}
     if chosen.rule:
-        majority = {kind: _most_common(kind, scored, predictions) for kind in KINDS if kind in kinds}
-        baselines = {
-            each: _baseline(each, chosen.rule, scored, predictions, majority, estimates) for each in BASELINES
-        }
+        baselines = {each: _baseline(each, chosen.rule, questions, majority, estimates) for each in BASELINES}
     return ScorerResult(
         name=chosen.name,
         rule=chosen.rule,
         unscored=chosen.unscored,
         estimates=estimates,
-        counts={kind: kinds[kind] for kind in KINDS if kind in kinds},
+        counts={kind: references[kind].total() for kind in majority},
         left_out=sum(score is None for score in scored) if chosen.rule else 0,
         stops=Counter(score.kit_stops for score in scored if score and score.kit_stops),
         baselines=baselines,
@@ -252,52 +277,34 @@ def _result(
     )
 
 
-def _most_common(
-    kind: QuestionKind, scored: Sequence[AnswerScore | None], predictions: Sequence[Prediction]
-) -> str:
-    """The reference that most questions of a kind have; of several, the first by the alphabet."""
-    references = Counter(
-        prediction.question.reference.strip() if prediction.question.choices else _plain(prediction.question)
-        for score, prediction in zip(scored, predictions, strict=True)
-        if score and score.kind == kind
-    )
-    return min(references, key=lambda reference: (-references[reference], reference))
-
-
-def _plain(question: Question) -> str:
-    return question.reference.strip().lower()
-
-
 def _baseline(
     baseline: Baseline,
     rule: ScoringRule,
-    scored: Sequence[AnswerScore | None],
-    predictions: Sequence[Prediction],
+    questions: Mapping[tuple[QuestionKind, _Asked], int],
     majority: Mapping[QuestionKind, str],
     estimates: Mapping[str, MetricEstimate],
 ) -> dict[str, float]:
     """Metric → what one answer to all questions scores by a rule, in percent."""
-    values: dict[str, list[float]] = {}
-    known = dict[tuple[object, ...], Mapping[str, float]]()
-    for score, prediction in zip(scored, predictions, strict=True):
-        if score is None or (baseline != "majority" and score.kind != "closed"):
-            continue
-        question = prediction.question
+    sums, counts = defaultdict[str, float](float), Counter[str]()
+    for (kind, asked), count in questions.items():
         if baseline == "majority":
-            answer = majority[score.kind]
+            answer = majority[kind]
+        elif kind == "closed":
+            answer = _YES_NO.get((baseline, asked.language), baseline)
         else:
-            answer = _YES_NO.get((baseline, question.language), baseline)
-        key = (answer, question.reference, question.answer_type, question.language, question.choices)
-        if (found := known.get(key)) is None:
-            scored_answer = rule.score(replace(prediction, answer=answer))
-            found = known[key] = scored_answer.values if scored_answer else {}
-        for name, value in found.items():
-            values.setdefault(name, []).append(value)
+            continue
+        question = Question(
+            "", "", asked.reference, asked.answer_type, language=asked.language, choices=asked.choices
+        )
+        if score := rule.score(Prediction(question, "", "plain", answer, "")):
+            for name, value in score.values.items():
+                sums[name] += value * count
+                counts[name] += count
     # yes and no answer closed questions alone, so a metric over all kinds has no such value
     return {
-        metric.name: 100 * metric.of_kit(sum(given) / len(given), len(given))
+        metric.name: 100 * metric.of_kit(sums[metric.name] / counts[metric.name], counts[metric.name])
         for metric in rule.metrics
-        if (given := values.get(metric.name))
+        if counts[metric.name]
         and metric.name in estimates
         and (baseline == "majority" or metric.kinds == ("closed",))
     }

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -27,16 +28,19 @@ _SAME_MARKS: dict[int, int | str] = {
     **dict.fromkeys(map(ord, "‐‑–−"), "-"),
 }
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_SEPARATORS = frozenset(_RULES["marks"]) | frozenset("*`~#:|")
+_SEPARATORS = str.maketrans(dict.fromkeys({*_RULES["marks"], *"*`~#:|"}, " "))
 """ASCII marks that stand between words, those of Markdown among them."""
-_TO_BLANKS = dict.fromkeys(map(ord, _SEPARATORS), " ")
 _OUTER_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
 _MISSING_BLANK = re.compile(r"\.{2,}|(?:(?<=[^\W\d_]{2})|(?<=\d))\.(?=[^\W\d_])")
 """Full stops that end a sentence or number an item: those within abbreviations stand between single letters."""
 _VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 _IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 
+_KEPT = 64
+"""Texts whose words are kept, as an answer is looked at by several metrics, and references recur."""
 
+
+@lru_cache(_KEPT)
 def normalise(text: str) -> str:
     """The text in lower case, normalised as the authors' scoring does it; rules and source are in `normalise.yaml`.
 
@@ -65,10 +69,16 @@ def strict_words(text: str) -> list[str]:
     >>> strict_words("**Yes**—it is."), strict_words("- T1-weighted"), strict_words("是的。")
     (['yes', 'it', 'is'], ['t1', 'weighted'], ['是', '的'])
     """
-    text = _THOUSANDS.sub("", plain_marks(text))
-    text = text.translate(_TO_BLANKS) if text.isascii() else "".join(map(_plain_character, text))
+    return list(_strict_words(text))
+
+
+@lru_cache(_KEPT)
+def _strict_words(text: str) -> tuple[str, ...]:
+    text = _THOUSANDS.sub("", plain_marks(text)).translate(_SEPARATORS)
+    if not text.isascii():
+        text = "".join(map(_plain_character, text))
     text = _MISSING_BLANK.sub(" ", _OUTER_QUOTE.sub(" ", text))
-    return normalise(_IDEOGRAPH.sub(r" \1 ", text)).split()
+    return tuple(normalise(_IDEOGRAPH.sub(r" \1 ", text)).split())
 
 
 def plain_marks(text: str) -> str:
@@ -77,8 +87,6 @@ def plain_marks(text: str) -> str:
 
 
 def _plain_character(character: str) -> str:
-    if character in _SEPARATORS:
-        return " "
     if character.isascii():
         return character
     category = unicodedata.category(character)
