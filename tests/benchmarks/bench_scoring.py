@@ -1,26 +1,36 @@
-"""Scoring 6,761 answers (PathVQA's test split) beside nltk's sentence BLEU and the scoring as released.
+"""Scoring 6,761 answers (PathVQA's test split) beside nltk's sentence BLEU, the scoring as released, and MedEvalKit.
 
-    python -m tests.benchmarks.bench_scoring
+    python -m tests.benchmarks.bench_scoring [KITS] [--packages SITE_PACKAGES]
 
-The answers are those of the general LLaVA to VQA-RAD, repeated, where the real data is beside the checkout; drawn
-words of like length elsewhere.
+The answers are those of the general LLaVA to VQA-RAD, repeated, each with a number of its own behind it, where the real
+data is beside the checkout; drawn words of like length elsewhere. KITS and SITE_PACKAGES are those of
+`tests/benchmarks/compare_kits.py`; MedEvalKit's own code is timed only where they are named. Seconds are
+processor time.
 """
 
+import argparse
 import json
 import random
 import re
+import sys
+import time
 import warnings
 from collections import defaultdict
+from pathlib import Path
 
 from nltk.translate.bleu_score import sentence_bleu
 
 from llavamed_trainer.evaluation.questions import AnswerSet, Prediction, Question, QuestionSet
+from llavamed_trainer.evaluation.scorers import compare_scorers
+from llavamed_trainer.evaluation.scorers.medevalkit import VQA_RULE
 from llavamed_trainer.evaluation.scoring import Resampling, score_closed, score_open
 from llavamed_trainer.evaluation.scoring.scores import score_answers
+from tests.benchmarks.compare_kits import MedEvalKit
 from tests.benchmarks.side_by_side import medians, show
 from tests.conftest import SHARED_DATA
 
 ROWS = 6761
+SCORERS = ("authors", "strict", "medevalkit", "lmms-eval-slake-rule", "vlmevalkit")
 DATA = SHARED_DATA
 MARKS = [*';/[]"{}()=+\\_-><@`,?!']
 NUMBERS = dict(
@@ -47,7 +57,8 @@ def rows() -> list[tuple[str, str, str]]:
             (draw.choice(("OPEN", "CLOSED")), " ".join(draw.choices(words, k=40)), draw.choice(words))
             for _ in range(451)
         ]
-    return [real[at % len(real)] for at in range(ROWS)]
+    repeated = (real[at % len(real)] for at in range(ROWS))
+    return [(kind, f"{answer} {at}", truth) for at, (kind, answer, truth) in enumerate(repeated)]
 
 
 def plain_normalise(text: str) -> str:
@@ -112,7 +123,7 @@ def ours(data: list[tuple[str, str, str]]) -> None:
             score_closed(answer, truth)
 
 
-def ours_with_intervals(data: list[tuple[str, str, str]]) -> None:
+def answer_set(data: list[tuple[str, str, str]]) -> tuple[AnswerSet, QuestionSet]:
     questions = tuple(
         Question(str(number), "?", truth, "OPEN" if kind == "OPEN" else "CLOSED")
         for number, (kind, _, truth) in enumerate(data)
@@ -121,21 +132,35 @@ def ours_with_intervals(data: list[tuple[str, str, str]]) -> None:
         Prediction(question, "?", "plain", answer, "model")
         for question, (_, answer, _) in zip(questions, data, strict=True)
     )
-    answers = AnswerSet("plain", "model", predictions, ())
-    score_answers(answers, QuestionSet("path-vqa", "test", questions), Resampling())
+    return AnswerSet("plain", "model", predictions, ()), QuestionSet("path-vqa", "test", questions)
 
 
 def main() -> None:
     """Prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("kits", type=Path, nargs="?")
+    parser.add_argument("--packages", type=Path)
+    options = parser.parse_args()
     warnings.simplefilter("ignore")
     data = rows()
-    seconds = medians(
-        {
-            "as released, nltk": lambda: as_released(data),
-            "ours": lambda: ours(data),
-            "ours, strict metrics and 2,000 draws too": lambda: ours_with_intervals(data),
-        }
-    )
+    answers, questions = answer_set(data)
+    peers = {
+        "as released, nltk": lambda: as_released(data),
+        "ours": lambda: ours(data),
+        "ours, strict metrics and 2,000 draws too": lambda: score_answers(answers, questions, Resampling()),
+        "all scorers, baselines and 2,000 draws": lambda: compare_scorers(
+            answers, questions, SCORERS, Resampling()
+        ),
+        "our rule of MedEvalKit alone": lambda: [VQA_RULE.score(each) for each in answers.predictions],
+    }
+    if options.kits:
+        if options.packages:
+            sys.path.append(str(options.packages.resolve()))
+        kit = MedEvalKit(options.kits / "MedEvalKit")
+        peers["MedEvalKit's own code"] = lambda: kit.whole_set("path-vqa", answers.predictions)
+    seconds = medians(peers, rounds=3, clock=time.process_time)
     show(f"Scoring {ROWS:,} answers", seconds, amount=ROWS, unit="answers", ours="ours")
 
 

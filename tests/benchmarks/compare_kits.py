@@ -225,10 +225,11 @@ class MedEvalKit:
 
     def __init__(self, folder: Path) -> None:
         os.environ.setdefault("api_key", "none")
-        leave_out(*NOT_USED)
         os.environ["TQDM_DISABLE"] = "1"
+        leave_out(*NOT_USED)
         warnings.filterwarnings("ignore", module="nltk")
-        sys.modules["tqdm"].tqdm = lambda rows: rows
+        if isinstance(sys.modules["tqdm"], MagicMock):
+            sys.modules["tqdm"].tqdm = lambda rows: rows
         bare_package("utils", folder / "utils")
         self.functions = importlib.import_module("utils.utils")
         self.mmmu = importlib.import_module("utils.MMMU.eval_utils")

@@ -100,8 +100,11 @@ def is_exact_match(answer: str, reference: str) -> bool:
 
 
 def _multiset_recall(words: Sequence[str], reference: Sequence[str]) -> float:
-    found = Counter(words) & Counter(reference)
-    return found.total() / len(reference) if reference else 0.0
+    wanted = Counter(reference)
+    found = Counter(word for word in words if word in wanted)
+    return (
+        sum(min(count, wanted[word]) for word, count in found.items()) / len(reference) if reference else 0.0
+    )
 
 
 def is_refusal(answer: str) -> bool:

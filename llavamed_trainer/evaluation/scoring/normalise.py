@@ -27,11 +27,12 @@ _SAME_MARKS: dict[int, int | str] = {
     **dict.fromkeys(map(ord, "’‘ʼ"), "'"),
     **dict.fromkeys(map(ord, "‐‑–−"), "-"),
 }
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _SEPARATORS = str.maketrans(dict.fromkeys({*_RULES["marks"], *"*`~#:|"}, " "))
 """ASCII marks that stand between words, those of Markdown among them."""
 _OUTER_QUOTE = re.compile(r"(?<!\w)'|'(?!\w)")
-_MISSING_BLANK = re.compile(r"\.{2,}|(?:(?<=[^\W\d_]{2})|(?<=\d))\.(?=[^\W\d_])")
+_MISSING_BLANK = re.compile(r"\.(?:\.+|(?:(?<=[^\W\d_]{2}\.)|(?<=\d\.))(?=[^\W\d_]))")
 """Full stops that end a sentence or number an item: those within abbreviations stand between single letters."""
 _VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))
 _IDEOGRAPH = re.compile("([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
@@ -74,11 +75,19 @@ def strict_words(text: str) -> list[str]:
 
 @lru_cache(_KEPT)
 def _strict_words(text: str) -> tuple[str, ...]:
-    text = _THOUSANDS.sub("", plain_marks(text)).translate(_SEPARATORS)
-    if not text.isascii():
-        text = "".join(map(_plain_character, text))
-    text = _MISSING_BLANK.sub(" ", _OUTER_QUOTE.sub(" ", text))
-    return tuple(normalise(_IDEOGRAPH.sub(r" \1 ", text)).split())
+    is_ascii = text.isascii()
+    if not is_ascii:
+        text = plain_marks(text)
+    if "," in text:
+        text = _THOUSANDS.sub("", text)
+    text = text.translate(_SEPARATORS)
+    if not is_ascii:
+        text = _NOT_ASCII.sub(_plain_character, text)
+    if "'" in text:
+        text = _OUTER_QUOTE.sub(" ", text)
+    if "." in text:
+        text = _MISSING_BLANK.sub(" ", text)
+    return tuple(normalise(text if is_ascii else _IDEOGRAPH.sub(r" \1 ", text)).split())
 
 
 def plain_marks(text: str) -> str:
@@ -86,9 +95,8 @@ def plain_marks(text: str) -> str:
     return text if text.isascii() else text.translate(_SAME_MARKS)
 
 
-def _plain_character(character: str) -> str:
-    if character.isascii():
-        return character
+def _plain_character(found: re.Match[str]) -> str:
+    character = found[0]
     category = unicodedata.category(character)
     if category == "Cf" or character in _VARIATION_SELECTORS:  # invisible, such as a byte order mark
         return ""
