@@ -104,6 +104,7 @@ class ComparableScores:
         languages: languages of the questions.
         results: one of each scorer, in the order asked for.
         resampling: how the intervals were made.
+        images: what the model was shown; other than `real`, the scores are those of a blind model.
     """
 
     benchmark: str
@@ -116,6 +117,7 @@ class ComparableScores:
     languages: tuple[str, ...]
     results: tuple[ScorerResult, ...]
     resampling: Resampling
+    images: str = "real"
 
 
 def score_as(
@@ -197,6 +199,7 @@ def compare_scorers(
             for place, each in enumerate(chosen)
         ),
         resampling=resampling,
+        images=getattr(answers, "images", "real"),
     )
 
 

@@ -10,7 +10,9 @@ from llavamed_trainer.evaluation.scoring.scores import metric_values
 
 _KINDS: dict[str, QuestionKind] = {"OPEN": "open", "CLOSED": "closed", "CHOICE": "choice"}
 _RELEASED = frozenset(metric.name for metric in METRICS if metric.released)
-_MAIN = frozenset({"open_recall", "closed_accuracy", "open_multiset_recall", "closed_word_accuracy"})
+_MAIN = frozenset(
+    {"open_recall", "closed_accuracy", "open_multiset_recall", "closed_word_accuracy", "choice_accuracy"}
+)
 
 _values = lru_cache(maxsize=1)(metric_values)
 """The values of one answer for both rules, which are asked one after the other."""
@@ -21,7 +23,7 @@ def _metric(metric: Metric) -> RuleMetric:
     return RuleMetric(
         metric.name,
         f"{metric.family.lower()} {metric.label}" if kind else metric.label,
-        is_main=metric.name in _MAIN or kind == "choice",
+        is_main=metric.name in _MAIN,
         kinds=(kind,) if kind else ("open", "closed", "choice"),
     )
 

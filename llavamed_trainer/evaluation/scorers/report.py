@@ -21,7 +21,8 @@ _DEFINITIONS = (
 def show_comparable(scores: ComparableScores, console: Console) -> None:
     """Prints one table with the metrics of every scorer, and below it what differs between them."""
     whose = scores.model.rstrip("/").rpartition("/")[2] or "answers"
-    title = f"{whose} on {scores.benchmark} ({scores.split}, {scores.prompt_form} prompt)"
+    shown = "" if scores.images == "real" else f", {scores.images} images"
+    title = f"{whose} on {scores.benchmark} ({scores.split}, {scores.prompt_form} prompt{shown})"
     table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     level = f"{scores.resampling.level:g} % interval"
     for column in ("scored as", "%", level, "questions", "majority", "always\nyes", "always\nno"):
@@ -30,6 +31,8 @@ def show_comparable(scores: ComparableScores, console: Console) -> None:
         table.add_row(Text(result.name, style="bold"))
         if result.rule is None:
             table.add_row(Text(f"  {result.unscored.partition(';')[0].partition(':')[0]}"))
+        elif not result.estimates:
+            table.add_row("  no question that it scores")
         for metric in result.metrics():
             found = result.estimates[metric.name]
             table.add_row(
@@ -127,7 +130,7 @@ def _differences(result: ScorerResult, scores: ComparableScores) -> Iterator[str
     is_other = rule.prompt_form and rule.prompt_form != scores.prompt_form
     yield f"Prompt: {rule.prompt}{f'; this file was asked in the form {scores.prompt_form}' if is_other else ''}."
     if len(scores.languages) > 1 or "--language" in rule.languages:
-        yield f"Languages: {rule.languages}."
+        yield f"Languages: {rule.languages}; these are {' and '.join(scores.languages)}."
     if rule.slips:
         yield f"Known errors: {' '.join(rule.slips)}"
     for why, count in result.stops.items():

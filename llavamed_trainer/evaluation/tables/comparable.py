@@ -64,6 +64,8 @@ def _row(run: ScoredAnswers, columns: Mapping[tuple[str, str], str], notes: list
         )
     if run.caps:
         texts.append(f"CAPPED: not trained in full on the training split ({run.caps}), so this is no result.")
+    if (images := run.scores.get("images", "real")) != "real":
+        texts.append(f"BLIND: the model was shown {images} images, so this is no result.")
     if run.cut_off:
         texts.append(f"CUT OFF: {run.cut_off:,} answers reached the longest answer allowed.")
     for scorer in dict.fromkeys(scorer for scorer, _ in columns):

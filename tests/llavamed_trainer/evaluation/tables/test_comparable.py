@@ -94,12 +94,13 @@ def test_main_metrics_of_every_scorer_stand_side_by_side(tmp_path: Path) -> None
 
 
 def test_values_that_are_no_whole_result_are_marked(tmp_path: Path) -> None:
-    put(tmp_path, "a", {"medevalkit": KIT}, partial=True, scored=150)
+    put(tmp_path, "a", {"medevalkit": KIT}, partial=True, scored=150, images="blank")
     (table,) = comparable(tmp_path)
     notes = dict(table.marked)
     (cell,) = table.groups[0][1][0].cells
     assert [notes[mark] for mark in cell.our_marks] == [
         "PARTIAL: 150 of 200 questions have an answer.",
+        "BLIND: the model was shown blank images, so this is no result.",
         "medevalkit stops at 3 of these answers, which count 0 (ROUGE raises ValueError).",
     ]
 
