@@ -30,8 +30,9 @@ from llavamed_trainer.evaluation.scoring.resample import Floats, intervals
 from llavamed_trainer.evaluation.scoring.scores import load_questions_to_score
 
 Baseline: TypeAlias = Literal["majority", "yes", "no"]
-"""An answer without a look at the image or the question. `majority`: of each kind of question by the scorer's rule, the
-reference that most questions of the split have, in lower case; `yes` and `no`: that word to every closed question."""
+"""An answer without a look at the image or the question. `majority`: of each kind of question by the scorer's rule, and
+of each language, the reference that most answered questions have, in lower case; `yes` and `no`: that word in the
+language of the question to every closed one."""
 
 BASELINES: tuple[Baseline, ...] = ("majority", "yes", "no")
 
@@ -41,6 +42,10 @@ _YES_NO: Mapping[tuple[str, str], str] = {
     ("yes", "zh"): "是",
     ("no", "zh"): "否",
 }
+
+
+_KindOf: TypeAlias = tuple[QuestionKind, str]
+"""Kind and language of a question."""
 
 
 class _Asked(NamedTuple):
@@ -74,7 +79,7 @@ class ScorerResult:
         left_out: number of answered questions of which the rule says nothing.
         stops: why the kit stops with an error → at how many answers; here these count 0.
         baselines: answer without looking → metric → percent.
-        majority: kind of question → the most common reference.
+        majority: kind of question → the most common reference; of each language, if there are several.
     """
 
     name: str
@@ -85,7 +90,7 @@ class ScorerResult:
     left_out: int
     stops: Mapping[str, int]
     baselines: Mapping[Baseline, Mapping[str, float]]
-    majority: Mapping[QuestionKind, str]
+    majority: Mapping[str, str]
 
     def metrics(self) -> list[RuleMetric]:
         """The metrics that have an estimate, in the order of the rule; one for a language only if there are several."""
@@ -256,14 +261,15 @@ def _result(
 ) -> ScorerResult:
     # questions that no rule can tell apart are scored once
     questions = Counter((score.kind, each) for score, each in zip(scored, asked, strict=True) if score)
-    references = dict[QuestionKind, Counter[str]]()
+    references, kinds = defaultdict[_KindOf, Counter[str]](Counter), Counter[QuestionKind]()
     for (kind, each), count in questions.items():
-        references.setdefault(kind, Counter())[each.plain_reference] += count
-    majority: dict[QuestionKind, str] = {
-        kind: min(found, key=lambda reference: (-found[reference], reference))
-        for kind in KINDS
-        if (found := references.get(kind))
+        references[kind, each.language][each.plain_reference] += count
+        kinds[kind] += count
+    majority = {
+        kind_of: min(found, key=lambda reference: (-found[reference], reference))
+        for kind_of, found in sorted(references.items())
     }
+    has_one_language = len({language for _, language in majority}) == 1
     baselines: dict[Baseline, Mapping[str, float]] = {}
     if chosen.rule:
         baselines = {each: _baseline(each, chosen.rule, questions, majority, estimates) for each in BASELINES}
@@ -272,11 +278,14 @@ def _result(
         rule=chosen.rule,
         unscored=chosen.unscored,
         estimates=estimates,
-        counts={kind: references[kind].total() for kind in majority},
+        counts={kind: kinds[kind] for kind in KINDS if kind in kinds},
         left_out=sum(score is None for score in scored) if chosen.rule else 0,
         stops=Counter(score.kit_stops for score in scored if score and score.kit_stops),
         baselines=baselines,
-        majority=majority,
+        majority={
+            kind if has_one_language else f"{kind}, {language}": reference
+            for (kind, language), reference in majority.items()
+        },
     )
 
 
@@ -284,14 +293,14 @@ def _baseline(
     baseline: Baseline,
     rule: ScoringRule,
     questions: Mapping[tuple[QuestionKind, _Asked], int],
-    majority: Mapping[QuestionKind, str],
+    majority: Mapping[_KindOf, str],
     estimates: Mapping[str, MetricEstimate],
 ) -> dict[str, float]:
     """Metric → what one answer to all questions scores by a rule, in percent."""
     sums, counts = defaultdict[str, float](float), Counter[str]()
     for (kind, asked), count in questions.items():
         if baseline == "majority":
-            answer = majority[kind]
+            answer = majority[kind, asked.language]
         elif kind == "closed":
             answer = _YES_NO.get((baseline, asked.language), baseline)
         else:

@@ -13,8 +13,8 @@ from llavamed_trainer.evaluation.scorers.explain import Explanation
 from llavamed_trainer.evaluation.scorers.scorer import RuleMetric
 
 _DEFINITIONS = (
-    "What answers without looking score: the most common reference among the answered questions of each kind, as the "
-    "answer to all of this kind; or that word as the answer to every closed question, in its language."
+    "What answers without looking score: the most common reference among the answered questions of each kind and "
+    "language, as the answer to all of these; or that word in their language as the answer to all closed questions."
 )
 
 
@@ -128,7 +128,9 @@ def _differences(result: ScorerResult, scores: ComparableScores) -> Iterator[str
     yield f"Closed questions: {rule.closed} ({counts or 'no questions'})."
     yield f"What is matched: {rule.matched}."
     is_other = rule.prompt_form and rule.prompt_form != scores.prompt_form
-    yield f"Prompt: {rule.prompt}{f'; this file was asked in the form {scores.prompt_form}' if is_other else ''}."
+    asked = f"; this file was asked in the form {scores.prompt_form}" if is_other else ""
+    has_end = rule.prompt.endswith('."') and not asked
+    yield f"Prompt: {rule.prompt}{asked}{'' if has_end else '.'}"
     if len(scores.languages) > 1 or "--language" in rule.languages:
         yield f"Languages: {rule.languages}; these are {' and '.join(scores.languages)}."
     if rule.slips:

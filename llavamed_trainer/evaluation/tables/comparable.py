@@ -114,6 +114,6 @@ def _notes(runs: Sequence[ScoredAnswers], scorers: Sequence[str]) -> tuple[str, 
         notes.extend(rules)
     return (
         *notes,
-        "Majority answer: the most common reference of each kind of question, as the answer to all of this kind; "
-        "always yes, always no: that word as the answer to every closed question.",
+        "Majority answer: the most common reference of each kind of question and language, as the answer to all of "
+        "these; always yes, always no: that word in their language as the answer to all closed questions.",
     )

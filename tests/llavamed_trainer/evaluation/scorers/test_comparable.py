@@ -86,6 +86,29 @@ def test_baselines_are_scored_by_each_scorer(tmp_path: Path, benchmark: str) -> 
     assert lmms.baselines["majority"]["accuracy"] == pytest.approx(400 / 6)
 
 
+def test_baselines_answer_in_the_language_of_the_question(tmp_path: Path) -> None:
+    """No is the most common answer in English, and 是的 (yes) in Chinese, by two questions of three each."""
+    references = (("en", "No"), ("en", "No"), ("en", "Yes"), ("zh", "是的"), ("zh", "是的"), ("zh", "不是"))
+    rows = [
+        {"qid": number, "question": "?", "answer": reference, "answer_type": "CLOSED", "q_lang": language}
+        for number, (language, reference) in enumerate(references)
+    ]
+    path = tmp_path / "slake" / "test.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(rows))
+    file = write_lines(tmp_path / "a.jsonl", [{"id": str(number), "answer": "yes"} for number in range(6)])
+    (found,) = score_as(file, str(path), ["lmms-eval", "medevalkit"], language="all")
+    lmms, medevalkit = found.results
+    assert lmms.majority == {"closed, en": "no", "closed, zh": "是的"}
+    assert lmms.baselines["majority"]["accuracy"] == pytest.approx(400 / 6)
+    assert lmms.baselines["majority"]["accuracy_zh"] == pytest.approx(200 / 3)
+    assert lmms.baselines["yes"] == {"closed_accuracy": 50}
+    assert medevalkit.baselines["yes"]["closed_accuracy"] == pytest.approx(100 / 6)  # 是 is not 是的
+    # the three forms in which lmms-eval scores SLAKE
+    values = {name: round(each.value, 2) for name, each in lmms.estimates.items() if "accuracy" in name}
+    assert values == {"accuracy": 50, "accuracy_en": 33.33, "accuracy_zh": 66.67, "closed_accuracy": 50}
+
+
 def test_one_table_has_every_scorer_and_says_what_differs(tmp_path: Path, benchmark: str) -> None:
     printed = run(
         str(answers(tmp_path)), "--benchmark", benchmark, "--as", "authors,medevalkit", "--as", "lmms-eval"
