@@ -8,8 +8,7 @@ import re
 import string
 
 from llavamed_trainer.evaluation.questions import Prediction
-from llavamed_trainer.evaluation.scorers.medevalkit import score_mmmu_choice
-from llavamed_trainer.evaluation.scorers.mmmu import is_among, open_candidates
+from llavamed_trainer.evaluation.scorers.mmmu import is_among, open_candidates, score_mmmu_choice
 from llavamed_trainer.evaluation.scorers.scorer import AnswerScore, Kit, RuleMetric, ScoringRule
 
 _KIT, _VERSION = "lmms-eval", "0.7.3"

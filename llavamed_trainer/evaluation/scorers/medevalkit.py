@@ -7,8 +7,8 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from llavamed_trainer.evaluation.questions import Prediction, Question
-from llavamed_trainer.evaluation.scorers.mmmu import is_among, read_choice
+from llavamed_trainer.evaluation.questions import Prediction
+from llavamed_trainer.evaluation.scorers.mmmu import is_among, letters_of, score_mmmu_choice
 from llavamed_trainer.evaluation.scorers.rouge import rouge_f1
 from llavamed_trainer.evaluation.scorers.scorer import AnswerScore, Kit, RuleMetric, ScoringRule
 from llavamed_trainer.evaluation.scoring import sentence_bleus
@@ -155,7 +155,7 @@ class _ChoiceRule:
         question = prediction.question
         if not question.choices:
             return None
-        letters = _letters(question)
+        letters = letters_of(question)
         choices = [
             self.shown.format(letter=letter, text=text).lower()
             for letter, text in zip(letters, question.choices, strict=True)
@@ -206,23 +206,6 @@ def _score_mmmu(prediction: Prediction) -> AnswerScore:
     elif "\\boxed" in answer:
         answer = _boxed(answer)
     return score_mmmu_choice(question, answer.strip(), (" {} ",))
-
-
-def score_mmmu_choice(question: Question, answer: str, forms: Sequence[str]) -> AnswerScore:
-    """Scores a multiple-choice question as MMMU's code does; where that draws a letter, its chance of being right."""
-    letters = _letters(question)
-    read = read_choice(answer, letters, question.choices, forms)
-    if read.letter is None:
-        right = (question.reference in letters) / len(letters)
-        why = f"{read.how.capitalize()}: the kit draws a letter, which is right once in {len(letters)} times."
-    else:
-        right = float(read.letter == question.reference)
-        why = f"The answer names {read.letter!r} ({read.how}), and {question.reference!r} is right."
-    return AnswerScore("choice", {"accuracy": right}, answer, why)
-
-
-def _letters(question: Question) -> list[str]:
-    return [chr(ord("A") + place) for place in range(len(question.choices))]
 
 
 def _most_similar(choices: Sequence[str], answer: str) -> int:

@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from llavamed_trainer.evaluation.questions import Question
+from llavamed_trainer.evaluation.scorers.scorer import AnswerScore
+
 _MARKS = (",", ".", "!", "?", ";", ":", "'")
 _MIN_WORDS = 5
 """An answer is searched for the texts of the choices only if it has more words than this."""
@@ -18,16 +21,34 @@ _NUMBERS = (
 )
 
 
-class ReadChoice(NamedTuple):
+class FoundLetter(NamedTuple):
     """The letter that an answer names, None if the code draws one at random, and how it was found."""
 
     letter: str | None
     how: str
 
 
-def read_choice(
+def score_mmmu_choice(question: Question, answer: str, forms: Sequence[str]) -> AnswerScore:
+    """Scores a multiple-choice question as MMMU's code does; where that draws a letter, its chance of being right."""
+    letters = letters_of(question)
+    read = find_letter(answer, letters, question.choices, forms)
+    if read.letter is None:
+        right = (question.reference in letters) / len(letters)
+        why = f"{read.how.capitalize()}: the kit draws a letter, which is right once in {len(letters)} times."
+    else:
+        right = float(read.letter == question.reference)
+        why = f"The answer names {read.letter!r} ({read.how}), and {question.reference!r} is right."
+    return AnswerScore("choice", {"accuracy": right}, answer, why)
+
+
+def letters_of(question: Question) -> list[str]:
+    """The letters of a question's choices, from A."""
+    return [chr(ord("A") + place) for place in range(len(question.choices))]
+
+
+def find_letter(
     answer: str, letters: Sequence[str], choices: Sequence[str], forms: Sequence[str]
-) -> ReadChoice:
+) -> FoundLetter:
     """The letter that an answer names: in brackets, in one of the other forms, or by the text of its choice.
 
     Args:
@@ -53,9 +74,9 @@ def read_choice(
         names = {letter: choice.lower() for letter, choice in zip(letters, choices, strict=True)}
         found = [letter for letter in letters if names[letter] in searched]
     if not found:
-        return ReadChoice(None, "no letter and no text of a choice was found")
+        return FoundLetter(None, "no letter and no text of a choice was found")
     last = max(found, key=lambda letter: searched.rfind(looked_for.replace("{}", names[letter])))
-    return ReadChoice(last, how if len(found) == 1 else f"{how}, the last of {len(found)}")
+    return FoundLetter(last, how if len(found) == 1 else f"{how}, the last of {len(found)}")
 
 
 def open_candidates(answer: str) -> set[str | float]:
