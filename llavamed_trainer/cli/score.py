@@ -17,7 +17,9 @@ from llavamed_data.console.options import (
 from llavamed_data.errors import UsageError
 
 if TYPE_CHECKING:
-    from llavamed_trainer.evaluation.judge import ShortAnswerOptions
+    from llavamed_trainer.evaluation.judge import JudgedShortAnswers, ShortAnswerOptions
+    from llavamed_trainer.evaluation.scorers import ComparableScores
+    from llavamed_trainer.evaluation.scoring import Comparison, Scores
 
 
 def score(
@@ -142,13 +144,9 @@ def score(
     """
     from dataclasses import replace
 
-    from rich.console import Console
-
     from llavamed_data.llm import RunLimits
     from llavamed_trainer.evaluation.judge import ShortAnswerOptions, judge_short_answers
-    from llavamed_trainer.evaluation.judge.report import show_counts, show_short_answers
     from llavamed_trainer.evaluation.scorers import comparable_to_dict, score_as, scorer_names
-    from llavamed_trainer.evaluation.scorers.report import show_baselines, show_comparable
     from llavamed_trainer.evaluation.scoring import (
         Resampling,
         compare_predictions,
@@ -158,7 +156,6 @@ def score(
         with_looking,
         write_scores,
     )
-    from llavamed_trainer.evaluation.scoring.report import show_comparison, show_scores
     from llavamed_trainer.evaluation.tables import parse_variant
 
     names = scorer_names(scorers or ())
@@ -248,19 +245,37 @@ def score(
         }
         print_json(stated)
     elif not quiet:
-        console = Console()
-        for place, each in enumerate(scored):
-            if scorers:
-                show_comparable(comparable[place], console)
-            else:
-                show_scores(each, console)
-                show_baselines(comparable[place], console)
-            if each.short_answers:
-                show_short_answers(each.short_answers, console)
-        for comparison in compared:
-            show_comparison(comparison, console)
-        if judged:
-            show_counts(judged.counts, console)
+        _show(scored, comparable, compared, judged, has_scorers=bool(scorers))
+
+
+def _show(
+    scored: "Sequence[Scores]",
+    comparable: "Sequence[ComparableScores]",
+    compared: "Sequence[Comparison]",
+    judged: "JudgedShortAnswers | None",
+    *,
+    has_scorers: bool,
+) -> None:
+    """Prints the scores of each prompt form, then comparisons with other answers, then what judging took."""
+    from rich.console import Console
+
+    from llavamed_trainer.evaluation.judge.report import show_counts, show_short_answers
+    from llavamed_trainer.evaluation.scorers.report import show_baselines, show_comparable
+    from llavamed_trainer.evaluation.scoring.report import show_comparison, show_scores
+
+    console = Console()
+    for each, by_scorers in zip(scored, comparable, strict=True):
+        if has_scorers:
+            show_comparable(by_scorers, console)
+        else:
+            show_scores(each, console)
+            show_baselines(by_scorers, console)
+        if each.short_answers:
+            show_short_answers(each.short_answers, console)
+    for comparison in compared:
+        show_comparison(comparison, console)
+    if judged:
+        show_counts(judged.counts, console)
 
 
 def _show_estimate(
