@@ -12,7 +12,6 @@ The modules are copied as they are, so that an answer has the same scores there 
 import re
 from collections.abc import Iterator
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +69,6 @@ def write_lmms_eval(out: Path, questions: TaskQuestions) -> ExportedTask:
         raise UsageError(
             f"{options.benchmark} does not say which questions are open and which closed (it has no column "
             "'answer_type'), so that no metric fits: lmms-eval takes the VQA sets, as build makes them"
-        )
-    scored = {metric.family for metric in METRICS}
-    if unscored := [each for each in questions.set.questions if (each.answer_type or "OPEN") not in scored]:
-        raise UsageError(
-            f"{unscored[0].id!r} is a question of the type {unscored[0].answer_type}, for which score has no metric: "
-            "export it to VLMEvalKit"
         )
     _refuse_what_is_there(folder, questions.name, replace=options.replace)
     shown = 0
@@ -202,7 +195,7 @@ def _row(asked: AskedQuestion) -> dict[str, Any]:
 def _copy_modules(folder: Path) -> None:
     """Copies the modules of ours that a task needs, and the data files that they name, into one package."""
     write_text(folder / "__init__.py", f'"""Modules of llavamed-data {__version__}."""\n')
-    waiting = [module for module in _COPIED if find_spec(module)]
+    waiting = list(_COPIED)
     while waiting:
         module = waiting.pop()
         path = folder / f"{_flat(module)}.py"

@@ -4,10 +4,9 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_uppercase
 from typing import Literal, TypeAlias
 
 from PIL import Image
@@ -145,8 +144,6 @@ class TaskQuestions:
             if question.id not in self.left_out:
                 usable = tuple(each for each in images if _digest(each) not in self._undecodable)
                 prompt, form = prompt_of(question, self.options.prompt, self.set.name)
-                if question.choices and prompt == question.text:
-                    prompt = f"{prompt}\n{_lettered(question.choices)}"
                 yield AskedQuestion(question, prompt, form, usable)
 
     def exported(
@@ -220,11 +217,6 @@ def _default_name(options: ExportOptions) -> str:
     if not plain[0]:
         raise UsageError(f"no name can be made of {words[0]!r}: choose one with --name {PREFIX}…")
     return PREFIX + "_".join(plain)
-
-
-def _lettered(choices: Iterable[str]) -> str:
-    """The choices with their letters, one a line."""
-    return "\n".join(f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False))
 
 
 def _digest(image: StoredImage) -> bytes:

@@ -204,7 +204,7 @@ def compare_scorers(
             for place, each in enumerate(chosen)
         ),
         resampling=resampling,
-        images=getattr(answers, "images", "real"),
+        images=answers.images,
     )
 
 

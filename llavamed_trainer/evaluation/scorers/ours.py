@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from llavamed_trainer.evaluation.questions import OPTIONS, Prediction
 from llavamed_trainer.evaluation.scorers.scorer import AnswerScore, Kit, QuestionKind, RuleMetric, ScoringRule
-from llavamed_trainer.evaluation.scoring import METRICS, Metric, normalise
+from llavamed_trainer.evaluation.scoring import METRICS, Metric, final_answer, normalise, read_choice
 from llavamed_trainer.evaluation.scoring.normalise import strict_words
 from llavamed_trainer.evaluation.scoring.scores import metric_values
 
@@ -54,15 +54,17 @@ def _score_strictly(prediction: Prediction) -> AnswerScore | None:
     if kind is None:
         return None
     values = {name: value for name, value in _values(prediction).items() if name not in _RELEASED}
-    words = " ".join(strict_words(prediction.answer))
+    words = " ".join(strict_words(final_answer(prediction.answer)))
     reference = " ".join(strict_words(prediction.question.reference))
     if kind == "open":
         why = f"The share of the words of the reference {reference!r} that the answer has."
     elif kind == "closed":
         verdict = "means" if values["closed_word_accuracy"] else "does not mean"
-        why = f"By its first yes or no, or by whole words, the answer {verdict} {reference!r}."
+        why = f"As a careful reader takes its words, the answer {verdict} {reference!r}."
     else:
-        why = f"The letter or the text of a choice that the answer names, against {prediction.question.reference!r}."
+        letter = read_choice(prediction.answer, prediction.question.choices)
+        named = f"names the choice {letter}" if letter else "names no choice, or several"
+        why = f"The answer {named}; {prediction.question.reference} is right."
     return AnswerScore(kind, values, words, why)
 
 
@@ -99,8 +101,8 @@ STRICT = Kit(
         source="llavamed_trainer/evaluation/scoring/",
         closed="those that the set calls closed",
         matched=(
-            "whole words, without Markdown and the punctuation of any script; the first yes or no of the answer, also "
-            "in Chinese"
+            "whole words of the final answer, without its reasoning, Markdown and the punctuation of any script; yes "
+            "and no as a careful reader takes them, also in Chinese; the letter or text of a choice"
         ),
         prompt="any",
         prompt_form="",

@@ -71,8 +71,8 @@ __all__ = [
     "score_predictions",
     "scores_to_dict",
     "sentence_bleu",
-    "with_looking",
     "sentence_bleus",
+    "with_looking",
     "write_scores",
     "yes_or_no_of",
 ]

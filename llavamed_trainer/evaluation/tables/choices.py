@@ -1,7 +1,7 @@
 """The table of results on multiple-choice questions, which the paper does not have."""
 
 from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
-from llavamed_trainer.evaluation.tables.notes import Notes, capped, run_name
+from llavamed_trainer.evaluation.tables.notes import Notes, blind, capped, run_name
 from llavamed_trainer.evaluation.tables.table import Cell, Row, Table
 
 ACCURACY = "choice_accuracy"
@@ -62,4 +62,4 @@ def _remarks(run: ScoredAnswers) -> list[str]:
         texts.append(capped(run.caps))
     if run.cut_off:
         texts.append("CUT OFF: some answers reached the longest answer allowed.")
-    return texts
+    return [*texts, *blind(run.images)]

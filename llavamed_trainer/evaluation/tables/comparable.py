@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llavamed_trainer.evaluation.tables.collect import Results, ScoredAnswers
+from llavamed_trainer.evaluation.tables.notes import Notes, blind, capped, run_name
 from llavamed_trainer.evaluation.tables.table import Cell, Row, Table
 
 _BASELINES = {"majority": "majority answer", "yes": "always yes", "no": "always no"}
@@ -25,7 +26,7 @@ def comparable_scores(results: Results) -> Table | None:
         for metric, stated in _metrics(run, scorer).items()
         if stated["main"]
     }
-    notes = list[str]()
+    notes = Notes()
     groups = dict[str, list[ScoredAnswers]]()
     for run in runs:
         scores = run.scores
@@ -42,7 +43,7 @@ def comparable_scores(results: Results) -> Table | None:
         columns=tuple(columns.values()),
         decimals=2,
         groups=rows,
-        marked=tuple((str(place), note) for place, note in enumerate(notes, 1)),
+        marked=notes.marked,
         notes=_notes(runs, list(scorers)),
     )
 
@@ -52,7 +53,7 @@ def _metrics(run: ScoredAnswers, scorer: str) -> Mapping[str, Any]:
     return found
 
 
-def _row(run: ScoredAnswers, columns: Mapping[tuple[str, str], str], notes: list[str]) -> Row:
+def _row(run: ScoredAnswers, columns: Mapping[tuple[str, str], str], notes: Notes) -> Row:
     texts = list[str]()
     if run.scores["partial"]:
         texts.append(
@@ -63,22 +64,19 @@ def _row(run: ScoredAnswers, columns: Mapping[tuple[str, str], str], notes: list
             f"PARTIAL: the first {limit:,} questions alone were asked (--limit), so this is no result."
         )
     if run.caps:
-        texts.append(f"CAPPED: not trained in full on the training split ({run.caps}), so this is no result.")
-    if (images := run.scores.get("images", "real")) != "real":
-        texts.append(f"BLIND: the model was shown {images} images, so this is no result.")
+        texts.append(capped(run.caps))
+    texts.extend(blind(run.images))
     if run.cut_off:
         texts.append(f"CUT OFF: {run.cut_off:,} answers reached the longest answer allowed.")
     for scorer in dict.fromkeys(scorer for scorer, _ in columns):
         for why, count in run.scores["scorers"].get(scorer, {}).get("stops", {}).items():
             texts.append(f"{scorer} stops at {count:,} of these answers, which count 0 ({why}).")
-    notes.extend(text for text in texts if text not in notes)
-    marks = tuple(str(notes.index(text) + 1) for text in texts)
-    model = run.variant.label if run.variant else str(run.scores["model"]).rstrip("/").rpartition("/")[2]
+    marks = tuple(map(notes.letter, texts))
     cells = (
         Cell(None, _metrics(run, scorer).get(metric, {}).get("value"), our_marks=marks)
         for scorer, metric in columns
     )
-    return Row((model, run.scores["prompt_form"]), tuple(cells))
+    return Row((run_name(run), run.scores["prompt_form"]), tuple(cells))
 
 
 def _baseline_rows(runs: Sequence[ScoredAnswers], columns: Mapping[tuple[str, str], str]) -> list[Row]:

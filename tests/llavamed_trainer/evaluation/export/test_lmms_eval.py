@@ -22,7 +22,6 @@ from llavamed_data.errors import UsageError
 from llavamed_trainer.cli.app import app
 from llavamed_trainer.evaluation.export import ExportOptions, export_task
 from llavamed_trainer.evaluation.questions import Prediction, load_questions
-from llavamed_trainer.evaluation.scoring import METRICS
 from llavamed_trainer.evaluation.scoring.scores import metric_values
 from tests.llavamed_trainer.evaluation.benchmarks import drawn
 from tests.llavamed_trainer.evaluation.export.sets import CHOICE_ROWS, VQA_ROWS, asked, write_set
@@ -258,9 +257,6 @@ def test_sets_without_answer_types_are_refused(tmp_path: Path) -> None:
         export_task(tmp_path / "tasks", ExportOptions(untyped, "lmms-eval"))
 
 
-@pytest.mark.skipif(
-    "CHOICE" not in {metric.family for metric in METRICS}, reason="score has no metric of choices"
-)
 def test_multiple_choice_is_asked_with_its_lettered_choices_and_scored_by_letter(tmp_path: Path) -> None:
     folder = exported(tmp_path, CHOICE_ROWS)
     docs, utils = docs_of(folder), utils_of(folder)

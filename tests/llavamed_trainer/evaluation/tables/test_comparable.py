@@ -100,7 +100,7 @@ def test_values_that_are_no_whole_result_are_marked(tmp_path: Path) -> None:
     (cell,) = table.groups[0][1][0].cells
     assert [notes[mark] for mark in cell.our_marks] == [
         "PARTIAL: 150 of 200 questions have an answer.",
-        "BLIND: the model was shown blank images, so this is no result.",
+        "BLIND: the model was shown blank images instead of the questions' own, so this is no result.",
         "medevalkit stops at 3 of these answers, which count 0 (ROUGE raises ValueError).",
     ]
 
@@ -113,7 +113,7 @@ def test_results_without_scorers_make_no_such_table(tmp_path: Path) -> None:
 def test_the_table_is_drawn_in_every_format(tmp_path: Path) -> None:
     put(tmp_path, "a", {"authors": AUTHORS, "medevalkit": KIT})
     tables = comparable(tmp_path)
-    assert "| a | plain | ours | **40.00**<sup>1</sup> | **18.00**<sup>1</sup> |" in to_markdown(tables)
+    assert "| a | plain | ours | **40.00**<sup>a</sup> | **18.00**<sup>a</sup> |" in to_markdown(tables)
     assert r"majority answer &  & ours & \textbf{6.00} & \textbf{53.00} \\" in to_latex(tables)
     page = to_html(tables)
     assert "those with &lt;yes&gt;" in page
