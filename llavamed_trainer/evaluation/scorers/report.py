@@ -23,10 +23,11 @@ def show_comparable(scores: ComparableScores, console: Console) -> None:
     whose = scores.model.rstrip("/").rpartition("/")[2] or "answers"
     shown = "" if scores.images == "real" else f", {scores.images} images"
     title = f"{whose} on {scores.benchmark} ({scores.split}, {scores.prompt_form} prompt{shown})"
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    level = f"{scores.resampling.level:g} % interval"
-    for column in ("scored as", "%", level, "questions", "majority", "always\nyes", "always\nno"):
-        table.add_column(column, justify="left" if column == "scored as" else "right")
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    level = f"{scores.resampling.level:g} %\ninterval"
+    for column in ("scored as", "%", level, "ques-\ntions", "major-\nity", "always\nyes", "always\nno"):
+        is_name = column == "scored as"
+        table.add_column(column, justify="left" if is_name else "right", no_wrap=not is_name)
     for result in scores.results:
         table.add_row(Text(result.name, style="bold"))
         if result.rule is None:
@@ -38,7 +39,7 @@ def show_comparable(scores: ComparableScores, console: Console) -> None:
             table.add_row(
                 f"  {metric.label}",
                 f"{found.value:.2f}",
-                f"{found.low:.2f} – {found.high:.2f}",
+                f"{found.low:.2f}–{found.high:.2f}",
                 f"{found.count:,}",
                 *_baseline_cells(result, metric),
             )
