@@ -225,17 +225,20 @@ _REMEMBERED_NAME = """
 
 
 def _taken(field: str) -> str:
-    """JavaScript that empties a field at once, so that the next text can be typed, and tells for which row it was."""
+    """JavaScript that sends the text of a field as page.js took it at the press, with the row that it is about.
+
+    It empties the field, unless the next text has been begun there.
+    """
     return f"""
 (who, place, seen, edit, text) => {{
   const box = document.querySelector('#{field} textarea, #{field} input');
-  const of = box.dataset.shown || (document.querySelector('.review-row')?.dataset.shown ?? '');
-  if (box.value === text) {{
+  const {{ taken, of }} = box.dataset;
+  if (box.value === taken) {{
     box.value = '';
     box.dispatchEvent(new Event('input', {{ bubbles: true }}));
   }}
   box.dataset.shown = '';
-  return [who, place, of, edit, text];
+  return [who, place, of, edit, taken];
 }}
 """
 

@@ -11,13 +11,15 @@
     m: () => focus('note'), g: () => focus('domain'), '/': () => focus('words'), i: () => focus('goto'), z: () => zoom(), f: () => choose(),
   };
   const choose = () => {
-    if (!field('in-domain')) document.querySelector('#filters button').click();
-    const wait = (tries) => { if (field('in-domain')) focus('in-domain'); else if (tries) setTimeout(wait, 50, tries - 1); };
+    if (!field('in-domain')) { opening = Date.now() + 2000; document.querySelector('#filters button').click(); }
+    const wait = (tries) => {
+      if (field('in-domain')) { opening = 0; focus('in-domain'); } else if (tries) setTimeout(wait, 50, tries - 1);
+    };
     wait(40);
   };
   const isShown = (id) => { const box = field(id); return Boolean(box && box.offsetParent !== null); };
   const shown = () => document.querySelector('.review-row')?.dataset.shown ?? '';
-  let pending = false, editing = false, opening = 0;
+  let pending = false, editing = false, opening = 0, chosen = null;
   const zoom = () => {
     const image = document.querySelector('.review-row img');
     if (!image) return;
@@ -50,7 +52,15 @@
   };
   // One action after the other: a press that comes before the answer to the one before does nothing, and is told.
   let busyUntil = 0, answers = -1, ignoredBefore = 0, ignored = 0;
-  const begin = () => { busyUntil = Date.now() + 10000; };
+  const begin = () => { busyUntil = Date.now() + 10000; sent = shown(); };
+  const isTooEarly = (event) => {
+    if (Date.now() >= busyUntil) return false;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    ignored += 1;
+    tellIgnored();
+    return true;
+  };
   const answer = (element) => {  // the row and the line of an answer come one after the other, and have its number
     const number = Number(element?.dataset.answer ?? -1);
     if (number <= answers) return;
@@ -71,26 +81,29 @@
     const action = event.target.closest('.actions button');
     if (action && event.detail) action.blur();  // else Enter would do the same to the next row
     if (action || event.target.closest('.review-row [data-do]')) {
-      if (Date.now() < busyUntil) {
-        event.preventDefault();
-        event.stopImmediatePropagation();
-        ignored += 1;
-        tellIgnored();
-        return;
-      }
+      if (isTooEarly(event)) return;
+      if (event.target.closest('#reject')) take(field('reason'));
       begin();
     }
+    if (event.target.closest('#apply')) sent = shown();
     if (event.target.closest('.review-row .zoom')) zoom();
-    if (event.target.closest('#reject')) sent = shown();
     if (event.target.closest('[data-do="edit"]')) opening = Date.now() + 10000;
   }, true);
-  // A reason and a note are about the row that was shown when they were begun, and go with it.
+  // A reason and a note are about the row that was shown when they were begun, and go with it. What is begun while an
+  // answer is on its way is about the row that comes with the answer.
   const texts = ['reason', 'note'];
+  const isText = (box) => texts.some((id) => box.closest(`#${id}`));
   let last = null, answered = null, sent = '';
+  // Gradio asks for the text some time after the press: by then the next one may be in the field.
+  const take = (box) => { box.dataset.taken = box.value; box.dataset.of = box.dataset.shown || shown(); };
+  document.addEventListener('beforeinput', (event) => {
+    const box = event.target;
+    if (isText(box) && box.selectionStart === 0 && box.selectionEnd === box.value.length) box.dataset.shown = '';
+  });
   document.addEventListener('input', (event) => {
     const box = event.target;
     if (!event.isTrusted && !box.value) return;  // it was emptied when its text was sent
-    if (texts.some((id) => box.closest(`#${id}`)) && shown() !== sent) box.dataset.shown = box.value ? shown() : '';
+    if (isText(box) && shown() !== sent) box.dataset.shown = box.value ? shown() : '';
     if (box.closest('#reviewer')) {
       const given = document.getElementById('reviewer').dataset.given;
       try { localStorage.setItem('llavamed-reviewer', JSON.stringify({ given, name: box.value })); } catch { /* it is not kept */ }
@@ -100,10 +113,14 @@
     const target = event.target;
     if (event.key === 'Escape') { if (document.getElementById('cancel') && target.closest('#edit')) press('cancel'); target.blur(); return; }
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && target.closest('#edit')) { event.preventDefault(); press('save'); return; }
-    if (event.key === 'Enter' && target.closest('#reason, #note')) { sent = shown(); begin(); }  // what is typed now is for the next row
-    if (event.key === 'Enter' && target.closest('#reason, #note, #words, #goto, #domain, #reviewer')) { setTimeout(() => target.blur(), 0); return; }
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || typing(target)) return;
-    if (Date.now() < opening) { event.preventDefault(); return; }  // what is typed while the editor opens is no command
+    if (event.key === 'Enter' && target.closest('#domain')) {  // the list of choices has to close before its field is left
+      chosen = target;
+      setTimeout(() => { target.blur(); chosen = null; }, 0);
+      return;
+    }
+    if (target === chosen) target.blur();  // this key came before the timer
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || (target !== chosen && typing(target))) return;
+    if (Date.now() < opening) { event.preventDefault(); return; }  // what is typed while a field opens is no command
     if (isShown('text')) {  // nor is what is typed beside it
       if (event.key.length === 1) { event.preventDefault(); field('text').focus(); }
       return;
@@ -119,6 +136,17 @@
     }
     pending = event.key === 'd';
     if (keys[event.key]) { event.preventDefault(); keys[event.key](); }
+  });
+  // Enter leaves its field before the next key comes, which is a command: no timer, as that may come later than the key.
+  document.addEventListener('keypress', (event) => {
+    if (event.key !== 'Enter' || event.shiftKey || !event.target.closest('#reason, #note') || isTooEarly(event)) return;
+    take(event.target);
+    begin();
+  }, true);
+  document.addEventListener('keypress', (event) => {
+    if (event.key !== 'Enter' || event.shiftKey || !event.target.closest('#reason, #note, #words, #goto, #reviewer')) return;
+    if (event.target.closest('#words, #goto')) sent = shown();
+    event.target.blur();
   });
   // The editor takes the focus when it opens.
   new MutationObserver(() => {
@@ -147,6 +175,7 @@
     if (!line || line.dataset.answer === answered) return;
     answered = line.dataset.answer;
     sent = '';
+    for (const box of texts.map(field)) if (box && box.value && !box.dataset.shown) box.dataset.shown = shown();
     answer(line);
     tellIgnored();
     if (!status.textContent.includes('being edited')) opening = 0;

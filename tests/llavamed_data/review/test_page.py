@@ -2,7 +2,6 @@
 
 import io
 import re
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +34,7 @@ from tests.llavamed_data.show.hostile import ATTACKS, Elements, WatchedPage, bro
 from tests.llavamed_data.validation.sets import instruct_row, turn, write_set
 
 NAMES = [f"{9000 + number}_F1" for number in range(12)]
+REASON = "#reason input, #reason textarea"
 
 
 class Reader:
@@ -722,19 +722,44 @@ def test_a_reason_and_a_note_go_with_their_row(folder: Path, tmp_path: Path) -> 
     assert not decisions.exists() or kinds(decisions) == []
 
 
+@contextmanager
+def answers_held_back(page: Any) -> Iterator[list[Any]]:
+    """Holds back what the page asks of the server until the block ends; the list is of what it has asked."""
+    asked: list[Any] = []
+    page.route("**/gradio_api/**", lambda route: asked.append(route))
+    try:
+        yield asked
+    finally:
+        for each in asked:
+            each.continue_()
+        page.unroute("**/gradio_api/**")
+
+
+def slow_down(page: Any) -> None:
+    """Lets every timer of the page run late, as on a machine that is busy with other work."""
+    page.evaluate(
+        """() => {
+          const inTime = window.setTimeout;
+          window.setTimeout = (call, wait, ...given) => inTime(call, (wait || 0) + 1000, ...given);
+        }"""
+    )
+
+
 def test_reasons_that_are_typed_faster_than_the_page_answers_are_kept_whole(
     folder: Path, tmp_path: Path
 ) -> None:
     decisions = tmp_path / "decisions.jsonl"
     with reviewing(folder, decisions) as reader:
-        reader.page.route("**/gradio_api/**", lambda route: (time.sleep(0.4), route.continue_()))
+        slow_down(reader.page)
         reader.press("r")
         reader.type_in("blurred")
-        reader.press("Enter")
-        reader.page.wait_for_timeout(100)
-        reader.press("r")
-        reader.page.keyboard.type("dark image of the lung", delay=60)
+        with answers_held_back(reader.page):
+            reader.press("Enter", "r")
+            reader.type_in("dark image of the lung")
+            reader.page.wait_for_timeout(1500)  # until the late timers have run
+            expect(reader.page.locator(REASON)).to_have_value("dark image of the lung")
         reader.at(NAMES[1])
+        expect(reader.page.locator(REASON)).to_have_value("dark image of the lung")
         reader.press("Enter")
         reader.at(NAMES[2])
     made = DecisionFile(decisions).decisions
@@ -742,6 +767,60 @@ def test_reasons_that_are_typed_faster_than_the_page_answers_are_kept_whole(
         (NAMES[0], "blurred"),
         (NAMES[1], "dark image of the lung"),
     ]
+
+
+def test_a_reason_begun_before_the_next_row_is_shown_is_about_that_row(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        slow_down(reader.page)
+        reader.press("r")
+        reader.type_in("not sent")
+        reader.press("Escape")
+        with answers_held_back(reader.page):
+            reader.press("j", "r")
+            reader.type_in("a dark image")
+            reader.press("Enter")
+            reader.said("One press was ignored")
+            expect(reader.page.locator(REASON)).to_be_focused()
+        reader.at(NAMES[1])
+        expect(reader.page.locator(REASON)).to_have_value("a dark image")
+        reader.press("Enter")
+        reader.at(NAMES[2])
+        expect(reader.page.locator(REASON)).to_have_value("")
+        reader.press("r")
+        reader.type_in("left unsent")
+        with answers_held_back(reader.page):
+            reader.press("Escape", "j")
+        reader.at(NAMES[3])
+        expect(reader.page.locator(REASON)).to_have_value("")
+    (made,) = DecisionFile(decisions).decisions
+    assert (made.kind, made.id, made.fields["reason"]) == ("reject", NAMES[1], "a dark image")
+
+
+@pytest.mark.parametrize("field", ["words", "goto", "domain", "note"])
+def test_enter_leaves_a_field_before_the_next_key_is_taken(folder: Path, tmp_path: Path, field: str) -> None:
+    with reviewing(folder, tmp_path / "decisions.jsonl") as reader:
+        slow_down(reader.page)
+        key = {"words": "/", "goto": "i", "domain": "g", "note": "m"}[field]
+        reader.press(key)
+        reader.type_in(NAMES[5])
+        with answers_held_back(reader.page):
+            reader.press("Enter", "r")
+            reader.type_in("a dark image")
+            expect(reader.page.locator(REASON)).to_have_value("a dark image")
+        if field in ("words", "goto"):
+            reader.at(NAMES[5])
+        expect(reader.page.locator(REASON)).to_have_value("a dark image")
+
+
+def test_keys_pressed_while_the_choice_of_rows_opens_decide_nothing(folder: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.jsonl"
+    with reviewing(folder, decisions) as reader:
+        slow_down(reader.page)
+        reader.press("f", "a")
+        expect(reader.page.locator("#in-domain input")).to_be_focused()
+        reader.at(NAMES[0])
+    assert not decisions.exists() or kinds(decisions) == []
 
 
 def test_keys_that_are_meant_as_text_decide_nothing(folder: Path, tmp_path: Path) -> None:
