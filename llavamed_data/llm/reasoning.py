@@ -99,10 +99,11 @@ _ENDS_WRAPPED = tuple(
 
 _MOST_PIECES = 50
 _LINE = 500
-_MAY_HOLD_MARKS = re.compile(
-    r"[<\[◁]|&lt;|assistantfinal|\A\s*(?:Here|#|\*|```|analysis|commentary|think|thought|assistant|/)",
-    re.IGNORECASE,
+_IN_MARKS = ("<", "[", "◁", "&", _BARE_FINAL)
+_MARKS_AT_START = re.compile(
+    r"\s*(?:Here|#|\*|```|analysis|commentary|think|thought|assistant|/)", re.IGNORECASE
 )
+"""A text that neither holds one of the former nor starts so has no marks. Most texts are such: this makes them fast."""
 
 
 def split_reasoning(text: str, *, cut: bool = False) -> tuple[str, str]:
@@ -132,7 +133,7 @@ def split_reasoning(text: str, *, cut: bool = False) -> tuple[str, str]:
 
 def _answer_within(text: str, *, cut: bool) -> str | None:
     """The text without reasoning and without the marks around an answer; None if it has neither."""
-    if not _MAY_HOLD_MARKS.search(text):
+    if not (any(mark in text for mark in _IN_MARKS) or _MARKS_AT_START.match(text)):
         return None
     answer, found = text, False
     for _ in range(_MOST_PIECES):

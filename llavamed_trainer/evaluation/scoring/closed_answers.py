@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from llavamed_trainer.evaluation.scoring.final_answer import final_answer
-from llavamed_trainer.evaluation.scoring.normalise import plain_marks, strict_words
+from llavamed_trainer.evaluation.scoring.normalise import fold_case, plain_marks, strict_words
 
 _RULES: dict[str, Any] = yaml.safe_load(
     files(__package__).joinpath("closed_answers.yaml").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ _ALTERNATIVE_TO = {
 }
 _CHOICE_WORDS = frozenset(("or", "versus", "vs", "或"))
 
-_SENTENCE = re.compile(r"(?:[^.!?;\n。]|\.(?!\s|\Z))+[.!?;\n。]*")
+_SENTENCE = re.compile(r"(?:[^.!?;\n。]+|\.(?!\s|\Z))+[.!?;\n。]*")
 _CLAUSE_END = re.compile(
     r"[;:!?。、\n]|,(?!\d)|\.(?=\s|\Z)|\bbut\b|\bhowever\b|\brather\b(?! than)|\binstead\b(?! of)|但是|但|而是",
     re.IGNORECASE,
@@ -89,12 +89,14 @@ def yes_or_no_of(reference: str) -> str | None:
 
 def _english_yes_or_no(text: str) -> str | None:
     """Whether an answer says yes or no."""
-    text = _BOTH_WORDS.sub(" ", _NO_NEGATION.sub(" ", text))
-    clauses = list(_clauses(text))
-    if len(clauses) == 1 and len(clauses[0]) == 1 and clauses[0][0] in _ALONE:
-        return _ALONE[clauses[0][0]]
+    text = _NO_NEGATION.sub(" ", text)
+    folded = fold_case(text)
+    if "yes" in folded and "no" in folded:
+        text = _BOTH_WORDS.sub(" ", text)
+    clauses = list[list[str]]()
     denies = False
-    for clause in clauses:
+    for clause in _clauses(text):
+        clauses.append(clause)
         for place, word in enumerate(clause):
             after = clause[place + 1] if place + 1 < len(clause) else None
             if word in _YES and not (place and clause[place - 1] in ("if", "not")):
@@ -105,8 +107,12 @@ def _english_yes_or_no(text: str) -> str | None:
                 denies = True
     if denies:
         return "no"
+    if len(clauses) != 1:
+        return None
+    if len(clauses[0]) == 1 and clauses[0][0] in _ALONE:
+        return _ALONE[clauses[0][0]]
     is_open = text.rstrip().endswith("?") or _UNDECIDED_ENGLISH.search(text)
-    return "no" if len(clauses) == 1 and _negation_at(clauses[0]) is not None and not is_open else None
+    return "no" if _negation_at(clauses[0]) is not None and not is_open else None
 
 
 def _chinese_yes_or_no(text: str) -> str | None:
@@ -114,7 +120,8 @@ def _chinese_yes_or_no(text: str) -> str | None:
 
     A clause that asks repeats the question, and one that does not know says neither.
     """
-    for clause in _CLAUSE.findall(text):
+    for found in _CLAUSE.finditer(text):
+        clause = found[0]
         words = _ANSWER_IS.sub("", _BETWEEN_IDEOGRAPHS.sub("", " ".join(strict_words(clause))))
         if clause.endswith("?") or words.endswith(("吗", "嗎")) or _UNDECIDED.search(words):
             continue
@@ -147,13 +154,14 @@ def _names(text: str, wanted: Sequence[str]) -> bool:
 
 def _affirmed(clause: Sequence[str], wanted: Sequence[str]) -> bool:
     """Whether a clause has these words, neither denied nor as one of several."""
-    denied = _negation_at(clause)
+    places = _places(clause, wanted)
+    denied = _negation_at(clause) if places else None
     return any(
         not (denied is not None and denied < place)
         and not (place and (clause[place - 1] in _PREFIXES or clause[place - 1] in _CHOICE_WORDS))
         and not (place + len(wanted) < len(clause) and clause[place + len(wanted)] in _CHOICE_WORDS)
         and not _DENIED_BEHIND.match(" ".join(clause[place + len(wanted) :]))
-        for place in _places(clause, wanted)
+        for place in places
     )
 
 
@@ -172,6 +180,8 @@ def _negation_at(clause: Sequence[str]) -> int | None:
 
 def _places(words: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """Where these words stand one after another."""
+    if wanted[0] not in words:
+        return []
     size = len(wanted)
     return [
         place for place in range(len(words) - size + 1) if list(words[place : place + size]) == list(wanted)
@@ -179,10 +189,25 @@ def _places(words: Sequence[str], wanted: Sequence[str]) -> list[int]:
 
 
 def _clauses(text: str) -> Iterator[list[str]]:
-    """The words of each clause; sentences that ask repeat the question and are left out, unless all ask."""
-    sentences = _SENTENCE.findall(text)
-    said = [each for each in sentences if not each.rstrip().endswith("?")] or sentences
-    for sentence in said:
-        for clause in _CLAUSE_END.split(sentence):
-            if words := strict_words(clause):
-                yield words
+    """The words of each clause; sentences that ask repeat the question and are left out, unless all ask.
+
+    They are made one by one, since the first often decides.
+    """
+    says = False
+    for sentence in _SENTENCE.finditer(text):
+        if not sentence[0].rstrip().endswith("?"):
+            says = True
+            yield from _clauses_of(sentence[0])
+    if not says:
+        for sentence in _SENTENCE.finditer(text):
+            yield from _clauses_of(sentence[0])
+
+
+def _clauses_of(sentence: str) -> Iterator[list[str]]:
+    start = 0
+    for end in _CLAUSE_END.finditer(sentence):
+        if words := strict_words(sentence[start : end.start()]):
+            yield words
+        start = end.end()
+    if words := strict_words(sentence[start:]):
+        yield words

@@ -8,6 +8,7 @@ as the answer counts: `\boxed{…}`, `<answer>…</answer>`, a heading or a labe
 import re
 
 from llavamed_data.llm.reasoning import split_reasoning
+from llavamed_trainer.evaluation.scoring.normalise import fold_case
 
 _BOXED = re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _TEX_TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{([^{}]*)\}")
@@ -34,7 +35,7 @@ _REASONS_FOLLOW = re.compile(
     r"\b(?:explanation|reasoning|rationale|justification|reason)\W{0,4}:|(?:解释|解釋|理由|原因)\s*:",
     re.IGNORECASE,
 )
-_MAY_BE_LABELLED = re.compile(r"answer|conclusion|\\boxed|答案|回答|结论|結論", re.IGNORECASE)
+_WORDS_OF_LABELS = ("answer", "conclusion", "\\boxed", "答案", "回答", "结论", "結論")
 
 
 def final_answer(text: str) -> str:
@@ -48,7 +49,8 @@ def final_answer(text: str) -> str:
     'Yes, there is.'
     """
     text = split_reasoning(text)[1]
-    if not _MAY_BE_LABELLED.search(text):
+    folded = fold_case(text)
+    if not any(word in folded for word in _WORDS_OF_LABELS):
         return text
     text = text.replace("：", ":")
     for pattern in (_BOXED, _TAGGED):
