@@ -191,7 +191,7 @@ def _read_lines(path: Path) -> list[_Line]:
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise UsageError(f"{path} is no regular file: name a file of answers")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UsageError(f"there is no file {path}: name a file of answers") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -261,7 +261,9 @@ def _released_line(row: Mapping[str, Any], number: int, path: Path) -> _Line:
         answer=_text(row, "text", number, path),
         form=_stated(stated, "prompt_form", PROMPT_FORMS, number, path),
         model=str(row.get("model_id") or ""),
-        images=_stated(stated, "images", IMAGE_MODES, number, path) or "real",
+        images=_stated(row, "images", IMAGE_MODES, number, path)
+        or _stated(stated, "images", IMAGE_MODES, number, path)
+        or "real",
     )
 
 

@@ -150,7 +150,7 @@ def load_questions(benchmark: str, split: str = "test", language: str = "en") ->
         benchmark: `vqa-rad`, `slake`, `path-vqa`, `eval` or a benchmark of multiple choice such as `pmc-vqa` (the
             dataset `llava-med/NAME`, which `build NAME` makes), a dataset's folder or its name on the Hub, or the
             original `testset.json` of VQA-RAD or `test.json` of SLAKE.
-        split: split of the dataset; an original file is one split, whatever it is called.
+        split: split of the dataset; of an original file, only where its name has none of train, val and test in it.
         language: `en`, `zh` or `all`. Questions of sets that state no language are English.
 
     Raises:
@@ -180,7 +180,7 @@ def load_questions(benchmark: str, split: str = "test", language: str = "en") ->
             f"{benchmark} has no question in the language {language!r}, only: {there}; choose another --language"
         )
     if dataset is None:
-        return QuestionSet(name, split, tuple(chosen.values()))
+        return QuestionSet(name, _split_named(Path(benchmark)) or split, tuple(chosen.values()))
     images = QuestionImages(dataset, split, {question.id: row for row, question in chosen.items()})
     return QuestionSet(name, split, tuple(chosen.values()), frozenset(dataset.schema.names), images)
 
@@ -245,6 +245,12 @@ def _letter(row: Mapping[str, Any], choices: Sequence[str], stated: str, source:
     raise UsageError(
         f"row {row['id']!r} of {source} is a multiple-choice question (CHOICE) and {fault}: correct it"
     )
+
+
+def _split_named(path: Path) -> str | None:
+    """The split that the name of an original file states, such as `validate.json`; None if it states none."""
+    splits = {"train": "train", "val": "validation", "test": "test"}
+    return next((split for word, split in splits.items() if word in path.name.lower()), None)
 
 
 def _from_original(path: Path) -> list[Question]:

@@ -54,8 +54,8 @@ def _score_mmmu(prediction: Prediction) -> AnswerScore:
     if question.choices:
         return score_mmmu_choice(question, prediction.answer, ("{} ", "{}."))
     right = is_among(open_candidates(prediction.answer), question.reference)
-    contains = "contains" if right else "does not contain"
-    why = f"One of the ends of its sentences, or one of its numbers, {contains} {question.reference!r}."
+    found = "One" if right else "None"
+    why = f"{found} of the ends of its sentences and of its numbers contains {question.reference!r}."
     return AnswerScore("open", {"accuracy": float(right)}, prediction.answer, why)
 
 

@@ -23,7 +23,9 @@ def show_comparable(scores: ComparableScores, console: Console) -> None:
     whose = scores.model.rstrip("/").rpartition("/")[2] or "answers"
     shown = "" if scores.images == "real" else f", {scores.images} images"
     title = f"{whose} on {scores.benchmark} ({scores.split}, {scores.prompt_form} prompt{shown})"
-    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(
+        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
     level = f"{scores.resampling.level:g} %\ninterval"
     for column in ("scored as", "%", level, "ques-\ntions", "major-\nity", "always\nyes", "always\nno"):
         is_name = column == "scored as"

@@ -64,6 +64,7 @@ _FIRST_YES_NO = re.compile(
 
 _CLAUSE = re.compile(r"[^,.!?;:、。\n]+[?]?")
 _ANSWER_IS = re.compile(r"(?:答案|回答|结论|结果|判断)(?:应该|应)?[是为]")
+_IDEOGRAPH = re.compile("[\u3400-\u9fff]")
 _BETWEEN_IDEOGRAPHS = re.compile("(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])")
 
 
@@ -72,7 +73,10 @@ def says_reference(answer: str, reference: str) -> bool:
     wanted = strict_words(reference)
     text = plain_marks(final_answer(answer))
     if len(wanted) == 1 and wanted[0] in ("yes", "no"):
-        return _english_yes_or_no(text) == wanted[0]
+        said = _english_yes_or_no(text)
+        if said is None and _IDEOGRAPH.search(text):
+            said = _chinese_yes_or_no(text)
+        return said == wanted[0]
     if (chinese := yes_or_no_of(reference)) is not None:
         return _chinese_yes_or_no(text) == chinese
     return bool(wanted) and _names(text, wanted)

@@ -19,13 +19,16 @@ CHINESE_NOTE = (
 
 LOOKING_NOTE = (
     "With the image and without: word accuracy of closed questions, accuracy of multiple choice, recall of open ones, "
-    "in percent. Stays: the share of what is right with the image that is right without it too. Most, yes, no: one "
-    "answer to all, the most frequent right answer, yes, or no."
+    "in percent. Stays: the share of what is right with the image that is right without it too. Majority answer, "
+    "always yes, always no: one answer to all, the most frequent right answer, yes, or no."
 )
 """What the columns say of whether a model looks at the image."""
 
 _GROUP_COLUMNS = ("open", "recall", "strict", "closed", "accuracy", "strict")
 _CHOICE_COLUMNS = ("choice", "accuracy", "unreadable")
+
+_TYPE_WIDTH = 10
+"""Characters of a question type that are always shown."""
 
 
 def show_scores(scores: Scores, console: Console) -> None:
@@ -145,8 +148,13 @@ def show_looking(looking: Looking, console: Console) -> None:
         caption_justify="left",
     )
     interval = f"{looking.resampling.level:g} %"
-    for column in ("", "n", "with", "without", "stays", "gain", interval, "p", "most", "yes", "no"):
-        table.add_column(column, justify="right" if column else "left", no_wrap=bool(column))
+    for column in ("", "n", "with", "without", "stays", "gain", interval, "p"):
+        table.add_column(
+            column,
+            justify="right" if column else "left",
+            no_wrap=bool(column),
+            min_width=None if column else _TYPE_WIDTH,
+        )
     for kind, overall in looking.overall.items():
         table.add_row(kind, *_gain_cells(overall))
         for name, gains in looking.question_types.items():
@@ -154,6 +162,13 @@ def show_looking(looking: Looking, console: Console) -> None:
                 table.add_row(Text(f"  {name}"), *_gain_cells(gains[kind]))
         table.add_section()
     console.print(table)
+    blind = Table(title="Answers without looking", title_justify="left")
+    for column in ("", "majority answer", "always yes", "always no"):
+        blind.add_column(column, justify="right" if column else "left")
+    for kind, gain in looking.overall.items():
+        shares = map(_share, (gain.majority, gain.always_yes, gain.always_no))
+        blind.add_row(kind, *shares)
+    console.print(blind)
 
 
 def _gain_cells(gain: ImageGain) -> Iterator[str]:
@@ -162,8 +177,6 @@ def _gain_cells(gain: ImageGain) -> Iterator[str]:
     for share in (gain.with_image, gain.without_image, gain.kept):
         yield _share(share)
     yield from (f"{found.value:+.1f}", f"{found.low:.1f} – {found.high:.1f}", _p_value(gain.gain.p))
-    for share in (gain.majority, gain.always_yes, gain.always_no):
-        yield _share(share)
 
 
 def _share(percent: float | None) -> str:

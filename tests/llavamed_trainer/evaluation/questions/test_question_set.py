@@ -90,6 +90,22 @@ def test_original_files_are_named_after_their_folder(
     assert questions.images is None
 
 
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [
+        ("testset.json", "test"),
+        ("trainset.json", "train"),
+        ("validate.json", "validation"),
+        ("questions.json", "test"),
+    ],
+)
+def test_an_original_file_is_of_the_split_that_its_name_states(name: str, split: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(
+        json.dumps([{"qid": 1, "question": "Left?", "answer": "Yes", "answer_type": "CLOSED"}])
+    )
+    assert load_questions(str(tmp_path / name)).split == split
+
+
 def test_a_file_that_is_no_original_file_is_named(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.json"
     wrong.write_text('[{"question": "?"}]')

@@ -59,7 +59,12 @@ YES_OR_NO = [
     ("The finding is abnormal", "no", False),
     ("Isn’t it abnormal?", "no", False),
     ("Ｎｏ．", "no", True),
-    ("否", "no", False),  # an English question is answered in English
+    ("否", "no", True),  # an English question is answered in Chinese
+    ("是的。", "yes", True),
+    ("有骨折", "yes", True),
+    ("没有骨折", "no", True),
+    ("没有骨折", "yes", False),
+    ("是的。", "no", False),
 ]
 
 REASONED = [
