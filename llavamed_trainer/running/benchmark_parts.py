@@ -30,9 +30,8 @@ TEST_IDS = f"^({'|'.join(ALL_BENCHMARKS)})-test(_clean|_tiny)?-"
 STRICT = ("closed_word_accuracy", "open_multiset_recall", "choice_accuracy")
 """The metrics of which one gives the score of a question, by its type."""
 
-_PART = re.compile(r"(?P<benchmark>.+?):(?P<split>[a-z]+)(?:\[(?P<number>[^\]]*)\])?(?:,|$)")
+_PART = re.compile(r"(?P<benchmark>.+?):(?P<split>[a-z_]+)(?:\[(?P<number>[^\]]*)\])?(?:,|$)")
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)(%?)")
-TEST_SPLIT = "test"
 
 _FORMS = "BENCHMARK:SPLIT, such as slake:validation, or vqa-rad:train[10%], which holds out a part of a split"
 
@@ -53,6 +52,11 @@ class PartName:
 
     def __str__(self) -> str:
         return f"{self.benchmark}:{self.split}" + (f"[{self.number}]" if self.number else "")
+
+    @property
+    def is_of_test_split(self) -> bool:
+        """Whether the split is one for testing: `test`, or a part of it such as `test_clean`."""
+        return self.split.startswith("test")
 
     def share_of(self, questions: int) -> int:
         """How many of so many questions are held out at least; none if the whole split is not held out."""
@@ -201,7 +205,7 @@ def _load(name: PartName, arguments: TrainArguments, seed: int) -> BenchmarkPart
             f"--evaluate {name}: an original test file holds no images; build the set and name that"
         )
     if not arguments.allow_test_split and (
-        name.split == TEST_SPLIT or any(re.match(TEST_IDS, each.id) for each in loaded.questions)
+        name.is_of_test_split or any(re.match(TEST_IDS, each.id) for each in loaded.questions)
     ):
         raise UsageError(
             f"--evaluate {name}: a checkpoint that is chosen by its score on a test split has no score there that "

@@ -8,7 +8,7 @@ from hub_cards import ModelCard, TrainingData, render_model_card
 from llavamed_data.charts import as_spec, chart_of, integer_axis, to_png
 from llavamed_data.version import __version__
 from llavamed_trainer.running.arguments import TrainingSettings
-from llavamed_trainer.running.benchmark_parts import TEST_SPLIT, parse_parts
+from llavamed_trainer.running.benchmark_parts import parse_parts
 from llavamed_trainer.running.record import settings_that_matter
 from llavamed_trainer.running.scores import BestScore
 
@@ -56,7 +56,7 @@ def write_card(
         stated["chosen by"] = f"score {best.score:.2f} of {best.parts} at training step {best.step:,}"
     warnings = [f"trained on {for_evaluation}, so its scores there do not count"] if for_evaluation else []
     if settings.arguments.evaluate and settings.arguments.allow_test_split:
-        tests = [str(part) for part in parse_parts(settings.arguments.evaluate) if part.split == TEST_SPLIT]
+        tests = [str(part) for part in parse_parts(settings.arguments.evaluate) if part.is_of_test_split]
         if tests:
             warnings.append(f"chosen by its score on {', '.join(tests)}, so its scores there do not count")
     if warnings:

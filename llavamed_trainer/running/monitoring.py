@@ -27,8 +27,8 @@ from llavamed_trainer.running.scores import (
     BestScore,
     KeepBest,
     Sample,
-    ScoredAnswers,
     TrainingScorer,
+    TrainingScores,
     describe_scores,
     undisturbed,
 )
@@ -374,7 +374,7 @@ class RunLog(TrainerCallback):
             self._progress.update(self._task, values=f"answered {done:,} of {total:,} questions")
 
     def show_scores(
-        self, step: int, scored: ScoredAnswers, names: str, best: float | None, best_step: int | None
+        self, step: int, scored: TrainingScores, names: str, best: float | None, best_step: int | None
     ) -> None:
         """Shows what the model in training scores, and some of its answers.
 

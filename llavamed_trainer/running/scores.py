@@ -80,7 +80,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredAnswers:
+class TrainingScores:
     """What a model in training scores.
 
     Attributes:
@@ -217,7 +217,7 @@ class TrainingScorer:
 
     def score(
         self, accelerator: Any, step: int, on_progress: Callable[[int, int], None] | None = None
-    ) -> ScoredAnswers:
+    ) -> TrainingScores:
         """Asks and scores; each process answers its share of the questions, and all return the same.
 
         Call it inside `undisturbed`.
@@ -265,7 +265,7 @@ class TrainingScorer:
         if unread:
             metrics["eval_unreadable"] = unread
         metrics["eval_runtime"] = round(time.monotonic() - began, 2)
-        return ScoredAnswers(metrics, tuple(samples))
+        return TrainingScores(metrics, tuple(samples))
 
     def _answerer(self, part: BenchmarkPart) -> Answerer:
         """One for each evaluation: it keeps features of images, and training changes them."""

@@ -488,3 +488,18 @@ def test_two_processes_share_the_questions_and_score_as_one(
         ]
     assert scores_of(tmp_path / "two") == pytest.approx(scores_of(tmp_path / "one"))
     assert losses_of(tmp_path / "two") == pytest.approx(losses_of(tmp_path / "one"), abs=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("stated", "is_test"),
+    [
+        ("slake:validation", False),
+        ("vqa-rad:train[10%]", False),
+        ("vqa-rad:test", True),
+        ("pmc-vqa-2:test_clean", True),
+    ],
+)
+def test_a_part_of_a_test_split_is_known_as_such(stated: str, is_test: bool) -> None:
+    (name,) = parse_parts(stated)
+    assert str(name) == stated
+    assert name.is_of_test_split is is_test
