@@ -18,9 +18,12 @@ _SPECIAL = {
 
 
 def to_latex(tables: Sequence[Table]) -> str:
-    r"""One `table` environment each, for `\usepackage{booktabs}`; a CJK font is needed for Table 12's questions."""
+    r"""One `table` environment each, for `\usepackage{booktabs,adjustbox}`, scaled down where it is too wide.
+
+    A CJK font is needed for Table 12's questions.
+    """
     parts = [
-        "% needs \\usepackage{booktabs}; Table 12 a font with Chinese characters (XeLaTeX with xeCJK)",
+        "% needs \\usepackage{booktabs,adjustbox}; Table 12 a font with Chinese characters (XeLaTeX with xeCJK)",
         "",
     ]
     parts += [line for table in tables for line in _table(table)]
@@ -36,6 +39,7 @@ def _table(table: Table) -> Iterator[str]:
     if table.number:
         yield rf"\label{{tab:paper-{table.number}}}"
     if table.groups:
+        yield r"\begin{adjustbox}{max width=\linewidth}"
         yield rf"\begin{{tabular}}{{{'l' * (len(table.head) + 1)}{'r' * len(table.columns)}}}"
         yield r"\toprule"
         yield _line([*map(latex_text, table.head), "", *map(latex_text, table.columns)])
@@ -50,6 +54,7 @@ def _table(table: Table) -> Iterator[str]:
                     head = [""] * len(head)
         yield r"\bottomrule"
         yield r"\end{tabular}"
+        yield r"\end{adjustbox}"
     yield from _below(table)
     yield r"\end{table}"
     yield ""
