@@ -97,7 +97,7 @@ hostile = texts | st.sampled_from(
 @settings(max_examples=25, deadline=None)
 @given(
     questions=st.lists(st.tuples(hostile, hostile), min_size=1, max_size=4),
-    options=st.lists(hostile, min_size=2, max_size=5),
+    options=st.lists(hostile, min_size=2, max_size=5, unique=True),
 )
 def test_any_text_survives_or_is_refused(questions: list[tuple[str, str]], options: list[str]) -> None:
     """What pandas makes of the file is the text (with a blank behind a missing value), or the export is refused."""
