@@ -39,7 +39,7 @@ def predict(
         Path | None,
         typer.Option(
             help="File of answers.",
-            show_default="predictions/BENCHMARK-SPLIT-FORM[-IMAGES][-choicesSEED][-firstLIMIT].jsonl",
+            show_default="predictions/BENCHMARK-SPLIT-FORM….jsonl, named after the options",
         ),
     ] = None,
     split: Annotated[str, typer.Option(help="Dataset split.")] = "test",

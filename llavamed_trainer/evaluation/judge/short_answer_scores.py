@@ -166,10 +166,12 @@ def judge_short_answers(
 
     Args:
         predictions: file of answers, ours or the released code's.
-        benchmark, split, language: which questions count.
+        benchmark: as `score_predictions` takes it.
         options: which models judge, and within which limits.
         out: JSON Lines of the verdicts, in the form of flags, a question, judge and prompt form each; beside it, with
             `.unjudged.jsonl`, the questions without a verdict.
+        split: split of the dataset.
+        language: which questions count: `en`, `zh` or `all`.
         resampling: its level, and whether intervals are drawn by image; else they are Wilson's.
 
     Raises:

@@ -143,7 +143,10 @@ def score_as(
         predictions: file of answers, ours or the released code's.
         benchmark: as `score_predictions` takes it; kits know a set by its name, such as `vqa-rad`.
         scorers: names of scorers, as `scorer_names` takes them; `authors` and `strict` if there are none.
-        split, language, partial, resampling: as of `score_predictions`.
+        split: split of the dataset.
+        language: which questions count: `en`, `zh` or `all`.
+        partial: score the answers that there are if some are missing.
+        resampling: how to make the intervals; by default 2,000 draws of questions.
 
     Raises:
         UsageError, LlavaMedError: there is no such scorer; as `load_questions_to_score` and `read_answers`.

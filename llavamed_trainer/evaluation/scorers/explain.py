@@ -49,9 +49,12 @@ def explain_answers(
 
     Args:
         predictions: file of answers, ours or the released code's.
-        benchmark, split, language, partial: as of `score_as`.
+        benchmark: as of `score_as`.
         ids: ids of the questions, in the order in which to explain them.
         scorers: names of scorers, as `score_as` takes them.
+        split: split of the dataset.
+        language: which questions count: `en`, `zh` or `all`.
+        partial: allow questions without an answer.
 
     Raises:
         UsageError: the benchmark has no question of that id, or it has no answer.
