@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ _COLUMNS = (
 )
 _ANSWER_TYPES: Mapping[str, AnswerType] = {"OPEN": "OPEN", "CLOSED": "CLOSED", "CHOICE": "CHOICE"}
 _HASHED_AT_ONCE = 64
+_SPLIT_WORD = re.compile("(?<![a-z])(?:train|val|test)")
+"""How the name of a split begins a word in the name of an original file: not in `eval.json` or `latest.json`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +252,8 @@ def _letter(row: Mapping[str, Any], choices: Sequence[str], stated: str, source:
 
 def _split_named(path: Path) -> str | None:
     """The split that the name of an original file states, such as `validate.json`; None if it states none."""
-    splits = {"train": "train", "val": "validation", "test": "test"}
-    return next((split for word, split in splits.items() if word in path.name.lower()), None)
+    found = _SPLIT_WORD.search(path.name.lower())
+    return {"train": "train", "val": "validation", "test": "test"}[found[0]] if found else None
 
 
 def _from_original(path: Path) -> list[Question]:

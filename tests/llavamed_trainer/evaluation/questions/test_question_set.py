@@ -96,7 +96,10 @@ def test_original_files_are_named_after_their_folder(
         ("testset.json", "test"),
         ("trainset.json", "train"),
         ("validate.json", "validation"),
+        ("VQA_RAD_train.json", "train"),
         ("questions.json", "test"),
+        ("my_eval.json", "test"),
+        ("retrained.json", "test"),
     ],
 )
 def test_an_original_file_is_of_the_split_that_its_name_states(name: str, split: str, tmp_path: Path) -> None:
